@@ -1,0 +1,396 @@
+//! Redshift through the AWS SDK: the only file that names the SDK.
+//!
+//! Owns: clients, timeouts, paging, and the translation of the SDK's types and errors into redkeep's. Never
+//! retries (the run's state machine does) and never decides what an error means for a run.
+
+mod translate;
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_sdk_redshift::Client;
+use aws_sdk_redshift::config::retry::RetryConfig;
+use aws_sdk_redshift::config::{Credentials, IdentityCache};
+use aws_sdk_redshift::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_redshift::types::{SourceType, Tag};
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::names::Region;
+use crate::redshift::{
+    Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
+};
+use crate::snapshot::{Snapshot, SnapshotId};
+
+use translate::{cluster, error, event, label, snapshot};
+
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+const PAGE_SIZE: i32 = 100;
+/// More pages than this are a loop, not a listing: 100,000 snapshots.
+const PAGES_MAX: usize = 1000;
+/// DescribeEvents goes back 14 days.
+const EVENTS_KEPT_MINUTES: i32 = 14 * 24 * 60;
+
+/// Where the calls go, and with whose credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// AWS, or what the SDK's own settings (`AWS_ENDPOINT_URL`) put in its place.
+    Ambient,
+    /// This URL, with the default credential chain.
+    Url(String),
+    /// The sandbox at this URL, with credentials that open nothing else.
+    Sandbox(String),
+}
+
+/// What all clients share: credentials, connections, timeouts.
+#[derive(Clone)]
+pub struct Session {
+    config: SdkConfig,
+    clock: Arc<dyn Clock>,
+}
+
+/// Told of every request: the operation, `ok` or the error's code, and how long it took.
+pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
+
+impl Session {
+    /// Prepares the credential chain and the connection pool; calls nothing yet.
+    pub async fn prepare(target: &Target, clock: Arc<dyn Clock>) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let provider = tls::rustls_provider::CryptoMode::Ring;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(provider))
+            .build_https();
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            // Every client names its own; without one here the SDK would ask the instance's metadata.
+            .region(SdkRegion::from_static("us-east-1"))
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled());
+        let loader = match target {
+            Target::Ambient => loader,
+            Target::Url(url) => loader.endpoint_url(url),
+            Target::Sandbox(url) => {
+                loader
+                    .endpoint_url(url)
+                    .credentials_provider(Credentials::new(
+                        "SANDBOX", "sandbox", None, None, "sandbox",
+                    ))
+            }
+        };
+        Self {
+            config: loader.load().await,
+            clock,
+        }
+    }
+
+    /// A client for one region, whose requests `meter` is told of.
+    pub fn client(&self, region: &Region, meter: Meter) -> AwsRedshift {
+        let region = SdkRegion::new(region.to_string());
+        AwsRedshift {
+            config: self.config.clone(),
+            client: RwLock::new(fresh_client(&self.config, region.clone())),
+            region,
+            clock: Arc::clone(&self.clock),
+            meter,
+        }
+    }
+}
+
+/// The region that the environment or the shared configuration file names, without asking anything over
+/// the network.
+pub async fn ambient_region() -> Option<Region> {
+    use aws_config::environment::region::EnvironmentVariableRegionProvider;
+    use aws_config::meta::region::RegionProviderChain;
+    use aws_config::profile::region::ProfileFileRegionProvider;
+    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new());
+    chain.region().await?.as_ref().parse().ok()
+}
+
+/// Every client has an identity cache of its own, so that replacing the client drops its credentials.
+fn fresh_client(config: &SdkConfig, region: SdkRegion) -> Client {
+    let builder = aws_sdk_redshift::config::Builder::from(config)
+        .region(region)
+        .identity_cache(IdentityCache::lazy().build());
+    Client::from_conf(builder.build())
+}
+
+/// Redshift in one region with one set of credentials.
+pub struct AwsRedshift {
+    config: SdkConfig,
+    region: SdkRegion,
+    client: RwLock<Client>,
+    clock: Arc<dyn Clock>,
+    meter: Meter,
+}
+
+impl AwsRedshift {
+    fn client(&self) -> Client {
+        self.client
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Makes one request, in our words, and tells the meter.
+    async fn measured<T, E>(
+        &self,
+        operation: &'static str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, RedshiftError>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let began = self.clock.monotonic();
+        let result = request.await.map_err(error);
+        (self.meter)(
+            operation,
+            label(&result),
+            self.clock.monotonic().saturating_sub(began),
+        );
+        result
+    }
+
+    async fn all_clusters(&self, date: &DateProbe) -> Result<Vec<Cluster>, RedshiftError> {
+        let client = self.client();
+        all_pages(|marker| async {
+            let call = client
+                .describe_clusters()
+                .max_records(PAGE_SIZE)
+                .set_marker(marker);
+            let call = call.customize().interceptor(date.clone());
+            let page = self.measured("DescribeClusters", call.send()).await?;
+            let clusters = page.clusters.unwrap_or_default();
+            Ok((
+                clusters.into_iter().filter_map(cluster).collect(),
+                page.marker,
+            ))
+        })
+        .await
+    }
+
+    async fn all_snapshots(&self, date: &DateProbe) -> Result<Vec<Snapshot>, RedshiftError> {
+        let client = self.client();
+        all_pages(|marker| async {
+            let call = client
+                .describe_cluster_snapshots()
+                .snapshot_type("manual")
+                .max_records(PAGE_SIZE)
+                .set_marker(marker);
+            let call = call.customize().interceptor(date.clone());
+            let page = self
+                .measured("DescribeClusterSnapshots", call.send())
+                .await?;
+            let snapshots = page.snapshots.unwrap_or_default();
+            Ok((snapshots.into_iter().map(snapshot).collect(), page.marker))
+        })
+        .await
+    }
+
+    async fn all_events(
+        &self,
+        id: &SnapshotId,
+        date: &DateProbe,
+    ) -> Result<Vec<SnapshotEvent>, RedshiftError> {
+        let client = self.client();
+        all_pages(|marker| async {
+            let call = client
+                .describe_events()
+                .source_identifier(id.as_str())
+                .source_type(SourceType::ClusterSnapshot)
+                .duration(EVENTS_KEPT_MINUTES)
+                .max_records(PAGE_SIZE)
+                .set_marker(marker);
+            let call = call.customize().interceptor(date.clone());
+            let page = self.measured("DescribeEvents", call.send()).await?;
+            let events = page.events.unwrap_or_default();
+            Ok((events.into_iter().map(event).collect(), page.marker))
+        })
+        .await
+    }
+
+    async fn one(
+        &self,
+        id: &SnapshotId,
+        date: &DateProbe,
+    ) -> Result<Option<Snapshot>, RedshiftError> {
+        let client = self.client();
+        let call = client
+            .describe_cluster_snapshots()
+            .snapshot_identifier(id.as_str());
+        let call = call.customize().interceptor(date.clone());
+        match self.measured("DescribeClusterSnapshots", call.send()).await {
+            Ok(page) => Ok(page
+                .snapshots
+                .unwrap_or_default()
+                .into_iter()
+                .map(snapshot)
+                .find(|snapshot| snapshot.snapshot_identifier == id.as_str())),
+            Err(error) if error.class == ErrorClass::SnapshotNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: &CreateRequest,
+        date: &DateProbe,
+    ) -> Result<Snapshot, RedshiftError> {
+        let tags = request
+            .tags
+            .iter()
+            .map(|(key, value)| Tag::builder().key(key).value(value).build())
+            .collect();
+        let client = self.client();
+        let call = client
+            .create_cluster_snapshot()
+            .snapshot_identifier(request.snapshot_id.as_str())
+            .cluster_identifier(request.cluster.as_str())
+            .manual_snapshot_retention_period(request.retention.days_or_minus_one())
+            .set_tags(Some(tags));
+        let call = call.customize().interceptor(date.clone());
+        let answer = self.measured("CreateClusterSnapshot", call.send()).await?;
+        answer
+            .snapshot
+            .map(snapshot)
+            .ok_or_else(|| unclear("the answer holds no snapshot"))
+    }
+
+    async fn identity(&self, date: &DateProbe) -> Result<String, RedshiftError> {
+        let client = aws_sdk_sts::Client::from_conf(
+            aws_sdk_sts::config::Builder::from(&self.config)
+                .region(self.region.clone())
+                .build(),
+        );
+        let call = client
+            .get_caller_identity()
+            .customize()
+            .interceptor(date.clone());
+        let answer = self.measured("GetCallerIdentity", call.send()).await?;
+        answer
+            .account
+            .ok_or_else(|| unclear("the answer holds no account number"))
+    }
+}
+
+impl Redshift for AwsRedshift {
+    async fn clusters(&self) -> Answer<Vec<Cluster>> {
+        let date = DateProbe::default();
+        date.answer(self.all_clusters(&date).await)
+    }
+
+    async fn snapshots(&self) -> Answer<Vec<Snapshot>> {
+        let date = DateProbe::default();
+        date.answer(self.all_snapshots(&date).await)
+    }
+
+    async fn snapshot(&self, id: &SnapshotId) -> Answer<Option<Snapshot>> {
+        let date = DateProbe::default();
+        date.answer(self.one(id, &date).await)
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Answer<Snapshot> {
+        let date = DateProbe::default();
+        date.answer(self.ask(request, &date).await)
+    }
+
+    async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {
+        let date = DateProbe::default();
+        date.answer(self.all_events(id, &date).await)
+    }
+
+    async fn account_number(&self) -> Answer<String> {
+        let date = DateProbe::default();
+        date.answer(self.identity(&date).await)
+    }
+
+    fn drop_credentials(&self) {
+        let fresh = fresh_client(&self.config, self.region.clone());
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+}
+
+/// Collects all pages; a marker that does not advance is an error, not an endless listing.
+async fn all_pages<T, F>(page: impl Fn(Option<String>) -> F) -> Result<Vec<T>, RedshiftError>
+where
+    F: Future<Output = Result<(Vec<T>, Option<String>), RedshiftError>>,
+{
+    let (mut all, mut marker) = (Vec::new(), None);
+    for _ in 0..PAGES_MAX {
+        let (items, next) = page(marker.clone()).await?;
+        all.extend(items);
+        let next = next.filter(|next| !next.is_empty());
+        if next.is_none() {
+            return Ok(all);
+        }
+        if next == marker {
+            return Err(unclear("the listing's marker does not advance"));
+        }
+        marker = next;
+    }
+    Err(unclear("the listing does not end"))
+}
+
+fn unclear(message: &str) -> RedshiftError {
+    RedshiftError {
+        class: ErrorClass::Unknown,
+        code: None,
+        message: message.to_owned(),
+    }
+}
+
+/// Reads the `Date` of the answers to one call, as they come in, whatever they say.
+#[derive(Debug, Clone, Default)]
+struct DateProbe {
+    seen: Arc<Mutex<Option<ServerDate>>>,
+}
+
+impl DateProbe {
+    fn answer<T>(&self, result: Result<T, RedshiftError>) -> Answer<T> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Answer {
+            result,
+            server_date: seen.unwrap_or(ServerDate::NoAnswer),
+        }
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for DateProbe {
+    fn name(&self) -> &'static str {
+        "DateProbe"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context
+            .response()
+            .headers()
+            .get("date")
+            .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
+            .map_or(ServerDate::Undated, |date| {
+                ServerDate::At(date.with_timezone(&Utc))
+            });
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! The SDK's types and errors in redkeep's words.
+//!
+//! Owns: the one mapping of AWS's error codes to classes, and of the API's shapes to ours. A code that is
+//! not here is [`ErrorClass::Other`] and keeps its text.
+
+use std::error::Error as StdError;
+
+use aws_sdk_redshift::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_redshift::types as sdk;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use chrono::{DateTime, Utc};
+
+use crate::names::Tags;
+use crate::redshift::{Cluster, ErrorClass, RedshiftError, SnapshotEvent};
+use crate::snapshot::{RestoreAccess, Snapshot};
+
+/// An SDK error as ours: AWS's code and message where it gave them, else what the transport said.
+pub(super) fn error<E>(error: SdkError<E, HttpResponse>) -> RedshiftError
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    if let SdkError::ServiceError(context) = &error {
+        let status = context.raw().status().as_u16();
+        let (code, message) = (context.err().code(), context.err().message());
+        return RedshiftError {
+            class: class(code, status),
+            code: code.map(str::to_owned),
+            message: message.map_or_else(|| format!("HTTP status {status}"), str::to_owned),
+        };
+    }
+    RedshiftError {
+        class: transport_class(&error),
+        code: None,
+        message: DisplayErrorContext(&error)
+            .to_string()
+            .chars()
+            .take(500)
+            .collect(),
+    }
+}
+
+/// Every code that redkeep knows, with its class: from the API model, "Common errors" of the Redshift API
+/// reference, and what AWS's other services send for the same causes.
+const CODES: &[(&str, ErrorClass)] = &[
+    ("ClusterSnapshotAlreadyExists", ErrorClass::AlreadyExists),
+    ("InvalidClusterState", ErrorClass::ClusterState),
+    ("ClusterNotFound", ErrorClass::ClusterNotFound),
+    ("ClusterSnapshotNotFound", ErrorClass::SnapshotNotFound),
+    ("ClusterSnapshotQuotaExceeded", ErrorClass::Quota),
+    ("TagLimitExceededFault", ErrorClass::Invalid),
+    ("InvalidTagFault", ErrorClass::Invalid),
+    ("InvalidRetentionPeriodFault", ErrorClass::Invalid),
+    ("InvalidParameterValue", ErrorClass::Invalid),
+    ("InvalidParameterCombination", ErrorClass::Invalid),
+    ("MissingParameter", ErrorClass::Invalid),
+    ("ValidationError", ErrorClass::Invalid),
+    ("InvalidQueryParameter", ErrorClass::Invalid),
+    ("MalformedQueryString", ErrorClass::Invalid),
+    ("Throttling", ErrorClass::Throttled),
+    ("ThrottlingException", ErrorClass::Throttled),
+    ("ThrottledException", ErrorClass::Throttled),
+    ("RequestLimitExceeded", ErrorClass::Throttled),
+    ("RequestThrottled", ErrorClass::Throttled),
+    ("RequestThrottledException", ErrorClass::Throttled),
+    ("TooManyRequestsException", ErrorClass::Throttled),
+    ("SlowDown", ErrorClass::Throttled),
+    ("ServiceUnavailable", ErrorClass::Throttled),
+    (
+        "DependentServiceRequestThrottlingFault",
+        ErrorClass::Throttled,
+    ),
+    ("DependentServiceUnavailableFault", ErrorClass::Throttled),
+    ("AccessDenied", ErrorClass::AccessDenied),
+    ("AccessDeniedException", ErrorClass::AccessDenied),
+    ("UnauthorizedOperation", ErrorClass::AccessDenied),
+    ("NotAuthorized", ErrorClass::AccessDenied),
+    ("OptInRequired", ErrorClass::AccessDenied),
+    ("DependentServiceAccessDenied", ErrorClass::AccessDenied),
+    ("ExpiredToken", ErrorClass::Credentials),
+    ("ExpiredTokenException", ErrorClass::Credentials),
+    ("InvalidClientTokenId", ErrorClass::Credentials),
+    ("InvalidToken", ErrorClass::Credentials),
+    ("UnrecognizedClientException", ErrorClass::Credentials),
+    ("MissingAuthenticationToken", ErrorClass::Credentials),
+    ("AuthFailure", ErrorClass::Credentials),
+    ("SignatureDoesNotMatch", ErrorClass::ClockSkew),
+    ("RequestExpired", ErrorClass::ClockSkew),
+    ("RequestTimeTooSkewed", ErrorClass::ClockSkew),
+    ("InvalidSignatureException", ErrorClass::ClockSkew),
+    ("InternalFailure", ErrorClass::Unknown),
+];
+
+fn known(code: &str) -> Option<&'static (&'static str, ErrorClass)> {
+    CODES.iter().find(|(known, _)| *known == code)
+}
+
+/// A code's class. An answer without a code, and a server's fault, say nothing of what was done.
+fn class(code: Option<&str>, status: u16) -> ErrorClass {
+    match code {
+        None | Some("") => ErrorClass::Unknown,
+        Some(code) => match known(code) {
+            Some((_, class)) => *class,
+            None if status >= 500 => ErrorClass::Unknown,
+            None => ErrorClass::Other,
+        },
+    }
+}
+
+/// The value of the metric label `code`: `ok`, a code that redkeep knows, or `other`.
+pub(super) fn label<T>(result: &Result<T, RedshiftError>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(error) => error
+            .code
+            .as_deref()
+            .and_then(known)
+            .map_or("other", |(code, _)| code),
+    }
+}
+
+/// Whether the request may have arrived. Only what surely never left is [`ErrorClass::Unsent`].
+fn transport_class<E>(error: &SdkError<E, HttpResponse>) -> ErrorClass
+where
+    E: StdError + Send + Sync + 'static,
+{
+    if matches!(error, SdkError::ConstructionFailure(_)) {
+        return ErrorClass::Unsent;
+    }
+    if !matches!(error, SdkError::DispatchFailure(_)) {
+        return ErrorClass::Unknown;
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<aws_credential_types::provider::error::CredentialsError>() {
+            return ErrorClass::Credentials;
+        }
+        let io = inner.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return ErrorClass::Unsent;
+        }
+        cause = inner.source();
+    }
+    ErrorClass::Unknown
+}
+
+/// `None` for a cluster without a usable identifier, which no policy can name.
+pub(super) fn cluster(cluster: sdk::Cluster) -> Option<Cluster> {
+    Some(Cluster {
+        id: cluster.cluster_identifier?.parse().ok()?,
+        status: cluster.cluster_status.unwrap_or_default(),
+        created_at: cluster.cluster_create_time.and_then(instant),
+        tags: tags(cluster.tags),
+    })
+}
+
+pub(super) fn event(event: sdk::Event) -> SnapshotEvent {
+    SnapshotEvent {
+        id: event.event_id.unwrap_or_default(),
+        message: event.message.unwrap_or_default(),
+    }
+}
+
+pub(super) fn snapshot(snapshot: sdk::Snapshot) -> Snapshot {
+    Snapshot {
+        snapshot_identifier: snapshot.snapshot_identifier.unwrap_or_default(),
+        cluster_identifier: snapshot.cluster_identifier,
+        snapshot_create_time: snapshot.snapshot_create_time.and_then(instant),
+        status: snapshot.status,
+        port: snapshot.port,
+        availability_zone: snapshot.availability_zone,
+        cluster_create_time: snapshot.cluster_create_time.and_then(instant),
+        master_username: snapshot.master_username,
+        cluster_version: snapshot.cluster_version,
+        engine_full_version: snapshot.engine_full_version,
+        snapshot_type: snapshot.snapshot_type,
+        node_type: snapshot.node_type,
+        number_of_nodes: snapshot.number_of_nodes,
+        db_name: snapshot.db_name,
+        vpc_id: snapshot.vpc_id,
+        encrypted: snapshot.encrypted,
+        kms_key_id: snapshot.kms_key_id,
+        encrypted_with_hsm: snapshot.encrypted_with_hsm,
+        accounts_with_restore_access: restore_access(snapshot.accounts_with_restore_access),
+        owner_account: snapshot.owner_account,
+        total_backup_size_in_mega_bytes: snapshot.total_backup_size_in_mega_bytes,
+        actual_incremental_backup_size_in_mega_bytes: snapshot
+            .actual_incremental_backup_size_in_mega_bytes,
+        backup_progress_in_mega_bytes: snapshot.backup_progress_in_mega_bytes,
+        current_backup_rate_in_mega_bytes_per_second: snapshot
+            .current_backup_rate_in_mega_bytes_per_second,
+        estimated_seconds_to_completion: snapshot.estimated_seconds_to_completion,
+        elapsed_time_in_seconds: snapshot.elapsed_time_in_seconds,
+        source_region: snapshot.source_region,
+        tags: tags(snapshot.tags),
+        restorable_node_types: snapshot.restorable_node_types.unwrap_or_default(),
+        enhanced_vpc_routing: snapshot.enhanced_vpc_routing,
+        maintenance_track_name: snapshot.maintenance_track_name,
+        manual_snapshot_retention_period: snapshot.manual_snapshot_retention_period,
+        manual_snapshot_remaining_days: snapshot.manual_snapshot_remaining_days,
+        snapshot_retention_start_time: snapshot.snapshot_retention_start_time.and_then(instant),
+        master_password_secret_arn: snapshot.master_password_secret_arn,
+        master_password_secret_kms_key_id: snapshot.master_password_secret_kms_key_id,
+        snapshot_arn: snapshot.snapshot_arn,
+    }
+}
+
+fn restore_access(accounts: Option<Vec<sdk::AccountWithRestoreAccess>>) -> Vec<RestoreAccess> {
+    accounts
+        .unwrap_or_default()
+        .into_iter()
+        .map(|account| RestoreAccess {
+            account_id: account.account_id,
+            account_alias: account.account_alias,
+        })
+        .collect()
+}
+
+fn tags(tags: Option<Vec<sdk::Tag>>) -> Tags {
+    tags.unwrap_or_default()
+        .into_iter()
+        .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+        .collect()
+}
+
+fn instant(time: aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_documented_error_of_the_create_call_has_its_class() {
+        let cases = [
+            ("ClusterSnapshotAlreadyExists", ErrorClass::AlreadyExists),
+            ("InvalidClusterState", ErrorClass::ClusterState),
+            ("ClusterNotFound", ErrorClass::ClusterNotFound),
+            ("ClusterSnapshotQuotaExceeded", ErrorClass::Quota),
+            ("TagLimitExceededFault", ErrorClass::Invalid),
+            ("InvalidTagFault", ErrorClass::Invalid),
+            ("InvalidRetentionPeriodFault", ErrorClass::Invalid),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(class(Some(code), 400), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_say_what_was_done_leaves_the_outcome_open() {
+        assert_eq!(class(None, 502), ErrorClass::Unknown);
+        assert_eq!(class(Some("InternalFailure"), 500), ErrorClass::Unknown);
+        assert_eq!(class(None, 200), ErrorClass::Unknown);
+    }
+
+    #[test]
+    fn a_refusal_with_a_code_that_nobody_knows_is_not_taken_for_permanent() {
+        assert_eq!(class(Some("SomethingNew"), 400), ErrorClass::Other);
+        assert_eq!(
+            class(Some("ServiceUnavailable"), 503),
+            ErrorClass::Throttled
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! `redkeep history` and `redkeep show`: what became of every slot.
+
+use std::io::Write;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use serde_json::Value;
+
+use crate::history::MissedRange;
+use crate::names::{AccountName, ClusterId, PolicyName, Region};
+use crate::run::{Outcome, Run, RunState};
+use crate::slot::rfc3339;
+use crate::store::{Reader, RunFilter, StoreError};
+
+use super::output::{Output, Row, printable, write_rows};
+use super::{ConfigArgs, Failure, instant, load};
+
+/// Lists runs, oldest first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep history --limit 10
+  redkeep history --policy nightly --since 7d
+  redkeep history --state failed --output csv
+  redkeep history --since 2026-11-01T00:00:00Z --output json")]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Only this policy
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    /// Only this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Only this region
+    #[arg(long, value_name = "REGION")]
+    region: Option<Region>,
+    /// Only this cluster
+    #[arg(long, value_name = "ID")]
+    cluster: Option<ClusterId>,
+    /// Only runs in this state
+    #[arg(long, value_name = "STATE", value_parser = ["due", "requested", "creating", "available", "failed", "missed", "skipped", "expired", "conflict"])]
+    state: Option<String>,
+    /// Only slots from this instant on (RFC 3339), or for so long (7d, 24h)
+    #[arg(long, value_name = "INSTANT|DURATION")]
+    since: Option<String>,
+    /// Only slots up to this instant (RFC 3339), or up to so long ago
+    #[arg(long, value_name = "INSTANT|DURATION")]
+    until: Option<String>,
+    /// Only the newest so many
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Shows one snapshot with everything that is known of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
+  redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2 --output json")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The snapshot's identifier, as `history` and `plan` show it
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const FIELDS: &[&str] = &[
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "scheduled_at",
+    "trigger",
+    "snapshot_id",
+    "state",
+    "reason",
+    "attempts",
+    "starts_at",
+    "deadline_at",
+    "requested_at",
+    "accepted_at",
+    "available_at",
+    "ended_at",
+    "gone_at",
+    "gone_reason",
+    "size_bytes",
+    "tier",
+    "retention_days",
+    "slots",
+    "last_scheduled_at",
+    "snapshot",
+];
+const COLUMNS: &[&str] = &[
+    "scheduled_at",
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "state",
+    "attempts",
+    "size_bytes",
+    "snapshot_id",
+    "reason",
+];
+
+pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<(), Failure> {
+    let filter = RunFilter {
+        policy: args.policy.clone(),
+        account: args.account.clone(),
+        region: args.region.clone(),
+        cluster: args.cluster.clone(),
+        state: args.state.clone(),
+        since: moment(args.since.as_deref(), now)?,
+        until: moment(args.until.as_deref(), now)?,
+        limit: args.limit,
+        snapshot_id: None,
+    };
+    let reader = open(&args.config).await?;
+    let runs = reader.runs(&filter).map_err(unreadable)?;
+    let ranges = reader.missed_ranges(&filter).map_err(unreadable)?;
+    let mut rows: Vec<Row> = runs
+        .iter()
+        .map(row)
+        .chain(ranges.iter().map(range_row))
+        .collect();
+    rows.sort_by_cached_key(|row| {
+        row.get("scheduled_at")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    });
+    let surplus = rows
+        .len()
+        .saturating_sub(args.limit.map_or(usize::MAX, |limit| limit as usize));
+    write_rows(
+        &mut std::io::stdout().lock(),
+        args.output,
+        FIELDS,
+        COLUMNS,
+        &rows[surplus..],
+    )?;
+    Ok(())
+}
+
+pub(super) async fn open(config: &ConfigArgs) -> Result<Reader, Failure> {
+    let config = load(config).await?;
+    Reader::open(&config.database()).map_err(unreadable)
+}
+
+pub(super) fn unreadable(error: StoreError) -> Failure {
+    Failure::Other(error.to_string())
+}
+
+/// An instant, or a duration before now.
+fn moment(text: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Some(instant.with_timezone(&Utc)));
+    }
+    let ago = humantime::parse_duration(text)
+        .ok()
+        .and_then(|ago| TimeDelta::from_std(ago).ok());
+    ago.and_then(|ago| now.checked_sub_signed(ago)).map(Some).ok_or_else(|| {
+        Failure::Other(format!(
+            "got {text:?}, wanted an instant such as \"2026-11-24T00:00:00Z\" or a duration such as \"7d\""
+        ))
+    })
+}
+
+fn row(run: &Run) -> Row {
+    let pair = &run.slot.pair;
+    let available = run.state == RunState::Ended(Outcome::Available);
+    let snapshot = run
+        .snapshot
+        .as_ref()
+        .and_then(|snapshot| serde_json::to_value(snapshot).ok());
+    Row::default()
+        .with("policy", pair.policy.as_str())
+        .with("account", pair.scope.account.as_str())
+        .with("region", pair.scope.region.as_str())
+        .with("cluster", pair.cluster.as_str())
+        .with("scheduled_at", rfc3339(run.slot.scheduled_at))
+        .with("trigger", run.trigger.as_str())
+        .with("snapshot_id", run.request.snapshot_id.as_str())
+        .with("state", run.state.word())
+        .with("reason", run.reason())
+        .with("attempts", run.attempts)
+        .with("starts_at", rfc3339(run.request.starts_at))
+        .with("deadline_at", rfc3339(run.request.deadline))
+        .with("requested_at", instant(run.requested_at))
+        .with("accepted_at", instant(run.accepted_at))
+        .with("available_at", instant(run.ended_at.filter(|_| available)))
+        .with("ended_at", instant(run.ended_at))
+        .with("gone_at", instant(run.gone.as_ref().map(|gone| gone.at)))
+        .with(
+            "gone_reason",
+            run.gone.as_ref().map(|gone| gone.reason.as_str()),
+        )
+        .with(
+            "size_bytes",
+            run.snapshot
+                .as_ref()
+                .and_then(|snapshot| snapshot.size_bytes()),
+        )
+        .with("tier", run.request.tier.as_str())
+        .with("retention_days", run.request.retention.days_or_minus_one())
+        .with("slots", 1)
+        .with("snapshot", snapshot)
+}
+
+fn range_row(range: &MissedRange) -> Row {
+    Row::default()
+        .with("policy", range.pair.policy.as_str())
+        .with("account", range.pair.scope.account.as_str())
+        .with("region", range.pair.scope.region.as_str())
+        .with("cluster", range.pair.cluster.as_str())
+        .with("scheduled_at", rfc3339(range.first_at))
+        .with("trigger", "schedule")
+        .with("state", "missed")
+        .with("reason", range.reason.as_str())
+        .with("attempts", 0)
+        .with("slots", range.count)
+        .with("last_scheduled_at", rfc3339(range.last_at))
+}
+
+pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
+    let reader = open(&args.config).await?;
+    let Some(run) = reader.find(&args.id).map_err(unreadable)? else {
+        return Err(Failure::Other(format!(
+            "no run has the snapshot {:?}; `redkeep history` lists those that there are",
+            args.id
+        )));
+    };
+    let row = row(&run).with("restore_command", restore_command(&run));
+    let mut out = std::io::stdout().lock();
+    if args.output != Output::Table {
+        let fields: Vec<&str> = FIELDS.iter().copied().chain(["restore_command"]).collect();
+        write_rows(&mut out, args.output, &fields, &[], &[row])?;
+        return Ok(());
+    }
+    for field in FIELDS.iter().filter(|field| **field != "snapshot") {
+        if let Some(text) = row.get(field).and_then(plain) {
+            writeln!(out, "{field:<20} {text}")?;
+        }
+    }
+    if let Some(Value::Object(members)) = row.get("snapshot") {
+        writeln!(out, "\nAs AWS described it last:")?;
+        for (member, value) in members {
+            if let Some(text) = plain(value) {
+                writeln!(out, "  {member:<46} {text}")?;
+            }
+        }
+    }
+    writeln!(
+        out,
+        "\nTo restore it into a new cluster:\n  {}",
+        restore_command(&run)
+    )?;
+    Ok(())
+}
+
+/// A value on one line; `None` for what is absent or empty.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(printable(text)),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(members) if members.is_empty() => None,
+        Value::Object(members) => {
+            let pairs = members
+                .iter()
+                .filter_map(|(key, value)| Some(format!("{key}={}", plain(value)?)));
+            Some(printable(&pairs.collect::<Vec<_>>().join(" ")))
+        }
+        other => Some(printable(&other.to_string())),
+    }
+}
+
+/// The AWS CLI line that restores the snapshot ("restore-from-cluster-snapshot").
+fn restore_command(run: &Run) -> String {
+    let (pair, id) = (&run.slot.pair, &run.request.snapshot_id);
+    format!(
+        "aws redshift restore-from-cluster-snapshot --region {} --snapshot-identifier {id} \
+         --snapshot-cluster-identifier {} --cluster-identifier {}-restored",
+        pair.scope.region,
+        pair.cluster,
+        pair.cluster
+            .as_str()
+            .chars()
+            .take(54)
+            .collect::<String>()
+            .trim_end_matches('-'),
+    )
+}

@@ -1,0 +1,160 @@
+//! The command line: one file a command.
+//!
+//! Owns: arguments, help, exit codes. Data goes to stdout, talk to stderr. Never decides what is due.
+
+mod check;
+mod history;
+mod output;
+mod plan;
+mod run;
+mod sandbox;
+mod status;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::aws;
+use crate::clock::Clock;
+use crate::config::{self, Config, Sources};
+use crate::slot::rfc3339;
+
+pub use output::Output;
+
+/// Takes manual snapshots of Amazon Redshift clusters on cron schedules, and can account for every one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "redkeep",
+    version,
+    propagate_version = true,
+    after_help = "\
+Examples:
+  redkeep check --config redkeep.toml        say what is wrong with a policy file
+  redkeep plan --count 5                     the next five snapshots, without asking AWS
+  redkeep run                                the daemon, as systemd starts it
+  redkeep history --since 7d --output json   what became of every slot of a week
+
+Exit codes: 0 fine, 1 failure or finding, 2 usage, 69 AWS unreachable,
+75 another instance holds the state directory, 78 bad configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take snapshots as the policies say, until stopped
+    Run(run::RunArgs),
+    /// Say what is wrong with the configuration, or that nothing is
+    Check(check::CheckArgs),
+    /// List the slots to come, and the snapshots that they will have
+    Plan(plan::PlanArgs),
+    /// List what became of every slot
+    History(history::HistoryArgs),
+    /// Show for each policy and cluster the last good snapshot and the next slot
+    Status(status::StatusArgs),
+    /// Show one snapshot with everything that is known of it, and how to restore it
+    Show(history::ShowArgs),
+    /// Serve an embedded Redshift, for trying policies and clients without AWS
+    Sandbox(sandbox::SandboxArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// The policy file
+    #[arg(
+        long,
+        short,
+        env = "REDKEEP_CONFIG",
+        default_value = "/etc/redkeep/redkeep.toml",
+        value_name = "FILE"
+    )]
+    pub config: PathBuf,
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is not valid.
+    #[error("{0}")]
+    Config(String),
+    /// Another instance holds the state directory.
+    #[error("{0}")]
+    Busy(String),
+    /// AWS cannot be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A finding that the command was asked to look for; it has been told already.
+    #[error("")]
+    Finding,
+    /// Standard output was closed by its reader, as `head` does.
+    #[error("")]
+    Closed,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// The exit code, as documented in the help.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Closed => 0,
+            Self::Other(_) | Self::Finding => 1,
+            Self::Unreachable(_) => 69,
+            Self::Busy(_) => 75,
+            Self::Config(_) => 78,
+        })
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Other(format!("output cannot be written: {error}")),
+        }
+    }
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// [`Failure`], with a message for stderr and an exit code.
+    pub async fn execute(self, clock: std::sync::Arc<dyn Clock>) -> Result<(), Failure> {
+        match self.command {
+            Command::Run(args) => run::run(args, clock).await,
+            Command::Check(args) => check::check(&args).await,
+            Command::Plan(args) => plan::plan(&args, clock.now()).await,
+            Command::History(args) => history::history(&args, clock.now()).await,
+            Command::Status(args) => status::status(&args, clock.now()).await,
+            Command::Show(args) => history::show(&args).await,
+            Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
+        }
+    }
+}
+
+/// Where the configuration of this process comes from: the file, the environment, the ambient region.
+async fn sources(args: &ConfigArgs) -> Sources {
+    Sources {
+        file: args.config.clone(),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        ambient_region: aws::ambient_region().await,
+    }
+}
+
+async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
+    config::load(&sources(args).await).map_err(|errors| Failure::Config(errors.to_string()))
+}
+
+fn instant(at: Option<chrono::DateTime<chrono::Utc>>) -> Value {
+    at.map(rfc3339).into()
+}

@@ -1,0 +1,212 @@
+//! `redkeep plan`: the slots to come, from the configuration alone.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+
+use crate::config::Config;
+use crate::names::{ClusterId, PolicyName};
+use crate::policy::Policy;
+use crate::slot::{Pair, Scope, Slot, rfc3339, timing_of_all};
+use crate::snapshot::{Generation, SnapshotId, Tier};
+
+use super::output::{Output, Row, write_rows};
+use super::{ConfigArgs, Failure, instant, load};
+
+/// Lists the slots after --from, up to and including --until, with the snapshots that they will have.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep plan                                          the next 20 slots
+  redkeep plan --until 2027-01-01T00:00:00Z             all of this year
+  redkeep plan --policy nightly --count 3 --output json
+  redkeep plan --from 2026-03-28T00:00:00Z --until 2026-03-30T00:00:00Z   around a clock change
+
+AWS is not asked. A cluster that only a glob or a tag can name is shown as the pattern.")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Slots after this instant (RFC 3339); by default now
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<DateTime<Utc>>,
+    /// Slots up to this instant (RFC 3339)
+    #[arg(long, value_name = "INSTANT")]
+    until: Option<DateTime<Utc>>,
+    /// At most so many slots; by default 20, or all up to --until
+    #[arg(long, value_name = "N")]
+    count: Option<usize>,
+    /// Only this policy
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const FIELDS: &[&str] = &[
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "scheduled_at",
+    "local_time",
+    "starts_at",
+    "snapshot_id",
+    "tier",
+    "retention_days",
+];
+const COLUMNS: &[&str] = &[
+    "local_time",
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "starts_at",
+    "snapshot_id",
+    "retention_days",
+];
+const DEFAULT_COUNT: usize = 20;
+
+pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Failure> {
+    let config = load(&args.config).await?;
+    if let Some(name) = args
+        .policy
+        .as_ref()
+        .filter(|name| config.policy(name).is_none())
+    {
+        return Err(Failure::Other(format!(
+            "no policy is named {:?}",
+            name.as_str()
+        )));
+    }
+    let range = Range {
+        from: args.from.unwrap_or(now),
+        until: args.until.unwrap_or(DateTime::<Utc>::MAX_UTC),
+        count: args.count.unwrap_or(if args.until.is_some() {
+            usize::MAX
+        } else {
+            DEFAULT_COUNT
+        }),
+    };
+    let rows: Vec<Row> = slots(&config, args.policy.as_ref(), range)
+        .iter()
+        .map(|planned| planned.row(&config))
+        .collect();
+    write_rows(
+        &mut std::io::stdout().lock(),
+        args.output,
+        FIELDS,
+        COLUMNS,
+        &rows,
+    )?;
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    count: usize,
+}
+
+/// A cluster by name, or the pattern that will name clusters.
+#[derive(Debug, Clone)]
+enum Target {
+    Cluster(ClusterId),
+    Pattern(String),
+}
+
+struct Planned<'a> {
+    scheduled_at: DateTime<Utc>,
+    policy: &'a Policy,
+    scope: &'a Scope,
+    target: Target,
+}
+
+/// The first `range.count` slots of all pairs, oldest first.
+fn slots<'a>(config: &'a Config, only: Option<&PolicyName>, range: Range) -> Vec<Planned<'a>> {
+    let mut all = Vec::new();
+    for policy in config.policies.iter().filter(|policy| policy.enabled) {
+        if only.is_some_and(|only| *only != policy.name) {
+            continue;
+        }
+        let instants: Vec<DateTime<Utc>> = policy
+            .schedule
+            .slots_between(range.from, range.until)
+            .take(range.count)
+            .collect();
+        for (scope, target) in targets(policy) {
+            all.extend(instants.iter().map(|scheduled_at| Planned {
+                scheduled_at: *scheduled_at,
+                policy,
+                scope,
+                target: target.clone(),
+            }));
+        }
+    }
+    // A stable sort: at one instant, the order of the file.
+    all.sort_by_key(|planned| planned.scheduled_at);
+    all.truncate(range.count);
+    all
+}
+
+fn targets(policy: &Policy) -> impl Iterator<Item = (&Scope, Target)> {
+    policy.scopes.iter().flat_map(|scope| {
+        let literals = policy
+            .selector
+            .unexcluded_literals()
+            .cloned()
+            .map(Target::Cluster);
+        let globs = policy.selector.globs.iter();
+        let patterns = globs.map(|glob| Target::Pattern(glob.pattern().to_owned()));
+        literals.chain(patterns).map(move |target| (scope, target))
+    })
+}
+
+impl Planned<'_> {
+    fn row(&self, config: &Config) -> Row {
+        let local = self
+            .scheduled_at
+            .with_timezone(&self.policy.schedule.timezone());
+        let slot = self.slot();
+        let timing = match &slot {
+            Some(slot) => Some(slot.timing(self.policy)),
+            None => timing_of_all(self.policy, self.scheduled_at),
+        };
+        let id = slot.map(|slot| SnapshotId::derive(&config.namespace, &slot, Generation::First));
+        let cluster = match &self.target {
+            Target::Cluster(cluster) => cluster.as_str(),
+            Target::Pattern(pattern) => pattern,
+        };
+        Row::default()
+            .with("policy", self.policy.name.as_str())
+            .with("account", self.scope.account.as_str())
+            .with("region", self.scope.region.as_str())
+            .with("cluster", cluster)
+            .with("scheduled_at", rfc3339(self.scheduled_at))
+            .with(
+                "local_time",
+                local.to_rfc3339_opts(SecondsFormat::Secs, false),
+            )
+            .with(
+                "starts_at",
+                instant(timing.and_then(|timing| timing.starts_at)),
+            )
+            .with("snapshot_id", id.map(|id| id.to_string()))
+            .with("tier", Tier::Base.as_str())
+            .with("retention_days", self.policy.retention.days_or_minus_one())
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        let Target::Cluster(cluster) = &self.target else {
+            return None;
+        };
+        Some(Slot {
+            pair: Pair {
+                policy: self.policy.name.clone(),
+                scope: self.scope.clone(),
+                cluster: cluster.clone(),
+            },
+            scheduled_at: self.scheduled_at,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! `redkeep sandbox`: the embedded Redshift by itself, for other clients.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use crate::clock::Clock;
+use crate::config::{Log, LogFormat, LogLevel};
+use crate::logging;
+use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions, SeedCluster};
+
+use super::{Failure, run};
+
+/// Serves a strict model of Redshift's control plane on a loopback address, until stopped.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep sandbox --cluster dw-prod --cluster finance
+  export AWS_ENDPOINT_URL=http://127.0.0.1:9836 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1
+  aws redshift describe-clusters
+  aws redshift create-cluster-snapshot --cluster-identifier dw-prod --snapshot-identifier first
+
+Signatures must be there but are not checked. Faults, states and limits are set under /_sandbox/.")]
+pub struct SandboxArgs {
+    /// The address to serve on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9836")]
+    listen: SocketAddr,
+    /// A cluster to have from the beginning; may be given more than once
+    #[arg(long, value_name = "ID")]
+    cluster: Vec<String>,
+    /// The regions that these clusters are in
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    region: Vec<String>,
+    /// The account's number
+    #[arg(long, value_name = "NUMBER", default_value = ACCOUNT_NUMBER)]
+    account: String,
+    /// Keep the state in this file; by default it is gone with the process
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// How long a snapshot takes, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    snapshot_seconds: Option<u32>,
+    /// How many manual snapshots a region may hold
+    #[arg(long, value_name = "N")]
+    quota: Option<u32>,
+}
+
+const LOG: Log = Log {
+    format: LogFormat::Auto,
+    level: LogLevel::Info,
+};
+
+/// No real account has this number.
+pub(super) const ACCOUNT_NUMBER: &str = "000000000000";
+
+pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    logging::init(LOG).map_err(|error| Failure::Other(error.to_string()))?;
+    let options = SandboxOptions {
+        account_id: args.account.clone(),
+        state_file: args.state.clone(),
+        clusters: seeds(&args.cluster, &args.region),
+        limits: limits(&args),
+        faults: FaultPlan::default(),
+    };
+    let sandbox =
+        Sandbox::open(options, clock).map_err(|error| Failure::Other(error.to_string()))?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+        Failure::Other(format!(
+            "cannot listen on {}: {error}; give another with --listen",
+            args.listen
+        ))
+    })?;
+    let address = listener.local_addr()?;
+    info!("a sandbox of Amazon Redshift, not AWS; set AWS_ENDPOINT_URL to its address to use it");
+    writeln!(std::io::stdout(), "http://{address}")?;
+    let stopped = run::stopped().map_err(|error| Failure::Other(error.to_string()))?;
+    Arc::new(sandbox).serve(listener, stopped).await;
+    Ok(())
+}
+
+fn limits(args: &SandboxArgs) -> Option<AccountLimits> {
+    let defaults = AccountLimits::default();
+    (args.snapshot_seconds.is_some() || args.quota.is_some()).then(|| AccountLimits {
+        snapshot_seconds: args.snapshot_seconds.unwrap_or(defaults.snapshot_seconds),
+        manual_snapshots: args.quota.unwrap_or(defaults.manual_snapshots),
+        ..defaults
+    })
+}
+
+/// Each cluster in each region.
+pub(super) fn seeds(clusters: &[String], regions: &[String]) -> Vec<SeedCluster> {
+    let in_region = |region: &String| {
+        let region = region.clone();
+        clusters.iter().map(move |cluster| SeedCluster {
+            region: region.clone(),
+            cluster_identifier: cluster.clone(),
+        })
+    };
+    regions.iter().flat_map(in_region).collect()
+}

@@ -1,0 +1,145 @@
+//! `redkeep status`: how well each pair is protected now.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use crate::config::Config;
+use crate::history::{History, PairState};
+use crate::run::Run;
+use crate::slot::{Pair, rfc3339};
+
+use super::history::{open, unreadable};
+use super::output::{Output, Row, write_rows};
+use super::{ConfigArgs, Failure, instant, load};
+
+/// Shows for each policy and cluster the last good snapshot, what is under way, and the next slot.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep status
+  redkeep status --check || echo 'a cluster did not get its last snapshot'
+  redkeep status --output json")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Exit with 1 when the newest finished run of any pair brought no snapshot
+    #[arg(long)]
+    check: bool,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const FIELDS: &[&str] = &[
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "active_since",
+    "last_success_at",
+    "age_seconds",
+    "last_snapshot_id",
+    "size_bytes",
+    "in_progress",
+    "last_run_at",
+    "last_result",
+    "next_run_at",
+];
+const COLUMNS: &[&str] = &[
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "last_success_at",
+    "age",
+    "in_progress",
+    "last_result",
+    "next_run_at",
+];
+
+pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
+    let config = load(&args.config).await?;
+    let history = open(&args.config).await?.history().map_err(unreadable)?;
+    let active: Vec<(&Pair, &PairState)> = history
+        .pairs
+        .iter()
+        .filter(|(_, state)| state.closed_at.is_none())
+        .collect();
+    let rows: Vec<Row> = active
+        .iter()
+        .map(|(pair, state)| row(&config, &history, pair, state, now))
+        .collect();
+    write_rows(
+        &mut std::io::stdout().lock(),
+        args.output,
+        FIELDS,
+        COLUMNS,
+        &rows,
+    )?;
+    let lacking = |(pair, _): &&(&Pair, &PairState)| {
+        last_ended(&history, pair).is_some_and(|run| !run.is_good())
+    };
+    match args.check && active.iter().any(|pair| lacking(&pair)) {
+        true => Err(Failure::Finding),
+        false => Ok(()),
+    }
+}
+
+fn last_ended<'a>(history: &'a History, pair: &Pair) -> Option<&'a Run> {
+    history.of_pair(pair).rev().find(|run| run.is_ended())
+}
+
+fn row(
+    config: &Config,
+    history: &History,
+    pair: &Pair,
+    state: &PairState,
+    now: DateTime<Utc>,
+) -> Row {
+    let good = history.last_good(pair);
+    let good_at = good.and_then(Run::created_at);
+    let age = good_at.map(|at| (now - at).num_seconds().max(0));
+    let open = history.of_pair(pair).rev().find(|run| !run.is_ended());
+    let next = config
+        .policy(&pair.policy)
+        .and_then(|policy| policy.schedule.next_after(now));
+    let last = history.of_pair(pair).next_back();
+    Row::default()
+        .with("policy", pair.policy.as_str())
+        .with("account", pair.scope.account.as_str())
+        .with("region", pair.scope.region.as_str())
+        .with("cluster", pair.cluster.as_str())
+        .with("active_since", rfc3339(state.active_from))
+        .with("last_success_at", instant(good_at))
+        .with("age_seconds", age)
+        .with("age", age.map(for_people))
+        .with(
+            "last_snapshot_id",
+            good.map(|run| run.request.snapshot_id.to_string()),
+        )
+        .with(
+            "size_bytes",
+            good.and_then(|run| run.snapshot.as_ref()?.size_bytes()),
+        )
+        .with("in_progress", open.map(|run| run.state.word()))
+        .with(
+            "last_run_at",
+            instant(last.map(|run| run.slot.scheduled_at)),
+        )
+        .with(
+            "last_result",
+            last_ended(history, pair).map(|run| run.state.word()),
+        )
+        .with("next_run_at", instant(next))
+}
+
+/// An age in its two largest units.
+fn for_people(seconds: i64) -> String {
+    let seconds = u64::try_from(seconds).unwrap_or_default();
+    let rounded = match seconds {
+        0..3600 => seconds,
+        3600..86_400 => seconds / 60 * 60,
+        _ => seconds / 3600 * 3600,
+    };
+    humantime::format_duration(std::time::Duration::from_secs(rounded)).to_string()
+}

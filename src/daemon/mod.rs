@@ -1,0 +1,463 @@
+//! The daemon: observe → plan → commit → call → record → sleep.
+//!
+//! Owns: the loop, the reload, the shutdown. Never decides what is due or what an answer means: the plan
+//! and `reply` do, and this shell carries it out. The loop is level-triggered: it looks at what is, and no
+//! wake-up has to come in time for it to be right.
+
+mod calls;
+mod clockwork;
+mod tell;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tracing::{error, info, warn};
+
+use crate::clock::{Clock, sleep};
+use crate::config::{Config, ConfigErrors};
+use crate::history::Change;
+use crate::http::Health;
+use crate::metrics::{self, Intervals, Metrics, Reload};
+use crate::plan::{Alarm, Call, LONGEST_SLEEP};
+use crate::redshift::Redshift;
+use crate::reply::Reply;
+use crate::run::Run;
+use crate::slot::Scope;
+use crate::store::Store;
+use crate::systemd::Notifier;
+use crate::world::World;
+
+use calls::Errand;
+use clockwork::{Tick, WakeAt};
+
+/// How long calls in flight may take to end after SIGTERM; then their outcome is unknown.
+const DRAIN: Duration = Duration::from_secs(20);
+/// Plans of one turn: activation, due slots, runs, and the recoveries between them.
+const PLANS_PER_TURN: usize = 16;
+/// Wall and monotonic clock further apart than this: somebody set the clock.
+const STEP: TimeDelta = TimeDelta::seconds(5);
+
+/// What the outside asks of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Read the configuration again.
+    Reload,
+    /// Stop: start nothing, let the calls in flight end.
+    Stop,
+}
+
+/// Whether the daemon goes on for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until it is stopped.
+    Service,
+    /// Until what one pass has started is finished.
+    OnePass,
+}
+
+/// Everything that the daemon is made of and that `main` chooses.
+pub struct Parts<R> {
+    /// The world at the start.
+    pub world: World,
+    /// The history's keeper.
+    pub store: Store,
+    /// Makes the client of a scope.
+    pub connect: Box<dyn Fn(&Scope) -> R + Send>,
+    /// Reads the configuration anew.
+    pub reload: Box<dyn Fn() -> Result<Config, ConfigErrors> + Send>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The metrics, gathered from the world after every turn.
+    pub metrics: Arc<Metrics>,
+    /// What the listener tells of the daemon's health.
+    pub health: Arc<Health>,
+    /// The service manager.
+    pub notifier: Notifier,
+}
+
+/// How the daemon's work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Stopped, or one pass finished with every run it had well.
+    Well,
+    /// One pass finished, and a run of it did not end with a snapshot.
+    WithFailures,
+    /// One pass could not reach AWS.
+    Unreachable,
+}
+
+/// The running daemon.
+pub struct Daemon<R> {
+    parts: Parts<R>,
+    clients: BTreeMap<Scope, Arc<R>>,
+    calls: JoinSet<Option<Reply>>,
+    under_way: HashMap<Id, (Call, DateTime<Utc>)>,
+    unsaved: Vec<Change>,
+    alarms: BTreeSet<Alarm>,
+    reload: Reload,
+    intervals: Intervals,
+    wake_at: WakeAt,
+    clocks: (DateTime<Utc>, Duration),
+    failures: usize,
+    status_told: String,
+}
+
+impl<R: Redshift> Daemon<R> {
+    /// A daemon that has done nothing yet.
+    pub fn new(parts: Parts<R>) -> Self {
+        let now = parts.clock.now();
+        let clocks = (now, parts.clock.monotonic());
+        let mut daemon = Self {
+            clients: BTreeMap::new(),
+            calls: JoinSet::new(),
+            under_way: HashMap::new(),
+            unsaved: Vec::new(),
+            alarms: BTreeSet::new(),
+            reload: loaded(now),
+            intervals: Intervals::compute(&parts.world.config, now),
+            wake_at: WakeAt::default(),
+            clocks,
+            failures: 0,
+            status_told: String::new(),
+            parts,
+        };
+        daemon.connect();
+        daemon
+    }
+
+    /// Runs until a signal stops it, or until one pass is finished.
+    pub async fn run(mut self, lifetime: Lifetime, mut signals: mpsc::Receiver<Signal>) -> Ending {
+        let (ticks, mut ticking) = mpsc::channel(4);
+        let clock = Arc::clone(&self.parts.clock);
+        let scheduler = clockwork::start(self.wake_at.clone(), clock, ticks).await;
+        if let Err(reason) = &scheduler {
+            // The loop wakes by itself, though later; slots are still made.
+            error!(%reason, "the clockwork did not start; slots may start up to 30 s late");
+        }
+        // The histograms of the policies exist from the first publication on.
+        self.publish();
+        let recovered = self.parts.world.recover(self.parts.clock.now());
+        self.commit(recovered).await;
+        self.parts.notifier.ready(&self.status());
+        info!("redkeep {} started", env!("CARGO_PKG_VERSION"));
+        loop {
+            self.turn().await;
+            if lifetime == Lifetime::OnePass && self.is_finished() {
+                break;
+            }
+            let longest = self.longest_sleep();
+            tokio::select! {
+                Some(reply) = self.calls.join_next_with_id() => self.answered(reply).await,
+                tick = ticking.recv() => self.ticked(tick).await,
+                signal = signals.recv() => match signal {
+                    Some(Signal::Reload) => self.reload().await,
+                    Some(Signal::Stop) | None => break,
+                },
+                () = sleep(longest) => {}
+            }
+        }
+        self.drain().await;
+        info!("stopped");
+        self.ending(lifetime).await
+    }
+
+    fn connect(&mut self) {
+        let scopes = self.parts.world.config.scopes();
+        self.clients.retain(|scope, _| scopes.contains(scope));
+        for scope in scopes {
+            let connect = &self.parts.connect;
+            self.clients
+                .entry(scope)
+                .or_insert_with_key(|scope| Arc::new(connect(scope)));
+        }
+    }
+
+    /// Plans and carries out until the plan asks for no more changes.
+    async fn turn(&mut self) {
+        self.watch_clocks();
+        for _ in 0..PLANS_PER_TURN {
+            let now = self.parts.clock.now();
+            let plan = self.parts.world.plan(now);
+            self.wake_at.set(plan.wake_at);
+            tell::alarms(&self.alarms, &plan.alarms);
+            self.alarms = plan.alarms;
+            let settled = plan.changes.is_empty();
+            self.commit(plan.changes).await;
+            for call in plan.calls {
+                self.dispatch(call, now);
+            }
+            if settled {
+                break;
+            }
+        }
+        self.publish();
+    }
+
+    /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags
+    /// are the ledger, and what could not be written is kept and tried again.
+    async fn commit(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() && self.unsaved.is_empty() {
+            return;
+        }
+        let healthy_before = self.unsaved.is_empty();
+        self.unsaved.extend(changes.iter().cloned());
+        let trouble = self.parts.store.commit(self.unsaved.clone()).await.err();
+        if let Some(reason) = &trouble {
+            if healthy_before {
+                error!(%reason, "the history cannot be written; snapshots go on, the journal is in memory");
+            }
+        } else {
+            self.unsaved.clear();
+            if !healthy_before {
+                info!("the history can be written again; nothing was lost");
+            }
+        }
+        let trouble = trouble.map(|reason| reason.to_string());
+        self.parts
+            .health
+            .update(|health| health.history_trouble = trouble);
+        for change in &changes {
+            self.note(change);
+        }
+        self.parts.world.apply(changes);
+    }
+
+    /// Logs and measures a change before it is applied.
+    fn note(&mut self, change: &Change) {
+        let history = &self.parts.world.history;
+        tell::change(change, history);
+        let Change::Run(run) = change else { return };
+        let before = history.runs.get(&run.slot);
+        self.parts.metrics.stepped(before, run);
+        let ends_now = run.is_ended() && before.is_none_or(|before| !before.is_ended());
+        if ends_now && !run.is_good() {
+            self.failures += 1;
+        }
+    }
+
+    fn dispatch(&mut self, call: Call, now: DateTime<Utc>) {
+        let Some(client) = self.clients.get(call.scope()).map(Arc::clone) else {
+            return;
+        };
+        let history = &self.parts.world.history;
+        let run = match &call {
+            Call::List(_) => None,
+            Call::Create(slot) | Call::Describe(slot) | Call::Explain(slot) => {
+                history.runs.get(slot)
+            }
+        };
+        let view = self.parts.world.observed.scopes.get(call.scope());
+        let errand = Errand {
+            request: run.map(Run::create_request),
+            snapshot_id: run.map(|run| run.request.snapshot_id.clone()),
+            asks_account: view.is_some_and(|view| view.account_number.is_none()),
+            began_at: now,
+            call: call.clone(),
+        };
+        self.parts.world.dispatched(&call, now);
+        let id = self.calls.spawn(errand.make(client)).id();
+        self.under_way.insert(id, (call, now));
+    }
+
+    async fn answered(&mut self, joined: Result<(Id, Option<Reply>), JoinError>) {
+        let (id, reply) = match joined {
+            Ok((id, reply)) => (id, reply),
+            Err(panicked) => (panicked.id(), None),
+        };
+        let Some((call, began_at)) = self.under_way.remove(&id) else {
+            return;
+        };
+        let reply = reply.unwrap_or_else(|| calls::lost(call, began_at));
+        let changes = self.parts.world.take_in(reply, self.parts.clock.now());
+        self.commit(changes).await;
+    }
+
+    async fn ticked(&mut self, tick: Option<Tick>) {
+        match tick {
+            Some(Tick::Wake) => {}
+            Some(Tick::Copy) => {
+                let to = self.parts.world.config.state_dir.join("history.copy.db");
+                if let Err(reason) = self.parts.store.backup(to).await {
+                    error!(%reason, "the daily copy of the history failed");
+                }
+            }
+            // The clockwork did not start or has gone; the bounded sleep wakes the loop.
+            None => sleep(Duration::from_secs(1)).await,
+        }
+    }
+
+    async fn reload(&mut self) {
+        self.parts.notifier.reloading();
+        let now = self.parts.clock.now();
+        match (self.parts.reload)() {
+            Ok(config) => {
+                // What has become due under the old configuration keeps it.
+                self.turn().await;
+                let config = keep_what_needs_a_restart(&self.parts.world.config, config);
+                self.parts.world.reconfigure(config, now);
+                self.connect();
+                self.reload = loaded(now);
+                self.intervals = Intervals::compute(&self.parts.world.config, now);
+                info!("configuration reloaded");
+            }
+            Err(errors) => {
+                self.reload.successful = false;
+                error!("configuration not reloaded, the old one stays in force:\n{errors}");
+            }
+        }
+        self.parts.notifier.ready(&self.status());
+    }
+
+    /// Notices that somebody has set the clock: then AWS's is asked again before anything starts.
+    fn watch_clocks(&mut self) {
+        let (now, monotonic) = (self.parts.clock.now(), self.parts.clock.monotonic());
+        let (wall_before, monotonic_before) = self.clocks;
+        let passed = TimeDelta::from_std(monotonic.saturating_sub(monotonic_before));
+        let step = (now - wall_before) - passed.unwrap_or_default();
+        if step.abs() > STEP {
+            warn!(
+                seconds = step.num_seconds(),
+                "the clock was set; asking AWS for the time"
+            );
+            self.parts.world.observed.forget_clocks(now);
+        }
+        self.clocks = (now, monotonic);
+    }
+
+    fn longest_sleep(&self) -> Duration {
+        let longest = LONGEST_SLEEP.to_std().unwrap_or(Duration::from_secs(30));
+        self.parts
+            .notifier
+            .watchdog_interval()
+            .map_or(longest, |half| half.min(longest))
+    }
+
+    /// Tells the listener, the metrics and the service manager how things stand.
+    fn publish(&mut self) {
+        let (now, turned_at) = (self.parts.clock.now(), self.parts.clock.monotonic());
+        if self.intervals.is_stale(now) {
+            self.intervals = Intervals::compute(&self.parts.world.config, now);
+        }
+        let World {
+            config,
+            history,
+            observed,
+            ..
+        } = &self.parts.world;
+        let view = metrics::view(config, history, observed, &self.intervals, self.reload);
+        self.parts.metrics.publish(view);
+        let unreached = unreached(&self.parts.world);
+        self.parts.health.update(|health| {
+            health.last_turn = turned_at;
+            health.configured = true;
+            health.unreached = unreached;
+        });
+        self.parts.notifier.feed_watchdog();
+        self.tell_status();
+    }
+
+    /// The service manager is told only what it does not know yet.
+    fn tell_status(&mut self) {
+        let status = self.status();
+        if status != self.status_told {
+            self.parts.notifier.status(&status);
+            self.status_told = status;
+        }
+    }
+
+    fn status(&self) -> String {
+        let world = &self.parts.world;
+        let pairs = world
+            .history
+            .pairs
+            .values()
+            .filter(|state| state.closed_at.is_none())
+            .count();
+        let open = world.history.open().count();
+        let policies = world.config.policies.len();
+        let reload = if self.reload.successful {
+            ""
+        } else {
+            "; last reload failed"
+        };
+        format!("{policies} policies, {pairs} pairs, {open} runs open{reload}")
+    }
+
+    /// Whether every scope was looked at and nothing is open.
+    fn is_finished(&self) -> bool {
+        let world = &self.parts.world;
+        let looked = world
+            .observed
+            .scopes
+            .values()
+            .all(|view| view.reached_at.is_some() || view.trouble.is_some());
+        looked && self.calls.is_empty() && world.history.open().next().is_none()
+    }
+
+    /// Lets the calls in flight end, and records what they bring.
+    async fn drain(&mut self) {
+        self.parts.notifier.stopping();
+        let drained = tokio::time::timeout(DRAIN, async {
+            while let Some(reply) = self.calls.join_next_with_id().await {
+                self.answered(reply).await;
+            }
+        });
+        if drained.await.is_err() {
+            warn!(
+                "calls in flight did not end in 20 s; their outcome is looked up at the next start"
+            );
+        }
+        self.commit(Vec::new()).await;
+    }
+
+    async fn ending(self, lifetime: Lifetime) -> Ending {
+        let unreachable = self
+            .parts
+            .world
+            .observed
+            .scopes
+            .values()
+            .any(|view| view.reached_at.is_none());
+        if let Err(reason) = self.parts.store.close().await {
+            error!(%reason, "the history was not closed cleanly; the next start checks it");
+        }
+        match lifetime {
+            Lifetime::Service => Ending::Well,
+            Lifetime::OnePass if unreachable => Ending::Unreachable,
+            Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
+            Lifetime::OnePass => Ending::Well,
+        }
+    }
+}
+
+fn loaded(now: DateTime<Utc>) -> Reload {
+    Reload {
+        successful: true,
+        succeeded_at: Some(now),
+    }
+}
+
+fn unreached(world: &World) -> Vec<Scope> {
+    world
+        .observed
+        .scopes
+        .iter()
+        .filter(|(_, view)| view.reached_at.is_none())
+        .map(|(scope, _)| scope.clone())
+        .collect()
+}
+
+/// The directory, the listener and the endpoint are bound at the start; a change of them waits for the next.
+fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> Config {
+    if new.state_dir != old.state_dir || new.listen != old.listen || new.endpoint != old.endpoint {
+        warn!("a change of state_dir, listen or endpoint takes effect at the next start");
+    }
+    new.state_dir.clone_from(&old.state_dir);
+    new.listen = old.listen;
+    new.endpoint = old.endpoint.clone();
+    new
+}

@@ -1,0 +1,179 @@
+//! What redkeep knows of the past, as far as the next decision needs it.
+//!
+//! Owns: the pairs with their activation and watermark, the runs that are open or whose snapshot is still
+//! there, and the changes that lead from one history to the next. A change is committed to the store first
+//! and then applied here; both hold the same. Never speaks SQL.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::run::{Missed, Run};
+use crate::slot::{Pair, Slot};
+
+/// A pair's activation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairState {
+    /// Slots up to and including this instant are not the pair's.
+    pub active_from: DateTime<Utc>,
+    /// Every slot of the pair up to and including this instant has its record.
+    pub watermark: DateTime<Utc>,
+    /// The schedule's expression under which it was activated.
+    pub schedule: String,
+    /// The time zone's name under which it was activated.
+    pub timezone: String,
+    /// ClusterCreateTime of the cluster, where it has been seen.
+    pub cluster_created_at: Option<DateTime<Utc>>,
+    /// When the pair was closed; `None` while it is active.
+    pub closed_at: Option<DateTime<Utc>>,
+}
+
+/// More than a hundred slots missed in a row, as one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissedRange {
+    /// Whose slots.
+    pub pair: Pair,
+    /// The first slot's instant.
+    pub first_at: DateTime<Utc>,
+    /// The last slot's instant.
+    pub last_at: DateTime<Utc>,
+    /// How many slots.
+    pub count: u64,
+    /// Why.
+    pub reason: Missed,
+}
+
+/// One step from a history to the next, committed as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The pair's activation is now so.
+    Pair(Pair, PairState),
+    /// The run is now so; it may be new. An ended run in the store is not changed but for `gone` and the
+    /// snapshot's description.
+    Run(Box<Run>),
+    /// These slots were missed.
+    Missed(MissedRange),
+}
+
+/// How many runs of a pair ended with each result, over all time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the results of the metric `redkeep_runs_total`"
+)]
+pub struct Totals {
+    pub available: u64,
+    pub failed: u64,
+    pub missed: u64,
+    pub skipped: u64,
+    pub expired: u64,
+    pub conflict: u64,
+}
+
+/// The past, as far as decisions and metrics need it.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Every pair that was ever active.
+    pub pairs: BTreeMap<Pair, PairState>,
+    /// Runs that are open, or whose snapshot is still there, and the newest run of each pair.
+    pub runs: BTreeMap<Slot, Run>,
+    /// Results by pair.
+    pub totals: BTreeMap<Pair, Totals>,
+}
+
+impl Totals {
+    /// Counts `count` runs that ended with `result`, a word of [`crate::run::Outcome::word`].
+    pub fn add(&mut self, result: &str, count: u64) {
+        match result {
+            "available" => self.available += count,
+            "failed" => self.failed += count,
+            "missed" => self.missed += count,
+            "skipped" => self.skipped += count,
+            "expired" => self.expired += count,
+            "conflict" => self.conflict += count,
+            _ => {}
+        }
+    }
+
+    /// The counts with their words, in the order of the documentation.
+    pub fn by_result(&self) -> [(&'static str, u64); 6] {
+        [
+            ("available", self.available),
+            ("failed", self.failed),
+            ("missed", self.missed),
+            ("skipped", self.skipped),
+            ("expired", self.expired),
+            ("conflict", self.conflict),
+        ]
+    }
+}
+
+impl History {
+    /// Takes in a change that the store has committed.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Pair(pair, state) => {
+                self.pairs.insert(pair, state);
+            }
+            Change::Run(run) => self.apply_run(*run),
+            Change::Missed(range) => {
+                self.totals
+                    .entry(range.pair)
+                    .or_default()
+                    .add("missed", range.count);
+            }
+        }
+    }
+
+    fn apply_run(&mut self, run: Run) {
+        let ended_before = self.runs.get(&run.slot).is_some_and(Run::is_ended);
+        let pair = run.slot.pair.clone();
+        if run.is_ended() && !ended_before {
+            self.totals
+                .entry(pair.clone())
+                .or_default()
+                .add(run.state.word(), 1);
+        }
+        self.runs.insert(run.slot.clone(), run);
+        self.forget_old(&pair);
+    }
+
+    /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, and not the newest.
+    fn forget_old(&mut self, pair: &Pair) {
+        let newest = self.of_pair(pair).last().map(|run| run.slot.clone());
+        let old: Vec<Slot> = self
+            .of_pair(pair)
+            .filter(|run| run.is_ended() && !run.is_good() && Some(&run.slot) != newest.as_ref())
+            .map(|run| run.slot.clone())
+            .collect();
+        for slot in old {
+            self.runs.remove(&slot);
+        }
+    }
+
+    /// The known runs of a pair, oldest first.
+    pub fn of_pair<'a>(
+        &'a self,
+        pair: &Pair,
+    ) -> impl DoubleEndedIterator<Item = &'a Run> + use<'a> {
+        let from = Slot {
+            pair: pair.clone(),
+            scheduled_at: DateTime::<Utc>::MIN_UTC,
+        };
+        let until = Slot {
+            pair: pair.clone(),
+            scheduled_at: DateTime::<Utc>::MAX_UTC,
+        };
+        self.runs.range(from..=until).map(|(_, run)| run)
+    }
+
+    /// The runs that have no outcome yet.
+    pub fn open(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(|run| !run.is_ended())
+    }
+
+    /// The newest run of the pair whose snapshot is complete and still there.
+    pub fn last_good(&self, pair: &Pair) -> Option<&Run> {
+        self.of_pair(pair).rev().find(|run| run.is_good())
+    }
+}

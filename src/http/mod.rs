@@ -1,0 +1,95 @@
+//! The daemon's listener: metrics and health, to be read by machines.
+//!
+//! Owns: the paths and what each answers. Read-only, without a body to parse or a parameter to believe:
+//! nothing that arrives here changes what the daemon does. Every answer comes from memory, so a slow disk
+//! or a slow AWS never makes a scrape late. The bounds on connections are [`serve()`]'s.
+
+mod health;
+pub mod serve;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+pub use self::health::{Condition, Health, STALLED_AFTER, Verdict, alive, ready};
+use self::serve::{Limits, serve};
+use crate::clock::Clock;
+use crate::metrics::{self, Metrics};
+
+const INDEX: &str = concat!(
+    "redkeep ",
+    env!("CARGO_PKG_VERSION"),
+    "\n\n\
+     /metrics  metrics in the Prometheus text format\n\
+     /healthz  200 while the daemon is at work\n\
+     /readyz   200 while it can take snapshots, else the reasons why not\n",
+);
+
+const PLAIN: [(HeaderName, &str); 2] = [
+    (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// What the answers are made from.
+pub struct Site {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// How the daemon is.
+    pub health: Arc<Health>,
+    /// Tells how long ago the daemon was last at work.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Serves the site on `listener` until `shutdown` is ready.
+pub async fn listen(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
+    serve(listener, router(site), Limits::default(), shutdown).await;
+}
+
+/// The paths. axum answers HEAD as GET without the body, 405 to other methods and 404 to other paths.
+fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(|| async { (PLAIN, INDEX) }))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(|| async { (StatusCode::NOT_FOUND, PLAIN, "not found\n") })
+        .with_state(site)
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    match site.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot answer a scrape"
+            );
+            let told = format!("{error}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, told).into_response()
+        }
+    }
+}
+
+async fn healthz(State(site): State<Arc<Site>>) -> Response {
+    answer(alive(&site.health.condition(), site.clock.monotonic()))
+}
+
+async fn readyz(State(site): State<Arc<Site>>) -> Response {
+    answer(ready(&site.health.condition()))
+}
+
+fn answer(verdict: Verdict) -> Response {
+    let status = match &verdict {
+        Verdict::Good => StatusCode::OK,
+        Verdict::Bad(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, PLAIN, verdict.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

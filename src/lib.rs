@@ -1,0 +1,25 @@
+//! redkeep.
+pub mod aws;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod history;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod names;
+pub mod observed;
+pub mod plan;
+pub mod policy;
+pub mod redshift;
+pub mod reply;
+pub mod retry;
+pub mod run;
+pub mod sandbox;
+pub mod schedule;
+pub mod slot;
+pub mod snapshot;
+pub mod store;
+pub mod systemd;
+pub mod world;

@@ -1,0 +1,177 @@
+//! Where the daemon's log goes, and in what form.
+//!
+//! Owns: the choice between journal, text and JSON, the levels, and that one event is one line whatever it
+//! holds: AWS's messages and clusters' tags are other people's text, and may not forge a line or steer a
+//! terminal. Never logs itself but for one warning, and never changes what others log.
+//!
+//! What tracing-subscriber 0.3.23 does with hostile text by itself: `?` of a string escapes everything, the
+//! message and errors keep line breaks, and `%` keeps line breaks and ESC. `escape` closes these gaps.
+
+mod escape;
+mod journal;
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+pub use self::escape::one_line;
+use self::escape::{Lines, Style, write_field};
+use self::journal::Journal;
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
+/// unless `RUST_LOG` names them.
+const TALKATIVE: [&str; 4] = ["aws_", "hyper", "rustls", "tokio_cron_scheduler"];
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// Something else in the process has a log already.
+    #[error("the log is set up already")]
+    Twice(#[from] TryInitError),
+}
+
+/// Sets up the log of this process, as the configuration and the environment say.
+///
+/// `RUST_LOG` is laid over the configured level; where it cannot be read it is ignored with a warning.
+pub fn init(log: Log) -> Result<(), LoggingError> {
+    let surroundings = Surroundings::look();
+    let (filter, ignored) = filter(log.level, surroundings.rust_log.as_deref());
+    tracing_subscriber::registry()
+        .with(layer(log.format, surroundings))
+        .with(filter)
+        .try_init()?;
+    if let Some(error) = ignored {
+        tracing::warn!(%error, "RUST_LOG cannot be read and is ignored");
+    }
+    Ok(())
+}
+
+/// What the process was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Surroundings {
+    rust_log: Option<String>,
+    no_color: bool,
+    terminal: bool,
+    journal: bool,
+}
+
+impl Surroundings {
+    fn look() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let stream = variable("JOURNAL_STREAM");
+        Self {
+            rust_log: variable("RUST_LOG"),
+            no_color: variable("NO_COLOR").is_some(),
+            terminal: io::stderr().is_terminal(),
+            journal: stream.is_some_and(|stream| device_and_inode(io::stderr()) == Some(stream)),
+        }
+    }
+}
+
+/// The form of `JOURNAL_STREAM`, which may be inherited by a process whose stderr goes elsewhere.
+fn device_and_inode(stream: impl AsFd) -> Option<String> {
+    let file = std::fs::File::from(stream.as_fd().try_clone_to_owned().ok()?);
+    let metadata = file.metadata().ok()?;
+    Some(format!("{}:{}", metadata.dev(), metadata.ino()))
+}
+
+/// The form that a log is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Journal,
+    Text { coloured: bool },
+    Json,
+}
+
+fn form(format: LogFormat, surroundings: &Surroundings) -> Form {
+    let coloured = surroundings.terminal && !surroundings.no_color;
+    match format {
+        LogFormat::Auto if surroundings.journal => Form::Journal,
+        LogFormat::Auto | LogFormat::Text => Form::Text { coloured },
+        LogFormat::Json => Form::Json,
+    }
+}
+
+type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
+fn layer<S>(format: LogFormat, surroundings: Surroundings) -> BoxedLayer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    match form(format, &surroundings) {
+        Form::Json => json(io::stderr),
+        Form::Text { coloured } => text(io::stderr, coloured),
+        // Without the journal's socket its stream, stderr, takes text just as well.
+        Form::Journal => match Journal::open() {
+            Ok(journal) => journal.boxed(),
+            Err(_) => text(io::stderr, false),
+        },
+    }
+}
+
+fn text<S, W>(writer: W, coloured: bool) -> BoxedLayer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let style = if coloured {
+        Style::Coloured
+    } else {
+        Style::Plain
+    };
+    // An internal error would be printed to stderr, and a stderr that cannot be written to would panic.
+    fmt::layer()
+        .with_ansi(coloured)
+        .fmt_fields(fmt::format::debug_fn(write_field).delimited(" "))
+        .log_internal_errors(false)
+        .with_writer(Lines::new(writer, style))
+        .boxed()
+}
+
+fn json<S, W>(writer: W) -> BoxedLayer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .log_internal_errors(false)
+        .with_writer(Lines::new(writer, Style::Json))
+        .boxed()
+}
+
+/// The levels by target, and what is wrong with `RUST_LOG`.
+fn filter(
+    level: LogLevel,
+    rust_log: Option<&str>,
+) -> (EnvFilter, Option<tracing_subscriber::filter::ParseError>) {
+    let configured = directives(level);
+    let builder = EnvFilter::builder();
+    let parsed = rust_log.map(|more| builder.clone().parse(format!("{configured},{more}")));
+    match parsed {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (builder.parse_lossy(configured), Some(error)),
+        None => (builder.parse_lossy(configured), None),
+    }
+}
+
+fn directives(level: LogLevel) -> String {
+    let quiet = match level {
+        LogLevel::Error => level,
+        _ => LogLevel::Warn,
+    };
+    let talkative = TALKATIVE.map(|target| format!(",{target}={}", quiet.as_str()));
+    level.as_str().to_owned() + &talkative.concat()
+}
+
+#[cfg(test)]
+mod tests;

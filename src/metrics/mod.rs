@@ -1,0 +1,238 @@
+//! Every metric that redkeep exports: its name, its help, its labels.
+//!
+//! Owns: the registry and the text that Prometheus reads. What is counted and shown of pairs and scopes is
+//! computed at each scrape from the last [`View`], which is itself a fold of the history: so the counters
+//! survive a restart, no series outlives its pair, and a scrape is answered while the database is locked.
+//! Only what the history does not keep is counted here as it happens: requests to AWS, and how long things
+//! took. Never reads the clock, the database or the configuration file, and has no global.
+
+mod families;
+mod process;
+mod requests;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, Registry, TextEncoder};
+
+pub use self::view::{Intervals, PairView, Reload, ScopeGauges, View, view};
+use crate::names::PolicyName;
+use crate::run::{Outcome, Run, RunState};
+use crate::slot::Scope;
+
+/// The Content-Type of [`Metrics::encode`]; Prometheus 3 refuses a scrape without it.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// From a late tick of the clockwork to the end of the longest default start window.
+const START_DELAY_BUCKETS: [f64; 14] = [
+    0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0,
+    28_800.0,
+];
+
+/// From an empty cluster to the default completion window.
+const SNAPSHOT_DURATION_BUCKETS: [f64; 12] = [
+    10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0,
+];
+
+/// Up to the timeout of an operation.
+const REQUEST_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Why there are no metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// A definition contradicts itself or another.
+    #[error("cannot set up the metrics")]
+    Setup(#[source] prometheus::Error),
+    /// The collected values cannot be written.
+    #[error("cannot write the metrics")]
+    Encode(#[source] prometheus::Error),
+}
+
+/// The metrics of one daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    published: Published,
+    requests: requests::Requests,
+    request_duration: HistogramVec,
+    policies: PolicyHistograms,
+}
+
+/// The last view, shared with the collector that reads it.
+type Published = Arc<Mutex<Option<Arc<View>>>>;
+
+/// The histograms by policy, and the policies that have them.
+#[derive(Debug)]
+struct PolicyHistograms {
+    start_delay: HistogramVec,
+    snapshot_duration: HistogramVec,
+    present: Mutex<BTreeSet<PolicyName>>,
+}
+
+impl Metrics {
+    /// All metrics, with nothing published yet. `started_at` is when this process started.
+    pub fn new(started_at: DateTime<Utc>) -> Result<Self, MetricsError> {
+        Self::set_up(started_at).map_err(MetricsError::Setup)
+    }
+
+    fn set_up(started_at: DateTime<Utc>) -> prometheus::Result<Self> {
+        let published = Published::default();
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: requests::Requests::new()?,
+            request_duration: request_duration()?,
+            policies: PolicyHistograms::new()?,
+            published: Arc::clone(&published),
+        };
+        let collectors: [Box<dyn Collector>; 6] = [
+            Box::new(families::Families::new(published)?),
+            Box::new(metrics.requests.clone()),
+            Box::new(metrics.request_duration.clone()),
+            Box::new(metrics.policies.start_delay.clone()),
+            Box::new(metrics.policies.snapshot_duration.clone()),
+            Box::new(process::Process::new(started_at)),
+        ];
+        for collector in collectors {
+            metrics.registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Counts a request to AWS. `operation` and `code` are words of closed sets, as [`crate::aws::Meter`]
+    /// gives them, so that no answer can make series without end.
+    pub fn request(
+        &self,
+        scope: &Scope,
+        operation: &'static str,
+        code: &'static str,
+        duration: Duration,
+    ) {
+        self.requests.count(scope, operation, code);
+        self.request_duration
+            .with_label_values(&[operation])
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Notes how late a run was started: from the first instant at which AWS could be asked (the slot's
+    /// instant after jitter and blackout, `Request::starts_at`) to the first create call. Jitter is
+    /// meant, and so no delay.
+    pub fn started(&self, policy: &PolicyName, delay: Duration) {
+        self.policies
+            .observe(&self.policies.start_delay, policy, delay);
+    }
+
+    /// Notes how long a snapshot took, from its acceptance to the look that found it complete.
+    pub fn completed(&self, policy: &PolicyName, duration: Duration) {
+        self.policies
+            .observe(&self.policies.snapshot_duration, policy, duration);
+    }
+
+    /// Notes what one step of a run tells about durations: the first create call, and the completion.
+    ///
+    /// A snapshot that was complete when it was first seen tells nothing of how long it took.
+    pub fn stepped(&self, before: Option<&Run>, after: &Run) {
+        let policy = &after.slot.pair.policy;
+        let asked_before = before.is_some_and(|run| run.requested_at.is_some());
+        if let (false, Some(requested_at)) = (asked_before, after.requested_at) {
+            self.started(policy, since(after.request.starts_at, requested_at));
+        }
+        let accepted_at = before
+            .filter(|run| !run.is_ended())
+            .and_then(|run| run.accepted_at);
+        if after.state == RunState::Ended(Outcome::Available)
+            && let (Some(accepted_at), Some(ended_at)) = (accepted_at, after.ended_at)
+        {
+            self.completed(policy, since(accepted_at, ended_at));
+        }
+    }
+
+    /// Makes `view` what the next scrape shows, and drops every series of what is not in it.
+    pub fn publish(&self, view: View) {
+        self.requests
+            .keep(view.scopes.iter().map(|gauges| &gauges.scope));
+        self.policies.keep(&view.policies);
+        *self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(view));
+    }
+
+    /// All metrics in the text format 0.0.4.
+    pub fn encode(&self) -> Result<String, MetricsError> {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .map_err(MetricsError::Encode)
+    }
+}
+
+impl PolicyHistograms {
+    fn new() -> prometheus::Result<Self> {
+        let start_delay = HistogramOpts::new(
+            "redkeep_start_delay_seconds",
+            "Time from the instant at which a run could start (after jitter and blackout) to its first create call.",
+        );
+        let snapshot_duration = HistogramOpts::new(
+            "redkeep_snapshot_duration_seconds",
+            "Time from the acceptance of a snapshot by AWS to its completion.",
+        );
+        Ok(Self {
+            start_delay: HistogramVec::new(
+                start_delay.buckets(START_DELAY_BUCKETS.to_vec()),
+                &["policy"],
+            )?,
+            snapshot_duration: HistogramVec::new(
+                snapshot_duration.buckets(SNAPSHOT_DURATION_BUCKETS.to_vec()),
+                &["policy"],
+            )?,
+            present: Mutex::default(),
+        })
+    }
+
+    /// A policy that is not configured (any more) gets no series: an answer may come after a reload.
+    fn observe(&self, histogram: &HistogramVec, policy: &PolicyName, duration: Duration) {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.contains(policy) {
+            histogram
+                .with_label_values(&[policy.as_str()])
+                .observe(duration.as_secs_f64());
+        }
+    }
+
+    fn keep(&self, configured: &BTreeSet<PolicyName>) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if *present == *configured {
+            return;
+        }
+        for histogram in [&self.start_delay, &self.snapshot_duration] {
+            for policy in present.difference(configured) {
+                // It is there: every present policy was created below. If it were not, nothing is lost.
+                let _ = histogram.remove_label_values(&[policy.as_str()]);
+            }
+            for policy in configured {
+                histogram.with_label_values(&[policy.as_str()]);
+            }
+        }
+        present.clone_from(configured);
+    }
+}
+
+fn request_duration() -> prometheus::Result<HistogramVec> {
+    let options = HistogramOpts::new(
+        "redkeep_aws_request_duration_seconds",
+        "Time that a request to AWS took, whatever came of it.",
+    );
+    let histogram = HistogramVec::new(options.buckets(REQUEST_BUCKETS.to_vec()), &["operation"])?;
+    for operation in requests::OPERATIONS {
+        histogram.with_label_values(&[operation]);
+    }
+    Ok(histogram)
+}
+
+/// Zero when the clock was set back between the two.
+fn since(from: DateTime<Utc>, until: DateTime<Utc>) -> Duration {
+    (until - from).to_std().unwrap_or_default()
+}

@@ -1,0 +1,195 @@
+//! What the metrics are computed from.
+//!
+//! Owns: the fold from configuration, history and observation to a [`View`]. Pure: the same history gives
+//! the same numbers, before and after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::config::{Config, Endpoint};
+use crate::history::{History, PairState, Totals};
+use crate::names::PolicyName;
+use crate::observed::{Observed, ServerClock};
+use crate::policy::Policy;
+use crate::run::Run;
+use crate::slot::{Pair, Scope};
+
+/// Everything that a scrape shows of pairs, scopes and the daemon.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// The active pairs.
+    pub pairs: Vec<PairView>,
+    /// The configured scopes.
+    pub scopes: Vec<ScopeGauges>,
+    /// The configured policies.
+    pub policies: BTreeSet<PolicyName>,
+    /// How the configuration was read last.
+    pub reload: Reload,
+    /// Whether the snapshots are only the sandbox's.
+    pub sandbox: bool,
+}
+
+/// What a scrape shows of a pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairView {
+    /// Which pair.
+    pub pair: Pair,
+    /// How its runs ended.
+    pub totals: Totals,
+    /// Whether one of its runs has no outcome yet.
+    pub in_progress: bool,
+    /// When AWS created the newest complete snapshot that is still there.
+    pub last_success: Option<DateTime<Utc>>,
+    /// When the pair became active.
+    pub active_since: DateTime<Utc>,
+    /// The nominal instant of the newest run.
+    pub last_run: Option<DateTime<Utc>>,
+    /// The nominal instant of the first slot that has no record yet.
+    pub next_run: Option<DateTime<Utc>>,
+    /// The longest time between two slots within a year.
+    pub interval: Option<TimeDelta>,
+    /// The size of the newest complete snapshot that is still there.
+    pub size_bytes: Option<u64>,
+}
+
+/// What a scrape shows of a scope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScopeGauges {
+    /// Which scope.
+    pub scope: Scope,
+    /// How many manual snapshots it holds.
+    pub manual_snapshots: Option<usize>,
+    /// How many it may hold.
+    pub quota: u32,
+    /// Our clock minus AWS's.
+    pub clock_skew: Option<TimeDelta>,
+}
+
+/// How the configuration was read last; the reading at the start counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether it was valid.
+    pub successful: bool,
+    /// When it was last valid.
+    pub succeeded_at: Option<DateTime<Utc>>,
+}
+
+/// The longest time between two slots of each policy, which is too dear to compute for each view.
+#[derive(Debug, Clone)]
+pub struct Intervals {
+    computed_at: DateTime<Utc>,
+    by_policy: BTreeMap<PolicyName, TimeDelta>,
+}
+
+impl Intervals {
+    /// Computes the intervals of all policies over the year from `now`.
+    pub fn compute(config: &Config, now: DateTime<Utc>) -> Self {
+        let interval = |policy: &Policy| {
+            let longest = policy
+                .schedule
+                .longest_interval(now, now + TimeDelta::days(365))?;
+            Some((policy.name.clone(), longest))
+        };
+        Self {
+            computed_at: now,
+            by_policy: config.policies.iter().filter_map(interval).collect(),
+        }
+    }
+
+    /// Whether they are a day old, or from a future that the clock has left.
+    pub fn is_stale(&self, now: DateTime<Utc>) -> bool {
+        (now - self.computed_at).abs() >= TimeDelta::days(1)
+    }
+}
+
+/// What the metrics show at this moment of configuration, history and observation.
+pub fn view(
+    config: &Config,
+    history: &History,
+    observed: &Observed,
+    intervals: &Intervals,
+    reload: Reload,
+) -> View {
+    View {
+        pairs: active(config, history)
+            .map(|(policy, pair, state)| pair_view(policy, pair, state, history, intervals))
+            .collect(),
+        scopes: config
+            .scopes()
+            .into_iter()
+            .map(|scope| scope_gauges(config, observed, scope))
+            .collect(),
+        policies: config
+            .policies
+            .iter()
+            .map(|policy| policy.name.clone())
+            .collect(),
+        reload,
+        sandbox: matches!(config.endpoint, Endpoint::Sandbox),
+    }
+}
+
+/// The pairs that have series: open, and of a policy that is still there.
+fn active<'a>(
+    config: &'a Config,
+    history: &'a History,
+) -> impl Iterator<Item = (&'a Policy, &'a Pair, &'a PairState)> {
+    history
+        .pairs
+        .iter()
+        .filter(|(_, state)| state.closed_at.is_none())
+        .filter_map(|(pair, state)| Some((config.policy(&pair.policy)?, pair, state)))
+}
+
+fn pair_view(
+    policy: &Policy,
+    pair: &Pair,
+    state: &PairState,
+    history: &History,
+    intervals: &Intervals,
+) -> PairView {
+    let good = history.last_good(pair);
+    let snapshot = good.and_then(|run| run.snapshot.as_ref());
+    // The watermark, not the present: a slot that has come and has no record yet is overdue, not gone.
+    let next_run = policy
+        .schedule
+        .next_after(state.watermark)
+        .filter(|_| policy.enabled);
+    PairView {
+        pair: pair.clone(),
+        totals: history.totals.get(pair).copied().unwrap_or_default(),
+        in_progress: history.of_pair(pair).any(|run| !run.is_ended()),
+        last_success: good.and_then(created_at),
+        active_since: state.active_from,
+        last_run: history
+            .of_pair(pair)
+            .next_back()
+            .map(|run| run.slot.scheduled_at),
+        next_run,
+        interval: intervals.by_policy.get(&pair.policy).copied(),
+        size_bytes: snapshot.and_then(|snapshot| snapshot.size_bytes()),
+    }
+}
+
+/// When AWS created the snapshot, or else when it accepted it.
+fn created_at(run: &Run) -> Option<DateTime<Utc>> {
+    let by_aws = run
+        .snapshot
+        .as_ref()
+        .and_then(|snapshot| snapshot.snapshot_create_time);
+    by_aws.or(run.accepted_at)
+}
+
+fn scope_gauges(config: &Config, observed: &Observed, scope: Scope) -> ScopeGauges {
+    let clock = observed.scopes.get(&scope).map(|view| view.server_clock);
+    ScopeGauges {
+        manual_snapshots: observed.manual_snapshots(&scope),
+        quota: config.quota(&scope),
+        clock_skew: match clock {
+            Some(ServerClock::Skew(skew)) => Some(skew),
+            Some(ServerClock::Unasked | ServerClock::Undated) | None => None,
+        },
+        scope,
+    }
+}

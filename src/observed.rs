@@ -1,0 +1,239 @@
+//! What was seen of AWS since the daemon started.
+//!
+//! Owns: for each scope its last complete listings, its clock, its rate budget and what is in flight. Never
+//! calls AWS and never outlives the process: what must survive is in the history.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::names::ClusterId;
+use crate::redshift::{Cluster, ServerDate};
+use crate::slot::{Scope, Slot};
+use crate::snapshot::{Snapshot, SnapshotId};
+
+/// No slot starts further ahead of AWS's clock than this, and beyond it the clock is an alarm.
+pub const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
+
+/// How far apart the listings of a scope are when nothing calls for one.
+pub const LISTING_INTERVAL: TimeDelta = TimeDelta::seconds(60);
+
+/// How many create calls of one scope may be under way at once.
+pub const CREATES_IN_FLIGHT: usize = 8;
+
+/// Everything seen so far.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// What was seen of each scope.
+    pub scopes: BTreeMap<Scope, ScopeView>,
+    /// The runs with a call under way.
+    pub in_flight: BTreeSet<Slot>,
+}
+
+/// What was seen of one scope.
+#[derive(Debug, Clone)]
+pub struct ScopeView {
+    /// What is known of AWS's clock.
+    pub server_clock: ServerClock,
+    /// The number of the account that the credentials belong to.
+    pub account_number: Option<String>,
+    /// All clusters, by the last complete listing.
+    pub clusters: Option<BTreeMap<ClusterId, Cluster>>,
+    /// All manual snapshots, by the last complete listing.
+    pub snapshots: Option<SnapshotListing>,
+    /// The listing that is under way or comes next.
+    pub listing: Listing,
+    /// How fast the scope may be asked.
+    pub budget: Budget,
+    /// When AWS last answered a listing in full.
+    pub reached_at: Option<DateTime<Utc>>,
+    /// Why the last listing failed; `None` when it did not.
+    pub trouble: Option<String>,
+}
+
+/// What is known of the difference between this machine's clock and AWS's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerClock {
+    /// Not asked since the start or since the last step of our clock.
+    Unasked,
+    /// The endpoint sends no date; it is taken at its word.
+    Undated,
+    /// Our clock minus AWS's.
+    Skew(TimeDelta),
+}
+
+/// A complete listing of manual snapshots.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapshotListing {
+    /// When it began: only what was asked before this can be missing from it for good.
+    pub began_at: DateTime<Utc>,
+    /// How many manual snapshots there are.
+    pub count: usize,
+    /// Those whose name begins with the namespace.
+    pub ours: BTreeMap<SnapshotId, Snapshot>,
+}
+
+/// When a scope is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Not before this instant; after so many failures in a row.
+    Next {
+        /// The instant.
+        at: DateTime<Utc>,
+        /// Failed listings in a row.
+        failures: u32,
+    },
+    /// Under way.
+    UnderWay {
+        /// Failed listings in a row before this one.
+        failures: u32,
+    },
+}
+
+/// A token bucket: so many calls at once, so many a second in the long run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    tokens: f64,
+    filled_at: DateTime<Utc>,
+}
+
+impl Budget {
+    const BURST: f64 = 10.0;
+    const PER_SECOND: f64 = 5.0;
+
+    /// A full bucket.
+    pub fn full(now: DateTime<Utc>) -> Self {
+        Self {
+            tokens: Self::BURST,
+            filled_at: now,
+        }
+    }
+
+    /// How many calls may be made at `now`.
+    pub fn available(&self, now: DateTime<Utc>) -> usize {
+        self.at(now).tokens as usize
+    }
+
+    /// The bucket after one call at `now`.
+    #[must_use]
+    pub fn spent(&self, now: DateTime<Utc>) -> Self {
+        let mut budget = self.at(now);
+        budget.tokens = (budget.tokens - 1.0).max(0.0);
+        budget
+    }
+
+    /// When the next call may be made.
+    pub fn next_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let wanting = (1.0 - self.at(now).tokens).max(0.0);
+        now + TimeDelta::milliseconds((wanting / Self::PER_SECOND * 1000.0).ceil() as i64)
+    }
+
+    fn at(self, now: DateTime<Utc>) -> Self {
+        let elapsed = (now - self.filled_at)
+            .max(TimeDelta::zero())
+            .as_seconds_f64();
+        Self {
+            tokens: (self.tokens + elapsed * Self::PER_SECOND).min(Self::BURST),
+            filled_at: now,
+        }
+    }
+}
+
+impl ScopeView {
+    /// A scope of which nothing has been seen, to be listed at once.
+    pub fn unseen(now: DateTime<Utc>) -> Self {
+        Self {
+            server_clock: ServerClock::Unasked,
+            account_number: None,
+            clusters: None,
+            snapshots: None,
+            listing: Listing::Next {
+                at: now,
+                failures: 0,
+            },
+            budget: Budget::full(now),
+            reached_at: None,
+            trouble: None,
+        }
+    }
+
+    /// Whether a slot of this instant may start: AWS's clock is known, and the instant is not further ahead
+    /// of it than [`SKEW_LIMIT`].
+    pub fn may_start(&self, scheduled_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        match self.server_clock {
+            ServerClock::Unasked => false,
+            ServerClock::Undated => true,
+            ServerClock::Skew(skew) => scheduled_at <= now - skew + SKEW_LIMIT,
+        }
+    }
+
+    /// Takes in what an answer told about AWS's clock.
+    pub fn note_date(&mut self, date: ServerDate, now: DateTime<Utc>) {
+        match date {
+            ServerDate::NoAnswer => {}
+            ServerDate::Undated => self.server_clock = ServerClock::Undated,
+            ServerDate::At(at) => self.server_clock = ServerClock::Skew(now - at),
+        }
+    }
+
+    /// Asks for a listing as soon as the pace of failed ones allows.
+    pub fn want_listing(&mut self, now: DateTime<Utc>) {
+        if let Listing::Next { at, failures: 0 } = &mut self.listing {
+            *at = (*at).min(now);
+        }
+    }
+
+    /// Whether a complete listing of snapshots began at or after `since`.
+    pub fn listed_since(&self, since: DateTime<Utc>) -> bool {
+        self.snapshots
+            .as_ref()
+            .is_some_and(|listing| listing.began_at >= since)
+    }
+}
+
+impl Observed {
+    /// Nothing seen yet of any of `scopes`.
+    pub fn nothing(scopes: impl IntoIterator<Item = Scope>, now: DateTime<Utc>) -> Self {
+        Self {
+            scopes: scopes
+                .into_iter()
+                .map(|scope| (scope, ScopeView::unseen(now)))
+                .collect(),
+            in_flight: BTreeSet::new(),
+        }
+    }
+
+    /// Keeps what was seen of the scopes that stay, and begins with the new ones.
+    pub fn rescope(&mut self, scopes: &[Scope], now: DateTime<Utc>) {
+        self.scopes.retain(|scope, _| scopes.contains(scope));
+        for scope in scopes {
+            self.scopes
+                .entry(scope.clone())
+                .or_insert_with(|| ScopeView::unseen(now));
+        }
+    }
+
+    /// After a step of our clock: AWS's is to be asked again before anything starts.
+    pub fn forget_clocks(&mut self, now: DateTime<Utc>) {
+        for view in self.scopes.values_mut() {
+            view.server_clock = ServerClock::Unasked;
+            view.budget = Budget::full(now);
+            if let Listing::Next { at, .. } = &mut view.listing {
+                *at = now;
+            }
+        }
+    }
+
+    /// How many runs of a scope have a call under way.
+    pub fn calls_under_way(&self, scope: &Scope) -> usize {
+        self.in_flight
+            .iter()
+            .filter(|slot| slot.pair.scope == *scope)
+            .count()
+    }
+
+    /// The number of manual snapshots that a scope holds, where it is known.
+    pub fn manual_snapshots(&self, scope: &Scope) -> Option<usize> {
+        Some(self.scopes.get(scope)?.snapshots.as_ref()?.count)
+    }
+}

@@ -1,0 +1,151 @@
+//! Which pairs are active.
+//!
+//! Owns: activation and closing. A new policy, an edit of its schedule or zone, a re-enabling and a cluster
+//! that starts to match make a pair active at that moment, never earlier: nothing is back-filled. Only a
+//! complete listing closes a pair; a failed one changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Change, PairState};
+use crate::names::ClusterId;
+use crate::policy::Policy;
+use crate::redshift::Cluster;
+use crate::slot::{Pair, Scope};
+
+use super::{Facts, Plan};
+
+/// Plans the activations and closings that the history does not have yet.
+pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
+    let mut matched = BTreeSet::new();
+    for policy in facts.config.policies.iter().filter(|policy| policy.enabled) {
+        for scope in &policy.scopes {
+            for cluster in clusters(facts, policy, scope) {
+                let pair = Pair {
+                    policy: policy.name.clone(),
+                    scope: scope.clone(),
+                    cluster,
+                };
+                if let Some(state) = activation(facts, policy, &pair) {
+                    plan.changes.push(Change::Pair(pair.clone(), state));
+                }
+                matched.insert(pair);
+            }
+        }
+    }
+    close_unmatched(facts, &matched, plan);
+}
+
+fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) {
+    for (pair, state) in &facts.history.pairs {
+        if state.closed_at.is_none() && !matched.contains(pair) {
+            let closed = PairState {
+                closed_at: Some(facts.now),
+                ..state.clone()
+            };
+            plan.changes.push(Change::Pair(pair.clone(), closed));
+        }
+    }
+}
+
+/// The clusters that a policy is for in one scope, seen or certain.
+fn clusters(facts: Facts<'_>, policy: &Policy, scope: &Scope) -> BTreeSet<ClusterId> {
+    let mut clusters: BTreeSet<ClusterId> = policy
+        .selector
+        .certain()
+        .filter(|cluster| literal_belongs(facts, policy, scope, cluster))
+        .cloned()
+        .collect();
+    match seen(facts, scope) {
+        Some(listed) => clusters.extend(
+            listed
+                .values()
+                .filter(|cluster| policy.selector.selects(&cluster.id, &cluster.tags))
+                .map(|cluster| cluster.id.clone()),
+        ),
+        None => clusters.extend(remembered(facts, policy, scope)),
+    }
+    clusters
+}
+
+/// Before the first complete listing, what was active stays active if its name may still match.
+fn remembered<'a>(
+    facts: Facts<'a>,
+    policy: &'a Policy,
+    scope: &'a Scope,
+) -> impl Iterator<Item = ClusterId> + 'a {
+    facts
+        .history
+        .pairs
+        .iter()
+        .filter(|(pair, state)| {
+            state.closed_at.is_none() && pair.policy == policy.name && pair.scope == *scope
+        })
+        .filter(|(pair, _)| {
+            policy
+                .selector
+                .selects(&pair.cluster, &policy.selector.cluster_tags)
+        })
+        .map(|(pair, _)| pair.cluster.clone())
+}
+
+/// A cluster named literally is a pair in the policy's one scope. Where there are several, it belongs to
+/// those in which it was seen, and to all of them once every listing agrees that it is nowhere, so that its
+/// absence is told.
+fn literal_belongs(facts: Facts<'_>, policy: &Policy, scope: &Scope, cluster: &ClusterId) -> bool {
+    let has = |scope: &Scope| seen(facts, scope).map(|listed| listed.contains_key(cluster));
+    let pair = Pair {
+        policy: policy.name.clone(),
+        scope: scope.clone(),
+        cluster: cluster.clone(),
+    };
+    policy.scopes.len() == 1
+        || is_active(facts, &pair)
+        || has(scope) == Some(true)
+        || policy.scopes.iter().all(|scope| has(scope) == Some(false))
+}
+
+fn is_active(facts: Facts<'_>, pair: &Pair) -> bool {
+    let state = facts.history.pairs.get(pair);
+    state.is_some_and(|state| state.closed_at.is_none())
+}
+
+fn seen<'a>(facts: Facts<'a>, scope: &Scope) -> Option<&'a BTreeMap<ClusterId, Cluster>> {
+    facts.observed.scopes.get(scope)?.clusters.as_ref()
+}
+
+/// The state that the pair is to have, if it is another than the one it has.
+fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairState> {
+    let cluster_created_at = seen(facts, &pair.scope)
+        .and_then(|listed| listed.get(&pair.cluster))
+        .and_then(|cluster| cluster.created_at);
+    let fresh = PairState {
+        active_from: facts.now,
+        watermark: facts.now,
+        schedule: policy.schedule.expression().to_owned(),
+        timezone: policy.schedule.timezone().to_string(),
+        cluster_created_at,
+        closed_at: None,
+    };
+    let Some(state) = facts.history.pairs.get(pair) else {
+        return Some(fresh);
+    };
+    let literal = policy
+        .selector
+        .certain()
+        .any(|cluster| *cluster == pair.cluster);
+    let other_cluster = matches!(
+        (state.cluster_created_at, cluster_created_at),
+        (Some(before), Some(now)) if before != now
+    );
+    let edited = state.schedule != fresh.schedule || state.timezone != fresh.timezone;
+    if state.closed_at.is_some() || edited || (other_cluster && !literal) {
+        // The watermark never moves back, not even when the clock does.
+        let watermark = state.watermark.max(facts.now);
+        return Some(PairState { watermark, ..fresh });
+    }
+    let newly_seen = cluster_created_at.is_some() && state.cluster_created_at != cluster_created_at;
+    newly_seen.then(|| PairState {
+        cluster_created_at,
+        ..state.clone()
+    })
+}

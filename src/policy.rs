@@ -1,0 +1,192 @@
+//! Policies: which clusters, when, how long kept.
+//!
+//! Owns: [`Policy`] and the selection of clusters by identifier, glob, tag and exclusion. Never asks AWS
+//! and never reads a file: `config` makes policies, `plan` applies them to what was observed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use globset::{Glob, GlobMatcher};
+
+use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention, Tags};
+use crate::schedule::{Blackout, Schedule};
+use crate::slot::Scope;
+
+/// A named rule, valid in itself and within its configuration.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Unique within the configuration.
+    pub name: PolicyName,
+    /// When, and in which time zone.
+    pub schedule: Schedule,
+    /// Which clusters.
+    pub selector: Selector,
+    /// The scopes in which it applies, in the order of the file.
+    pub scopes: Vec<Scope>,
+    /// How long AWS keeps each snapshot.
+    pub retention: Retention,
+    /// The policy's own tags, put on every snapshot beside redkeep's.
+    pub tags: Tags,
+    /// The most by which a slot's start is delayed.
+    pub jitter: TimeDelta,
+    /// How long after its instant a slot may start; `None` takes the default from the interval.
+    pub start_window: Option<TimeDelta>,
+    /// Past this a snapshot that is still `creating` raises an alarm and no longer blocks.
+    pub completion_window: TimeDelta,
+    /// Whether a slot that could not start promptly is still made inside its start window.
+    pub catch_up: bool,
+    /// The blackouts that the policy keeps to.
+    pub blackout: Vec<Arc<Blackout>>,
+    /// A disabled policy starts nothing and keeps its history.
+    pub enabled: bool,
+}
+
+impl Policy {
+    /// The blackouts by reference, as the schedule functions take them.
+    pub fn blackouts(&self) -> Vec<&Blackout> {
+        self.blackout.iter().map(Arc::as_ref).collect()
+    }
+}
+
+/// A glob over cluster identifiers, as written in the file.
+#[derive(Debug, Clone)]
+pub struct ClusterGlob(GlobMatcher);
+
+impl ClusterGlob {
+    /// Compiles a pattern with `*`, `?`, `[…]` and `{…}`.
+    pub fn parse(pattern: &str) -> Result<Self, globset::Error> {
+        Glob::new(pattern).map(|glob| Self(glob.compile_matcher()))
+    }
+
+    /// The pattern as written.
+    pub fn pattern(&self) -> &str {
+        self.0.glob().glob()
+    }
+
+    fn matches(&self, cluster: &ClusterId) -> bool {
+        self.0.is_match(cluster.as_str())
+    }
+}
+
+/// Which clusters a policy is for.
+#[derive(Debug, Clone, Default)]
+pub struct Selector {
+    /// Clusters named literally.
+    pub literals: BTreeSet<ClusterId>,
+    /// Patterns of cluster identifiers.
+    pub globs: Vec<ClusterGlob>,
+    /// Tags that a cluster must all have.
+    pub cluster_tags: Tags,
+    /// Patterns of clusters left out, whatever else matches.
+    pub exclude: Vec<ClusterGlob>,
+}
+
+impl Selector {
+    /// Whether a cluster with these tags, seen in a listing, is selected.
+    pub fn selects(&self, cluster: &ClusterId, tags: &Tags) -> bool {
+        let named =
+            self.literals.contains(cluster) || self.globs.iter().any(|glob| glob.matches(cluster));
+        let tagged = self
+            .cluster_tags
+            .iter()
+            .all(|(key, value)| tags.get(key) == Some(value));
+        named && tagged && !self.excludes(cluster)
+    }
+
+    /// The clusters that are selected without having been seen: named literally, not excluded, and no
+    /// tag to look for.
+    pub fn certain(&self) -> impl Iterator<Item = &ClusterId> {
+        self.unexcluded_literals()
+            .filter(|_| self.cluster_tags.is_empty())
+    }
+
+    /// The clusters named literally that no exclusion takes away again.
+    pub fn unexcluded_literals(&self) -> impl Iterator<Item = &ClusterId> {
+        self.literals
+            .iter()
+            .filter(|cluster| !self.excludes(cluster))
+    }
+
+    fn excludes(&self, cluster: &ClusterId) -> bool {
+        self.exclude.iter().any(|glob| glob.matches(cluster))
+    }
+}
+
+/// A name for credentials and the regions to use them in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Unique within the configuration.
+    pub name: AccountName,
+    /// The regions to work in, at least one.
+    pub regions: Vec<Region>,
+    /// The quota of manual snapshots in each region.
+    pub snapshot_quota: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector(clusters: &[&str], exclude: &[&str], tags: &[(&str, &str)]) -> Selector {
+        let globs = |patterns: &[&str]| -> Vec<ClusterGlob> {
+            patterns
+                .iter()
+                .map(|pattern| ClusterGlob::parse(pattern).unwrap())
+                .collect()
+        };
+        let (patterns, literals): (Vec<&str>, Vec<&str>) =
+            clusters.iter().partition(|name| name.contains('*'));
+        Selector {
+            literals: literals.iter().map(|name| name.parse().unwrap()).collect(),
+            globs: globs(&patterns),
+            cluster_tags: tags
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            exclude: globs(exclude),
+        }
+    }
+
+    fn selects(selector: &Selector, cluster: &str, tags: &[(&str, &str)]) -> bool {
+        let tags = tags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        selector.selects(&cluster.parse().unwrap(), &tags)
+    }
+
+    #[test]
+    fn an_exclusion_beats_a_literal_name_and_a_glob() {
+        let selector = selector(&["dw-*", "finance"], &["dw-scratch*", "fin*"], &[]);
+        assert!(selects(&selector, "dw-prod", &[]));
+        assert!(!selects(&selector, "dw-scratch-1", &[]));
+        assert!(!selects(&selector, "finance", &[]));
+        assert_eq!(selector.certain().count(), 0);
+    }
+
+    #[test]
+    fn every_tag_given_must_match_exactly() {
+        let selector = selector(&["*"], &[], &[("env", "prod"), ("team", "data")]);
+        assert!(selects(
+            &selector,
+            "dw",
+            &[("env", "prod"), ("team", "data"), ("x", "y")]
+        ));
+        assert!(!selects(&selector, "dw", &[("env", "prod")]));
+        assert!(!selects(
+            &selector,
+            "dw",
+            &[("env", "prod"), ("team", "Data")]
+        ));
+    }
+
+    #[test]
+    fn a_literal_name_with_tags_to_look_for_is_not_certain() {
+        assert_eq!(selector(&["finance"], &[], &[]).certain().count(), 1);
+        assert_eq!(
+            selector(&["finance"], &[], &[("a", "b")]).certain().count(),
+            0
+        );
+    }
+}

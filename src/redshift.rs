@@ -1,0 +1,166 @@
+//! The seam to Redshift: what redkeep asks of the service, in redkeep's own types.
+//!
+//! Owns: the trait that the daemon calls, the description of a cluster, and the classes of refusal. Never
+//! names the SDK (that is `aws`) and never decides what follows from an answer (that is `run` and `reply`).
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+
+use crate::names::{ClusterId, Retention, Tags};
+use crate::snapshot::{Snapshot, SnapshotId};
+
+/// A cluster as DescribeClusters describes it, as far as redkeep looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// ClusterIdentifier.
+    pub id: ClusterId,
+    /// ClusterStatus, in AWS's words.
+    pub status: String,
+    /// ClusterCreateTime: a cluster recreated under the same name is another cluster.
+    pub created_at: Option<DateTime<Utc>>,
+    /// The cluster's tags.
+    pub tags: Tags,
+}
+
+/// Everything that CreateClusterSnapshot takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRequest {
+    /// SnapshotIdentifier.
+    pub snapshot_id: SnapshotId,
+    /// ClusterIdentifier.
+    pub cluster: ClusterId,
+    /// ManualSnapshotRetentionPeriod, always explicit.
+    pub retention: Retention,
+    /// Tags, in the call itself.
+    pub tags: Tags,
+}
+
+/// An event of a snapshot (DescribeEvents).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotEvent {
+    /// EventId without its prefix: 3503 says that a snapshot failed.
+    pub id: String,
+    /// AWS's text.
+    pub message: String,
+}
+
+/// What became of a call, and the time that AWS gave with its answer.
+#[derive(Debug, Clone)]
+pub struct Answer<T> {
+    /// The result of the call.
+    pub result: Result<T, RedshiftError>,
+    /// What the answer told about AWS's clock.
+    pub server_date: ServerDate,
+}
+
+/// The `Date` of the last answer (RFC 9110, section 6.6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerDate {
+    /// No answer arrived.
+    NoAnswer,
+    /// The answer had no `Date`.
+    Undated,
+    /// The answer was made at this instant.
+    At(DateTime<Utc>),
+}
+
+/// Why a call to Redshift did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.told())]
+pub struct RedshiftError {
+    /// What follows from it.
+    pub class: ErrorClass,
+    /// AWS's code, where it gave one.
+    pub code: Option<String>,
+    /// AWS's own message, or what the transport said.
+    pub message: String,
+}
+
+impl RedshiftError {
+    /// Code and message as one text.
+    pub fn told(&self) -> String {
+        match &self.code {
+            Some(code) => format!("{code}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+/// The classes of refusal that lead to different conduct (SEMANTICS' table of error classes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorClass {
+    /// Throttled, or a dependent service throttled or unavailable: refused for now.
+    Throttled,
+    /// The request may or may not have been carried out: timeout, reset, 5xx, an answer that cannot be read.
+    Unknown,
+    /// The request never left: no connection, no name, no credentials.
+    Unsent,
+    /// InvalidClusterState.
+    ClusterState,
+    /// ClusterSnapshotAlreadyExists.
+    AlreadyExists,
+    /// ClusterSnapshotQuotaExceeded.
+    Quota,
+    /// ClusterNotFound.
+    ClusterNotFound,
+    /// ClusterSnapshotNotFound.
+    SnapshotNotFound,
+    /// Not authorised.
+    AccessDenied,
+    /// The credentials are expired or unknown.
+    Credentials,
+    /// The signature's time is off.
+    ClockSkew,
+    /// The request is wrong and stays wrong: tags, retention, other validation.
+    Invalid,
+    /// A code that redkeep does not know.
+    Other,
+}
+
+impl ErrorClass {
+    /// A few words for people, used as the reason of a run that ended with it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Unknown => "no clear answer",
+            Self::Unsent => "unreachable",
+            Self::ClusterState => "cluster not available",
+            Self::AlreadyExists => "name exists",
+            Self::Quota => "quota",
+            Self::ClusterNotFound | Self::SnapshotNotFound => "not_found",
+            Self::AccessDenied => "access denied",
+            Self::Credentials => "credentials",
+            Self::ClockSkew => "clock skew",
+            Self::Invalid => "config",
+            Self::Other => "unknown error",
+        }
+    }
+}
+
+/// Redshift in one scope.
+///
+/// Every method makes the call once (no retries: the run's state machine is the only retry layer), inside
+/// bounded time, and returns the answer as it came.
+pub trait Redshift: Send + Sync + 'static {
+    /// All clusters, all pages (DescribeClusters).
+    fn clusters(&self) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
+
+    /// All manual snapshots, all pages (DescribeClusterSnapshots).
+    fn snapshots(&self) -> impl Future<Output = Answer<Vec<Snapshot>>> + Send;
+
+    /// One snapshot by identifier; `None` when AWS says that there is none.
+    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Option<Snapshot>>> + Send;
+
+    /// Asks for a snapshot (CreateClusterSnapshot).
+    fn create(&self, request: &CreateRequest) -> impl Future<Output = Answer<Snapshot>> + Send;
+
+    /// The events of a snapshot in the last 14 days (DescribeEvents).
+    fn events(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<SnapshotEvent>>> + Send;
+
+    /// The number of the account that the credentials belong to (STS GetCallerIdentity).
+    fn account_number(&self) -> impl Future<Output = Answer<String>> + Send;
+
+    /// Forgets cached credentials, so that the next call resolves them anew.
+    fn drop_credentials(&self);
+}

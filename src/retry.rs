@@ -1,0 +1,80 @@
+//! When to try again: the pace of asking, of looking and of listing.
+//!
+//! Owns: every delay of SEMANTICS' section on runs, as pure functions. Never waits and never decides whether
+//! to try again at all. This is the only retry layer: the SDK makes one attempt a call.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::redshift::ErrorClass;
+use crate::run::Run;
+use crate::schedule::jitter;
+
+const LONGEST_LOOK: TimeDelta = TimeDelta::minutes(5);
+const LONGEST_DOUBT: TimeDelta = TimeDelta::minutes(2);
+const FIRST_LOOK: TimeDelta = TimeDelta::seconds(15);
+const SHORTEST: TimeDelta = TimeDelta::seconds(1);
+
+/// When to ask AWS again after a refusal of `class` at `now`.
+///
+/// Near the deadline the wait is at most half of what remains, so that a cluster that becomes available
+/// late in the start window still gets its snapshot.
+pub fn ask_again_at(class: ErrorClass, run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
+    let remaining = run.request.deadline - now;
+    now + refusal_delay(class, run).min(remaining / 2).max(SHORTEST)
+}
+
+fn refusal_delay(class: ErrorClass, run: &Run) -> TimeDelta {
+    let attempts = run.attempts.max(1);
+    match class {
+        ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent => {
+            let ceiling = exponential(attempts);
+            let seed = format!("{} {attempts}", run.slot);
+            SHORTEST + jitter(seed.as_bytes(), ceiling)
+        }
+        ErrorClass::ClusterState | ErrorClass::ClusterNotFound if attempts == 1 => {
+            TimeDelta::seconds(15)
+        }
+        ErrorClass::ClusterState => TimeDelta::minutes(i64::from(attempts - 1).min(5)),
+        ErrorClass::ClusterNotFound => TimeDelta::minutes(1),
+        ErrorClass::Credentials if attempts == 1 => SHORTEST,
+        ErrorClass::Quota => TimeDelta::minutes(30),
+        ErrorClass::AccessDenied => TimeDelta::minutes(10),
+        _ => TimeDelta::minutes(5),
+    }
+}
+
+/// 2ⁿ seconds, at most five minutes: the ceiling of full jitter.
+fn exponential(attempts: u32) -> TimeDelta {
+    TimeDelta::seconds(1_i64 << attempts.min(9)).min(LONGEST_LOOK)
+}
+
+/// When to list a scope again after `failures` failed listings in a row.
+pub fn list_again_at(scope: &str, failures: u32, now: DateTime<Utc>) -> DateTime<Utc> {
+    let half = exponential(failures) / 2;
+    now + half + jitter(format!("{scope} {failures}").as_bytes(), half).max(SHORTEST)
+}
+
+/// When to look at an accepted snapshot next: after 15 s, or a quarter of the interval if that is shorter,
+/// then at growing distances up to five minutes.
+pub fn follow_at(run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
+    let first = FIRST_LOOK.min(run.request.interval / 4).max(SHORTEST);
+    let elapsed = run
+        .accepted_at
+        .map_or(TimeDelta::zero(), |accepted| now - accepted);
+    now + (elapsed / 2).clamp(first, LONGEST_LOOK)
+}
+
+/// When to look for a snapshot whose create call got no clear answer.
+pub fn doubt_look_at(since: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + (now - since).clamp(SHORTEST, TimeDelta::seconds(20))
+}
+
+/// Until when a run in doubt since `since` is only looked for: two minutes, or a quarter of what is left of
+/// the start window if that is shorter, since asking again under the same name does no harm.
+pub fn doubt_ends_at(run: &Run, since: DateTime<Utc>) -> DateTime<Utc> {
+    let remaining = (run.request.deadline - since).max(TimeDelta::zero());
+    if remaining.is_zero() {
+        return since + LONGEST_DOUBT;
+    }
+    since + LONGEST_DOUBT.min(remaining / 4)
+}

@@ -1,0 +1,244 @@
+//! The control endpoint under `/_sandbox/`: what an experimenter may change and look at.
+//!
+//! Owns: its paths and JSON shapes (they are listed in the documentation of [`crate::sandbox`]), and the
+//! `Date` header of every answer, which shows the sandbox's clock so that skew can be tried. Never part of
+//! what a client of AWS would see.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::account::AccountLimits;
+use super::answer;
+use super::cluster::ClusterState;
+use super::error::ApiError;
+use super::faults::{Fault, FaultPlan, FaultRule};
+use super::receive;
+use super::server::{Sandbox, blocking};
+use super::snapshot::SnapshotFate;
+
+/// The farthest the clock can be moved, either way: a century.
+const OFFSET_SECONDS_MAX: i64 = 100 * 366 * 86_400;
+
+/// A refusal of the control endpoint, in plain text.
+struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        answer::text(self.status, self.message)
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self {
+            status: StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            message: error.to_string(),
+        }
+    }
+}
+
+type Answer = Result<Response, Refusal>;
+
+/// Adds the control endpoint and the `Date` header to the operations.
+pub fn routes(operations: Router<Arc<Sandbox>>) -> Router<Arc<Sandbox>> {
+    operations
+        .route(
+            "/_sandbox/faults",
+            get(list_faults)
+                .post(add_fault)
+                .put(replace_faults)
+                .delete(clear_faults),
+        )
+        .route("/_sandbox/clusters/{name}/state", post(set_cluster_state))
+        .route("/_sandbox/snapshots/{name}/state", post(set_snapshot_state))
+        .route("/_sandbox/limits", put(change_limits))
+        .route("/_sandbox/clock", put(set_clock))
+        .route("/_sandbox/state", get(show_state))
+        .route("/_sandbox/requests", get(show_requests))
+}
+
+/// The `Date` header of every answer, also of those to unknown paths.
+pub fn with_date(router: Router, sandbox: Arc<Sandbox>) -> Router {
+    router.layer(map_response_with_state(sandbox, date))
+}
+
+async fn date(State(sandbox): State<Arc<Sandbox>>, mut response: Response) -> Response {
+    let text = sandbox
+        .now()
+        .format("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string();
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert(header::DATE, value);
+    }
+    response
+}
+
+async fn list_faults(State(sandbox): State<Arc<Sandbox>>) -> Response {
+    answer::json(StatusCode::OK, &sandbox.bench().faults)
+}
+
+async fn add_fault(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
+    let rule: FaultRule = read(request).await?;
+    check(&rule)?;
+    let mut bench = sandbox.bench();
+    bench.faults.rules.push(rule);
+    Ok(answer::json(StatusCode::CREATED, &bench.faults))
+}
+
+async fn replace_faults(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
+    let plan: FaultPlan = read(request).await?;
+    plan.rules.iter().try_for_each(check)?;
+    let mut bench = sandbox.bench();
+    bench.faults = plan;
+    Ok(answer::json(StatusCode::OK, &bench.faults))
+}
+
+async fn clear_faults(State(sandbox): State<Arc<Sandbox>>) -> Response {
+    let mut bench = sandbox.bench();
+    bench.faults = FaultPlan::default();
+    answer::json(StatusCode::OK, &bench.faults)
+}
+
+/// Puts a cluster or snapshot into any status, documented or not: a client must cope with words it does not know.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateWish {
+    region: String,
+    status: String,
+}
+
+async fn set_cluster_state(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer {
+    let wish: StateWish = read(request).await?;
+    let now = sandbox.now();
+    let change = move || {
+        sandbox.change(|account| {
+            let cluster = account.region_mut(&wish.region, now).cluster_mut(&name)?;
+            cluster.state = ClusterState::Settled {
+                status: wish.status,
+            };
+            Ok(cluster.clone())
+        })
+    };
+    let cluster = blocking(change).await?;
+    Ok(answer::json(StatusCode::OK, &cluster))
+}
+
+async fn set_snapshot_state(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Answer {
+    let wish: StateWish = read(request).await?;
+    let now = sandbox.now();
+    let change = move || {
+        sandbox.change(|account| {
+            let snapshot = account.region_mut(&wish.region, now).snapshot_mut(&name)?;
+            snapshot.fate = SnapshotFate::Held {
+                status: wish.status,
+            };
+            Ok(snapshot.clone())
+        })
+    };
+    let snapshot = blocking(change).await?;
+    Ok(answer::json(StatusCode::OK, &snapshot))
+}
+
+/// Limits to change; what is absent stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsWish {
+    manual_snapshots: Option<u32>,
+    clusters: Option<u32>,
+    snapshot_seconds: Option<u32>,
+    cluster_seconds: Option<u32>,
+}
+
+impl LimitsWish {
+    fn apply(&self, limits: &AccountLimits) -> AccountLimits {
+        AccountLimits {
+            manual_snapshots: self.manual_snapshots.unwrap_or(limits.manual_snapshots),
+            clusters: self.clusters.unwrap_or(limits.clusters),
+            snapshot_seconds: self.snapshot_seconds.unwrap_or(limits.snapshot_seconds),
+            cluster_seconds: self.cluster_seconds.unwrap_or(limits.cluster_seconds),
+        }
+    }
+}
+
+async fn change_limits(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
+    let wish: LimitsWish = read(request).await?;
+    let change = move || {
+        sandbox.change(|account| {
+            account.limits = wish.apply(&account.limits);
+            Ok(account.limits.clone())
+        })
+    };
+    let limits = blocking(change).await?;
+    Ok(answer::json(StatusCode::OK, &limits))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockWish {
+    offset_seconds: i64,
+}
+
+async fn set_clock(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
+    let ClockWish { offset_seconds } = read(request).await?;
+    if !(-OFFSET_SECONDS_MAX..=OFFSET_SECONDS_MAX).contains(&offset_seconds) {
+        let message = format!("offset_seconds must be within {OFFSET_SECONDS_MAX} either way");
+        return Err(bad_request(message));
+    }
+    sandbox.bench().clock_offset_seconds = offset_seconds;
+    let shown = serde_json::json!({ "offset_seconds": offset_seconds, "now": sandbox.now() });
+    Ok(answer::json(StatusCode::OK, &shown))
+}
+
+async fn show_state(State(sandbox): State<Arc<Sandbox>>) -> Answer {
+    let show = move || Ok(sandbox.account().clone());
+    let account = blocking(show).await?;
+    Ok(answer::json(StatusCode::OK, &account))
+}
+
+async fn show_requests(State(sandbox): State<Arc<Sandbox>>) -> Response {
+    let entries: Vec<_> = sandbox.bench().log.entries().cloned().collect();
+    answer::json(StatusCode::OK, &entries)
+}
+
+/// Reads a JSON body; a wrong one is answered 400 with the place and the reason.
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
+    let body = receive::body(request).await?;
+    serde_json::from_slice(&body).map_err(|error| bad_request(error.to_string()))
+}
+
+/// A status outside the range of errors would be an answer that no client can understand.
+fn check(rule: &FaultRule) -> Result<(), Refusal> {
+    match rule.fault {
+        Fault::Error { status, .. } | Fault::Html { status } if !(400..=599).contains(&status) => {
+            let message = format!("the status {status} is not from 400 to 599");
+            Err(bad_request(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bad_request(message: String) -> Refusal {
+    Refusal {
+        status: StatusCode::BAD_REQUEST,
+        message,
+    }
+}

@@ -1,0 +1,175 @@
+//! The account in a file.
+//!
+//! Owns: loading, and replacing the file so that a crash at any instant leaves the old or the new content
+//! and never a mixture. Never decides when to write.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::account::Account;
+
+/// Raised when the shape of the file changes.
+const FORMAT: u32 = 1;
+
+/// Why the state could not be loaded or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateFileError {
+    /// The file is there and cannot be read.
+    #[error("cannot read the sandbox's state file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is there and holds something else.
+    #[error("the sandbox's state file {path} is damaged; move it away to start afresh")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where it is damaged.
+        source: serde_json::Error,
+    },
+    /// The file was written by another version.
+    #[error(
+        "the sandbox's state file {path} has format {found}, wanted {FORMAT}; move it away to start afresh"
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// The file cannot be replaced.
+    #[error("cannot write the sandbox's state file {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u32,
+    account: &'a Account,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    account: Account,
+}
+
+/// The account in the file; `None` when there is no file.
+pub fn load(path: &Path) -> Result<Option<Account>, StateFileError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(StateFileError::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let corrupt = |source| StateFileError::Corrupt {
+        path: path.to_owned(),
+        source,
+    };
+    // The format is read on its own first: a file of another one need not have today's shape.
+    let Format { format } = serde_json::from_slice(&text).map_err(corrupt)?;
+    if format != FORMAT {
+        return Err(StateFileError::Format {
+            path: path.to_owned(),
+            found: format,
+        });
+    }
+    let Read { account } = serde_json::from_slice(&text).map_err(corrupt)?;
+    Ok(Some(account))
+}
+
+/// Replaces the file; when this returns, the account survives a crash and a power cut.
+pub fn save(path: &Path, account: &Account) -> Result<(), StateFileError> {
+    let write = |source: io::Error| StateFileError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let written = Written {
+        format: FORMAT,
+        account,
+    };
+    let text = serde_json::to_vec(&written).map_err(|error| write(error.into()))?;
+    replace(path, &text).map_err(write)
+}
+
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = path.with_file_name(name);
+    let mut file = File::create(&fresh)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    // The rename itself is only safe once the directory is.
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::operations::tests::{account, call};
+
+    fn directory(name: &str) -> PathBuf {
+        let path =
+            std::env::temp_dir().join(format!("redkeep-state-file-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn an_account_comes_back_as_it_was_kept() {
+        let directory = directory("round-trip");
+        let path = directory.join("sandbox.json");
+        assert_eq!(load(&path).unwrap(), None);
+        let mut account = account();
+        for form in [
+            "CreateClusterSnapshot&ClusterIdentifier=dw&SnapshotIdentifier=a&Tags.Tag.1.Key=k",
+            "PauseCluster&ClusterIdentifier=dw",
+        ] {
+            call(&mut account, 0, form).unwrap();
+        }
+        save(&path, &account).unwrap();
+        assert_eq!(load(&path).unwrap(), Some(account));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_and_one_of_another_format_are_refused_by_name() {
+        let directory = directory("damaged");
+        let path = directory.join("sandbox.json");
+        for (text, wanted) in [
+            ("{\"format\":1,", "damaged"),
+            ("{\"format\":2}", "format 2"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let message = load(&path).unwrap_err().to_string();
+            assert!(
+                message.contains(wanted) && message.contains("sandbox.json"),
+                "{message}"
+            );
+        }
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

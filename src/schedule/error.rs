@@ -1,0 +1,90 @@
+//! What can be wrong with a schedule, said so that the operator can put it right.
+
+use chrono_tz::Tz;
+
+/// Why an expression is no schedule. Each message names what was got and what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// Nothing but blanks.
+    #[error("an empty schedule; write five fields such as `30 2 * * *`")]
+    Empty,
+    /// More text than any schedule needs.
+    #[error("a schedule of {got} bytes; at most {max} are read")]
+    TooLong {
+        /// The length in bytes.
+        got: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// Neither five nor six fields.
+    #[error(
+        "`{got}` has {count} fields; write five (minute hour day month weekday), or six with the second first"
+    )]
+    FieldCount {
+        /// The expression.
+        got: String,
+        /// How many fields it has.
+        count: usize,
+    },
+    /// Seven fields.
+    #[error(
+        "`{got}` has seven fields, but there is no year field; leave the last one (`{year}`) out"
+    )]
+    YearField {
+        /// The expression.
+        got: String,
+        /// Its last field.
+        year: String,
+    },
+    /// One field is not in the grammar.
+    #[error("{field} `{got}` is not valid; wanted: {wanted}")]
+    Field {
+        /// The name of the field: second, minute, hour, day of month, month, day of week.
+        field: &'static str,
+        /// The value or list item.
+        got: String,
+        /// What would be right.
+        wanted: String,
+    },
+    /// A word with `@` that is not one of ours.
+    #[error("`{got}` is not known; {wanted}")]
+    Nickname {
+        /// The word.
+        got: String,
+        /// What would be right.
+        wanted: &'static str,
+    },
+    /// An expression of Amazon EventBridge.
+    #[error("`{got}` is an EventBridge expression; {}", advice(.equivalent.as_deref()))]
+    EventBridge {
+        /// The expression.
+        got: String,
+        /// The cron expression that means the same, if there is one.
+        equivalent: Option<String>,
+    },
+    /// The schedule never comes due.
+    #[error(
+        "`{got}` in {timezone} has no slot in the 28 years from 2024; choose a date and time that exist"
+    )]
+    NeverFires {
+        /// The expression.
+        got: String,
+        /// The zone.
+        timezone: Tz,
+    },
+    /// croner refused what our grammar let through.
+    #[error("`{got}` cannot be read as a cron expression: {reason}")]
+    Refused {
+        /// The expression, with seconds.
+        got: String,
+        /// What croner says.
+        reason: String,
+    },
+}
+
+fn advice(equivalent: Option<&str>) -> String {
+    match equivalent {
+        Some(cron) => format!("write `{cron}`"),
+        None => "it has no equivalent; write five cron fields such as `30 2 * * *`".to_owned(),
+    }
+}

@@ -1,0 +1,414 @@
+//! Snapshots as AWS describes them, and the proof that one of them is ours.
+//!
+//! Owns: the identifier as a pure function of the slot, redkeep's tags, the Snapshot shape, ownership.
+//! Never calls AWS. The identifier is the idempotency token that CreateClusterSnapshot lacks: whoever asks
+//! again for the same slot asks for the same name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::names::{ClusterId, NameError, Namespace, PolicyName, Region, Tags, Writer};
+use crate::slot::{Slot, rfc3339};
+
+/// An identifier of a manual snapshot that redkeep makes:
+/// `<namespace>-<policy>-<cluster>-<yyyymmdd>t<hhmmss>z-<hash8>`, and `-r1` at the end of a second attempt.
+///
+/// CreateClusterSnapshot documents the rule that it keeps to: 1 to 255 ASCII letters, digits and hyphens,
+/// first a letter, no two hyphens in a row, none at the end.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SnapshotId(String);
+
+/// Which attempt at a slot's snapshot: the first, or the one more after a snapshot that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generation {
+    /// The first.
+    First,
+    /// After the first one's snapshot went to `failed`.
+    Second,
+}
+
+impl SnapshotId {
+    /// The identifier of the snapshot that `slot` is to have.
+    pub fn derive(namespace: &Namespace, slot: &Slot, generation: Generation) -> Self {
+        Self::from_parts(
+            namespace,
+            &slot.pair.scope.region,
+            &slot.pair.policy,
+            &slot.pair.cluster,
+            slot.scheduled_at,
+            generation,
+        )
+    }
+
+    fn from_parts(
+        namespace: &Namespace,
+        region: &Region,
+        policy: &PolicyName,
+        cluster: &ClusterId,
+        scheduled_at: DateTime<Utc>,
+        generation: Generation,
+    ) -> Self {
+        let instant = rfc3339(scheduled_at);
+        let hash = hash8(&[
+            namespace.as_str(),
+            region.as_str(),
+            policy.as_str(),
+            cluster.as_str(),
+            &instant,
+        ]);
+        let stamp = scheduled_at.format("%Y%m%dt%H%M%Sz");
+        let first = Self(format!("{namespace}-{policy}-{cluster}-{stamp}-{hash}"));
+        match generation {
+            Generation::First => first,
+            Generation::Second => first.second(),
+        }
+    }
+
+    /// The name of the one more attempt after the snapshot of this name failed.
+    pub fn second(&self) -> Self {
+        Self(format!("{}-r1", self.0.trim_end_matches("-r1")))
+    }
+
+    /// An identifier read back from redkeep's own history or from AWS.
+    pub fn recorded(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The identifier as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The first 8 hex digits of SHA-256 over the parts, each preceded by its length, so that no two
+/// different lists of parts are the same bytes.
+fn hash8(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize()[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The retention class of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Kept for the policy's one retention period.
+    Base,
+}
+
+impl Tier {
+    /// The tier's word, as in the tag and in the JSON contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+        }
+    }
+}
+
+impl FromStr for Tier {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text {
+            "base" => Ok(Self::Base),
+            _ => Err(NameError::Grammar {
+                got: text.to_owned(),
+                wanted: "a tier: base",
+            }),
+        }
+    }
+}
+
+/// What made a slot due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// The policy's schedule.
+    Schedule,
+    /// A person, by `redkeep take`.
+    Manual,
+}
+
+impl Trigger {
+    /// The trigger's word, as in the tag and in the JSON contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+impl FromStr for Trigger {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text {
+            "schedule" => Ok(Self::Schedule),
+            "manual" => Ok(Self::Manual),
+            _ => Err(NameError::Grammar {
+                got: text.to_owned(),
+                wanted: "a trigger: schedule or manual",
+            }),
+        }
+    }
+}
+
+/// The keys of the tags that redkeep puts on every snapshot, in the create call itself.
+pub mod tag {
+    /// The namespace.
+    pub const NAMESPACE: &str = "redkeep:namespace";
+    /// The policy.
+    pub const POLICY: &str = "redkeep:policy";
+    /// The cluster's name when the snapshot was made; it stays true after a rename.
+    pub const CLUSTER: &str = "redkeep:cluster";
+    /// The nominal instant, RFC 3339.
+    pub const SLOT: &str = "redkeep:slot";
+    /// The retention class.
+    pub const TIER: &str = "redkeep:tier";
+    /// `schedule` or `manual`.
+    pub const TRIGGER: &str = "redkeep:trigger";
+    /// The installation that made it.
+    pub const WRITER: &str = "redkeep:writer";
+    /// How many tags redkeep adds to a policy's own.
+    pub const COUNT: usize = 7;
+}
+
+/// Everything that goes into a snapshot's tags beside the policy's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Label<'a> {
+    /// The namespace.
+    pub namespace: &'a Namespace,
+    /// The slot that the snapshot is for.
+    pub slot: &'a Slot,
+    /// Its retention class.
+    pub tier: Tier,
+    /// What made the slot due.
+    pub trigger: Trigger,
+    /// This installation.
+    pub writer: &'a Writer,
+}
+
+impl Label<'_> {
+    /// All tags of a snapshot: the policy's own and redkeep's.
+    pub fn tags(&self, own: &Tags) -> Tags {
+        let ours = [
+            (tag::NAMESPACE, self.namespace.to_string()),
+            (tag::POLICY, self.slot.pair.policy.to_string()),
+            (tag::CLUSTER, self.slot.pair.cluster.to_string()),
+            (tag::SLOT, rfc3339(self.slot.scheduled_at)),
+            (tag::TIER, self.tier.as_str().to_owned()),
+            (tag::TRIGGER, self.trigger.as_str().to_owned()),
+            (tag::WRITER, self.writer.to_string()),
+        ];
+        let mut tags = own.clone();
+        tags.extend(ours.map(|(key, value)| (key.to_owned(), value)));
+        tags
+    }
+}
+
+/// A snapshot's status in AWS's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotStatus {
+    /// Under way.
+    Creating,
+    /// Complete.
+    Available,
+    /// Ended without a usable snapshot.
+    Failed,
+    /// A word that the documentation does not give; counts as still creating.
+    Unknown(String),
+}
+
+impl SnapshotStatus {
+    /// Reads AWS's word, as "DescribeClusterSnapshots" documents it.
+    pub fn read(word: &str) -> Self {
+        match word {
+            "creating" => Self::Creating,
+            "available" => Self::Available,
+            "failed" => Self::Failed,
+            other => Self::Unknown(other.to_owned()),
+        }
+    }
+}
+
+/// The Snapshot shape of the API (2012-12-01), all 37 members, with names in snake case.
+///
+/// Instants are UTC; sizes are megabytes as AWS gives them. A member that AWS left out is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    missing_docs,
+    reason = "the members are AWS's, and documented there under the same names"
+)]
+pub struct Snapshot {
+    pub snapshot_identifier: String,
+    pub cluster_identifier: Option<String>,
+    pub snapshot_create_time: Option<DateTime<Utc>>,
+    pub status: Option<String>,
+    pub port: Option<i32>,
+    pub availability_zone: Option<String>,
+    pub cluster_create_time: Option<DateTime<Utc>>,
+    pub master_username: Option<String>,
+    pub cluster_version: Option<String>,
+    pub engine_full_version: Option<String>,
+    pub snapshot_type: Option<String>,
+    pub node_type: Option<String>,
+    pub number_of_nodes: Option<i32>,
+    pub db_name: Option<String>,
+    pub vpc_id: Option<String>,
+    pub encrypted: Option<bool>,
+    pub kms_key_id: Option<String>,
+    pub encrypted_with_hsm: Option<bool>,
+    pub accounts_with_restore_access: Vec<RestoreAccess>,
+    pub owner_account: Option<String>,
+    pub total_backup_size_in_mega_bytes: Option<f64>,
+    pub actual_incremental_backup_size_in_mega_bytes: Option<f64>,
+    pub backup_progress_in_mega_bytes: Option<f64>,
+    pub current_backup_rate_in_mega_bytes_per_second: Option<f64>,
+    pub estimated_seconds_to_completion: Option<i64>,
+    pub elapsed_time_in_seconds: Option<i64>,
+    pub source_region: Option<String>,
+    pub tags: BTreeMap<String, String>,
+    pub restorable_node_types: Vec<String>,
+    pub enhanced_vpc_routing: Option<bool>,
+    pub maintenance_track_name: Option<String>,
+    pub manual_snapshot_retention_period: Option<i32>,
+    pub manual_snapshot_remaining_days: Option<i32>,
+    pub snapshot_retention_start_time: Option<DateTime<Utc>>,
+    pub master_password_secret_arn: Option<String>,
+    pub master_password_secret_kms_key_id: Option<String>,
+    pub snapshot_arn: Option<String>,
+}
+
+/// An account that may restore a snapshot (AccountWithRestoreAccess).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the members are AWS's, and documented there under the same names"
+)]
+pub struct RestoreAccess {
+    pub account_id: Option<String>,
+    pub account_alias: Option<String>,
+}
+
+impl Snapshot {
+    /// The status, a missing one read as unknown.
+    pub fn status(&self) -> SnapshotStatus {
+        SnapshotStatus::read(self.status.as_deref().unwrap_or(""))
+    }
+
+    /// TotalBackupSizeInMegaBytes in bytes.
+    pub fn size_bytes(&self) -> Option<u64> {
+        let megabytes = self.total_backup_size_in_mega_bytes?;
+        let bytes = (megabytes * 1_048_576.0).round();
+        (0.0..9.0e18).contains(&bytes).then_some(bytes as u64)
+    }
+
+    /// The account that owns it: OwnerAccount, or else the account in SnapshotArn.
+    pub fn account_number(&self) -> Option<&str> {
+        self.owner_account
+            .as_deref()
+            .or_else(|| self.snapshot_arn.as_deref()?.split(':').nth(4))
+            .filter(|number| !number.is_empty())
+    }
+}
+
+/// Whether a snapshot that bears the identifier of one of our slots is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// Manual, in our account, of this cluster, and its tags re-derive its name.
+    Proven,
+    /// As before, but none of redkeep's tags is there: only the name tells. It may never be deleted.
+    ByName,
+    /// Something contradicts; the text says what.
+    Foreign(String),
+}
+
+/// Whether `snapshot` is the one that `slot` was to have.
+///
+/// `account_number` is the account that the credentials belong to, where it is known.
+pub fn ownership(
+    snapshot: &Snapshot,
+    namespace: &Namespace,
+    slot: &Slot,
+    account_number: Option<&str>,
+) -> Ownership {
+    match contradiction(snapshot, namespace, slot, account_number) {
+        Some(what) => Ownership::Foreign(what),
+        None if snapshot.tags.contains_key(tag::SLOT) => Ownership::Proven,
+        None => Ownership::ByName,
+    }
+}
+
+fn contradiction(
+    snapshot: &Snapshot,
+    namespace: &Namespace,
+    slot: &Slot,
+    account_number: Option<&str>,
+) -> Option<String> {
+    let name = snapshot.snapshot_identifier.as_str();
+    let derives = [Generation::First, Generation::Second]
+        .iter()
+        .any(|generation| SnapshotId::derive(namespace, slot, *generation).as_str() == name);
+    if !derives {
+        return Some(format!("the slot does not derive the name {name:?}"));
+    }
+    if let Some(other) = snapshot
+        .snapshot_type
+        .as_deref()
+        .filter(|kind| *kind != "manual")
+    {
+        return Some(format!("its type is {other:?}, not \"manual\""));
+    }
+    if let (Some(owner), Some(ours)) = (snapshot.account_number(), account_number)
+        && owner != ours
+    {
+        return Some(format!("it belongs to account {owner}, not to {ours}"));
+    }
+    contradicting_tag(&snapshot.tags, namespace, slot)
+        .or_else(|| contradicting_cluster(snapshot, slot))
+}
+
+fn contradicting_tag(tags: &Tags, namespace: &Namespace, slot: &Slot) -> Option<String> {
+    let wanted = [
+        (tag::NAMESPACE, namespace.to_string()),
+        (tag::POLICY, slot.pair.policy.to_string()),
+        (tag::CLUSTER, slot.pair.cluster.to_string()),
+        (tag::SLOT, rfc3339(slot.scheduled_at)),
+    ];
+    let any_of_ours = tags.keys().any(|key| key.starts_with("redkeep:"));
+    wanted
+        .iter()
+        .find_map(|(key, wanted)| match tags.get(*key) {
+            Some(got) if got == wanted => None,
+            Some(got) => Some(format!("its tag {key} is {got:?}, not {wanted:?}")),
+            None if any_of_ours => Some(format!("it has tags of redkeep's, but no {key}")),
+            None => None,
+        })
+}
+
+fn contradicting_cluster(snapshot: &Snapshot, slot: &Slot) -> Option<String> {
+    let cluster = snapshot.cluster_identifier.as_deref()?;
+    let ours = slot.pair.cluster.as_str();
+    (cluster != ours).then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
+}

@@ -1,0 +1,265 @@
+//! The history on disk: one SQLite file with one owner.
+//!
+//! Owns: the only SQL of the project, the file and its schema (`migrations/`, docs/database.md). One
+//! dedicated thread has the one writing connection; [`Store`] is a handle that sends it messages, so that
+//! no connection leaks out and a slow disk never holds up the async threads. Never decides anything, never
+//! reads the clock, never logs.
+//!
+//! What is ended stays: an ended run's row and a pair's watermark are guarded by the SQL itself, whatever
+//! is committed.
+
+mod backup;
+mod error;
+mod file;
+mod meta;
+mod read;
+mod row;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::history::{Change, History};
+use file::File;
+
+pub use error::StoreError;
+pub use meta::{EndpointKind, Identity};
+pub use read::{Reader, RunFilter};
+
+/// How many requests may wait for the thread; callers beyond that wait for room.
+const QUEUE: usize = 64;
+
+type Answer = oneshot::Sender<Result<(), StoreError>>;
+
+enum Request {
+    Commit(Vec<Change>, Answer),
+    Close(Answer),
+}
+
+/// A handle to the thread that owns the history; cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Store {
+    requests: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// An opened history.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle by which changes are committed.
+    pub store: Store,
+    /// What the file held.
+    pub history: History,
+    /// Whose history it is.
+    pub identity: Identity,
+}
+
+impl Store {
+    /// Opens the history at `path`, and first makes or migrates it where needed.
+    ///
+    /// `now` becomes `created_at` of a new one. Directories that are missing are made with mode 0700, the
+    /// file with 0600. Blocks: the whole file is checked, which takes about a second for each gigabyte.
+    ///
+    /// # Errors
+    /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
+    pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
+        let mut file = File::open(path)?;
+        let identity = meta::bind(&mut file, kind, now)?;
+        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        let thread = spawn(move || serve(file, inbox))?;
+        let shared = Shared {
+            path: path.to_owned(),
+            thread: Mutex::new(Some(thread)),
+        };
+        let store = Self {
+            requests,
+            shared: Arc::new(shared),
+        };
+        Ok(Opened {
+            store,
+            history,
+            identity,
+        })
+    }
+
+    /// Writes all changes in one transaction, and returns when they are on the disk.
+    ///
+    /// An ended run in the store changes only in what became of its snapshot, and a pair's `active_from`
+    /// and watermark only grow, whatever the changes say. A caller that stops waiting does not stop the
+    /// commit.
+    ///
+    /// # Errors
+    /// [`StoreError::is_storage`] tells a full or failing disk; nothing of the changes is written then, and
+    /// the store can be used on.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.ask(|answer| Request::Commit(changes, answer)).await
+    }
+
+    /// Copies the history as of now to `to`, which then is complete, checked and of mode 0600.
+    ///
+    /// Runs beside the commits. An older copy stays until the new one takes its name.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Store::commit`]; the older copy is untouched then.
+    pub async fn backup(&self, to: PathBuf) -> Result<(), StoreError> {
+        let from = self.shared.path.clone();
+        let (answer, result) = oneshot::channel();
+        // A receiver that is gone is a caller that does not want to know.
+        spawn(move || drop(answer.send(backup::backup(&from, &to))))?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Carries out what was asked before, moves the log into the file and ends the thread.
+    ///
+    /// Other handles get [`StoreError::Closed`] from then on. A store whose handles are only dropped loses
+    /// nothing either; its thread then ends by itself, a little later.
+    ///
+    /// # Errors
+    /// Those of the last checkpoint; what was committed is safe all the same.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let result = self.ask(Request::Close).await;
+        let thread = self
+            .shared
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // It has answered, or is gone: there is nothing to wait for but its stack.
+            thread.join().map_err(|_| StoreError::Closed)?;
+        }
+        result
+    }
+
+    async fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<(), StoreError> {
+        let (answer, result) = oneshot::channel();
+        self.requests
+            .send(request(answer))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name("redkeep-store".to_owned())
+        .spawn(work)
+        .map_err(StoreError::Thread)
+}
+
+/// The owner of the file: one request after another, until the last handle is gone.
+fn serve(mut file: File, mut inbox: mpsc::Receiver<Request>) {
+    while let Some(request) = inbox.blocking_recv() {
+        match request {
+            // A receiver that is gone is a caller that does not want to know.
+            Request::Commit(changes, answer) => {
+                drop(answer.send(write::commit(&mut file, &changes)))
+            }
+            Request::Close(answer) => {
+                inbox.close();
+                drop(answer.send(file.close()));
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::PairState;
+    use crate::slot::{Pair, Scope};
+
+    fn change(cluster: usize) -> Change {
+        let pair = Pair {
+            policy: "nightly".parse().unwrap(),
+            scope: Scope {
+                account: "prod".parse().unwrap(),
+                region: "eu-central-1".parse().unwrap(),
+            },
+            cluster: format!("dw-{cluster}").parse().unwrap(),
+        };
+        let state = PairState {
+            active_from: DateTime::UNIX_EPOCH,
+            watermark: DateTime::UNIX_EPOCH,
+            schedule: "x".repeat(1000),
+            timezone: "UTC".to_owned(),
+            cluster_created_at: None,
+            closed_at: None,
+        };
+        Change::Pair(pair, state)
+    }
+
+    /// A store whose storage is spoiled by `pragma`, and the directory that it lies in.
+    fn spoiled(name: &str, pragma: &str) -> (Store, PathBuf) {
+        let directory =
+            std::env::temp_dir().join(format!("redkeep-store-{name}-{}", std::process::id()));
+        let path = directory.join("history.db");
+        let file = File::open(&path).unwrap();
+        file.connection.execute_batch(pragma).unwrap();
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        let thread = Mutex::new(Some(spawn(move || serve(file, inbox)).unwrap()));
+        (
+            Store {
+                requests,
+                shared: Arc::new(Shared { path, thread }),
+            },
+            directory,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_leaves_nothing_of_a_commit_and_the_store_goes_on() {
+        let (store, directory) = spoiled("full", "PRAGMA max_page_count = 40");
+        let error = store
+            .commit((0..200).map(change).collect())
+            .await
+            .unwrap_err();
+        assert!(error.is_storage(), "{error:?}");
+        store.commit(vec![change(1000)]).await.unwrap();
+        let history = Reader::open(&store.shared.path).unwrap().history().unwrap();
+        assert_eq!(history.pairs.len(), 1);
+        store.close().await.unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_read_only_disk_is_told_from_damage() {
+        let (store, directory) = spoiled("read-only", "PRAGMA query_only = ON");
+        let error = store.commit(vec![change(0)]).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Storage { .. }) && error.is_storage(),
+            "{error:?}"
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_closing_is_carried_out_and_nothing_after() {
+        let (store, directory) = spoiled("close", "");
+        let other = store.clone();
+        store.commit(vec![change(0)]).await.unwrap();
+        store.close().await.unwrap();
+        assert!(matches!(
+            other.commit(vec![change(1)]).await,
+            Err(StoreError::Closed)
+        ));
+        assert!(
+            !directory.join("history.db-wal").exists(),
+            "the log was not moved into the file"
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

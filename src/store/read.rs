@@ -1,0 +1,272 @@
+//! Rows out of the history.
+//!
+//! Owns: what the daemon loads at its start, and the questions of the commands. Never writes: commands read
+//! through a connection of their own, beside a running daemon (WAL).
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Row, ToSql};
+
+use super::error::{Fault, StoreError};
+use super::file::File;
+use super::row::{self, MISSED_RANGES, PAIRS, RUNS, Table, to_text};
+use crate::history::{History, MissedRange};
+use crate::names::{AccountName, ClusterId, PolicyName, Region};
+use crate::run::Run;
+
+/// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
+const TOTALS: [(&Table, &str); 2] = [
+    (
+        &RUNS,
+        "SELECT min(rowid), policy, account, region, cluster, state, count(*) FROM runs
+         WHERE state NOT IN ('due', 'requested', 'creating')
+         GROUP BY policy, account, region, cluster, state",
+    ),
+    (
+        &MISSED_RANGES,
+        "SELECT min(rowid), policy, account, region, cluster, 'missed', sum(count) FROM missed_ranges
+         GROUP BY policy, account, region, cluster",
+    ),
+];
+
+/// The runs that the next decision may need: open, good, or the newest of their pair.
+const WANTED_RUNS: [&str; 3] = [
+    " WHERE progress IS NOT NULL",
+    " WHERE state = 'available' AND gone_at IS NULL",
+    " WHERE (policy, account, region, cluster, scheduled_at) IN (
+         SELECT policy, account, region, cluster, max(scheduled_at) FROM runs
+         GROUP BY policy, account, region, cluster)",
+];
+
+/// Which runs are asked for; every condition that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this policy.
+    pub policy: Option<PolicyName>,
+    /// In this account, by its name in the policy file.
+    pub account: Option<AccountName>,
+    /// In this region.
+    pub region: Option<Region>,
+    /// Of this cluster.
+    pub cluster: Option<ClusterId>,
+    /// In this state, a word of [`crate::run::RunState::word`].
+    pub state: Option<String>,
+    /// Scheduled at or after this instant.
+    pub since: Option<DateTime<Utc>>,
+    /// Scheduled at or before this instant.
+    pub until: Option<DateTime<Utc>>,
+    /// Whose snapshot has this identifier, or had it before it failed and a second one was made.
+    pub snapshot_id: Option<String>,
+    /// At most so many: the newest, still oldest first.
+    pub limit: Option<u32>,
+}
+
+/// A reading connection for the commands.
+pub struct Reader {
+    file: File,
+}
+
+impl Reader {
+    /// Opens the history at `path` for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where there is none yet; otherwise as for the daemon, except that the pages
+    /// are not checked.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        File::open_read_only(path).map(|file| Self { file })
+    }
+
+    /// The runs that `filter` asks for, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] names the row that redkeep did not write.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+        let mut query = Query::new(&RUNS);
+        query.of_pair(filter);
+        query.equal("state", filter.state.as_ref());
+        query.compare("scheduled_at >= ?", filter.since.map(to_text));
+        query.compare("scheduled_at <= ?", filter.until.map(to_text));
+        if let Some(id) = &filter.snapshot_id {
+            query.compare("snapshot_id IN (?, ? || '-r1')", Some(id.clone()));
+            query.values.push(Box::new(id.clone()));
+        }
+        query.newest("scheduled_at", filter.limit);
+        self.answer(query, row::run)
+    }
+
+    /// The ranges of missed slots that `filter` asks for, oldest first.
+    ///
+    /// A range counts when one of its slots may lie between `since` and `until`. A state other than
+    /// `missed`, or an identifier, asks for none.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn missed_ranges(&self, filter: &RunFilter) -> Result<Vec<MissedRange>, StoreError> {
+        if filter.state.as_ref().is_some_and(|state| state != "missed")
+            || filter.snapshot_id.is_some()
+        {
+            return Ok(Vec::new());
+        }
+        let mut query = Query::new(&MISSED_RANGES);
+        query.of_pair(filter);
+        query.compare("last_at >= ?", filter.since.map(to_text));
+        query.compare("first_at <= ?", filter.until.map(to_text));
+        query.newest("first_at", filter.limit);
+        self.answer(query, row::missed_range)
+    }
+
+    /// The newest run whose snapshot has, or first had, the identifier `id`.
+    ///
+    /// Identifiers do not tell accounts apart: [`RunFilter::snapshot_id`] finds all of them.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn find(&self, id: &str) -> Result<Option<Run>, StoreError> {
+        let filter = RunFilter {
+            snapshot_id: Some(id.to_owned()),
+            limit: Some(1),
+            ..RunFilter::default()
+        };
+        Ok(self.runs(&filter)?.pop())
+    }
+
+    /// The history as the daemon would load it.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn history(&self) -> Result<History, StoreError> {
+        load(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
+    }
+
+    fn answer<T>(
+        &self,
+        query: Query,
+        read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, StoreError> {
+        query
+            .run(&self.file.connection, read)
+            .map_err(|fault| fault.at(&self.file.path))
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("path", &self.file.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A statement put together from fixed texts; what varies is bound.
+struct Query {
+    sql: String,
+    values: Vec<Box<dyn ToSql>>,
+    is_newest_first: bool,
+}
+
+impl Query {
+    fn new(table: &Table) -> Self {
+        Self {
+            sql: table.select() + " WHERE true",
+            values: Vec::new(),
+            is_newest_first: false,
+        }
+    }
+
+    fn of_pair(&mut self, filter: &RunFilter) {
+        self.equal("policy", filter.policy.as_ref());
+        self.equal("account", filter.account.as_ref());
+        self.equal("region", filter.region.as_ref());
+        self.equal("cluster", filter.cluster.as_ref());
+    }
+
+    fn equal(&mut self, column: &'static str, value: Option<&impl ToString>) {
+        if let Some(value) = value {
+            self.sql.extend([" AND ", column, " = ?"]);
+            self.values.push(Box::new(value.to_string()));
+        }
+    }
+
+    fn compare(&mut self, condition: &'static str, value: Option<String>) {
+        if let Some(value) = value {
+            self.sql.extend([" AND ", condition]);
+            self.values.push(Box::new(value));
+        }
+    }
+
+    /// Orders by `instant`; a limit takes from the new end, and [`Query::run`] turns the rows around.
+    fn newest(&mut self, instant: &'static str, limit: Option<u32>) {
+        self.is_newest_first = limit.is_some();
+        let direction = if self.is_newest_first { " DESC" } else { "" };
+        let order =
+            [instant, "policy", "account", "region", "cluster"].join(&format!("{direction}, "));
+        self.sql.extend([" ORDER BY ", &order, direction]);
+        if let Some(limit) = limit {
+            self.sql.push_str(" LIMIT ?");
+            self.values.push(Box::new(limit));
+        }
+    }
+
+    fn run<T>(
+        self,
+        connection: &Connection,
+        read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut found = Vec::new();
+        let mut statement = connection.prepare(&self.sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(self.values))?;
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+        if self.is_newest_first {
+            found.reverse();
+        }
+        Ok(found)
+    }
+}
+
+/// The history as far as decisions and metrics need it, all as of one instant.
+pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut history = History::default();
+    each(&snapshot, &PAIRS.select(), |row| {
+        let (pair, state) = row::pair(row)?;
+        history.pairs.insert(pair, state);
+        Ok(())
+    })?;
+    for condition in WANTED_RUNS {
+        each(&snapshot, &(RUNS.select() + condition), |row| {
+            let run = row::run(row)?;
+            history.runs.insert(run.slot.clone(), run);
+            Ok(())
+        })?;
+    }
+    for (table, totals) in TOTALS {
+        each(&snapshot, totals, |row| {
+            let pair = row::pair_of(table, row)?;
+            let (word, count): (String, i64) = (row.get(5)?, row.get(6)?);
+            history
+                .totals
+                .entry(pair)
+                .or_default()
+                .add(&word, count.unsigned_abs());
+            Ok(())
+        })?;
+    }
+    snapshot.commit()?;
+    Ok(history)
+}
+
+fn each(
+    connection: &Connection,
+    sql: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Changes into rows.
+//!
+//! Owns: the one transaction in which changes are written, and the rules that no change can break: an
+//! ended run absorbs, activation and watermark only grow. Never reads what it writes back.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
+use serde::Serialize;
+
+use super::error::{Fault, StoreError};
+use super::file::File;
+use super::row::to_text;
+use crate::history::{Change, MissedRange, PairState};
+use crate::run::{Run, RunState};
+use crate::slot::Pair;
+
+const UPSERT_PAIR: &str = "
+    INSERT INTO pairs (policy, account, region, cluster, active_from, watermark, schedule, timezone,
+        cluster_created_at, closed_at)
+    VALUES (:policy, :account, :region, :cluster, :active_from, :watermark, :schedule, :timezone,
+        :cluster_created_at, :closed_at)
+    ON CONFLICT (policy, account, region, cluster) DO UPDATE SET
+        active_from = max(active_from, excluded.active_from),
+        watermark = max(watermark, excluded.watermark),
+        schedule = excluded.schedule, timezone = excluded.timezone,
+        cluster_created_at = excluded.cluster_created_at, closed_at = excluded.closed_at";
+
+/// Changes nothing where the run in the store has ended.
+const UPSERT_RUN: &str = "
+    INSERT INTO runs (policy, account, region, cluster, scheduled_at, \"trigger\", state, reason, message,
+        attempts, snapshot_id, tier, retention_days, tags, starts_at, deadline_at,
+        completion_window_seconds, interval_seconds, requested_at, asked_at, accepted_at, ended_at, gone_at,
+        gone_reason, size_bytes, snapshot, progress)
+    VALUES (:policy, :account, :region, :cluster, :scheduled_at, :trigger, :state, :reason, :message,
+        :attempts, :snapshot_id, :tier, :retention_days, :tags, :starts_at, :deadline_at,
+        :completion_window_seconds, :interval_seconds, :requested_at, :asked_at, :accepted_at, :ended_at,
+        :gone_at, :gone_reason, :size_bytes, :snapshot, :progress)
+    ON CONFLICT (policy, account, region, cluster, scheduled_at) DO UPDATE SET
+        \"trigger\" = excluded.\"trigger\", state = excluded.state, reason = excluded.reason,
+        message = excluded.message, attempts = excluded.attempts, snapshot_id = excluded.snapshot_id,
+        tier = excluded.tier, retention_days = excluded.retention_days, tags = excluded.tags,
+        starts_at = excluded.starts_at, deadline_at = excluded.deadline_at,
+        completion_window_seconds = excluded.completion_window_seconds,
+        interval_seconds = excluded.interval_seconds, requested_at = excluded.requested_at,
+        asked_at = excluded.asked_at, accepted_at = excluded.accepted_at, ended_at = excluded.ended_at,
+        gone_at = excluded.gone_at, gone_reason = excluded.gone_reason,
+        size_bytes = excluded.size_bytes, snapshot = excluded.snapshot, progress = excluded.progress
+    WHERE runs.progress IS NOT NULL";
+
+/// All that an ended run still takes.
+const UPDATE_ENDED_RUN: &str = "
+    UPDATE runs SET gone_at = :gone_at, gone_reason = :gone_reason, size_bytes = :size_bytes,
+        snapshot = :snapshot
+    WHERE policy = :policy AND account = :account AND region = :region AND cluster = :cluster
+        AND scheduled_at = :scheduled_at AND progress IS NULL";
+
+/// A range that is told again may only have grown.
+const UPSERT_MISSED_RANGE: &str = "
+    INSERT INTO missed_ranges (policy, account, region, cluster, first_at, last_at, count, reason)
+    VALUES (:policy, :account, :region, :cluster, :first_at, :last_at, :count, :reason)
+    ON CONFLICT (policy, account, region, cluster, first_at) DO UPDATE SET
+        last_at = excluded.last_at, count = excluded.count, reason = excluded.reason
+    WHERE excluded.last_at > last_at";
+
+/// Writes all changes or none.
+pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<(), StoreError> {
+    file.check_in_place()?;
+    write(&mut file.connection, changes).map_err(|fault| fault.at(&file.path))
+}
+
+fn write(connection: &mut Connection, changes: &[Change]) -> Result<(), Fault> {
+    // Immediate: waits for a lock at the beginning, where waiting is safe.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for change in changes {
+        match change {
+            Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
+            Change::Run(run) => write_run(&transaction, run)?,
+            Change::Missed(range) => write_missed_range(&transaction, range)?,
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn write_pair(transaction: &Transaction<'_>, pair: &Pair, state: &PairState) -> Result<(), Fault> {
+    // ClusterCreateTime is compared for equality with what AWS says: every digit counts.
+    let exact = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    transaction
+        .prepare_cached(UPSERT_PAIR)?
+        .execute(named_params! {
+            ":policy": pair.policy.as_str(),
+            ":account": pair.scope.account.as_str(),
+            ":region": pair.scope.region.as_str(),
+            ":cluster": pair.cluster.as_str(),
+            ":active_from": to_text(state.active_from),
+            ":watermark": to_text(state.watermark),
+            ":schedule": state.schedule,
+            ":timezone": state.timezone,
+            ":cluster_created_at": state.cluster_created_at.map(exact),
+            ":closed_at": state.closed_at.map(to_text),
+        })?;
+    Ok(())
+}
+
+fn write_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), Fault> {
+    let changed = upsert_run(transaction, run)?;
+    // What is known of an open run says nothing about one that has ended since.
+    if changed == 0 && run.is_ended() {
+        update_ended_run(transaction, run)?;
+    }
+    Ok(())
+}
+
+fn upsert_run(transaction: &Transaction<'_>, run: &Run) -> Result<usize, Fault> {
+    let Run { slot, request, .. } = run;
+    let (reason, progress) = match &run.state {
+        RunState::Ended(outcome) => (outcome.reason(), None),
+        open => (None, Some(json(open)?)),
+    };
+    Ok(transaction
+        .prepare_cached(UPSERT_RUN)?
+        .execute(named_params! {
+            ":policy": slot.pair.policy.as_str(),
+            ":account": slot.pair.scope.account.as_str(),
+            ":region": slot.pair.scope.region.as_str(),
+            ":cluster": slot.pair.cluster.as_str(),
+            ":scheduled_at": to_text(slot.scheduled_at),
+            ":trigger": run.trigger.as_str(),
+            ":state": run.state.word(),
+            ":reason": reason,
+            ":message": run.message,
+            ":attempts": run.attempts,
+            ":snapshot_id": request.snapshot_id.as_str(),
+            ":tier": request.tier.as_str(),
+            ":retention_days": request.retention.days_or_minus_one(),
+            ":tags": json(&request.tags)?,
+            ":starts_at": to_text(request.starts_at),
+            ":deadline_at": to_text(request.deadline),
+            ":completion_window_seconds": request.completion_window.num_seconds(),
+            ":interval_seconds": request.interval.num_seconds(),
+            ":requested_at": run.requested_at.map(to_text),
+            ":asked_at": run.asked_at.map(to_text),
+            ":accepted_at": run.accepted_at.map(to_text),
+            ":ended_at": run.ended_at.map(to_text),
+            ":gone_at": run.gone.as_ref().map(|gone| to_text(gone.at)),
+            ":gone_reason": run.gone.as_ref().map(|gone| gone.reason.as_str()),
+            ":size_bytes": size_bytes(run),
+            ":snapshot": run.snapshot.as_ref().map(json).transpose()?,
+            ":progress": progress,
+        })?)
+}
+
+fn update_ended_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), Fault> {
+    let pair = &run.slot.pair;
+    transaction
+        .prepare_cached(UPDATE_ENDED_RUN)?
+        .execute(named_params! {
+            ":policy": pair.policy.as_str(),
+            ":account": pair.scope.account.as_str(),
+            ":region": pair.scope.region.as_str(),
+            ":cluster": pair.cluster.as_str(),
+            ":scheduled_at": to_text(run.slot.scheduled_at),
+            ":gone_at": run.gone.as_ref().map(|gone| to_text(gone.at)),
+            ":gone_reason": run.gone.as_ref().map(|gone| gone.reason.as_str()),
+            ":size_bytes": size_bytes(run),
+            ":snapshot": run.snapshot.as_ref().map(json).transpose()?,
+        })?;
+    Ok(())
+}
+
+fn write_missed_range(transaction: &Transaction<'_>, range: &MissedRange) -> Result<(), Fault> {
+    let pair = &range.pair;
+    transaction
+        .prepare_cached(UPSERT_MISSED_RANGE)?
+        .execute(named_params! {
+            ":policy": pair.policy.as_str(),
+            ":account": pair.scope.account.as_str(),
+            ":region": pair.scope.region.as_str(),
+            ":cluster": pair.cluster.as_str(),
+            ":first_at": to_text(range.first_at),
+            ":last_at": to_text(range.last_at),
+            ":count": i64::try_from(range.count).unwrap_or(i64::MAX),
+            ":reason": range.reason.as_str(),
+        })?;
+    Ok(())
+}
+
+fn size_bytes(run: &Run) -> Option<i64> {
+    let bytes = run.snapshot.as_ref()?.size_bytes()?;
+    i64::try_from(bytes).ok()
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)).into())
+}

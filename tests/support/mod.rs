@@ -1,0 +1,352 @@
+//! What the tests of the real binary share: a sandbox, a daemon, a directory, and a plain HTTP client.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub const REDKEEP: &str = env!("CARGO_BIN_EXE_redkeep");
+
+/// A directory of the test's own, removed when the test passes.
+pub struct Dir(pub PathBuf);
+
+impl Dir {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("redkeep-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A child process that does not outlive its test.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    pub fn signal(&self, signal: &str) {
+        let pid = self.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    pub fn exit_code(&mut self, within: Duration) -> Option<i32> {
+        let started = Instant::now();
+        while started.elapsed() < within {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the process did not end within {within:?}");
+    }
+}
+
+/// `redkeep sandbox` as a process of its own.
+pub struct Sandbox {
+    pub process: Process,
+    pub url: String,
+}
+
+impl Sandbox {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(REDKEEP)
+            .args(["sandbox", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut url)
+            .unwrap();
+        Self {
+            process: Process(child),
+            url: url.trim().to_owned(),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
+
+    pub fn control(&self, method: &str, path: &str, body: &str) -> Value {
+        let answer = http(self.address(), method, path, body);
+        assert!(
+            answer.status < 300,
+            "{method} {path}: {} {}",
+            answer.status,
+            answer.body
+        );
+        serde_json::from_str(&answer.body).unwrap_or(Value::Null)
+    }
+
+    /// The operations received, oldest first, that have this name.
+    pub fn requests(&self, operation: &str) -> Vec<Value> {
+        let all = self.control("GET", "/_sandbox/requests", "");
+        let all = all.as_array().cloned().unwrap_or_else(|| panic!("{all}"));
+        all.into_iter()
+            .filter(|request| request["operation"] == operation)
+            .collect()
+    }
+
+    /// Identifiers of all manual snapshots there, in every region.
+    pub fn snapshots(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        collect_identifiers(&self.control("GET", "/_sandbox/state", ""), &mut found);
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+fn collect_identifiers(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(id)) = members.get("snapshot_identifier") {
+                found.push(id.clone());
+            }
+            members
+                .values()
+                .for_each(|value| collect_identifiers(value, found));
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_identifiers(item, found)),
+        _ => {}
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+pub fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).unwrap();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    Answer {
+        status: head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0),
+        head: head.to_owned(),
+        body: if head.to_lowercase().contains("transfer-encoding: chunked") {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        },
+    }
+}
+
+fn unchunk(body: &str) -> String {
+    let (mut rest, mut whole) = (body, String::new());
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 || size > after.len() {
+            break;
+        }
+        whole.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    whole
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A daemon with a configuration and a state directory of its own.
+pub struct Daemon {
+    pub process: Process,
+    pub config: PathBuf,
+    pub listen: SocketAddr,
+    pub log: PathBuf,
+}
+
+pub fn credentials(command: &mut Command) -> &mut Command {
+    command
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "secret-that-must-not-leak")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        .env_remove("NOTIFY_SOCKET")
+}
+
+impl Daemon {
+    /// Writes a configuration for `endpoint` with these policies and starts the daemon on it.
+    pub fn start(dir: &Dir, endpoint: &str, policies: &str) -> Self {
+        let port = free_port();
+        let config = dir.write(
+            "redkeep.toml",
+            &format!(
+                "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"{endpoint}\"\n{policies}"
+            ),
+        );
+        Self::start_with(dir, &config, port)
+    }
+
+    pub fn start_with(dir: &Dir, config: &Path, port: u16) -> Self {
+        let log = dir.0.join("log");
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let mut command = Command::new(REDKEEP);
+        let child = credentials(&mut command)
+            .args(["run", "--config"])
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self {
+            process: Process(child),
+            config: config.to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], port)),
+            log,
+        }
+    }
+
+    pub fn restart(&mut self, dir: &Dir) {
+        *self = Self::start_with(dir, &self.config.clone(), self.listen.port());
+    }
+
+    pub fn kill_9(&mut self) {
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn history(&self) -> Vec<Value> {
+        history(&self.config)
+    }
+
+    pub fn metrics(&self) -> String {
+        http(self.listen, "GET", "/metrics", "").body
+    }
+
+    /// Waits until `condition` of the history holds, and returns the history.
+    pub fn wait(
+        &self,
+        what: &str,
+        within: Duration,
+        condition: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let rows = self.history();
+            if condition(&rows) {
+                return rows;
+            }
+            assert!(
+                started.elapsed() < within,
+                "not within {within:?}: {what}\n{rows:#?}\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+pub fn history(config: &Path) -> Vec<Value> {
+    let output = redkeep(&[
+        "history",
+        "--output",
+        "json",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    match output.status.code() {
+        Some(0) => serde_json::from_slice(&output.stdout).unwrap(),
+        // Not there yet: the daemon has not made it.
+        _ => Vec::new(),
+    }
+}
+
+/// Runs a command to its end.
+pub fn redkeep(arguments: &[&str]) -> Output {
+    credentials(&mut Command::new(REDKEEP))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+pub fn in_state<'a>(rows: &'a [Value], state: &'a str) -> impl Iterator<Item = &'a Value> {
+    rows.iter().filter(move |row| row["state"] == state)
+}
+
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, within: Duration, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < within, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
