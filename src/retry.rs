@@ -16,11 +16,14 @@ const SHORTEST: TimeDelta = TimeDelta::seconds(1);
 
 /// When to ask AWS again after a refusal of `class` at `now`.
 ///
-/// Near the deadline the wait is at most half of what remains, so that a cluster that becomes available
-/// late in the start window still gets its snapshot.
+/// The wait is at most half of what remains until the deadline or the next slot, which would supersede this
+/// one, so that a cluster that becomes available late still gets its snapshot.
 pub fn ask_again_at(class: ErrorClass, run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
-    let remaining = run.request.deadline - now;
-    now + refusal_delay(class, run).min(remaining / 2).max(SHORTEST)
+    let next_slot = run.slot.scheduled_at + run.request.interval;
+    let end = Some(next_slot)
+        .filter(|next| *next > now)
+        .map_or(run.request.deadline, |next| next.min(run.request.deadline));
+    now + refusal_delay(class, run).min((end - now) / 2).max(SHORTEST)
 }
 
 fn refusal_delay(class: ErrorClass, run: &Run) -> TimeDelta {

@@ -1,6 +1,7 @@
 //! The real binary against the sandbox over HTTP.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
@@ -59,7 +60,7 @@ fn a_slot_becomes_a_snapshot_that_is_followed_to_available_and_counted() {
         assert!(there.contains(&row["snapshot_id"].as_str().unwrap().to_owned()));
     }
     let metrics = daemon.metrics();
-    let counted = r#"redkeep_runs_total{account="default",cluster="dw",policy="often",region="us-east-1",result="available"}"#;
+    let counted = r#"redkeep_runs_total{account="default",region="us-east-1",policy="often",cluster="dw",result="available"}"#;
     let line = metrics
         .lines()
         .find(|line| line.starts_with(counted))
@@ -288,7 +289,7 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
             let metrics = daemon.metrics();
             metrics.contains("redkeep_config_last_reload_successful 1")
                 && metrics.contains("policy=\"renamed\"")
-                && !metrics.contains("cluster=\"dw\",policy=\"often\"")
+                && !metrics.contains("policy=\"often\",cluster=\"dw\"")
         },
     );
 }

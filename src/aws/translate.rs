@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 
-use aws_sdk_redshift::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_redshift::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshift::types as sdk;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
@@ -31,12 +31,22 @@ where
     RedshiftError {
         class: transport_class(&error),
         code: None,
-        message: DisplayErrorContext(&error)
-            .to_string()
-            .chars()
-            .take(500)
-            .collect(),
+        message: chain(&error),
     }
+}
+
+/// An error and its causes on one line; what a cause repeats is said once.
+fn chain(error: &dyn StdError) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+        cause = inner.source();
+    }
+    told
 }
 
 /// Every code that redkeep knows, with its class: from the API model, "Common errors" of the Redshift API

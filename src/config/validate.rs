@@ -356,11 +356,17 @@ fn blackout(path: &KeyPath, raw: &RawBlackout, report: &mut Report) -> Option<Bl
             None
         }
     };
-    Some(Blackout {
+    let blackout = Blackout {
         name: name?.to_string(),
         schedule: schedule?,
         duration: duration?,
-    })
+    };
+    if blackout.is_endless() {
+        let got = raw.duration.as_deref().unwrap_or_default();
+        report.wrong(&path.key("duration"), got, wanted::BLACKOUT_THAT_ENDS);
+        return None;
+    }
+    Some(blackout)
 }
 
 /// The `schedule` of a table, which it must have, in its `timezone` or UTC.

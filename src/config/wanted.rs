@@ -23,6 +23,9 @@ pub(super) const CLUSTERS: &str =
     "a list of cluster identifiers and globs such as [\"dw-*\", \"finance\"]";
 /// The duration of a blackout.
 pub(super) const DURATION: &str = "a duration in s, m, h, d or w such as \"12h\", from 1m to 31d";
+/// The duration of a blackout that would otherwise never end.
+pub(super) const BLACKOUT_THAT_ENDS: &str =
+    "less than the time between two of its openings: no slot could ever start";
 /// A blackout's name.
 pub(super) const BLACKOUT: &str =
     "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";

@@ -140,6 +140,9 @@ impl<R: Redshift> Daemon<R> {
         }
         // The histograms of the policies exist from the first publication on.
         self.publish();
+        self.parts
+            .health
+            .update(|health| health.history_trouble = None);
         let recovered = self.parts.world.recover(self.parts.clock.now());
         self.commit(recovered).await;
         self.parts.notifier.ready(&self.status());

@@ -27,7 +27,13 @@ use crate::config::{Log, LogFormat, LogLevel};
 
 /// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
 /// unless `RUST_LOG` names them.
-const TALKATIVE: [&str; 4] = ["aws_", "hyper", "rustls", "tokio_cron_scheduler"];
+const TALKATIVE: [&str; 5] = [
+    "aws_",
+    "hyper",
+    "rusqlite_migration",
+    "rustls",
+    "tokio_cron_scheduler",
+];
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +135,7 @@ where
     // An internal error would be printed to stderr, and a stderr that cannot be written to would panic.
     fmt::layer()
         .with_ansi(coloured)
+        .with_target(false)
         .fmt_fields(fmt::format::debug_fn(write_field).delimited(" "))
         .log_internal_errors(false)
         .with_writer(Lines::new(writer, style))

@@ -142,7 +142,8 @@ fn superseded(facts: Facts<'_>, run: &Run) -> bool {
         .of_pair(&run.slot.pair)
         .rev()
         .take_while(|other| other.slot.scheduled_at > run.slot.scheduled_at)
-        .any(|newer| newer.request.starts_at <= facts.now.min(newer.request.deadline))
+        .map(|newer| &newer.request)
+        .any(|newer| newer.starts_at <= facts.now && newer.starts_at < newer.deadline)
 }
 
 fn need_requested(

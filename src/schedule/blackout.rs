@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Schedule;
+use super::{PROBE_SECONDS, Schedule};
 
 /// How many windows in a row are followed; past it they count as never ending. Day-long windows are
 /// five years long by then, those of a minute a day and a half.
@@ -32,11 +32,12 @@ impl Blackout {
         Some(end).filter(|end| *end > t)
     }
 
-    /// Whether the windows leave no gap in the year after `from`, so that nothing could ever run.
-    pub fn is_endless(&self, from: DateTime<Utc>) -> bool {
-        let longest = from
-            .checked_add_signed(TimeDelta::days(366))
-            .and_then(|until| self.schedule.longest_interval(from, until));
+    /// Whether the windows leave no gap in 2024, a leap year, so that nothing could ever run.
+    pub fn is_endless(&self) -> bool {
+        let from = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(PROBE_SECONDS.0);
+        let longest = self
+            .schedule
+            .longest_interval(from, from + TimeDelta::days(366));
         longest.is_some_and(|longest| longest <= self.duration)
     }
 

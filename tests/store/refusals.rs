@@ -206,80 +206,82 @@ async fn a_symbolic_link_is_refused_and_a_linked_directory_is_not() {
     Store::open(&directory.join("history.db"), EndpointKind::Sandbox, at(0)).unwrap();
 }
 
+/// What somebody with the sqlite3 shell may have done, and where it is told.
+const DAMAGES: &[(&str, &str)] = &[
+    (
+        "UPDATE runs SET tier = 'gold'",
+        "table runs, row 1, column tier: \"gold\"",
+    ),
+    (
+        "UPDATE runs SET \"trigger\" = ''",
+        "table runs, row 1, column trigger",
+    ),
+    (
+        "UPDATE runs SET tags = '{'",
+        "table runs, row 1, column tags",
+    ),
+    (
+        "UPDATE runs SET progress = '{\"flying\":1}'",
+        "table runs, row 1, column progress",
+    ),
+    (
+        "UPDATE runs SET progress = '{\"ended\":\"available\"}'",
+        "table runs, row 1, column progress",
+    ),
+    (
+        "UPDATE runs SET retention_days = 0",
+        "table runs, row 1, column retention_days: got 0",
+    ),
+    (
+        "UPDATE runs SET attempts = -1",
+        "table runs, row 1, column attempts",
+    ),
+    (
+        "UPDATE runs SET interval_seconds = 9223372036854775807",
+        "column interval_seconds",
+    ),
+    (
+        "UPDATE runs SET starts_at = 'soon'",
+        "table runs, row 1, column starts_at: got \"soon\"",
+    ),
+    (
+        "UPDATE runs SET cluster = 'A B'",
+        "table runs, row 1, column cluster",
+    ),
+    (
+        "UPDATE runs SET snapshot = 'x'",
+        "table runs, row 1, column snapshot",
+    ),
+    (
+        "UPDATE runs SET gone_at = '2026-01-01T00:00:00Z', gone_reason = 'eaten'",
+        "column gone_reason",
+    ),
+    (
+        "UPDATE runs SET state = 'missed', reason = 'x', progress = NULL",
+        "table runs, row 1, column reason",
+    ),
+    (
+        "UPDATE pairs SET watermark = ''",
+        "table pairs, row 1, column watermark",
+    ),
+    (
+        "UPDATE meta SET value = 'mars' WHERE key = 'endpoint_kind'",
+        "table meta, row endpoint_kind",
+    ),
+    (
+        "UPDATE meta SET value = '' WHERE key = 'installation'",
+        "table meta, row installation",
+    ),
+    ("DELETE FROM meta WHERE key = 'created_at'", ""),
+    (
+        "UPDATE missed_ranges SET region = ''",
+        "table missed_ranges, row 1, column region",
+    ),
+];
+
 #[tokio::test]
 async fn a_word_that_redkeep_never_writes_is_damage_with_its_place() {
-    let cases = [
-        (
-            "UPDATE runs SET tier = 'gold'",
-            "table runs, row 1, column tier: \"gold\"",
-        ),
-        (
-            "UPDATE runs SET \"trigger\" = ''",
-            "table runs, row 1, column trigger",
-        ),
-        (
-            "UPDATE runs SET tags = '{'",
-            "table runs, row 1, column tags",
-        ),
-        (
-            "UPDATE runs SET progress = '{\"flying\":1}'",
-            "table runs, row 1, column progress",
-        ),
-        (
-            "UPDATE runs SET progress = '{\"ended\":\"available\"}'",
-            "table runs, row 1, column progress",
-        ),
-        (
-            "UPDATE runs SET retention_days = 0",
-            "table runs, row 1, column retention_days: got 0",
-        ),
-        (
-            "UPDATE runs SET attempts = -1",
-            "table runs, row 1, column attempts",
-        ),
-        (
-            "UPDATE runs SET interval_seconds = 9223372036854775807",
-            "column interval_seconds",
-        ),
-        (
-            "UPDATE runs SET starts_at = 'soon'",
-            "table runs, row 1, column starts_at: got \"soon\"",
-        ),
-        (
-            "UPDATE runs SET cluster = 'A B'",
-            "table runs, row 1, column cluster",
-        ),
-        (
-            "UPDATE runs SET snapshot = 'x'",
-            "table runs, row 1, column snapshot",
-        ),
-        (
-            "UPDATE runs SET gone_at = '2026-01-01T00:00:00Z', gone_reason = 'eaten'",
-            "column gone_reason",
-        ),
-        (
-            "UPDATE runs SET state = 'missed', reason = 'x', progress = NULL",
-            "table runs, row 1, column reason",
-        ),
-        (
-            "UPDATE pairs SET watermark = ''",
-            "table pairs, row 1, column watermark",
-        ),
-        (
-            "UPDATE meta SET value = 'mars' WHERE key = 'endpoint_kind'",
-            "table meta, row endpoint_kind",
-        ),
-        (
-            "UPDATE meta SET value = '' WHERE key = 'installation'",
-            "table meta, row installation",
-        ),
-        ("DELETE FROM meta WHERE key = 'created_at'", ""),
-        (
-            "UPDATE missed_ranges SET region = ''",
-            "table missed_ranges, row 1, column region",
-        ),
-    ];
-    for (statement, wanted) in cases {
+    for (statement, wanted) in DAMAGES {
         let place = Place::new();
         let changes = vec![
             Change::Pair(pair("dw"), pair_state()),
@@ -293,7 +295,7 @@ async fn a_word_that_redkeep_never_writes_is_damage_with_its_place() {
             "{statement}"
         );
         match Store::open(&place.file(), EndpointKind::Sandbox, at(0)) {
-            Ok(_) => assert_eq!(wanted, "", "{statement} was accepted"),
+            Ok(_) => assert_eq!(*wanted, "", "{statement} was accepted"),
             Err(StoreError::Corrupt { what, .. }) => {
                 assert!(what.contains(wanted), "{statement}: {what}")
             }

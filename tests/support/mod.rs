@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
+pub mod proxy;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

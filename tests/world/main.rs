@@ -1,0 +1,14 @@
+//! The world in virtual time, against the sandbox's pure model: what SEMANTICS.md promises, end to end.
+//!
+//! `sim` is the simulation, `setup` the words that the scenarios are written with; every other file is a group
+//! of scenarios. Nothing here uses HTTP or a real clock, and each test is the same on every machine.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what helpers unwrap is the test's own ground; its failure is the test's failure"
+)]
+
+mod setup;
+mod sim;
+mod time;

@@ -1,0 +1,210 @@
+//! What the scenarios are written with: instants, policies, and what came of the slots.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use redkeep::config::{Config, Sources, load};
+use redkeep::run::{Run, RunState};
+use redkeep::slot::{Pair, Slot, rfc3339};
+
+use crate::sim::Sim;
+use crate::sim::aws::REGION;
+use crate::sim::host::Host;
+use crate::sim::journal::Journal;
+use crate::sim::witness::check_accepted_once;
+
+/// `2026-11-24 02:30` or `2026-11-24 02:30:15`, in UTC.
+pub fn at(text: &str) -> DateTime<Utc> {
+    let short = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M");
+    short
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S"))
+        .unwrap()
+        .and_utc()
+}
+
+pub fn hours(hours: i64) -> TimeDelta {
+    TimeDelta::hours(hours)
+}
+
+pub fn minutes(minutes: i64) -> TimeDelta {
+    TimeDelta::minutes(minutes)
+}
+
+pub fn seconds(seconds: i64) -> TimeDelta {
+    TimeDelta::seconds(seconds)
+}
+
+/// A `[[policy]]` table; `more` has further keys, a line each.
+pub fn policy(name: &str, schedule: &str, clusters: &str, more: &str) -> String {
+    format!(
+        "[[policy]]\nname = \"{name}\"\nschedule = \"{schedule}\"\nclusters = [\"{clusters}\"]\n\
+         retention = \"35d\"\n{more}\n"
+    )
+}
+
+/// A configuration of one account with these tables.
+pub fn config(tables: &str) -> Config {
+    config_with_quota(100_000, tables)
+}
+
+pub fn config_with_quota(quota: u32, tables: &str) -> Config {
+    let text = format!(
+        "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n[[account]]\n\
+         name = \"prod\"\nregions = [\"{REGION}\"]\nsnapshot_quota = {quota}\n{tables}"
+    );
+    let directory = scratch();
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("redkeep.toml");
+    std::fs::write(&file, text).unwrap();
+    let loaded = load(&Sources {
+        file,
+        environment: Vec::new(),
+        ambient_region: None,
+    });
+    std::fs::remove_dir_all(directory).unwrap();
+    loaded.unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// A name for a directory that no other test has.
+pub fn scratch() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("world-{}-{number}", std::process::id());
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// A simulation of one host with these policies and the cluster `dw`.
+pub fn sim(start: &str, tables: &str) -> Sim {
+    sim_of_clusters(start, &["dw"], tables)
+}
+
+pub fn sim_of_clusters(start: &str, clusters: &[&str], tables: &str) -> Sim {
+    let mut sim = Sim::new(at(start));
+    for cluster in clusters {
+        sim.aws.add_cluster(cluster, at("2026-01-01 00:00"));
+    }
+    add_host(&mut sim, "host-a", config(tables), Journal::in_memory());
+    sim
+}
+
+/// One more installation, started at once.
+pub fn add_host(sim: &mut Sim, writer: &str, config: Config, journal: Journal) -> usize {
+    sim.hosts.push(Host::new(config, writer, journal));
+    let host = sim.hosts.len() - 1;
+    sim.start(host);
+    host
+}
+
+pub fn slot(policy: &str, cluster: &str, scheduled_at: &str) -> Slot {
+    Slot {
+        pair: pair(policy, cluster),
+        scheduled_at: at(scheduled_at),
+    }
+}
+
+pub fn pair(policy: &str, cluster: &str) -> Pair {
+    Pair {
+        policy: policy.parse().unwrap(),
+        scope: redkeep::slot::Scope {
+            account: "prod".parse().unwrap(),
+            region: REGION.parse().unwrap(),
+        },
+        cluster: cluster.parse().unwrap(),
+    }
+}
+
+/// A run's end in one line: `available`, `missed(late)`.
+pub fn outcome(run: &Run) -> String {
+    match &run.state {
+        RunState::Ended(outcome) => match outcome.reason() {
+            Some(reason) => format!("{}({reason})", outcome.word()),
+            None => outcome.word().to_owned(),
+        },
+        open => format!("open: {open:?}"),
+    }
+}
+
+impl Sim {
+    /// Runs until this instant.
+    pub fn until(&mut self, instant: &str) {
+        self.run_until(at(instant));
+    }
+
+    /// Every record of the first host: `11-24 02:30 nightly/dw available`, ranges last.
+    pub fn records(&self) -> Vec<String> {
+        self.records_of(0)
+    }
+
+    pub fn records_of(&self, host: usize) -> Vec<String> {
+        let ledger = &self.hosts[host].journal.ledger;
+        let mut runs: Vec<&Run> = ledger.runs.values().collect();
+        runs.sort_by_key(|run| (run.slot.scheduled_at, run.slot.pair.clone()));
+        let runs = runs.into_iter().map(|run| {
+            let Pair {
+                policy, cluster, ..
+            } = &run.slot.pair;
+            let instant = run.slot.scheduled_at.format("%m-%d %H:%M");
+            format!("{instant} {policy}/{cluster} {}", outcome(run))
+        });
+        let ranges = ledger.ranges.iter().map(|range| {
+            let (first, last) = (rfc3339(range.first_at), rfc3339(range.last_at));
+            format!("{first} to {last}: {} missed", range.count)
+        });
+        runs.chain(ranges).collect()
+    }
+
+    /// What became of one slot on the first host.
+    pub fn outcome(&self, policy: &str, scheduled_at: &str) -> String {
+        self.run(policy, scheduled_at)
+            .map_or_else(|| "no record".to_owned(), |run| outcome(&run))
+    }
+
+    pub fn run(&self, policy: &str, scheduled_at: &str) -> Option<Run> {
+        let ledger = &self.hosts[0].journal.ledger;
+        ledger.runs.get(&slot(policy, "dw", scheduled_at)).cloned()
+    }
+
+    /// When each accepted create call arrived: `11-24 02:30:00`.
+    pub fn accepted(&self) -> Vec<String> {
+        let accepted = self.aws.accepted.iter();
+        accepted
+            .map(|(_, at)| at.format("%m-%d %H:%M:%S").to_string())
+            .collect()
+    }
+
+    /// I1, I3 and what the store holds: every slot that was due since its pair became active has exactly one
+    /// record, no run is open, and nothing was made twice.
+    pub fn assert_accounted(&self) {
+        check_accepted_once(&self.aws);
+        for host in &self.hosts {
+            host.journal.check_store();
+            for (pair, state) in &host.journal.ledger.pairs {
+                let Some(policy) = host.config.policy(&pair.policy) else {
+                    continue;
+                };
+                let until = state.closed_at.unwrap_or(self.now);
+                let due = policy.schedule.slots_between(state.active_from, until);
+                for scheduled_at in due {
+                    check_one_record(host, pair, scheduled_at);
+                }
+            }
+            for run in host.journal.ledger.runs.values() {
+                assert!(run.is_ended(), "{run} is still open: {:?}", run.state);
+            }
+        }
+    }
+}
+
+fn check_one_record(host: &Host, pair: &Pair, scheduled_at: DateTime<Utc>) {
+    let slot = Slot {
+        pair: pair.clone(),
+        scheduled_at,
+    };
+    let ledger = &host.journal.ledger;
+    let in_ranges = ledger.ranges.iter().filter(|range| {
+        range.pair == *pair && (range.first_at..=range.last_at).contains(&scheduled_at)
+    });
+    let records = usize::from(ledger.runs.contains_key(&slot)) + in_ranges.count();
+    assert_eq!(records, 1, "records of {slot}");
+}

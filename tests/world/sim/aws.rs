@@ -1,0 +1,379 @@
+//! AWS: the sandbox's pure model, called without HTTP, and what can go wrong on the way.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use redkeep::plan::Call;
+use redkeep::redshift::{
+    Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
+};
+use redkeep::reply::Reply;
+use redkeep::sandbox::account::{Account, AccountLimits, Region};
+use redkeep::sandbox::cluster::{Cluster as ModelCluster, ClusterState};
+use redkeep::sandbox::error::ApiError;
+use redkeep::sandbox::event::EventKind;
+use redkeep::sandbox::faults::{self, Fault, FaultPlan, FaultRule, Suffering};
+use redkeep::sandbox::operations::{self, Effect, Request, Twist};
+use redkeep::sandbox::query::Params;
+use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
+use redkeep::sandbox::tag::Tag;
+use redkeep::snapshot::Snapshot;
+
+pub const REGION: &str = "eu-central-1";
+pub const CREATE: &str = "CreateClusterSnapshot";
+pub const SNAPSHOTS: &str = "DescribeClusterSnapshots";
+pub const CLUSTERS: &str = "DescribeClusters";
+
+/// A call with everything that it needs.
+pub struct Errand {
+    pub call: Call,
+    pub request: Option<CreateRequest>,
+    pub asks_account: bool,
+    pub began_at: DateTime<Utc>,
+}
+
+/// What the operations of a call suffer, in their order.
+pub struct Suffered(Vec<Suffering>);
+
+impl Suffered {
+    pub fn latency(&self) -> TimeDelta {
+        let all = self.0.iter().map(|one| one.latency_milliseconds);
+        TimeDelta::milliseconds(i64::try_from(all.sum::<u64>()).unwrap())
+    }
+
+    pub fn hangs(&self) -> bool {
+        self.0
+            .iter()
+            .any(|one| matches!(one.fault, Some(Fault::Hang)))
+    }
+}
+
+/// The account, and what happened to it.
+pub struct Aws {
+    pub account: Account,
+    pub faults: FaultPlan,
+    /// How far the `Date` of the answers is ahead of true time; `None` sends none.
+    pub date_ahead: Option<TimeDelta>,
+    /// Every create call that was accepted.
+    pub accepted: Vec<(String, DateTime<Utc>)>,
+    /// How often each operation was asked for.
+    pub asked: BTreeMap<&'static str, u64>,
+}
+
+impl Aws {
+    pub fn new() -> Self {
+        let limits = AccountLimits {
+            manual_snapshots: 100_000,
+            ..AccountLimits::default()
+        };
+        Self {
+            account: Account::new("123456789012".to_owned(), limits),
+            faults: FaultPlan::default(),
+            date_ahead: Some(TimeDelta::zero()),
+            accepted: Vec::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    pub fn add_cluster(&mut self, name: &str, created_at: DateTime<Utc>) {
+        let cluster = ModelCluster::with_defaults(name, REGION, created_at);
+        self.region(created_at)
+            .clusters
+            .insert(name.to_owned(), cluster);
+    }
+
+    pub fn remove_cluster(&mut self, name: &str, now: DateTime<Utc>) {
+        self.region(now).clusters.remove(name);
+    }
+
+    pub fn set_status(&mut self, cluster: &str, status: &str, now: DateTime<Utc>) {
+        let state = ClusterState::Settled {
+            status: status.to_owned(),
+        };
+        self.region(now).cluster_mut(cluster).unwrap().state = state;
+    }
+
+    pub fn region(&mut self, now: DateTime<Utc>) -> &mut Region {
+        self.account.region_mut(REGION, now)
+    }
+
+    pub fn snapshot_mut(&mut self, id: &str, now: DateTime<Utc>) -> &mut ModelSnapshot {
+        self.region(now).snapshot_mut(id).unwrap()
+    }
+
+    /// Strikes every call of an operation, or so many, from now on.
+    pub fn strike(&mut self, operation: &str, times: Option<u32>, fault: Fault) {
+        self.faults.rules.push(FaultRule {
+            operation: operation.to_owned(),
+            region: None,
+            cluster: None,
+            times,
+            after: 0,
+            fault,
+        });
+    }
+
+    pub fn refuse(&mut self, operation: &str, times: Option<u32>, code: &str, status: u16) {
+        let fault = Fault::Error {
+            code: code.to_owned(),
+            status,
+            message: "Injected.".to_owned(),
+        };
+        self.strike(operation, times, fault);
+    }
+
+    pub fn heal(&mut self) {
+        self.faults.rules.clear();
+    }
+
+    /// What the date of an answer would be.
+    pub fn date(&self, now: DateTime<Utc>) -> ServerDate {
+        match self.date_ahead {
+            Some(ahead) => ServerDate::At((now + ahead).trunc_subsecs(0)),
+            None => ServerDate::Undated,
+        }
+    }
+
+    /// Asks the fault plan, operation by operation.
+    pub fn suffer(&mut self, errand: &Errand) -> Suffered {
+        let mut names = match &errand.call {
+            Call::List(_) => vec![CLUSTERS, SNAPSHOTS],
+            Call::Create(_) => vec![CREATE],
+            Call::Describe(_) => vec![SNAPSHOTS],
+            Call::Explain(_) => vec!["DescribeEvents"],
+        };
+        if errand.asks_account && matches!(errand.call, Call::List(_)) {
+            names.push("GetCallerIdentity");
+        }
+        let cluster = errand
+            .request
+            .as_ref()
+            .map(|request| request.cluster.as_str())
+            .filter(|_| matches!(errand.call, Call::Create(_)));
+        let strike = |operation: &'static str| {
+            *self.asked.entry(operation).or_default() += 1;
+            self.faults.next(faults::Call {
+                operation,
+                region: REGION,
+                cluster,
+            })
+        };
+        Suffered(names.into_iter().map(strike).collect())
+    }
+
+    /// Carries a call out, in so far as its suffering lets it.
+    pub fn carry_out(
+        &mut self,
+        errand: &Errand,
+        suffered: &Suffered,
+        now: DateTime<Utc>,
+    ) -> Reply {
+        let region = errand.call.scope().region.to_string();
+        let id = errand
+            .request
+            .as_ref()
+            .map(|request| request.snapshot_id.to_string())
+            .unwrap_or_default();
+        let first = &suffered.0[0];
+        match &errand.call {
+            Call::List(scope) => Reply::Listed {
+                scope: scope.clone(),
+                began_at: errand.began_at,
+                clusters: self.answer(first, now, |aws| Ok(aws.clusters(&region, now))),
+                snapshots: self.answer(&suffered.0[1], now, |aws| Ok(aws.listed(&region, now))),
+                account_number: suffered.0.get(2).map(|suffering| {
+                    self.answer(suffering, now, |aws| Ok(aws.account.account_id.clone()))
+                }),
+            },
+            Call::Create(slot) => {
+                let request = errand.request.as_ref().unwrap();
+                let twist = first.twist();
+                let create = |aws: &mut Self| aws.create(&region, request, twist, now);
+                Reply::Created(slot.clone(), self.answer(first, now, create))
+            }
+            Call::Describe(slot) => {
+                let find = |aws: &mut Self| {
+                    let all = aws.listed(&region, now);
+                    Ok(all.into_iter().find(|one| one.snapshot_identifier == id))
+                };
+                Reply::Described(slot.clone(), self.answer(first, now, find))
+            }
+            Call::Explain(slot) => {
+                let events = |aws: &mut Self| Ok(aws.events(&region, &id, now));
+                Reply::Explained(slot.clone(), self.answer(first, now, events))
+            }
+        }
+    }
+
+    fn answer<T>(
+        &mut self,
+        suffering: &Suffering,
+        now: DateTime<Utc>,
+        operation: impl FnOnce(&mut Self) -> Result<T, ApiError>,
+    ) -> Answer<T> {
+        let unclear = |message: &str| RedshiftError {
+            class: ErrorClass::Unknown,
+            code: None,
+            message: message.to_owned(),
+        };
+        let (result, answered) = match &suffering.fault {
+            Some(Fault::Error {
+                code,
+                status,
+                message,
+            }) => (Err(refusal(code, *status, message)), true),
+            Some(Fault::LostReply | Fault::Truncate | Fault::Empty) => {
+                // Whether it was done or refused, nobody hears of it.
+                let _ = operation(self);
+                (Err(unclear("connection closed")), false)
+            }
+            Some(Fault::Reset) => (Err(unclear("connection reset")), false),
+            Some(Fault::Hang) => (Err(unclear("timeout")), false),
+            Some(Fault::Html { status }) => (Err(unclear(&format!("HTTP status {status}"))), true),
+            Some(Fault::LoopMarker) => (Err(unclear("the marker does not advance")), true),
+            _ => {
+                let result = operation(self);
+                let refused =
+                    |error: ApiError| refusal(&error.code, error.status, &error.message);
+                (result.map_err(refused), true)
+            }
+        };
+        let server_date = match answered {
+            true => self.date(now),
+            false => ServerDate::NoAnswer,
+        };
+        Answer {
+            result,
+            server_date,
+        }
+    }
+
+    fn create(
+        &mut self,
+        region: &str,
+        wanted: &CreateRequest,
+        twist: Twist,
+        now: DateTime<Utc>,
+    ) -> Result<Snapshot, ApiError> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Version", "2012-12-01")
+            .append_pair("Action", CREATE)
+            .append_pair("SnapshotIdentifier", wanted.snapshot_id.as_str())
+            .append_pair("ClusterIdentifier", wanted.cluster.as_str());
+        let days = wanted.retention.days_or_minus_one().to_string();
+        form.append_pair("ManualSnapshotRetentionPeriod", &days);
+        for (number, (key, value)) in wanted.tags.iter().enumerate() {
+            let place = format!("Tags.Tag.{}", number + 1);
+            form.append_pair(&format!("{place}.Key"), key)
+                .append_pair(&format!("{place}.Value"), value);
+        }
+        let request = Request {
+            region: region.to_owned(),
+            params: Params::parse(form.finish().as_bytes()),
+            now,
+            twist,
+        };
+        match operations::find(&request.params)?.effect {
+            Effect::Reads(run) => run(&self.account, &request)?,
+            Effect::Writes(run) => run(&mut self.account, &request)?,
+        };
+        let id = wanted.snapshot_id.to_string();
+        self.accepted.push((id.clone(), now));
+        let made = &self.account.regions[region].snapshots[&id];
+        Ok(described(&self.account, region, made, now))
+    }
+
+    fn clusters(&self, region: &str, now: DateTime<Utc>) -> Vec<Cluster> {
+        let all = self.account.region(region).into_iter();
+        all.flat_map(|region| region.clusters_at(now))
+            .map(|cluster| Cluster {
+                id: cluster.cluster_identifier.parse().unwrap(),
+                status: cluster.status(now).to_owned(),
+                created_at: Some(cluster.properties.created_at),
+                tags: tags(&cluster.tags),
+            })
+            .collect()
+    }
+
+    /// The snapshots that a Describe sees.
+    pub fn listed(&self, region: &str, now: DateTime<Utc>) -> Vec<Snapshot> {
+        let all = self.account.region(region).into_iter();
+        all.flat_map(|seen| seen.snapshots_at(now))
+            .map(|snapshot| described(&self.account, region, snapshot, now))
+            .collect()
+    }
+
+    fn events(&self, region: &str, id: &str, now: DateTime<Utc>) -> Vec<SnapshotEvent> {
+        let all = self.account.region(region).into_iter();
+        all.flat_map(|region| &region.events)
+            .filter(|event| event.source_identifier == id && event.date <= now)
+            .map(|event| SnapshotEvent {
+                id: event_id(event.kind).to_owned(),
+                message: event.message.clone(),
+            })
+            .collect()
+    }
+}
+
+/// "Amazon Redshift event notifications".
+fn event_id(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Started => "REDSHIFT-EVENT-2009",
+        EventKind::Completed => "REDSHIFT-EVENT-3004",
+        EventKind::Failed => "REDSHIFT-EVENT-3503",
+        EventKind::Deleted => "REDSHIFT-EVENT-2011",
+    }
+}
+
+fn described(
+    account: &Account,
+    region: &str,
+    snapshot: &ModelSnapshot,
+    now: DateTime<Utc>,
+) -> Snapshot {
+    Snapshot {
+        snapshot_identifier: snapshot.snapshot_identifier.clone(),
+        cluster_identifier: Some(snapshot.cluster_identifier.clone()),
+        snapshot_create_time: Some(snapshot.created_at),
+        status: Some(snapshot.status(now).to_owned()),
+        cluster_create_time: Some(snapshot.properties.created_at),
+        snapshot_type: Some("manual".to_owned()),
+        owner_account: Some(account.account_id.clone()),
+        total_backup_size_in_mega_bytes: Some(snapshot.total_megabytes() as f64),
+        tags: tags(&snapshot.tags),
+        manual_snapshot_retention_period: Some(snapshot.retention_days),
+        snapshot_retention_start_time: Some(snapshot.retention_started_at),
+        snapshot_arn: Some(snapshot.arn(account, region)),
+        ..Snapshot::default()
+    }
+}
+
+fn tags(tags: &[Tag]) -> redkeep::names::Tags {
+    tags.iter()
+        .map(|tag| (tag.key.clone(), tag.value.clone()))
+        .collect()
+}
+
+fn refusal(code: &str, status: u16, message: &str) -> RedshiftError {
+    let class = match code {
+        "Throttling" | "ServiceUnavailable" => ErrorClass::Throttled,
+        "InvalidClusterState" => ErrorClass::ClusterState,
+        "ClusterSnapshotAlreadyExists" => ErrorClass::AlreadyExists,
+        "ClusterSnapshotQuotaExceeded" => ErrorClass::Quota,
+        "ClusterNotFound" => ErrorClass::ClusterNotFound,
+        "ClusterSnapshotNotFound" => ErrorClass::SnapshotNotFound,
+        "AccessDenied" => ErrorClass::AccessDenied,
+        "ExpiredToken" => ErrorClass::Credentials,
+        "RequestExpired" => ErrorClass::ClockSkew,
+        "InvalidTagFault" | "InvalidRetentionPeriodFault" | "InvalidParameterValue" => {
+            ErrorClass::Invalid
+        }
+        _ if status >= 500 => ErrorClass::Unknown,
+        _ => ErrorClass::Other,
+    };
+    RedshiftError {
+        class,
+        code: Some(code.to_owned()),
+        message: message.to_owned(),
+    }
+}

@@ -1,0 +1,105 @@
+//! A host: what survives its process, and the process.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep::config::Config;
+use redkeep::names::Writer;
+use redkeep::plan::{Alarm, Call};
+use redkeep::world::World;
+
+use super::aws::Errand;
+use super::journal::Journal;
+use super::witness::Witness;
+
+/// One installation of redkeep.
+pub struct Host {
+    pub config: Config,
+    pub writer: Writer,
+    pub journal: Journal,
+    /// Its clock minus true time.
+    pub clock_ahead: TimeDelta,
+    /// When its process starts; `None` while it runs or is not to.
+    pub starts_at: Option<DateTime<Utc>>,
+    pub process: Option<Process>,
+    /// How many processes it has had.
+    pub lives: u32,
+    pub witness: Witness,
+    /// The alarms raised now, and all that ever were, as text.
+    pub alarms: BTreeSet<Alarm>,
+    pub alarms_ever: BTreeSet<String>,
+}
+
+/// What ends with a crash.
+pub struct Process {
+    pub world: World,
+    /// When the loop turns next, in true time.
+    pub turns_at: DateTime<Utc>,
+}
+
+impl Process {
+    pub fn new(world: World, turns_at: DateTime<Utc>) -> Self {
+        Self { world, turns_at }
+    }
+}
+
+impl Host {
+    pub fn new(config: Config, writer: &str, journal: Journal) -> Self {
+        Self {
+            config,
+            writer: writer.parse().unwrap(),
+            journal,
+            clock_ahead: TimeDelta::zero(),
+            starts_at: None,
+            process: None,
+            lives: 0,
+            witness: Witness::default(),
+            alarms: BTreeSet::new(),
+            alarms_ever: BTreeSet::new(),
+        }
+    }
+
+    /// What its clock shows at a true instant.
+    pub fn time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + self.clock_ahead
+    }
+
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
+    }
+
+    pub fn process_mut(&mut self) -> &mut Process {
+        self.process.as_mut().unwrap()
+    }
+
+    pub fn note_alarms(&mut self, alarms: &BTreeSet<Alarm>) {
+        if self.alarms != *alarms {
+            self.alarms.clone_from(alarms);
+            let told = alarms.iter().map(|alarm| format!("{alarm:?}"));
+            self.alarms_ever.extend(told);
+        }
+    }
+
+    /// Whether an alarm of this kind, the variant's name, was ever raised.
+    pub fn was_alarmed(&self, kind: &str) -> bool {
+        self.alarms_ever.iter().any(|alarm| alarm.starts_with(kind))
+    }
+
+    /// A call with everything that it needs, as the daemon puts it together.
+    pub fn errand(&self, call: Call, began_at: DateTime<Utc>) -> Errand {
+        let world = &self.process().world;
+        let run = match &call {
+            Call::List(_) => None,
+            Call::Create(slot) | Call::Describe(slot) | Call::Explain(slot) => {
+                world.history.runs.get(slot)
+            }
+        };
+        let view = world.observed.scopes.get(call.scope());
+        Errand {
+            request: run.map(redkeep::run::Run::create_request),
+            asks_account: view.is_some_and(|view| view.account_number.is_none()),
+            began_at,
+            call,
+        }
+    }
+}

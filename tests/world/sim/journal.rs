@@ -1,0 +1,143 @@
+//! The history that survives a process: a ledger in memory that nothing escapes, and, where a test wants it,
+//! the real store beside it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use redkeep::history::{Change, History, MissedRange, PairState};
+use redkeep::run::Run;
+use redkeep::slot::{Pair, Slot};
+use redkeep::store::{EndpointKind, Reader, RunFilter, Store};
+use tokio::runtime::{Builder, Runtime};
+
+/// Everything that was ever committed, and the rules that no commit may break.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub pairs: BTreeMap<Pair, PairState>,
+    pub runs: BTreeMap<Slot, Run>,
+    pub ranges: Vec<MissedRange>,
+}
+
+impl Ledger {
+    fn take(&mut self, change: &Change) {
+        match change {
+            Change::Pair(pair, state) => {
+                if let Some(before) = self.pairs.get(pair) {
+                    assert!(
+                        state.watermark >= before.watermark,
+                        "the watermark of {pair} moves back: {before:?} to {state:?}"
+                    );
+                }
+                self.pairs.insert(pair.clone(), state.clone());
+            }
+            Change::Run(run) => {
+                if let Some(before) = self.runs.get(&run.slot).filter(|run| run.is_ended()) {
+                    assert_eq!(before.state, run.state, "an ended run changes: {run}");
+                }
+                self.runs.insert(run.slot.clone(), (**run).clone());
+            }
+            Change::Missed(range) => self.ranges.push(range.clone()),
+        }
+    }
+
+    /// What a start needs of it, as the store gives it.
+    fn history(&self) -> History {
+        let mut history = History {
+            pairs: self.pairs.clone(),
+            ..History::default()
+        };
+        // Oldest first, so that the newest of each pair stays.
+        for run in self.runs.values() {
+            history.apply(Change::Run(Box::new(run.clone())));
+        }
+        for range in &self.ranges {
+            history.apply(Change::Missed(range.clone()));
+        }
+        history
+    }
+}
+
+/// The journal of one host.
+pub struct Journal {
+    pub ledger: Ledger,
+    file: Option<SqliteFile>,
+}
+
+struct SqliteFile {
+    path: PathBuf,
+    runtime: Runtime,
+    store: Option<Store>,
+}
+
+impl Journal {
+    pub fn in_memory() -> Self {
+        Self {
+            ledger: Ledger::default(),
+            file: None,
+        }
+    }
+
+    /// With the real store in a directory of its own.
+    pub fn on_disk(directory: PathBuf) -> Self {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        Self {
+            ledger: Ledger::default(),
+            file: Some(SqliteFile {
+                path: directory.join("history.db"),
+                runtime,
+                store: None,
+            }),
+        }
+    }
+
+    pub fn commit(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.ledger.take(change);
+        }
+        if let Some(file) = &self.file {
+            let store = file.store.as_ref().unwrap();
+            let committed = file.runtime.block_on(store.commit(changes.to_vec()));
+            committed.unwrap();
+        }
+    }
+
+    /// What a new process finds.
+    pub fn load(&mut self, now: DateTime<Utc>) -> History {
+        let Some(file) = &mut self.file else {
+            return self.ledger.history();
+        };
+        file.store = None;
+        let opened = Store::open(&file.path, EndpointKind::Sandbox, now).unwrap();
+        file.store = Some(opened.store);
+        opened.history
+    }
+
+    /// Compares the store's rows with the ledger's.
+    pub fn check_store(&self) {
+        let Some(file) = &self.file else { return };
+        let reader = Reader::open(&file.path).unwrap();
+        let states = |runs: Vec<&Run>| -> Vec<String> {
+            let mut rows: Vec<String> = runs
+                .into_iter()
+                .map(|run| format!("{} {:?}", run.slot, run.state))
+                .collect();
+            rows.sort();
+            rows
+        };
+        let rows = reader.runs(&RunFilter::default()).unwrap();
+        assert_eq!(
+            states(rows.iter().collect()),
+            states(self.ledger.runs.values().collect())
+        );
+    }
+}
+
+impl Drop for SqliteFile {
+    fn drop(&mut self) {
+        self.store = None;
+        if let Some(directory) = self.path.parent().filter(|_| !std::thread::panicking()) {
+            std::fs::remove_dir_all(directory).ok();
+        }
+    }
+}

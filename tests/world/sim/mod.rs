@@ -1,0 +1,349 @@
+//! A deterministic simulation: daemons' worlds, journals and a model of AWS in virtual time.
+//!
+//! Owns: the present, what is on the wire, and the order in which things happen. It takes the daemon's place
+//! (plan → commit → apply → call → take in) without tokio, HTTP or a real clock. Every micro-step can be the
+//! last one of a process (`crash_at`), and whatever happens, `witness` watches the invariants.
+
+pub mod aws;
+pub mod dice;
+pub mod host;
+pub mod journal;
+pub mod witness;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use redkeep::history::Change;
+use redkeep::plan::Call;
+use redkeep::reply::Reply;
+use redkeep::world::World;
+
+use aws::{Aws, Errand, Suffered};
+use dice::Dice;
+use host::{Host, Process};
+
+/// As in the daemon.
+const PLANS_PER_TURN: usize = 16;
+/// The SDK's limit for one attempt.
+const ATTEMPT_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
+/// A turn that never settles is a defect, and so is an instant at which time stands still.
+const EVENTS_PER_INSTANT: usize = 100_000;
+
+/// The end of a process, in the midst of whatever it was doing.
+#[derive(Debug)]
+pub struct Crash;
+
+type Step = Result<(), Crash>;
+
+/// When a process is to die.
+#[derive(Debug, Clone, Copy)]
+pub struct Doom {
+    /// Before this micro-step, counted from 0 since the simulation began.
+    pub at_step: u64,
+    /// How long it stays down.
+    pub downtime: TimeDelta,
+    /// Whether the requests on their way to AWS still arrive.
+    pub delivers: bool,
+}
+
+/// A call on the wire.
+struct Wire {
+    host: usize,
+    /// Which life of the host's process made it.
+    life: u32,
+    errand: Errand,
+    suffered: Suffered,
+    arrives_at: DateTime<Utc>,
+    answers_at: DateTime<Utc>,
+    answer: Option<Answered>,
+}
+
+struct Answered {
+    reply: Reply,
+    looked_at: DateTime<Utc>,
+}
+
+/// How long a request and its answer take, in milliseconds, drawn between these.
+#[derive(Debug, Clone, Copy)]
+pub struct Latency {
+    pub there: (u64, u64),
+    pub back: (u64, u64),
+}
+
+/// The whole.
+pub struct Sim {
+    /// True time, which is AWS's.
+    pub now: DateTime<Utc>,
+    pub aws: Aws,
+    pub hosts: Vec<Host>,
+    pub doom: Option<Doom>,
+    pub latency: Latency,
+    pub dice: Dice,
+    /// How many micro-steps were made.
+    pub steps: u64,
+    wires: Vec<Wire>,
+}
+
+impl Sim {
+    pub fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            aws: Aws::new(),
+            hosts: Vec::new(),
+            doom: None,
+            latency: Latency {
+                there: (20, 60),
+                back: (20, 60),
+            },
+            dice: Dice::new(1),
+            steps: 0,
+            wires: Vec::new(),
+        }
+    }
+
+    /// Lets time pass until `until`.
+    pub fn run_until(&mut self, until: DateTime<Utc>) {
+        let mut here = 0;
+        loop {
+            for host in 0..self.hosts.len() {
+                self.visit(host);
+            }
+            let Some(next) = self.next_instant().filter(|next| *next <= until) else {
+                self.now = self.now.max(until);
+                return;
+            };
+            here = if next > self.now { 0 } else { here + 1 };
+            assert!(here < EVENTS_PER_INSTANT, "time stands still at {next}");
+            self.now = self.now.max(next);
+            self.carry_on_wires();
+        }
+    }
+
+    pub fn run_for(&mut self, span: TimeDelta) {
+        self.run_until(self.now + span);
+    }
+
+    /// Kills a host's process now.
+    pub fn stop(&mut self, host: usize) {
+        self.hosts[host].process = None;
+        self.hosts[host].starts_at = None;
+    }
+
+    /// Starts a host's process now.
+    pub fn start(&mut self, host: usize) {
+        self.hosts[host].starts_at = Some(self.now);
+        self.visit(host);
+    }
+
+    /// Sets a host's clock so far ahead of true time; the daemon notices in its next turn.
+    pub fn set_clock(&mut self, host: usize, ahead: TimeDelta) {
+        let host = &mut self.hosts[host];
+        host.clock_ahead = ahead;
+        let now = self.now + ahead;
+        if let Some(process) = &mut host.process {
+            process.world.observed.forget_clocks(now);
+            process.turns_at = self.now;
+        }
+    }
+
+    /// Reloads the configuration, as the daemon does on SIGHUP.
+    pub fn reload(&mut self, host: usize, config: redkeep::config::Config) {
+        let now = self.hosts[host].time(self.now);
+        if self.hosts[host].process.is_some() {
+            let turned = self.turn(host);
+            self.settle(host, turned);
+        }
+        self.hosts[host].config = config.clone();
+        if let Some(process) = &mut self.hosts[host].process {
+            process.world.reconfigure(config, now);
+            process.turns_at = self.now;
+        }
+    }
+
+    fn next_instant(&self) -> Option<DateTime<Utc>> {
+        let hosts = self.hosts.iter().filter_map(|host| match &host.process {
+            Some(process) => Some(process.turns_at),
+            None => host.starts_at,
+        });
+        let wires = self.wires.iter().map(|wire| match wire.answer {
+            None => wire.arrives_at,
+            Some(_) => wire.answers_at,
+        });
+        hosts.chain(wires).min()
+    }
+
+    /// Starts the host or lets it take a turn, if its time has come.
+    fn visit(&mut self, host: usize) {
+        let done = match (&self.hosts[host].process, self.hosts[host].starts_at) {
+            (Some(process), _) if process.turns_at <= self.now => self.turn(host),
+            (None, Some(at)) if at <= self.now => self.boot(host),
+            _ => return,
+        };
+        self.settle(host, done);
+    }
+
+    fn settle(&mut self, host: usize, done: Step) {
+        let (Err(Crash), Some(doom)) = (done, self.doom) else {
+            return;
+        };
+        self.doom = None;
+        self.hosts[host].process = None;
+        self.hosts[host].starts_at = Some(self.now + doom.downtime);
+        self.wires
+            .retain(|wire| wire.host != host || (doom.delivers && wire.answer.is_none()));
+    }
+
+    fn step(&mut self) -> Step {
+        let here = self.steps;
+        self.steps += 1;
+        match self.doom {
+            Some(doom) if doom.at_step == here => Err(Crash),
+            _ => Ok(()),
+        }
+    }
+
+    fn boot(&mut self, host: usize) -> Step {
+        let now = self.hosts[host].time(self.now);
+        let host_ref = &mut self.hosts[host];
+        let history = host_ref.journal.load(now);
+        let world = World::new(
+            host_ref.config.clone(),
+            history,
+            host_ref.writer.clone(),
+            now,
+        );
+        host_ref.starts_at = None;
+        host_ref.lives += 1;
+        host_ref.process = Some(Process::new(world, self.now));
+        host_ref.witness.process_started(now);
+        let recovered = host_ref.process().world.recover(now);
+        self.commit(host, recovered)?;
+        self.turn(host)
+    }
+
+    /// One turn of the daemon's loop.
+    fn turn(&mut self, host: usize) -> Step {
+        let now = self.hosts[host].time(self.now);
+        for _ in 0..PLANS_PER_TURN {
+            let plan = self.hosts[host].process().world.plan(now);
+            self.hosts[host].note_alarms(&plan.alarms);
+            let wake_at = plan.wake_at;
+            let settled = plan.changes.is_empty();
+            self.commit(host, plan.changes)?;
+            for call in plan.calls {
+                self.dispatch(host, call, now)?;
+            }
+            let turns_at = self.now + (next_tick(wake_at, now) - now);
+            self.hosts[host].process_mut().turns_at = turns_at;
+            if settled {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, host: usize, changes: Vec<Change>) -> Step {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.step()?;
+        let host_ref = &mut self.hosts[host];
+        for change in &changes {
+            host_ref
+                .witness
+                .committing(change, &host_ref.journal, &self.aws, self.now);
+        }
+        host_ref.journal.commit(&changes);
+        self.step()?;
+        self.hosts[host].process_mut().world.apply(changes);
+        Ok(())
+    }
+
+    fn dispatch(&mut self, host: usize, call: Call, now: DateTime<Utc>) -> Step {
+        self.step()?;
+        let host_ref = &mut self.hosts[host];
+        host_ref
+            .witness
+            .dispatching(&call, &host_ref.journal, &self.aws, self.now, now);
+        let errand = host_ref.errand(call, now);
+        let process = host_ref.process_mut();
+        process.world.dispatched(&errand.call, now);
+        let suffered = self.aws.suffer(&errand);
+        let mut draw = |(least, most): (u64, u64)| {
+            let span = self.dice.between(least, most);
+            TimeDelta::milliseconds(i64::try_from(span).unwrap())
+        };
+        let arrives_at = self.now + draw(self.latency.there) + suffered.latency();
+        let answers_at = match suffered.hangs() {
+            true => self.now + ATTEMPT_TIMEOUT,
+            false => arrives_at + draw(self.latency.back),
+        };
+        self.wires.push(Wire {
+            host,
+            life: self.hosts[host].lives,
+            errand,
+            suffered,
+            arrives_at,
+            answers_at,
+            answer: None,
+        });
+        Ok(())
+    }
+
+    /// Carries out what has arrived at AWS, and hands over the answers that have come.
+    fn carry_on_wires(&mut self) {
+        let mut index = 0;
+        while index < self.wires.len() {
+            let wire = &mut self.wires[index];
+            if wire.answer.is_none() && wire.arrives_at <= self.now {
+                let reply = self.aws.carry_out(&wire.errand, &wire.suffered, self.now);
+                wire.answer = Some(Answered {
+                    reply,
+                    looked_at: self.now,
+                });
+                let (host, life) = (wire.host, wire.life);
+                if self.hosts[host].lives == life && self.hosts[host].process.is_some() {
+                    let done = self.step();
+                    self.settle(host, done);
+                }
+            } else if wire.answer.is_some() && wire.answers_at <= self.now {
+                let wire = self.wires.swap_remove(index);
+                self.hand_over(wire);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn hand_over(&mut self, wire: Wire) {
+        let host = wire.host;
+        let alive = self.hosts[host].lives == wire.life && self.hosts[host].process.is_some();
+        let Some(Answered { reply, looked_at }) = wire.answer.filter(|_| alive) else {
+            return;
+        };
+        let done = self.take_in(host, reply, looked_at);
+        self.settle(host, done);
+    }
+
+    fn take_in(&mut self, host: usize, reply: Reply, looked_at: DateTime<Utc>) -> Step {
+        self.step()?;
+        let now = self.hosts[host].time(self.now);
+        self.hosts[host].witness.answered(&reply, looked_at);
+        let changes = self.hosts[host].process_mut().world.take_in(reply, now);
+        self.commit(host, changes)?;
+        self.hosts[host].process_mut().turns_at = self.now;
+        Ok(())
+    }
+}
+
+/// When the daemon wakes: its clockwork ticks on whole seconds and asks whether `wake_at` has come, and it
+/// never sleeps longer than 30 s.
+fn next_tick(wake_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let second = TimeDelta::seconds(1);
+    let earliest = now.duration_trunc(second).unwrap() + second;
+    let asked_for = match wake_at.duration_trunc(second).unwrap() {
+        whole if whole == wake_at => whole,
+        whole => whole + second,
+    };
+    asked_for
+        .max(earliest)
+        .min(now + redkeep::plan::LONGEST_SLEEP)
+}
