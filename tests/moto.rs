@@ -4,9 +4,7 @@
 //! `REDKEEP_REQUIRE_PEERS=1` its absence is a failure.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stderr,
-    clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 

@@ -6,6 +6,7 @@
 
 mod calls;
 mod clockwork;
+mod publish;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +22,7 @@ use crate::clock::{Clock, sleep};
 use crate::config::{Config, ConfigErrors};
 use crate::history::Change;
 use crate::http::Health;
-use crate::metrics::{self, Intervals, Metrics, Reload};
+use crate::metrics::{Intervals, Metrics, Reload};
 use crate::plan::{Alarm, Call, LONGEST_SLEEP};
 use crate::redshift::Redshift;
 use crate::reply::Reply;
@@ -339,57 +340,6 @@ impl<R: Redshift> Daemon<R> {
             .map_or(longest, |half| half.min(longest))
     }
 
-    /// Tells the listener, the metrics and the service manager how things stand.
-    fn publish(&mut self) {
-        let (now, turned_at) = (self.parts.clock.now(), self.parts.clock.monotonic());
-        if self.intervals.is_stale(now) {
-            self.intervals = Intervals::compute(&self.parts.world.config, now);
-        }
-        let World {
-            config,
-            history,
-            observed,
-            ..
-        } = &self.parts.world;
-        let view = metrics::view(config, history, observed, &self.intervals, self.reload);
-        self.parts.metrics.publish(view);
-        let unreached = unreached(&self.parts.world);
-        self.parts.health.update(|health| {
-            health.last_turn = turned_at;
-            health.configured = true;
-            health.unreached = unreached;
-        });
-        self.parts.notifier.feed_watchdog();
-        self.tell_status();
-    }
-
-    /// The service manager is told only what it does not know yet.
-    fn tell_status(&mut self) {
-        let status = self.status();
-        if status != self.status_told {
-            self.parts.notifier.status(&status);
-            self.status_told = status;
-        }
-    }
-
-    fn status(&self) -> String {
-        let world = &self.parts.world;
-        let pairs = world
-            .history
-            .pairs
-            .values()
-            .filter(|state| state.closed_at.is_none())
-            .count();
-        let open = world.history.open().count();
-        let policies = world.config.policies.len();
-        let reload = if self.reload.successful {
-            ""
-        } else {
-            "; last reload failed"
-        };
-        format!("{policies} policies, {pairs} pairs, {open} runs open{reload}")
-    }
-
     /// Whether every scope was looked at and nothing is open.
     fn is_finished(&self) -> bool {
         let world = &self.parts.world;
@@ -442,16 +392,6 @@ fn loaded(now: DateTime<Utc>) -> Reload {
         successful: true,
         succeeded_at: Some(now),
     }
-}
-
-fn unreached(world: &World) -> Vec<Scope> {
-    world
-        .observed
-        .scopes
-        .iter()
-        .filter(|(_, view)| view.reached_at.is_none())
-        .map(|(scope, _)| scope.clone())
-        .collect()
 }
 
 /// The directory, the listener and the endpoint are bound at the start; a change of them waits for the next.

@@ -1,0 +1,72 @@
+//! Telling the outside how things stand, after every turn.
+//!
+//! Owns: what the metrics, the probes and the service manager are given. Never waits for any of them.
+
+use super::Daemon;
+use crate::metrics::{self, Intervals};
+use crate::redshift::Redshift;
+use crate::slot::Scope;
+use crate::world::World;
+
+impl<R: Redshift> Daemon<R> {
+    /// Tells the listener, the metrics and the service manager how things stand.
+    pub(super) fn publish(&mut self) {
+        let (now, turned_at) = (self.parts.clock.now(), self.parts.clock.monotonic());
+        if self.intervals.is_stale(now) {
+            self.intervals = Intervals::compute(&self.parts.world.config, now);
+        }
+        let World {
+            config,
+            history,
+            observed,
+            ..
+        } = &self.parts.world;
+        let view = metrics::view(config, history, observed, &self.intervals, self.reload);
+        self.parts.metrics.publish(view);
+        let unreached = unreached(&self.parts.world);
+        self.parts.health.update(|health| {
+            health.last_turn = turned_at;
+            health.configured = true;
+            health.unreached = unreached;
+        });
+        self.parts.notifier.feed_watchdog();
+        self.tell_status();
+    }
+
+    /// The service manager is told only what it does not know yet.
+    fn tell_status(&mut self) {
+        let status = self.status();
+        if status != self.status_told {
+            self.parts.notifier.status(&status);
+            self.status_told = status;
+        }
+    }
+
+    pub(super) fn status(&self) -> String {
+        let world = &self.parts.world;
+        let pairs = world
+            .history
+            .pairs
+            .values()
+            .filter(|state| state.closed_at.is_none())
+            .count();
+        let open = world.history.open().count();
+        let policies = world.config.policies.len();
+        let reload = if self.reload.successful {
+            ""
+        } else {
+            "; last reload failed"
+        };
+        format!("{policies} policies, {pairs} pairs, {open} runs open{reload}")
+    }
+}
+
+fn unreached(world: &World) -> Vec<Scope> {
+    world
+        .observed
+        .scopes
+        .iter()
+        .filter(|(_, view)| view.reached_at.is_none())
+        .map(|(scope, _)| scope.clone())
+        .collect()
+}
