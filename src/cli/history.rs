@@ -13,7 +13,7 @@ use crate::slot::rfc3339;
 use crate::store::{Reader, RunFilter, StoreError};
 
 use super::output::{Output, Row, printable, write_rows};
-use super::{ConfigArgs, Failure, instant, load};
+use super::{ConfigArgs, Failure, instant, instant_from, load};
 
 /// Lists runs, oldest first.
 #[derive(Debug, Args)]
@@ -41,12 +41,12 @@ pub struct HistoryArgs {
     /// Only runs in this state
     #[arg(long, value_name = "STATE", value_parser = ["due", "requested", "creating", "available", "failed", "missed", "skipped", "expired", "conflict"])]
     state: Option<String>,
-    /// Only slots from this instant on (RFC 3339), or for so long (7d, 24h)
-    #[arg(long, value_name = "INSTANT|DURATION")]
-    since: Option<String>,
+    /// Only slots from this instant on (RFC 3339), or from so long ago on (7d, 24h)
+    #[arg(long, value_name = "INSTANT|DURATION", value_parser = Moment::read)]
+    since: Option<Moment>,
     /// Only slots up to this instant (RFC 3339), or up to so long ago
-    #[arg(long, value_name = "INSTANT|DURATION")]
-    until: Option<String>,
+    #[arg(long, value_name = "INSTANT|DURATION", value_parser = Moment::read)]
+    until: Option<Moment>,
     /// Only the newest so many
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
@@ -70,6 +70,34 @@ pub struct ShowArgs {
     /// The form of the output
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// An instant, or a duration before now.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    At(DateTime<Utc>),
+    Ago(TimeDelta),
+}
+
+impl Moment {
+    fn read(text: &str) -> Result<Self, String> {
+        let ago = humantime::parse_duration(text)
+            .ok()
+            .and_then(|ago| TimeDelta::from_std(ago).ok());
+        match ago {
+            Some(ago) => Ok(Self::Ago(ago)),
+            None => instant_from(text)
+                .map(Self::At)
+                .map_err(|wanted| format!("{wanted}, or a duration such as 7d")),
+        }
+    }
+
+    fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ago) => now.checked_sub_signed(ago).unwrap_or(DateTime::UNIX_EPOCH),
+        }
+    }
 }
 
 const FIELDS: &[&str] = &[
@@ -118,8 +146,8 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
         region: args.region.clone(),
         cluster: args.cluster.clone(),
         state: args.state.clone(),
-        since: moment(args.since.as_deref(), now)?,
-        until: moment(args.until.as_deref(), now)?,
+        since: args.since.map(|since| since.before(now)),
+        until: args.until.map(|until| until.before(now)),
         limit: args.limit,
         snapshot_id: None,
     };
@@ -156,22 +184,6 @@ pub(super) async fn open(config: &ConfigArgs) -> Result<Reader, Failure> {
 
 pub(super) fn unreadable(error: StoreError) -> Failure {
     Failure::Other(error.to_string())
-}
-
-/// An instant, or a duration before now.
-fn moment(text: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Ok(Some(instant.with_timezone(&Utc)));
-    }
-    let ago = humantime::parse_duration(text)
-        .ok()
-        .and_then(|ago| TimeDelta::from_std(ago).ok());
-    ago.and_then(|ago| now.checked_sub_signed(ago)).map(Some).ok_or_else(|| {
-        Failure::Other(format!(
-            "got {text:?}, wanted an instant such as \"2026-11-24T00:00:00Z\" or a duration such as \"7d\""
-        ))
-    })
 }
 
 fn row(run: &Run) -> Row {

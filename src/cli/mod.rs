@@ -14,12 +14,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::aws;
 use crate::clock::Clock;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, ConfigErrors, Sources};
 use crate::slot::rfc3339;
 
 pub use output::Output;
@@ -152,9 +153,29 @@ async fn sources(args: &ConfigArgs) -> Sources {
 }
 
 async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
-    config::load(&sources(args).await).map_err(|errors| Failure::Config(errors.to_string()))
+    config::load(&sources(args).await).map_err(invalid)
 }
 
-fn instant(at: Option<chrono::DateTime<chrono::Utc>>) -> Value {
+/// All errors, below a line of their own when there are several, so that each is a line `file:line:column: …`.
+fn invalid(errors: ConfigErrors) -> Failure {
+    Failure::Config(match errors.iter().len() {
+        1 => errors.to_string(),
+        count => format!("{count} errors in the configuration:\n{errors}"),
+    })
+}
+
+/// An error and its causes as one text.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn instant_from(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|instant| instant.with_timezone(&Utc))
+        .map_err(|_| "wanted an instant such as 2026-11-24T00:00:00Z".to_owned())
+}
+
+fn instant(at: Option<DateTime<Utc>>) -> Value {
     at.map(rfc3339).into()
 }

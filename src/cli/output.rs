@@ -91,11 +91,20 @@ pub fn write_rows(
 
 fn write_csv(out: &mut impl Write, fields: &[&'static str], rows: &[Row]) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(fields)?;
+    writer.write_record(fields).map_err(unwrapped)?;
     for row in rows {
-        writer.write_record(fields.iter().map(|field| row.text(field)))?;
+        let values = fields.iter().map(|field| row.text(field));
+        writer.write_record(values).map_err(unwrapped)?;
     }
     writer.flush()
+}
+
+/// csv's own conversion hides the kind, by which a closed pipe is known.
+fn unwrapped(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 fn table(columns: &[&'static str], rows: &[Row]) -> Table {

@@ -10,14 +10,14 @@ use crate::slot::{Pair, Scope, Slot, rfc3339, timing_of_all};
 use crate::snapshot::{Generation, SnapshotId, Tier};
 
 use super::output::{Output, Row, write_rows};
-use super::{ConfigArgs, Failure, instant, load};
+use super::{ConfigArgs, Failure, instant, instant_from, load};
 
 /// Lists the slots after --from, up to and including --until, with the snapshots that they will have.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   redkeep plan                                          the next 20 slots
-  redkeep plan --until 2027-01-01T00:00:00Z             all of this year
+  redkeep plan --until 2027-01-01T00:00:00Z             every slot until then
   redkeep plan --policy nightly --count 3 --output json
   redkeep plan --from 2026-03-28T00:00:00Z --until 2026-03-30T00:00:00Z   around a clock change
 
@@ -26,10 +26,10 @@ pub struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Slots after this instant (RFC 3339); by default now
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant_from)]
     from: Option<DateTime<Utc>>,
     /// Slots up to this instant (RFC 3339)
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant_from)]
     until: Option<DateTime<Utc>>,
     /// At most so many slots; by default 20, or all up to --until
     #[arg(long, value_name = "N")]
@@ -74,8 +74,9 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
         .filter(|name| config.policy(name).is_none())
     {
         return Err(Failure::Other(format!(
-            "no policy is named {:?}",
-            name.as_str()
+            "no policy is named {:?} in {}",
+            name.as_str(),
+            args.config.config.display()
         )));
     }
     let range = Range {

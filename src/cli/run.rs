@@ -28,7 +28,7 @@ use crate::systemd::Notifier;
 use crate::world::World;
 
 use super::sandbox::{ACCOUNT_NUMBER, seeds};
-use super::{ConfigArgs, Failure, sources};
+use super::{ConfigArgs, Failure, invalid, sources, with_causes};
 
 /// Takes snapshots as the policies say, until stopped.
 #[derive(Debug, Args)]
@@ -39,7 +39,8 @@ Examples:
   redkeep run --once                        one pass, for people with a timer of their own
 
 SIGHUP reloads the configuration, SIGTERM stops; calls in flight get 20 s.
-Exits with 75 when another instance holds the state directory, 78 when the configuration is bad.")]
+Exits with 75 when another instance holds the state directory, 78 when the configuration is bad;
+with --once also with 1 when a slot did not get its snapshot, 69 when AWS could not be reached.")]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -50,7 +51,7 @@ pub struct RunArgs {
 
 pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let sources = sources(&args.config).await;
-    let config = config::load(&sources).map_err(|errors| Failure::Config(errors.to_string()))?;
+    let config = config::load(&sources).map_err(invalid)?;
     logging::init(config.log).map_err(other)?;
     for warning in &config.warnings {
         warn!("{warning}");
@@ -255,7 +256,7 @@ async fn dropped(mut watched: watch::Receiver<()>) {
 }
 
 fn other(error: impl std::error::Error) -> Failure {
-    Failure::Other(error.to_string())
+    Failure::Other(with_causes(&error))
 }
 
 fn unusable_store(error: StoreError) -> Failure {

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::logging;
 use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions, SeedCluster};
 
-use super::{Failure, run};
+use super::{Failure, run, with_causes};
 
-/// Serves a strict model of Redshift's control plane on a loopback address, until stopped.
+/// Serves a strict model of Redshift's control plane, until stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,8 @@ Examples:
   aws redshift describe-clusters
   aws redshift create-cluster-snapshot --cluster-identifier dw-prod --snapshot-identifier first
 
-Signatures must be there but are not checked. Faults, states and limits are set under /_sandbox/.")]
+Signatures must be there but are not checked. Faults, states and limits are set under /_sandbox/,
+as docs/sandbox.md describes.")]
 pub struct SandboxArgs {
     /// The address to serve on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9836")]
@@ -33,7 +34,7 @@ pub struct SandboxArgs {
     /// A cluster to have from the beginning; may be given more than once
     #[arg(long, value_name = "ID")]
     cluster: Vec<String>,
-    /// The regions that these clusters are in
+    /// A region that these clusters are in; may be given more than once
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     region: Vec<String>,
     /// The account's number
@@ -42,10 +43,10 @@ pub struct SandboxArgs {
     /// Keep the state in this file; by default it is gone with the process
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// How long a snapshot takes, in seconds
+    /// How long a snapshot takes, in seconds; by default 5, or as the state file says
     #[arg(long, value_name = "SECONDS")]
     snapshot_seconds: Option<u32>,
-    /// How many manual snapshots a region may hold
+    /// How many manual snapshots a region may hold; by default 20, or as the state file says
     #[arg(long, value_name = "N")]
     quota: Option<u32>,
 }
@@ -68,7 +69,7 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
         faults: FaultPlan::default(),
     };
     let sandbox =
-        Sandbox::open(options, clock).map_err(|error| Failure::Other(error.to_string()))?;
+        Sandbox::open(options, clock).map_err(|error| Failure::Other(with_causes(&error)))?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         Failure::Other(format!(
             "cannot listen on {}: {error}; give another with --listen",
@@ -77,6 +78,9 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
     })?;
     let address = listener.local_addr()?;
     info!("a sandbox of Amazon Redshift, not AWS; set AWS_ENDPOINT_URL to its address to use it");
+    if !address.ip().is_loopback() {
+        warn!("{address} can be reached from other hosts, and nothing asks them who they are");
+    }
     writeln!(std::io::stdout(), "http://{address}")?;
     let stopped = run::stopped().map_err(|error| Failure::Other(error.to_string()))?;
     Arc::new(sandbox).serve(listener, stopped).await;
