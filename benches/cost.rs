@@ -38,7 +38,7 @@ fn main() {
     let ready = median(10, || {
         let _ = fs::remove_dir_all(dir.join("state"));
         let (child, ready) = start_daemon(&dir, &config);
-        stop(child);
+        drop(child);
         ready
     });
     println!(
@@ -49,16 +49,16 @@ fn main() {
 
     let (child, _) = start_daemon(&dir, &config);
     std::thread::sleep(Duration::from_secs(5));
-    let before = cpu_seconds(child.id());
+    let before = cpu_seconds(child.0.id());
     std::thread::sleep(IDLE);
-    let used = cpu_seconds(child.id()) - before;
+    let used = cpu_seconds(child.0.id()) - before;
     println!(
         "idle            {:>8.3} % of a core over {} s with 10 policies",
         used / IDLE.as_secs_f64() * 100.0,
         IDLE.as_secs()
     );
-    println!("resident        {:>8.1} MiB", resident_mib(child.id()));
-    stop(child);
+    println!("resident        {:>8.1} MiB", resident_mib(child.0.id()));
+    drop(child);
     let _ = fs::remove_dir_all(&dir);
 }
 
@@ -96,7 +96,7 @@ fn run(arguments: &[&str]) -> Duration {
 }
 
 /// Starts the daemon and waits until it says READY=1, as systemd does.
-fn start_daemon(dir: &Path, config: &Path) -> (Child, Duration) {
+fn start_daemon(dir: &Path, config: &Path) -> (Daemon, Duration) {
     let socket = dir.join("notify");
     let _ = fs::remove_file(&socket);
     let manager = UnixDatagram::bind(&socket).unwrap();
@@ -104,7 +104,7 @@ fn start_daemon(dir: &Path, config: &Path) -> (Child, Duration) {
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
     let started = Instant::now();
-    let child = Command::new(REDKEEP)
+    let daemon = Command::new(REDKEEP)
         .args(["run", "--config"])
         .arg(config)
         .env("NOTIFY_SOCKET", &socket)
@@ -112,23 +112,25 @@ fn start_daemon(dir: &Path, config: &Path) -> (Child, Duration) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
+        .map(Daemon)
         .unwrap();
     let mut message = [0; 4096];
     loop {
         let length = manager.recv(&mut message).unwrap();
         if String::from_utf8_lossy(&message[..length]).contains("READY=1") {
-            return (child, started.elapsed());
+            return (daemon, started.elapsed());
         }
     }
 }
 
-fn stop(mut child: Child) {
-    let status = Command::new("kill")
-        .arg(child.id().to_string())
-        .status()
-        .unwrap();
-    assert!(status.success());
-    child.wait().unwrap();
+/// A daemon that is stopped when it is dropped, also by a panic.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
 }
 
 /// User and system time of a process (proc(5)), in clock ticks of 10 ms.

@@ -4,10 +4,11 @@
 //! there, and the changes that lead from one history to the next. A change is committed to the store first
 //! and then applied here; both hold the same. Never speaks SQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use crate::policy::Policy;
 use crate::run::{Missed, Run};
 use crate::slot::{Pair, Slot};
 
@@ -26,6 +27,19 @@ pub struct PairState {
     pub cluster_created_at: Option<DateTime<Utc>>,
     /// When the pair was closed; `None` while it is active.
     pub closed_at: Option<DateTime<Utc>>,
+}
+
+impl PairState {
+    /// The first slot that has no record yet. It may have come already: then it is overdue, not gone.
+    pub fn next_slot(&self, policy: &Policy) -> Option<DateTime<Utc>> {
+        let next = policy.schedule.next_after(self.watermark);
+        next.filter(|_| self.is_active() && policy.enabled)
+    }
+
+    /// Whether the pair has slots now.
+    pub fn is_active(&self) -> bool {
+        self.closed_at.is_none()
+    }
 }
 
 /// More than a hundred slots missed in a row, as one record.
@@ -79,6 +93,8 @@ pub struct History {
     pub runs: BTreeMap<Slot, Run>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
+    /// The slots of the runs that are open, so that no turn looks at all the others.
+    open: BTreeSet<Slot>,
 }
 
 impl Totals {
@@ -132,10 +148,20 @@ impl History {
             self.totals
                 .entry(pair.clone())
                 .or_default()
-                .add(run.state.word(), 1);
+                .add(run.word(), 1);
+        }
+        self.insert(run);
+        self.forget_old(&pair);
+    }
+
+    /// Adds a run as it was found in the store: nothing is counted.
+    pub fn insert(&mut self, run: Run) {
+        if run.is_ended() {
+            self.open.remove(&run.slot);
+        } else {
+            self.open.insert(run.slot.clone());
         }
         self.runs.insert(run.slot.clone(), run);
-        self.forget_old(&pair);
     }
 
     /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, and not the newest.
@@ -169,7 +195,7 @@ impl History {
 
     /// The runs that have no outcome yet.
     pub fn open(&self) -> impl Iterator<Item = &Run> {
-        self.runs.values().filter(|run| !run.is_ended())
+        self.open.iter().filter_map(|slot| self.runs.get(slot))
     }
 
     /// The newest run of the pair whose snapshot is complete and still there.

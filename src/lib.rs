@@ -32,6 +32,7 @@ pub mod observed;
 pub mod run;
 
 // What is decided: what to do, what an answer means, when to try again.
+pub mod iam;
 pub mod plan;
 pub mod reply;
 pub mod retry;
@@ -39,6 +40,7 @@ pub mod world;
 
 // The seam to Redshift, and the shell around the core.
 pub mod aws;
+pub mod cause;
 pub mod cli;
 pub mod clock;
 pub mod daemon;

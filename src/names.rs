@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Why a text is not a valid name or value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,9 +47,8 @@ fn is_hyphenated(text: &str, max: usize) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $wanted:expr, |$text:ident| $valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// What a text must be to become one of these, for error messages.
@@ -67,21 +65,7 @@ macro_rules! name {
 
             fn from_str($text: &str) -> Result<Self, NameError> {
                 grammar($text, Self::WANTED, $valid)?;
-                Ok(Self($text.to_owned()))
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
+                Ok(Self($text.into()))
             }
         }
 

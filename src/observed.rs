@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::names::ClusterId;
+use crate::names::{AccountName, ClusterId};
 use crate::redshift::{Cluster, ServerDate};
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId};
@@ -18,8 +18,8 @@ pub const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 /// How far apart the listings of a scope are when nothing calls for one.
 pub const LISTING_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 
-/// How many create calls of one scope may be under way at once.
-pub const CREATES_IN_FLIGHT: usize = 8;
+/// How many calls for runs of one scope may be under way at once.
+pub const CALLS_IN_FLIGHT: usize = 8;
 
 /// Everything seen so far.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +37,8 @@ pub struct ScopeView {
     pub server_clock: ServerClock,
     /// The number of the account that the credentials belong to.
     pub account_number: Option<String>,
+    /// The scope that turned out to be the same account and region, and does the work of both.
+    pub twin: Option<Scope>,
     /// All clusters, by the last complete listing.
     pub clusters: Option<BTreeMap<ClusterId, Cluster>>,
     /// All manual snapshots, by the last complete listing.
@@ -67,10 +69,8 @@ pub enum ServerClock {
 pub struct SnapshotListing {
     /// When it began: only what was asked before this can be missing from it for good.
     pub began_at: DateTime<Utc>,
-    /// How many manual snapshots there are.
-    pub count: usize,
-    /// Those whose name begins with the namespace.
-    pub ours: BTreeMap<SnapshotId, Snapshot>,
+    /// All of them by name, but for those that other accounts share with this one.
+    pub by_id: BTreeMap<SnapshotId, Snapshot>,
 }
 
 /// When a scope is listed.
@@ -122,6 +122,15 @@ impl Budget {
         budget
     }
 
+    /// The bucket as it is, filling from `now` by another clock.
+    #[must_use]
+    fn restarted(self, now: DateTime<Utc>) -> Self {
+        Self {
+            filled_at: now,
+            ..self
+        }
+    }
+
     /// When the next call may be made.
     pub fn next_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let wanting = (1.0 - self.at(now).tokens).max(0.0);
@@ -145,6 +154,7 @@ impl ScopeView {
         Self {
             server_clock: ServerClock::Unasked,
             account_number: None,
+            twin: None,
             clusters: None,
             snapshots: None,
             listing: Listing::Next {
@@ -157,13 +167,29 @@ impl ScopeView {
         }
     }
 
-    /// Whether a slot of this instant may start: AWS's clock is known, and the instant is not further ahead
-    /// of it than [`SKEW_LIMIT`].
-    pub fn may_start(&self, scheduled_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    /// The instant up to which slots are taken up, started and given up: our present, but not further ahead
+    /// of AWS's clock than [`SKEW_LIMIT`]; `None` until AWS has been asked.
+    pub fn horizon(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.server_clock {
-            ServerClock::Unasked => false,
-            ServerClock::Undated => true,
-            ServerClock::Skew(skew) => scheduled_at <= now - skew + SKEW_LIMIT,
+            ServerClock::Unasked => None,
+            ServerClock::Undated => Some(now),
+            ServerClock::Skew(skew) => Some(now.min(now - skew + SKEW_LIMIT)),
+        }
+    }
+
+    /// Whether this instant has come by our clock and, give or take [`SKEW_LIMIT`], by AWS's.
+    pub fn has_come(&self, instant: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.horizon(now).is_some_and(|horizon| instant <= horizon)
+    }
+
+    /// The present as activations record it: ours, or AWS's where the two are further apart than
+    /// [`SKEW_LIMIT`], since what a wrong clock writes into the history would stay; `None` until AWS has
+    /// been asked.
+    pub fn present(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.server_clock {
+            ServerClock::Unasked => None,
+            ServerClock::Skew(skew) if skew.abs() > SKEW_LIMIT => Some(now - skew),
+            ServerClock::Undated | ServerClock::Skew(_) => Some(now),
         }
     }
 
@@ -204,7 +230,7 @@ impl Observed {
     }
 
     /// Keeps what was seen of the scopes that stay, and begins with the new ones.
-    pub fn rescope(&mut self, scopes: &[Scope], now: DateTime<Utc>) {
+    pub fn rescope(&mut self, scopes: &BTreeSet<Scope>, now: DateTime<Utc>) {
         self.scopes.retain(|scope, _| scopes.contains(scope));
         for scope in scopes {
             self.scopes
@@ -217,7 +243,7 @@ impl Observed {
     pub fn forget_clocks(&mut self, now: DateTime<Utc>) {
         for view in self.scopes.values_mut() {
             view.server_clock = ServerClock::Unasked;
-            view.budget = Budget::full(now);
+            view.budget = view.budget.restarted(now);
             if let Listing::Next { at, .. } = &mut view.listing {
                 *at = now;
             }
@@ -232,8 +258,38 @@ impl Observed {
             .count()
     }
 
+    /// The scopes in which work is done.
+    pub fn working(&self) -> impl Iterator<Item = (&Scope, &ScopeView)> {
+        self.scopes.iter().filter(|(_, view)| view.twin.is_none())
+    }
+
+    /// Finds the scopes that are the same account and region under two names: the first by name works, the
+    /// others must not, or every snapshot would be recorded twice.
+    pub fn find_twins(&mut self) {
+        let mut seen = BTreeMap::new();
+        for (scope, view) in &mut self.scopes {
+            let place = view
+                .account_number
+                .clone()
+                .map(|number| (number, scope.region.clone()));
+            view.twin = place.as_ref().and_then(|place| seen.get(place).cloned());
+            if let (Some(place), None) = (place, &view.twin) {
+                seen.insert(place, scope.clone());
+            }
+        }
+    }
+
+    /// The number of an account, where any of its scopes has learnt it.
+    pub fn account_number(&self, account: &AccountName) -> Option<&str> {
+        let mut views = self
+            .scopes
+            .iter()
+            .filter(|(scope, _)| scope.account == *account);
+        views.find_map(|(_, view)| view.account_number.as_deref())
+    }
+
     /// The number of manual snapshots that a scope holds, where it is known.
     pub fn manual_snapshots(&self, scope: &Scope) -> Option<usize> {
-        Some(self.scopes.get(scope)?.snapshots.as_ref()?.count)
+        Some(self.scopes.get(scope)?.snapshots.as_ref()?.by_id.len())
     }
 }

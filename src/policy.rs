@@ -122,6 +122,28 @@ pub struct Account {
     pub regions: Vec<Region>,
     /// The quota of manual snapshots in each region.
     pub snapshot_quota: u32,
+    /// Whose credentials are used.
+    pub identity: Identity,
+}
+
+/// Whose credentials an account's calls are signed with. No secret is in it: the SDK finds those.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// A profile of the AWS configuration files; `None` takes the SDK's default chain.
+    pub profile: Option<String>,
+    /// The role that is assumed with those credentials.
+    pub role: Option<Role>,
+}
+
+/// A role to assume ("AssumeRole" in the STS API reference).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// The external id that its trust policy wants.
+    pub external_id: Option<String>,
+    /// The name of the sessions; `None` takes the namespace.
+    pub session_name: Option<String>,
 }
 
 #[cfg(test)]

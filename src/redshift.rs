@@ -39,7 +39,7 @@ pub struct CreateRequest {
 /// An event of a snapshot (DescribeEvents).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotEvent {
-    /// EventId without its prefix: 3503 says that a snapshot failed.
+    /// EventId; one that ends in 3503 says that a snapshot failed.
     pub id: String,
     /// AWS's text.
     pub message: String,
@@ -149,8 +149,9 @@ pub trait Redshift: Send + Sync + 'static {
     /// All manual snapshots, all pages (DescribeClusterSnapshots).
     fn snapshots(&self) -> impl Future<Output = Answer<Vec<Snapshot>>> + Send;
 
-    /// One snapshot by identifier; `None` when AWS says that there is none.
-    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Option<Snapshot>>> + Send;
+    /// The snapshots of one name: at most one of ours, and those that other accounts share with us. None when
+    /// AWS says that there is none.
+    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<Snapshot>>> + Send;
 
     /// Asks for a snapshot (CreateClusterSnapshot).
     fn create(&self, request: &CreateRequest) -> impl Future<Output = Answer<Snapshot>> + Send;
@@ -160,7 +161,4 @@ pub trait Redshift: Send + Sync + 'static {
 
     /// The number of the account that the credentials belong to (STS GetCallerIdentity).
     fn account_number(&self) -> impl Future<Output = Answer<String>> + Send;
-
-    /// Forgets cached credentials, so that the next call resolves them anew.
-    fn drop_credentials(&self);
 }

@@ -8,51 +8,57 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::redshift::ErrorClass;
 use crate::run::Run;
 use crate::schedule::jitter;
+use crate::slot::Scope;
 
-const LONGEST_LOOK: TimeDelta = TimeDelta::minutes(5);
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(5);
+const FIRST_RETRY: TimeDelta = TimeDelta::seconds(15);
+const LONGEST_DOUBT_LOOK: TimeDelta = TimeDelta::seconds(20);
 const LONGEST_DOUBT: TimeDelta = TimeDelta::minutes(2);
 const FIRST_LOOK: TimeDelta = TimeDelta::seconds(15);
 const SHORTEST: TimeDelta = TimeDelta::seconds(1);
 
-/// When to ask AWS again after a refusal of `class` at `now`.
+/// When to ask AWS again after a refusal of `class` at `now`, the `times`th for the same reason in a row.
 ///
 /// The wait is at most half of what remains until the deadline or the next slot, which would supersede this
 /// one, so that a cluster that becomes available late still gets its snapshot.
-pub fn ask_again_at(class: ErrorClass, run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
-    let next_slot = run.slot.scheduled_at + run.request.interval;
-    let end = Some(next_slot)
-        .filter(|next| *next > now)
-        .map_or(run.request.deadline, |next| next.min(run.request.deadline));
-    now + refusal_delay(class, run).min((end - now) / 2).max(SHORTEST)
+pub fn ask_again_at(class: ErrorClass, times: u32, run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
+    let deadline = run.request.deadline;
+    let next_slot = Some(run.slot.scheduled_at + run.request.interval).filter(|next| *next > now);
+    let end = next_slot.map_or(deadline, |next| next.min(deadline));
+    now + refusal_delay(class, times, run)
+        .min((end - now) / 2)
+        .max(SHORTEST)
 }
 
-fn refusal_delay(class: ErrorClass, run: &Run) -> TimeDelta {
-    let attempts = run.attempts.max(1);
+fn refusal_delay(class: ErrorClass, times: u32, run: &Run) -> TimeDelta {
     match class {
         ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent => {
-            let ceiling = exponential(attempts);
-            let seed = format!("{} {attempts}", run.slot);
-            SHORTEST + jitter(seed.as_bytes(), ceiling)
+            let seed = [run.slot.seed(), times.to_be_bytes().to_vec()].concat();
+            SHORTEST + jitter(&seed, exponential(times))
         }
-        ErrorClass::ClusterState | ErrorClass::ClusterNotFound if attempts == 1 => {
-            TimeDelta::seconds(15)
-        }
-        ErrorClass::ClusterState => TimeDelta::minutes(i64::from(attempts - 1).min(5)),
+        ErrorClass::ClusterState | ErrorClass::ClusterNotFound if times == 1 => FIRST_RETRY,
+        ErrorClass::ClusterState => TimeDelta::minutes(i64::from(times - 1).min(5)),
         ErrorClass::ClusterNotFound => TimeDelta::minutes(1),
-        ErrorClass::Credentials if attempts == 1 => SHORTEST,
+        ErrorClass::Credentials if times == 1 => SHORTEST,
         ErrorClass::Quota => TimeDelta::minutes(30),
         ErrorClass::AccessDenied => TimeDelta::minutes(10),
-        _ => TimeDelta::minutes(5),
+        // These are slow to mend, or known to nobody.
+        ErrorClass::Credentials
+        | ErrorClass::ClockSkew
+        | ErrorClass::AlreadyExists
+        | ErrorClass::SnapshotNotFound
+        | ErrorClass::Invalid
+        | ErrorClass::Other => LONGEST_WAIT,
     }
 }
 
 /// 2ⁿ seconds, at most five minutes: the ceiling of full jitter.
 fn exponential(attempts: u32) -> TimeDelta {
-    TimeDelta::seconds(1_i64 << attempts.min(9)).min(LONGEST_LOOK)
+    TimeDelta::seconds(1_i64 << attempts.min(9)).min(LONGEST_WAIT)
 }
 
-/// When to list a scope again after `failures` failed listings in a row.
-pub fn list_again_at(scope: &str, failures: u32, now: DateTime<Utc>) -> DateTime<Utc> {
+/// When to list a scope again after `failures` failed listings in a row; scopes do not list in step.
+pub fn list_again_at(scope: &Scope, failures: u32, now: DateTime<Utc>) -> DateTime<Utc> {
     let half = exponential(failures) / 2;
     now + half + jitter(format!("{scope} {failures}").as_bytes(), half).max(SHORTEST)
 }
@@ -64,12 +70,12 @@ pub fn follow_at(run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
     let elapsed = run
         .accepted_at
         .map_or(TimeDelta::zero(), |accepted| now - accepted);
-    now + (elapsed / 2).clamp(first, LONGEST_LOOK)
+    now + (elapsed / 2).clamp(first, LONGEST_WAIT)
 }
 
 /// When to look for a snapshot whose create call got no clear answer.
 pub fn doubt_look_at(since: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-    now + (now - since).clamp(SHORTEST, TimeDelta::seconds(20))
+    now + (now - since).clamp(SHORTEST, LONGEST_DOUBT_LOOK)
 }
 
 /// Until when a run in doubt since `since` is only looked for: two minutes, or a quarter of what is left of
@@ -80,4 +86,10 @@ pub fn doubt_ends_at(run: &Run, since: DateTime<Utc>) -> DateTime<Utc> {
         return since + LONGEST_DOUBT;
     }
     since + LONGEST_DOUBT.min(remaining / 4)
+}
+
+/// When to ask again for the reason of a failed snapshot, which may be told a little later.
+pub fn explain_again_at(since: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let patience_ends_at = since + TimeDelta::minutes(1);
+    (now < patience_ends_at).then(|| now + TimeDelta::seconds(10))
 }

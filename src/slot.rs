@@ -6,14 +6,13 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::policy::Policy;
 use crate::schedule::{first_open, jitter};
 
 /// One account in one region: one API client, one rate budget, one listing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     /// The account's name in the policy file.
     pub account: AccountName,
@@ -28,7 +27,7 @@ impl fmt::Display for Scope {
 }
 
 /// A policy applied to one cluster: the unit that is activated, paused and reported on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pair {
     /// The policy.
     pub policy: PolicyName,
@@ -82,6 +81,23 @@ const SHORTEST_DEFAULT_WINDOW: TimeDelta = TimeDelta::seconds(60);
 const LONGEST_DEFAULT_WINDOW: TimeDelta = TimeDelta::hours(8);
 
 impl Slot {
+    /// The slot as bytes that no change of wording moves, for what is random but repeatable: each part
+    /// preceded by its length.
+    pub fn seed(&self) -> Vec<u8> {
+        let Scope { account, region } = &self.pair.scope;
+        let instant = rfc3339(self.scheduled_at);
+        let parts = [
+            account.as_str(),
+            region.as_str(),
+            self.pair.policy.as_str(),
+            self.pair.cluster.as_str(),
+            &instant,
+        ];
+        let lengthened =
+            |part: &&str| [&(part.len() as u64).to_be_bytes(), part.as_bytes()].concat();
+        parts.iter().flat_map(lengthened).collect()
+    }
+
     /// The timing of this slot under `policy`.
     ///
     /// The deadline is `scheduled_at + start_window`, by default half the interval, at least 60 s and at
@@ -89,7 +105,7 @@ impl Slot {
     /// restart, different between clusters.
     pub fn timing(&self, policy: &Policy) -> Timing {
         timing(policy, self.scheduled_at, |limit| {
-            jitter(self.to_string().as_bytes(), limit)
+            jitter(&self.seed(), limit)
         })
     }
 }

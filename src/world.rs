@@ -3,15 +3,17 @@
 //! Owns: the order of one step — plan, commit, apply, call, take in — as methods without effects. The daemon
 //! drives it with a clock, a store and clients; a simulation can drive the same with others.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::Writer;
 use crate::observed::{Listing, Observed};
-use crate::plan::{Call, Facts, Plan, plan};
+use crate::plan::{Alarm, Call, Facts, Plan, alarms, plan};
 use crate::reply::{Reply, take_in};
-use crate::run::{Event, Phase, RunState};
+use crate::run::{Event, RunState};
 use crate::slot::Scope;
 
 /// Everything that decisions are made from, but for the clock.
@@ -25,17 +27,34 @@ pub struct World {
     pub observed: Observed,
     /// This installation.
     pub writer: Writer,
+    /// Slots later than this are not taken up; `None` where the work goes on for ever.
+    pub last_slot_at: Option<DateTime<Utc>>,
 }
 
 impl World {
     /// A world in which AWS has not been looked at yet.
     pub fn new(config: Config, history: History, writer: Writer, now: DateTime<Utc>) -> Self {
-        Self {
-            observed: Observed::nothing(config.scopes(), now),
+        let mut world = Self {
             config,
             history,
+            observed: Observed::default(),
             writer,
-        }
+            last_slot_at: None,
+        };
+        world.observed = Observed::nothing(world.scopes(), now);
+        world
+    }
+
+    /// The configured scopes, and those of open runs whose account is still configured: what has begun there
+    /// is followed to its end.
+    fn scopes(&self) -> BTreeSet<Scope> {
+        let begun = self.history.open().map(|run| &run.slot.pair.scope);
+        let begun = begun.filter(|scope| self.config.account(&scope.account).is_some());
+        self.config
+            .scopes()
+            .into_iter()
+            .chain(begun.cloned())
+            .collect()
     }
 
     /// What a restart makes of the runs whose call it cut off: they are in doubt.
@@ -46,29 +65,31 @@ impl World {
         };
         self.history
             .open()
-            .filter(|run| {
-                matches!(
-                    &run.state,
-                    RunState::Requested {
-                        phase: Phase::Asking,
-                        ..
-                    }
-                )
-            })
-            .filter_map(|run| run.clone().apply(lost.clone(), now).ok())
+            .filter(|run| matches!(run.state, RunState::Asking { .. }))
+            .filter_map(|run| run.clone().apply(lost.clone(), now))
             .map(|run| Change::Run(Box::new(run)))
             .collect()
     }
 
     /// What is to be done now.
     pub fn plan(&self, now: DateTime<Utc>) -> Plan {
-        plan(Facts {
+        plan(self.facts(now))
+    }
+
+    /// What an operator should know now.
+    pub fn alarms(&self, now: DateTime<Utc>) -> BTreeMap<Alarm, String> {
+        alarms(self.facts(now))
+    }
+
+    fn facts(&self, now: DateTime<Utc>) -> Facts<'_> {
+        Facts {
             config: &self.config,
             observed: &self.observed,
             history: &self.history,
             writer: &self.writer,
+            last_slot_at: self.last_slot_at,
             now,
-        })
+        }
     }
 
     /// Takes in changes that have been committed.
@@ -83,33 +104,24 @@ impl World {
         let scope = call.scope();
         if let Some(view) = self.observed.scopes.get_mut(scope) {
             view.budget = view.budget.spent(now);
-            if let (Call::List(_), Listing::Next { failures, .. }) = (call, view.listing) {
+            if let (Call::List { .. }, Listing::Next { failures, .. }) = (call, view.listing) {
                 view.listing = Listing::UnderWay { failures };
             }
         }
-        if let Call::Create(slot) | Call::Describe(slot) | Call::Explain(slot) = call {
-            self.observed.in_flight.insert(slot.clone());
-        }
+        self.observed.in_flight.extend(call.slot().cloned());
     }
 
     /// Takes an answer in; the changes are for the caller to commit and apply.
     pub fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
-        take_in(reply, &self.config, &self.history, &mut self.observed, now)
+        take_in(reply, &self.history, &mut self.observed, now)
     }
 
     /// Swaps the configuration; what was seen of the scopes that stay is kept.
     pub fn reconfigure(&mut self, config: Config, now: DateTime<Utc>) {
-        self.observed.rescope(&config.scopes(), now);
         self.config = config;
-    }
-}
-
-impl Call {
-    /// The scope in which the call is made.
-    pub fn scope(&self) -> &Scope {
-        match self {
-            Self::List(scope) => scope,
-            Self::Create(slot) | Self::Describe(slot) | Self::Explain(slot) => &slot.pair.scope,
-        }
+        // A removed account's client is still there: what has begun with it is followed to its end.
+        let begun = self.history.open().map(|run| run.slot.pair.scope.clone());
+        let scopes = begun.chain(self.config.scopes()).collect();
+        self.observed.rescope(&scopes, now);
     }
 }

@@ -1,6 +1,5 @@
 //! The real binary against the sandbox over HTTP.
 #![expect(
-    clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
@@ -197,23 +196,12 @@ fn a_snapshot_under_our_name_that_contradicts_is_a_conflict_and_stays_untouched(
 }
 
 fn foreign_snapshot(sandbox: &Sandbox, id: &str) {
-    use std::io::{Read, Write};
-    let body = format!(
-        "Action=CreateClusterSnapshot&Version=2012-12-01&SnapshotIdentifier={id}&ClusterIdentifier=dw\
+    let form = format!(
+        "CreateClusterSnapshot&SnapshotIdentifier={id}&ClusterIdentifier=dw\
          &Tags.Tag.1.Key=redkeep:namespace&Tags.Tag.1.Value=somebody-else"
     );
-    let mut stream = std::net::TcpStream::connect(sandbox.address()).unwrap();
-    write!(
-        stream,
-        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=OTHER/20261124/us-east-1/redshift/aws4_request, \
-         SignedHeaders=host, Signature=00\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer = sandbox.aws("OTHER", &form);
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
-use redkeep::policy::{Account, Policy, Selector};
+use redkeep::policy::{Account, Identity, Policy, Selector};
 use redkeep::run::{Event, Missed, Request, Run, RunState};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
@@ -79,6 +79,7 @@ fn config(policies: Vec<Policy>) -> Config {
                 "us-east-1".parse().unwrap(),
             ],
             snapshot_quota: 20,
+            identity: Identity::default(),
         }],
         policies,
         warnings: Vec::new(),
@@ -208,14 +209,20 @@ fn past(metrics: &Metrics) -> History {
     history
 }
 
+fn manual_snapshot(number: u32) -> (SnapshotId, Snapshot) {
+    (
+        SnapshotId::recorded(format!("manual-{number}")),
+        Snapshot::default(),
+    )
+}
+
 fn sight(now: DateTime<Utc>) -> Observed {
     let mut observed = Observed::nothing([scope("eu-central-1"), scope("us-east-1")], now);
     let seen = observed.scopes.get_mut(&scope("eu-central-1")).unwrap();
     seen.server_clock = ServerClock::Skew(TimeDelta::milliseconds(-1_250));
     seen.snapshots = Some(SnapshotListing {
         began_at: now,
-        count: 17,
-        ours: BTreeMap::new(),
+        by_id: (0..17).map(manual_snapshot).collect(),
     });
     observed
 }

@@ -10,15 +10,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_sdk_redshift::Client;
 use aws_sdk_redshift::config::retry::RetryConfig;
-use aws_sdk_redshift::config::{Credentials, IdentityCache};
+use aws_sdk_redshift::config::{Credentials, IdentityCache, SharedCredentialsProvider};
 use aws_sdk_redshift::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshift::types::{SourceType, Tag};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -27,7 +29,8 @@ use aws_smithy_types::config_bag::ConfigBag;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
-use crate::names::Region;
+use crate::names::{Namespace, Region};
+use crate::policy::{Identity, Role};
 use crate::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
 };
@@ -54,34 +57,67 @@ pub enum Target {
     Sandbox(String),
 }
 
-/// What all clients share: credentials, connections, timeouts.
-#[derive(Clone)]
-pub struct Session {
-    config: SdkConfig,
-    clock: Arc<dyn Clock>,
-}
-
 /// Told of every request: the operation, `ok` or the error's code, and how long it took.
 pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
 
-impl Session {
-    /// Prepares the credential chain and the connection pool; calls nothing yet.
-    pub async fn prepare(target: &Target, clock: Arc<dyn Clock>) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
+/// Makes clients: what they share is the target, the connections and the clock.
+#[derive(Clone)]
+pub struct Connector {
+    target: Target,
+    namespace: Namespace,
+    http: SharedHttpClient,
+    clock: Arc<dyn Clock>,
+}
+
+impl Connector {
+    /// A connector to `target`. `namespace` names the sessions of roles that have no name of their own.
+    pub fn new(target: Target, namespace: Namespace, clock: Arc<dyn Clock>) -> Self {
         let provider = tls::rustls_provider::CryptoMode::Ring;
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(provider))
             .build_https();
-        let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            // Every client names its own; without one here the SDK would ask the instance's metadata.
-            .region(SdkRegion::from_static("us-east-1"))
+        Self {
+            target,
+            namespace,
+            http,
+            clock,
+        }
+    }
+
+    /// A client for one region with the credentials of `identity`, whose requests `meter` is told of.
+    ///
+    /// Calls nothing yet: credentials are looked for, and a role is assumed, when the first call is made, and
+    /// again before they expire.
+    pub async fn client(&self, identity: &Identity, region: &Region, meter: Meter) -> AwsRedshift {
+        let base = self.base_config(identity, region).await;
+        let config = match &identity.role {
+            None => base,
+            Some(role) => self.assume(role, &base).await,
+        };
+        let region = SdkRegion::new(region.to_string());
+        AwsRedshift {
+            client: RwLock::new(fresh_client(&config, region.clone())),
+            config,
+            region,
+            clock: Arc::clone(&self.clock),
+            meter,
+        }
+    }
+
+    async fn base_config(&self, identity: &Identity, region: &Region) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .region(SdkRegion::new(region.to_string()))
             .timeout_config(timeouts)
             .retry_config(RetryConfig::disabled());
-        let loader = match target {
+        if let Some(profile) = &identity.profile {
+            loader = loader.profile_name(profile);
+        }
+        loader = match &self.target {
             Target::Ambient => loader,
             Target::Url(url) => loader.endpoint_url(url),
             Target::Sandbox(url) => {
@@ -92,22 +128,21 @@ impl Session {
                     ))
             }
         };
-        Self {
-            config: loader.load().await,
-            clock,
-        }
+        loader.load().await
     }
 
-    /// A client for one region, whose requests `meter` is told of.
-    pub fn client(&self, region: &Region, meter: Meter) -> AwsRedshift {
-        let region = SdkRegion::new(region.to_string());
-        AwsRedshift {
-            config: self.config.clone(),
-            client: RwLock::new(fresh_client(&self.config, region.clone())),
-            region,
-            clock: Arc::clone(&self.clock),
-            meter,
+    async fn assume(&self, role: &Role, base: &SdkConfig) -> SdkConfig {
+        let session = role
+            .session_name
+            .as_deref()
+            .unwrap_or(self.namespace.as_str());
+        let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(session);
+        if let Some(id) = &role.external_id {
+            provider = provider.external_id(id);
         }
+        let provider = provider.configure(base).build().await;
+        let provider = SharedCredentialsProvider::new(provider);
+        base.to_builder().credentials_provider(provider).build()
     }
 }
 
@@ -147,6 +182,12 @@ impl AwsRedshift {
             .clone()
     }
 
+    /// The next call resolves its credentials anew.
+    fn drop_credentials(&self) {
+        let fresh = fresh_client(&self.config, self.region.clone());
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
     /// Makes one request, in our words, and tells the meter.
     async fn measured<T, E>(
         &self,
@@ -163,6 +204,12 @@ impl AwsRedshift {
             label(&result),
             self.clock.monotonic().saturating_sub(began),
         );
+        if result
+            .as_ref()
+            .is_err_and(|error| error.class == ErrorClass::Credentials)
+        {
+            self.drop_credentials();
+        }
         result
     }
 
@@ -224,11 +271,11 @@ impl AwsRedshift {
         .await
     }
 
-    async fn one(
+    async fn named(
         &self,
         id: &SnapshotId,
         date: &DateProbe,
-    ) -> Result<Option<Snapshot>, RedshiftError> {
+    ) -> Result<Vec<Snapshot>, RedshiftError> {
         let client = self.client();
         let call = client
             .describe_cluster_snapshots()
@@ -240,8 +287,8 @@ impl AwsRedshift {
                 .unwrap_or_default()
                 .into_iter()
                 .map(snapshot)
-                .find(|snapshot| snapshot.snapshot_identifier == id.as_str())),
-            Err(error) if error.class == ErrorClass::SnapshotNotFound => Ok(None),
+                .collect()),
+            Err(error) if error.class == ErrorClass::SnapshotNotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -299,9 +346,9 @@ impl Redshift for AwsRedshift {
         date.answer(self.all_snapshots(&date).await)
     }
 
-    async fn snapshot(&self, id: &SnapshotId) -> Answer<Option<Snapshot>> {
+    async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Snapshot>> {
         let date = DateProbe::default();
-        date.answer(self.one(id, &date).await)
+        date.answer(self.named(id, &date).await)
     }
 
     async fn create(&self, request: &CreateRequest) -> Answer<Snapshot> {
@@ -317,11 +364,6 @@ impl Redshift for AwsRedshift {
     async fn account_number(&self) -> Answer<String> {
         let date = DateProbe::default();
         date.answer(self.identity(&date).await)
-    }
-
-    fn drop_credentials(&self) {
-        let fresh = fresh_client(&self.config, self.region.clone());
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 

@@ -10,6 +10,7 @@ use aws_sdk_redshift::types as sdk;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 
+use crate::cause::with_causes;
 use crate::names::Tags;
 use crate::redshift::{Cluster, ErrorClass, RedshiftError, SnapshotEvent};
 use crate::snapshot::{RestoreAccess, Snapshot};
@@ -31,22 +32,8 @@ where
     RedshiftError {
         class: transport_class(&error),
         code: None,
-        message: chain(&error),
+        message: with_causes(&error),
     }
-}
-
-/// An error and its causes on one line; what a cause repeats is said once.
-fn chain(error: &dyn StdError) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = inner.source();
-    }
-    told
 }
 
 /// Every code that redkeep knows, with its class: from the API model, "Common errors" of the Redshift API

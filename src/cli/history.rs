@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::history::MissedRange;
+use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
 use crate::store::{Reader, RunFilter, StoreError};
 
-use super::output::{Output, Row, printable, write_rows};
+use super::output::{Output, Row, write_rows};
 use super::{ConfigArgs, Failure, instant, instant_from, load};
 
 /// Lists runs, oldest first.
@@ -193,15 +194,11 @@ fn row(run: &Run) -> Row {
         .snapshot
         .as_ref()
         .and_then(|snapshot| serde_json::to_value(snapshot).ok());
-    Row::default()
-        .with("policy", pair.policy.as_str())
-        .with("account", pair.scope.account.as_str())
-        .with("region", pair.scope.region.as_str())
-        .with("cluster", pair.cluster.as_str())
+    Row::of_pair(pair)
         .with("scheduled_at", rfc3339(run.slot.scheduled_at))
         .with("trigger", run.trigger.as_str())
         .with("snapshot_id", run.request.snapshot_id.as_str())
-        .with("state", run.state.word())
+        .with("state", run.word())
         .with("reason", run.reason())
         .with("attempts", run.attempts)
         .with("starts_at", rfc3339(run.request.starts_at))
@@ -228,11 +225,7 @@ fn row(run: &Run) -> Row {
 }
 
 fn range_row(range: &MissedRange) -> Row {
-    Row::default()
-        .with("policy", range.pair.policy.as_str())
-        .with("account", range.pair.scope.account.as_str())
-        .with("region", range.pair.scope.region.as_str())
-        .with("cluster", range.pair.cluster.as_str())
+    Row::of_pair(&range.pair)
         .with("scheduled_at", rfc3339(range.first_at))
         .with("trigger", "schedule")
         .with("state", "missed")
@@ -282,16 +275,16 @@ pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
-        Value::String(text) => Some(printable(text)),
+        Value::String(text) => Some(one_line(text)),
         Value::Array(items) if items.is_empty() => None,
         Value::Object(members) if members.is_empty() => None,
         Value::Object(members) => {
             let pairs = members
                 .iter()
                 .filter_map(|(key, value)| Some(format!("{key}={}", plain(value)?)));
-            Some(printable(&pairs.collect::<Vec<_>>().join(" ")))
+            Some(one_line(&pairs.collect::<Vec<_>>().join(" ")))
         }
-        other => Some(printable(&other.to_string())),
+        other => Some(one_line(&other.to_string())),
     }
 }
 

@@ -3,11 +3,15 @@
 //! Owns: arguments, help, exit codes. Data goes to stdout, talk to stderr. Never decides what is due.
 
 mod check;
+mod completions;
 mod history;
+mod iam_policy;
+mod man;
 mod output;
 mod plan;
 mod run;
 mod sandbox;
+mod schema;
 mod status;
 
 use std::io;
@@ -16,6 +20,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::aws;
@@ -62,6 +67,23 @@ enum Command {
     Show(history::ShowArgs),
     /// Serve an embedded Redshift, for trying policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
+    /// Print the least that IAM must allow for this configuration
+    ///
+    /// It is the policy of the identity that redkeep begins with: what it needs in the accounts that have no
+    /// role, and that it may assume the roles of the others. With --account it is that of the account's role.
+    ///
+    /// Looking and taking are always in it. What changes or deletes a snapshot stands in a statement of its
+    /// own and is printed only when it is asked for.
+    IamPolicy(iam_policy::IamPolicyArgs),
+    /// Print the JSON Schema of the policy file, for editors
+    ///
+    /// An editor with a TOML language server such as taplo reads it where the policy file begins with
+    /// "#:schema ./redkeep.schema.json", and then completes keys, explains them and marks what is wrong.
+    Schema(schema::SchemaArgs),
+    /// Print what completes redkeep's command line in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages
+    Man(man::ManArgs),
 }
 
 /// Where the configuration is.
@@ -137,6 +159,10 @@ impl Cli {
             Command::Status(args) => status::status(&args, clock.now()).await,
             Command::Show(args) => history::show(&args).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
+            Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
+            Command::Schema(args) => schema::schema(&args),
+            Command::Completions(args) => completions::completions(&args),
+            Command::Man(args) => man::man(&args),
         }
     }
 }
@@ -164,10 +190,9 @@ fn invalid(errors: ConfigErrors) -> Failure {
     })
 }
 
-/// An error and its causes as one text.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn pretty(document: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document);
+    text.map_err(|error| Failure::Other(format!("output cannot be made: {error}")))
 }
 
 fn instant_from(text: &str) -> Result<DateTime<Utc>, String> {

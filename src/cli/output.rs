@@ -10,6 +10,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use crate::logging::one_line;
+use crate::names::PolicyName;
+use crate::slot::{Pair, Scope};
+
 /// The form of a command's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -27,6 +31,20 @@ pub enum Output {
 pub struct Row(Vec<(&'static str, Value)>);
 
 impl Row {
+    /// A row that begins with the four fields of a pair.
+    pub fn of_pair(pair: &Pair) -> Self {
+        Self::of(&pair.policy, &pair.scope, pair.cluster.as_str())
+    }
+
+    /// A row that begins with the four fields of a pair, whose cluster may be a pattern.
+    pub fn of(policy: &PolicyName, scope: &Scope, cluster: &str) -> Self {
+        Self::default()
+            .with("policy", policy.as_str())
+            .with("account", scope.account.as_str())
+            .with("region", scope.region.as_str())
+            .with("cluster", cluster)
+    }
+
     /// The row with one more field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
@@ -117,16 +135,9 @@ fn table(columns: &[&'static str], rows: &[Row]) -> Table {
             .map(|column| column.to_uppercase().replace('_', " ")),
     );
     for row in rows {
-        table.add_row(columns.iter().map(|column| printable(&row.text(column))));
+        table.add_row(columns.iter().map(|column| one_line(&row.text(column))));
     }
     table
-}
-
-/// Text that came from outside must not move the cursor or forge a line.
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -178,11 +178,7 @@ impl Planned<'_> {
             Target::Cluster(cluster) => cluster.as_str(),
             Target::Pattern(pattern) => pattern,
         };
-        Row::default()
-            .with("policy", self.policy.name.as_str())
-            .with("account", self.scope.account.as_str())
-            .with("region", self.scope.region.as_str())
-            .with("cluster", cluster)
+        Row::of(&self.policy.name, self.scope, cluster)
             .with("scheduled_at", rfc3339(self.scheduled_at))
             .with(
                 "local_time",

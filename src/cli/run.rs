@@ -1,5 +1,6 @@
 //! `redkeep run`: picks the real parts, puts them together, and lets the daemon run.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::future::Future;
 use std::io;
@@ -14,21 +15,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use crate::aws::{AwsRedshift, Session, Target};
+use crate::aws::{AwsRedshift, Connector, Target};
+use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::config::{self, Config, Endpoint};
-use crate::daemon::{Daemon, Ending, Lifetime, Parts, Signal};
+use crate::daemon::{Connect, Daemon, Ending, Lifetime, Parts, Signal};
 use crate::http::{self, Health, Site};
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::sandbox::{FaultPlan, Sandbox, SandboxOptions};
-use crate::slot::Scope;
+use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions};
 use crate::store::{EndpointKind, Opened, Store, StoreError};
 use crate::systemd::Notifier;
 use crate::world::World;
 
 use super::sandbox::{ACCOUNT_NUMBER, seeds};
-use super::{ConfigArgs, Failure, invalid, sources, with_causes};
+use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
 #[derive(Debug, Args)]
@@ -57,8 +58,9 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         warn!("{warning}");
     }
     let lock = hold(&config.state_dir)?;
-    let (target, kind) = endpoint(&config, &sources.environment, &clock).await?;
+    let kind = endpoint_kind(&config, &sources.environment)?;
     let opened = Store::open(&config.database(), kind, clock.now()).map_err(unusable_store)?;
+    let target = target(&config, &clock).await?;
     let metrics = Arc::new(Metrics::new(clock.now()).map_err(other)?);
     let health = Arc::new(Health::starting(clock.monotonic()));
     let (stop, stopped) = watch::channel(());
@@ -69,11 +71,11 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         clock: Arc::clone(&clock),
     };
     let serving = tokio::spawn(http::listen(listener, Arc::new(site), dropped(stopped)));
-    let session = Session::prepare(&target, Arc::clone(&clock)).await;
+    let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
     let parts = Parts {
         world: world(config, &opened, &*clock),
         store: opened.store,
-        connect: connect(session, Arc::clone(&metrics)),
+        connect: connect(connector, Arc::clone(&metrics)),
         reload: Box::new(move || config::load(&sources)),
         clock,
         metrics,
@@ -110,15 +112,16 @@ fn world(config: Config, opened: &Opened, clock: &dyn Clock) -> World {
     World::new(config, opened.history.clone(), writer, clock.now())
 }
 
-fn connect(session: Session, metrics: Arc<Metrics>) -> Box<dyn Fn(&Scope) -> AwsRedshift + Send> {
-    Box::new(move |scope| {
-        let (metrics, scope_of_requests) = (Arc::clone(&metrics), scope.clone());
-        session.client(
-            &scope.region,
-            Arc::new(move |operation, code, duration| {
-                metrics.request(&scope_of_requests, operation, code, duration);
-            }),
-        )
+fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> {
+    Box::new(move |identity, scope| {
+        let (connector, metrics) = (connector.clone(), Arc::clone(&metrics));
+        Box::pin(async move {
+            let region = scope.region.clone();
+            let meter = Arc::new(move |operation, code, duration| {
+                metrics.request(&scope, operation, code, duration);
+            });
+            connector.client(&identity, &region, meter).await
+        })
     })
 }
 
@@ -152,27 +155,36 @@ fn hold(state_dir: &Path) -> Result<File, Failure> {
     }
 }
 
-/// Where calls go, and which kind of history that makes.
-async fn endpoint(
+/// Which kind of history the endpoint makes.
+fn endpoint_kind(
     config: &Config,
     environment: &[(String, String)],
-    clock: &Arc<dyn Clock>,
-) -> Result<(Target, EndpointKind), Failure> {
-    let redirected = environment.iter().any(|(name, value)| {
+) -> Result<EndpointKind, Failure> {
+    let redirected = environment.iter().find(|(name, value)| {
         ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_REDSHIFT"].contains(&name.as_str())
             && !value.is_empty()
     });
+    match (&config.endpoint, redirected) {
+        (Endpoint::Aws, Some((name, url))) if config::is_clear_and_remote(url) => {
+            Err(Failure::Config(format!(
+                "{name}: got {url:?}, wanted https: credentials go over plain http to a loopback address only"
+            )))
+        }
+        (Endpoint::Aws, None) => Ok(EndpointKind::Aws),
+        (Endpoint::Aws, Some(_)) | (Endpoint::Url(_), _) => Ok(EndpointKind::Other),
+        (Endpoint::Sandbox, _) => Ok(EndpointKind::Sandbox),
+    }
+}
+
+/// Where calls go; the embedded sandbox is started here.
+async fn target(config: &Config, clock: &Arc<dyn Clock>) -> Result<Target, Failure> {
     Ok(match &config.endpoint {
-        Endpoint::Aws if redirected => (Target::Ambient, EndpointKind::Other),
-        Endpoint::Aws => (Target::Ambient, EndpointKind::Aws),
-        Endpoint::Url(url) => (Target::Url(url.clone()), EndpointKind::Other),
+        Endpoint::Aws => Target::Ambient,
+        Endpoint::Url(url) => Target::Url(url.clone()),
         Endpoint::Sandbox => {
             let address = embed_sandbox(config, Arc::clone(clock)).await?;
             warn!("this is the sandbox on http://{address}, not AWS: nothing is really backed up");
-            (
-                Target::Sandbox(format!("http://{address}")),
-                EndpointKind::Sandbox,
-            )
+            Target::Sandbox(format!("http://{address}"))
         }
     })
 }
@@ -183,17 +195,21 @@ const DEMO_CLUSTERS: [&str; 3] = ["analytics", "dw-prod", "finance"];
 /// Starts the sandbox with its state under the state directory, on the address that it had before if that
 /// is free, so that a client that knows it finds it again after a restart.
 async fn embed_sandbox(config: &Config, clock: Arc<dyn Clock>) -> Result<SocketAddr, Failure> {
-    let mut regions: Vec<String> = config
+    let regions: BTreeSet<String> = config
         .scopes()
         .iter()
         .map(|scope| scope.region.to_string())
         .collect();
-    regions.dedup();
+    let quotas = config.accounts.iter().map(|account| account.snapshot_quota);
+    let limits = AccountLimits {
+        manual_snapshots: quotas.max().unwrap_or_default(),
+        ..AccountLimits::default()
+    };
     let options = SandboxOptions {
         account_id: ACCOUNT_NUMBER.to_owned(),
         state_file: Some(config.state_dir.join("sandbox.json")),
-        clusters: seeds(&DEMO_CLUSTERS.map(str::to_owned), &regions),
-        limits: None,
+        clusters: seeds(&DEMO_CLUSTERS, &regions),
+        limits: Some(limits),
         faults: FaultPlan::default(),
     };
     let sandbox = Arc::new(Sandbox::open(options, clock).map_err(other)?);

@@ -1,27 +1,29 @@
 //! `redkeep sandbox`: the embedded Redshift by itself, for other clients.
 
+use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::logging;
 use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions, SeedCluster};
 
-use super::{Failure, run, with_causes};
+use super::{Failure, run};
 
 /// Serves a strict model of Redshift's control plane, until stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   redkeep sandbox --cluster dw-prod --cluster finance
-  export AWS_ENDPOINT_URL=http://127.0.0.1:9836 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1
+  export AWS_ENDPOINT_URL=http://127.0.0.1:9836 AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x AWS_DEFAULT_REGION=us-east-1
   aws redshift describe-clusters
   aws redshift create-cluster-snapshot --cluster-identifier dw-prod --snapshot-identifier first
 
@@ -37,9 +39,9 @@ pub struct SandboxArgs {
     /// A region that these clusters are in; may be given more than once
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     region: Vec<String>,
-    /// The account's number
+    /// An account that these clusters are in; may be given more than once, the first is that of every user
     #[arg(long, value_name = "NUMBER", default_value = ACCOUNT_NUMBER)]
-    account: String,
+    account: Vec<String>,
     /// Keep the state in this file; by default it is gone with the process
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -49,6 +51,9 @@ pub struct SandboxArgs {
     /// How many manual snapshots a region may hold; by default 20, or as the state file says
     #[arg(long, value_name = "N")]
     quota: Option<u32>,
+    /// A JSON array of fault rules to begin with
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
 }
 
 const LOG: Log = Log {
@@ -62,11 +67,14 @@ pub(super) const ACCOUNT_NUMBER: &str = "000000000000";
 pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     logging::init(LOG).map_err(|error| Failure::Other(error.to_string()))?;
     let options = SandboxOptions {
-        account_id: args.account.clone(),
+        account_id: args.account.first().cloned().unwrap_or_default(),
         state_file: args.state.clone(),
-        clusters: seeds(&args.cluster, &args.region),
+        clusters: in_accounts(&args.account, &seeds(&args.cluster, &args.region)),
         limits: limits(&args),
-        faults: FaultPlan::default(),
+        faults: args
+            .faults
+            .as_deref()
+            .map_or(Ok(FaultPlan::default()), fault_plan)?,
     };
     let sandbox =
         Sandbox::open(options, clock).map_err(|error| Failure::Other(with_causes(&error)))?;
@@ -96,14 +104,38 @@ fn limits(args: &SandboxArgs) -> Option<AccountLimits> {
     })
 }
 
-/// Each cluster in each region.
-pub(super) fn seeds(clusters: &[String], regions: &[String]) -> Vec<SeedCluster> {
-    let in_region = |region: &String| {
-        let region = region.clone();
+fn fault_plan(path: &Path) -> Result<FaultPlan, Failure> {
+    let unusable = |reason: &dyn Error| {
+        let path = path.display();
+        Failure::Other(format!("cannot use the fault plan {path}: {reason}"))
+    };
+    let text = std::fs::read(path).map_err(|error| unusable(&error))?;
+    FaultPlan::from_json(&text).map_err(|error| unusable(&error))
+}
+
+/// Each cluster in each account.
+fn in_accounts(accounts: &[String], clusters: &[SeedCluster]) -> Vec<SeedCluster> {
+    let in_account = |account: &String| {
+        let account_id = Some(account.clone());
         clusters.iter().map(move |cluster| SeedCluster {
-            region: region.clone(),
-            cluster_identifier: cluster.clone(),
+            account_id: account_id.clone(),
+            ..cluster.clone()
         })
     };
-    regions.iter().flat_map(in_region).collect()
+    accounts.iter().flat_map(in_account).collect()
+}
+
+/// Each cluster in each region, in the default account.
+pub(super) fn seeds<'a>(
+    clusters: &[impl AsRef<str>],
+    regions: impl IntoIterator<Item = &'a String>,
+) -> Vec<SeedCluster> {
+    let in_region = |region: &'a String| {
+        clusters.iter().map(move |cluster| SeedCluster {
+            account_id: None,
+            region: region.clone(),
+            cluster_identifier: cluster.as_ref().to_owned(),
+        })
+    };
+    regions.into_iter().flat_map(in_region).collect()
 }

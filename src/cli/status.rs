@@ -63,7 +63,7 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     let active: Vec<(&Pair, &PairState)> = history
         .pairs
         .iter()
-        .filter(|(_, state)| state.closed_at.is_none())
+        .filter(|(_, state)| state.is_active())
         .collect();
     let rows: Vec<Row> = active
         .iter()
@@ -100,15 +100,10 @@ fn row(
     let good_at = good.and_then(Run::created_at);
     let age = good_at.map(|at| (now - at).num_seconds().max(0));
     let open = history.of_pair(pair).rev().find(|run| !run.is_ended());
-    let next = config
-        .policy(&pair.policy)
-        .and_then(|policy| policy.schedule.next_after(now));
+    let policy = config.policy(&pair.policy);
+    let next = policy.and_then(|policy| state.next_slot(policy));
     let last = history.of_pair(pair).next_back();
-    Row::default()
-        .with("policy", pair.policy.as_str())
-        .with("account", pair.scope.account.as_str())
-        .with("region", pair.scope.region.as_str())
-        .with("cluster", pair.cluster.as_str())
+    Row::of_pair(pair)
         .with("active_since", rfc3339(state.active_from))
         .with("last_success_at", instant(good_at))
         .with("age_seconds", age)
@@ -121,14 +116,14 @@ fn row(
             "size_bytes",
             good.and_then(|run| run.snapshot.as_ref()?.size_bytes()),
         )
-        .with("in_progress", open.map(|run| run.state.word()))
+        .with("in_progress", open.map(|run| run.word()))
         .with(
             "last_run_at",
             instant(last.map(|run| run.slot.scheduled_at)),
         )
         .with(
             "last_result",
-            last_ended(history, pair).map(|run| run.state.word()),
+            last_ended(history, pair).map(|run| run.word()),
         )
         .with("next_run_at", instant(next))
 }

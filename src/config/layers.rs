@@ -15,7 +15,7 @@ use super::raw;
 use super::read::SourceFile;
 use super::report::{NAMED, Report};
 use super::secrets;
-use super::suggest::did_you_mean;
+use super::suggest::{did_you_mean, nearest};
 
 const PREFIX: &str = "REDKEEP_";
 
@@ -132,8 +132,10 @@ fn variables(environment: &[(String, String)], files: &Figment, report: &mut Rep
         }
         let setting = setting.to_lowercase().replace("__", ".");
         if !raw::SCALARS.contains(&setting.as_str()) {
-            let known: Vec<String> = raw::SCALARS.iter().map(|key| variable(key)).collect();
-            let hint = did_you_mean(name, known.iter().map(String::as_str));
+            // Without the prefix, which every name has and which says nothing of nearness.
+            let hint = nearest(&setting, raw::SCALARS.iter().copied())
+                .map(|near| format!("; did you mean {:?}?", variable(near)))
+                .unwrap_or_default();
             report
                 .warnings
                 .push(format!("{}: names no setting{hint}", clean(name)));

@@ -6,10 +6,14 @@
 //! whoever holds a `Config` has nothing left to check.
 //!
 //! The way: `read` the files → `layers` lays them over one another with figment → `secrets` takes
-//! credentials out → `raw` gives every key its type → `validate` and `policies` give it its meaning. Each
-//! step adds to one `report`, so all errors come at once, each with its place from `locate`.
+//! credentials out → `extract` gives every key of `raw` its type → `validate` and `policies` give it its
+//! meaning. Each step adds to one `report`, so all errors come at once, each with its place from `locate`.
+//! `schema` tells editors of the same keys, in the words of `raw` and the patterns of `grammar`.
 
+mod accounts;
 mod error;
+mod extract;
+mod grammar;
 mod layers;
 mod locate;
 mod path;
@@ -17,6 +21,7 @@ mod policies;
 mod raw;
 mod read;
 mod report;
+mod schema;
 mod secrets;
 mod suggest;
 mod validate;
@@ -27,6 +32,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use schema::schema;
+pub(crate) use values::is_clear_and_remote;
 
 use crate::names::{AccountName, Namespace, PolicyName, Region, Writer};
 use crate::policy::{Account, Policy};
@@ -42,7 +49,7 @@ pub struct Config {
     pub namespace: Namespace,
     /// Where the history, the installation's id and the lock are.
     pub state_dir: PathBuf,
-    /// Where metrics, health and the status page are served.
+    /// Where metrics and health are served.
     pub listen: SocketAddr,
     /// Which Redshift to talk to.
     pub endpoint: Endpoint,
@@ -135,7 +142,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
     let mut tree = layers::merge(&files, &sources.environment, &mut report);
     report.learn_names(&tree);
     secrets::purge(&mut tree, &files, &mut report);
-    let raw = raw::extract(tree, &mut report);
+    let raw = extract::extract(tree, &mut report);
     let config = validate::config(raw, sources, &mut report);
     report.finish(config)
 }

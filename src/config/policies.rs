@@ -25,6 +25,8 @@ use crate::snapshot::tag;
 
 /// The most tags that AWS puts on one resource.
 const MOST_TAGS: usize = 50;
+/// Those that are left to a policy.
+pub(super) const MOST_OWN_TAGS: usize = MOST_TAGS - tag::COUNT;
 
 /// What policies may refer to.
 #[derive(Debug, Default)]
@@ -216,7 +218,7 @@ fn cluster_tags(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Tags {
 fn own_tags(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Tags {
     let path = path.key("tags");
     let tags = raw.tags.clone().unwrap_or_default();
-    let most = MOST_TAGS - tag::COUNT;
+    let most = MOST_OWN_TAGS;
     if tags.len() > most {
         report.say(
             &path,

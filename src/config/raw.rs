@@ -1,21 +1,17 @@
 //! The policy file as it is written: typed, unknown keys refused, nothing checked for meaning.
 //!
-//! Owns: which keys there are, and the errors of shape. Every key is optional here, because what is required
-//! depends on `[defaults]`. figment stops at the first error; to tell them all, the value that it names is
-//! taken out and the extraction begins again.
+//! Owns: which keys there are and what they are for. These structs are the one source of that: `extract`
+//! reads the file with them, and the JSON Schema, the editor's hints and the man page are derived from them
+//! (see `schema`), so what is written at a key is written for operators. Every key is optional here, because
+//! what is required depends on `[defaults]`.
 
 use std::collections::BTreeMap;
 
-use figment::error::Kind;
-use figment::value::{Dict, Empty, Value};
+use figment::value::Value;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::error::{clean, quoted};
-use super::path::KeyPath;
-use super::report::{NAMED, Report};
-use super::suggest::did_you_mean;
-use super::wanted;
+use super::grammar;
 
 /// The keys at the top level.
 pub(super) const TOP_KEYS: [&str; 10] = [
@@ -67,256 +63,164 @@ pub(super) struct Raw {
     pub(super) blackouts: Vec<RawBlackout>,
 }
 
-/// The top level. The tables are extracted one by one, so that an error in one of a thousand policies
-/// does not mean reading all of them again.
-#[derive(Debug, Default, Deserialize)]
+/// The policy file of redkeep, which takes manual snapshots of Amazon Redshift clusters.
+// The tables are extracted one by one, so that an error in one of a thousand policies does not mean
+// reading all of them again.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTop {
+    /// The first part of every snapshot's name, and the tag `redkeep:namespace`: at most 32 lower-case
+    /// letters, digits and single hyphens, first a letter.
+    #[schemars(schema_with = "grammar::namespace", extend("default" = "redkeep"))]
     pub(super) namespace: Option<String>,
+    /// Where the history is. Relative to the policy file. When it is not set, `STATE_DIRECTORY` counts before
+    /// the default.
+    #[schemars(schema_with = "grammar::filled", extend("default" = "/var/lib/redkeep"))]
     pub(super) state_dir: Option<String>,
+    /// Address of metrics and health. An address that other hosts can reach is allowed, with a warning: nobody
+    /// is asked who they are.
+    #[schemars(schema_with = "grammar::listen", extend("default" = "127.0.0.1:9835"))]
     pub(super) listen: Option<String>,
+    /// `"aws"`, `"sandbox"` (embedded, for trials), or the URL of something that speaks Redshift's API.
+    #[schemars(schema_with = "grammar::endpoint", extend("default" = "aws"))]
     pub(super) endpoint: Option<String>,
+    /// This installation's id, the tag `redkeep:writer`: 1 to 64 letters, digits, `-`, `_` and `.`. By default
+    /// made once and kept in the history.
+    #[schemars(schema_with = "grammar::writer")]
     pub(super) writer: Option<String>,
-    log: Option<Value>,
-    defaults: Option<Value>,
-    account: Vec<Value>,
-    policy: Vec<Value>,
-    blackout: Vec<Value>,
+    /// How to log.
+    #[schemars(with = "RawLog")]
+    pub(super) log: Option<Value>,
+    /// Keys of a policy, for the policies that do not have them. `tags` are merged key by key.
+    #[schemars(schema_with = "grammar::defaults")]
+    pub(super) defaults: Option<Value>,
+    /// Credentials and the regions to use them in. With none there is one, named `default`.
+    #[schemars(with = "Vec<RawAccount>")]
+    pub(super) account: Vec<Value>,
+    /// What to take, when, and for how long to keep it.
+    #[schemars(with = "Vec<RawPolicy>")]
+    pub(super) policy: Vec<Value>,
+    /// Times at which no snapshot begins.
+    #[schemars(with = "Vec<RawBlackout>")]
+    pub(super) blackout: Vec<Value>,
 }
 
-/// `[log]`.
-#[derive(Debug, Default, Deserialize)]
+/// How to log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
+    /// `"auto"` (the journal under systemd, else text), `"text"` or `"json"`, on stderr. Colours on a terminal
+    /// only, and not when `NO_COLOR` is set.
+    #[schemars(schema_with = "grammar::log_format", extend("default" = "auto"))]
     pub(super) format: Option<String>,
+    /// `"error"`, `"warn"`, `"info"`, `"debug"` or `"trace"`. `RUST_LOG` goes over it.
+    #[schemars(schema_with = "grammar::log_level", extend("default" = "info"))]
     pub(super) level: Option<String>,
 }
 
-/// One `[[account]]`.
-#[derive(Debug, Default, Deserialize)]
+/// Credentials and the regions to use them in.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name"]))]
 pub(super) struct RawAccount {
+    /// The account's name in the history and in the metrics: 1 to 64 letters, digits, `-`, `_` and `.`.
+    #[schemars(schema_with = "grammar::account_name")]
     pub(super) name: Option<String>,
+    /// A list of AWS regions. Without it: `AWS_REGION`, or the region of the profile.
+    #[schemars(schema_with = "grammar::regions")]
     pub(super) regions: Option<RawList>,
+    /// A profile of the AWS configuration files, whose credentials are used. Default: the SDK's own chain.
+    #[schemars(schema_with = "grammar::filled")]
+    pub(super) profile: Option<String>,
+    /// A role to assume with those credentials, such as `"arn:aws:iam::111122223333:role/redkeep"`.
+    #[schemars(schema_with = "grammar::role_arn")]
+    pub(super) role_arn: Option<String>,
+    /// The external id that the role's trust policy wants.
+    #[schemars(schema_with = "grammar::external_id")]
+    pub(super) external_id: Option<String>,
+    /// The name of the role's sessions, as CloudTrail shows it. Default: the namespace.
+    #[schemars(schema_with = "grammar::session_name")]
+    pub(super) session_name: Option<String>,
+    /// How many manual snapshots AWS lets a region hold. redkeep compares and warns; it cannot raise it.
+    #[schemars(schema_with = "grammar::count", extend("default" = 20))]
     pub(super) snapshot_quota: Option<u32>,
 }
 
-/// One `[[policy]]`, or `[defaults]`.
-#[derive(Debug, Default, Deserialize)]
+/// Which clusters, when, and for how long to keep it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name"]))]
 pub(super) struct RawPolicy {
+    /// A part of every snapshot's name: at most 63 lower-case letters, digits and single hyphens, first a
+    /// letter. Not in `[defaults]`.
+    #[schemars(schema_with = "grammar::policy_name")]
     pub(super) name: Option<String>,
+    /// A cron expression of five fields, or of six with seconds first. Required here or in `[defaults]`.
+    #[schemars(schema_with = "grammar::schedule")]
     pub(super) schedule: Option<String>,
+    /// The IANA time zone whose clocks the schedule is read on.
+    #[schemars(schema_with = "grammar::timezone", extend("default" = "UTC"))]
     pub(super) timezone: Option<String>,
+    /// A list of cluster identifiers and globs (`*`, `?`, `[a-z]`, `{a,b}`). `["*"]` is every cluster. Required
+    /// here or in `[defaults]`.
+    #[schemars(schema_with = "grammar::clusters")]
     pub(super) clusters: Option<RawList>,
+    /// Tags that a cluster must all have, beside matching `clusters`.
+    #[schemars(schema_with = "grammar::cluster_tags", extend("default" = {}))]
     pub(super) cluster_tags: Option<BTreeMap<String, String>>,
+    /// Identifiers and globs of clusters that are left out, whatever else matches.
+    #[schemars(schema_with = "grammar::exclude", extend("default" = []))]
     pub(super) exclude: Option<RawList>,
+    /// A list of account names; by default all.
+    #[schemars(schema_with = "grammar::accounts")]
     pub(super) accounts: Option<RawList>,
+    /// A list of regions; by default all of its accounts.
+    #[schemars(schema_with = "grammar::regions")]
     pub(super) regions: Option<RawList>,
+    /// How long AWS keeps each snapshot: `"35d"`, `"8w"`, `"13mo"`, `"7y"`, from 1 to 3653 days, or
+    /// `"forever"`. Required here or in `[defaults]`.
+    #[schemars(schema_with = "grammar::retention")]
     pub(super) retention: Option<String>,
+    /// Tags put on every snapshot beside redkeep's seven; at most 43.
+    #[schemars(schema_with = "grammar::tags", extend("default" = {}))]
     pub(super) tags: Option<BTreeMap<String, String>>,
+    /// The most by which a start is delayed, up to `24h`. A slot's delay is always the same.
+    #[schemars(schema_with = "grammar::duration", extend("default" = "0s"))]
     pub(super) jitter: Option<String>,
+    /// For how long after its instant a slot may still begin, `60s` to `30d`. By default half the interval of
+    /// the schedule, `60s` at least and `8h` at most.
+    #[schemars(schema_with = "grammar::duration")]
     pub(super) start_window: Option<String>,
+    /// A snapshot that is still being made after this raises an alarm and no longer blocks the next, `1m` to
+    /// `30d`.
+    #[schemars(schema_with = "grammar::duration", extend("default" = "24h"))]
     pub(super) completion_window: Option<String>,
+    /// `false`: a slot that could not begin within five minutes is missed.
+    #[schemars(schema_with = "grammar::flag", extend("default" = true))]
     pub(super) catch_up: Option<bool>,
+    /// A list of `[[blackout]]` names.
+    #[schemars(schema_with = "grammar::blackouts", extend("default" = []))]
     pub(super) blackout: Option<RawList>,
+    /// `false`: begins nothing and keeps its history.
+    #[schemars(schema_with = "grammar::flag", extend("default" = true))]
     pub(super) enabled: Option<bool>,
 }
 
-/// One `[[blackout]]`.
-#[derive(Debug, Default, Deserialize)]
+/// A time at which no snapshot begins.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "schedule", "duration"]))]
 pub(super) struct RawBlackout {
+    /// What policies call it.
+    #[schemars(schema_with = "grammar::policy_name")]
     pub(super) name: Option<String>,
+    /// When it opens; a cron expression.
+    #[schemars(schema_with = "grammar::schedule")]
     pub(super) schedule: Option<String>,
+    /// How long it stays open, `1m` to `31d` of elapsed time.
+    #[schemars(schema_with = "grammar::duration")]
     pub(super) duration: Option<String>,
+    /// The time zone of its schedule; `[defaults]` does not count here.
+    #[schemars(schema_with = "grammar::timezone", extend("default" = "UTC"))]
     pub(super) timezone: Option<String>,
-}
-
-/// Reads the merged tree, with `[defaults]` laid under every policy.
-pub(super) fn extract(mut tree: Value, report: &mut Report) -> Raw {
-    let mut top: RawTop = extract_one(&mut tree, &KeyPath::root(), report);
-    // What is declared in a section of the wrong shape is not known, and so neither is what is undeclared.
-    report.incomplete |= NAMED.iter().any(|key| report.is_spoilt(&KeyPath::top(key)));
-    let table = |value: Option<Value>| value.unwrap_or_else(|| Dict::new().into());
-    let (mut log, mut defaults) = (table(top.log.take()), table(top.defaults.take()));
-    let defaults_path = KeyPath::top("defaults");
-    let raw_defaults = extract_one(&mut defaults, &defaults_path, report);
-    let mut policies = std::mem::take(&mut top.policy);
-    for (index, policy) in policies.iter_mut().enumerate() {
-        inherit(
-            policy,
-            &KeyPath::top("policy").item(index),
-            &defaults,
-            report,
-        );
-    }
-    Raw {
-        log: extract_one(&mut log, &KeyPath::top("log"), report),
-        defaults: raw_defaults,
-        accounts: extract_all(std::mem::take(&mut top.account), "account", report),
-        policies: extract_all(policies, "policy", report),
-        blackouts: extract_all(std::mem::take(&mut top.blackout), "blackout", report),
-        top,
-    }
-}
-
-/// Lays the defaults under a policy: `tags` are merged by key, any other key is the policy's own or else
-/// the default's.
-fn inherit(policy: &mut Value, path: &KeyPath, defaults: &Value, report: &mut Report) {
-    let (Value::Dict(_, policy), Value::Dict(_, defaults)) = (policy, defaults) else {
-        return;
-    };
-    for (key, default) in defaults.iter().filter(|(key, _)| *key != "name") {
-        let (path, origin) = (path.key(key), KeyPath::top("defaults").key(key));
-        match (policy.get_mut(key), default) {
-            (None, _) => {
-                policy.insert(key.clone(), default.clone());
-                report.places.inherit(path, origin);
-            }
-            (Some(Value::Dict(_, own)), Value::Dict(_, tags)) if key == "tags" => {
-                for (tag, value) in tags
-                    .iter()
-                    .filter(|(tag, _)| !own.contains_key(*tag))
-                    .collect::<Vec<_>>()
-                {
-                    own.insert(tag.clone(), value.clone());
-                    report.places.inherit(path.key(tag), origin.key(tag));
-                }
-            }
-            (Some(_), _) => {}
-        }
-    }
-}
-
-fn extract_all<T>(values: Vec<Value>, section: &str, report: &mut Report) -> Vec<T>
-where
-    T: DeserializeOwned + Default,
-{
-    let path = KeyPath::top(section);
-    let values = values.into_iter().enumerate();
-    values
-        .map(|(index, mut value)| extract_one(&mut value, &path.item(index), report))
-        .collect()
-}
-
-/// Reads a table, reporting every value that does not fit and taking it out.
-fn extract_one<T>(value: &mut Value, path: &KeyPath, report: &mut Report) -> T
-where
-    T: DeserializeOwned + Default,
-{
-    // Every round takes one value out, so there are no more rounds than values.
-    for _ in 0..=count(value) {
-        match value.deserialize() {
-            Ok(made) => return made,
-            Err(error) => {
-                let at = path.below(value, &error.path);
-                record(&error.kind, find(value, &error.path), &at, report);
-                remove(value, &error.path);
-            }
-        }
-    }
-    T::default()
-}
-
-fn record(kind: &Kind, found: Option<&Value>, at: &KeyPath, report: &mut Report) {
-    match kind {
-        Kind::UnknownField(key, known) => {
-            let table = at.parent().unwrap_or_default();
-            let hint = unknown_key_hint(key, known, &table);
-            report.say_at_key(at, &table, format!("unknown key {}{hint}", quoted(key)));
-        }
-        Kind::InvalidType(..) | Kind::InvalidValue(..) => {
-            let got = found.map_or_else(|| "nothing".to_owned(), shown);
-            report.say(
-                at,
-                format!("got {got}, wanted {}", wanted::shape(at, found)),
-            );
-        }
-        other => report.say(at, clean(&other.to_string())),
-    }
-}
-
-fn unknown_key_hint(key: &str, known: &[&str], table: &KeyPath) -> String {
-    let near = did_you_mean(key, known.iter().copied());
-    if !near.is_empty() {
-        near
-    } else if !table.steps().is_empty() && TOP_KEYS[..5].contains(&key) {
-        // TOML has no way back to the top level after the first header.
-        "; it is a key of the top level, above the first [table]".to_owned()
-    } else if table.steps().is_empty() && SCALARS.contains(&format!("defaults.{key}").as_str()) {
-        "; it is a key of a [[policy]] or of [defaults]".to_owned()
-    } else {
-        format!("; the keys here are {}", known.join(", "))
-    }
-}
-
-/// A value as an error shows it.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(_, text) => quoted(text),
-        Value::Array(..) => "a list".to_owned(),
-        Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
-            (Some(number), ..) => number.to_string(),
-            (_, Some(number), _) => number.to_string(),
-            (_, _, Some(number)) => format!("{number:?}"),
-            _ => "a number".to_owned(),
-        },
-        Value::Dict(_, table) if table.keys().any(|key| key.ends_with("private_datetime")) => {
-            "a date or time without quotes".to_owned()
-        }
-        Value::Dict(..) => "a table".to_owned(),
-        Value::Char(..) | Value::Empty(..) => "nothing".to_owned(),
-    }
-}
-
-fn count(value: &Value) -> usize {
-    1 + match value {
-        Value::Dict(_, table) => table.values().map(count).sum(),
-        Value::Array(_, items) => items.iter().map(count).sum::<usize>(),
-        _ => 0,
-    }
-}
-
-fn find<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |here, word| match here {
-        Value::Dict(_, table) => table.get(word),
-        Value::Array(_, items) => items.get(word.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-/// Takes out what is at `path`; an item of a list becomes empty, so that the others keep their places.
-fn remove(value: &mut Value, path: &[String]) {
-    match (value, path) {
-        (value, []) => *value = Dict::new().into(),
-        (Value::Dict(_, table), [last]) => {
-            table.remove(last);
-        }
-        (Value::Array(_, items), [last]) => {
-            if let Some(item) = last
-                .parse()
-                .ok()
-                .and_then(|index: usize| items.get_mut(index))
-            {
-                *item = Empty::None.into();
-            }
-        }
-        (Value::Dict(_, table), [first, rest @ ..]) => {
-            if let Some(value) = table.get_mut(first) {
-                remove(value, rest);
-            }
-        }
-        (Value::Array(_, items), [first, rest @ ..]) => {
-            if let Some(value) = first
-                .parse()
-                .ok()
-                .and_then(|index: usize| items.get_mut(index))
-            {
-                remove(value, rest);
-            }
-        }
-        _ => {}
-    }
 }

@@ -4,12 +4,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, ConfigErrors, Place};
 
 /// The most that is read of one file, so that a device or a wrong path does not fill the memory.
 const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// A file that everybody may write says nothing of what its operator wants.
+const WRITABLE_BY_ALL: u32 = 0o002;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -51,8 +55,14 @@ pub(super) fn beside(file: &Path) -> &Path {
 
 fn read_file(path: &Path) -> io::Result<String> {
     let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
+    }
+    if metadata.is_file() && metadata.mode() & WRITABLE_BY_ALL != 0 {
+        return Err(io::Error::other(
+            "everybody may change it; chmod o-w takes that away",
+        ));
     }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;

@@ -11,26 +11,22 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::error::{clean, quoted};
+use super::error::clean;
 use super::path::KeyPath;
 use super::policies::{self, Declared};
-use super::raw::{Raw, RawAccount, RawBlackout, RawList, RawLog};
+use super::raw::{Raw, RawBlackout, RawList, RawLog};
 use super::read::beside;
 use super::report::Report;
 use super::suggest::did_you_mean;
-use super::{Config, Endpoint, Log, LogFormat, LogLevel, Sources, values, wanted};
-use crate::names::{AccountName, Namespace, PolicyName, Region, Writer};
-use crate::policy::Account;
+use super::{Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, values, wanted};
+use crate::names::{Namespace, PolicyName, Region, Writer};
 use crate::schedule::{Blackout, Schedule};
 
 const DEFAULT_NAMESPACE: &str = "redkeep";
 const DEFAULT_LISTEN: &str = "127.0.0.1:9835";
 const DEFAULT_STATE_DIR: &str = "/var/lib/redkeep";
-const DEFAULT_ACCOUNT: &str = "default";
 /// The region of an endpoint that is not AWS's, and so may have none.
 const ELSEWHERE: &str = "us-east-1";
-/// AWS's default quota of manual snapshots in a region.
-use super::DEFAULT_SNAPSHOT_QUOTA;
 
 /// Checks everything; `None` only where an error was reported.
 pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option<Config> {
@@ -59,7 +55,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         .and_then(|text| parsed::<Writer>(&KeyPath::top("writer"), &text, Writer::WANTED, report));
     let region = fallback_region(endpoint.as_ref(), sources);
     let mut declared = Declared::default();
-    self::accounts(&accounts, region.as_ref(), &mut declared, report);
+    accounts::accounts(&accounts, region.as_ref(), &mut declared, report);
     self::blackouts(&blackouts, &mut declared, report);
     let policies = policies::policies(&defaults, &policies, &declared, report);
     let log = self::log(&log, report);
@@ -182,94 +178,6 @@ fn fallback_region(endpoint: Option<&Endpoint>, sources: &Sources) -> Option<Reg
         (None, Some(Endpoint::Aws)) => None,
         (None, _) => ELSEWHERE.parse().ok(),
     }
-}
-
-fn accounts(
-    raw: &[RawAccount],
-    ambient: Option<&Region>,
-    declared: &mut Declared,
-    report: &mut Report,
-) {
-    if raw.is_empty() && !report.is_spoilt(&KeyPath::top("account")) && !report.incomplete {
-        let account = RawAccount {
-            name: Some(DEFAULT_ACCOUNT.to_owned()),
-            ..RawAccount::default()
-        };
-        declared
-            .accounts
-            .extend(self::account(&KeyPath::root(), &account, ambient, report));
-    }
-    let mut seen = BTreeMap::new();
-    for (index, raw) in raw.iter().enumerate() {
-        let path = KeyPath::top("account").item(index);
-        unique(&path, raw.name.as_deref(), &mut seen, report);
-        declared
-            .accounts
-            .extend(account(&path, raw, ambient, report));
-        // What is declared wrongly was still meant: no policy that names it is told off as well.
-        declared.account_names.extend(raw.name.clone());
-        declared
-            .region_names
-            .extend(raw.regions.iter().flatten().flatten().cloned());
-    }
-    declared.account_names.extend(
-        declared
-            .accounts
-            .iter()
-            .map(|account| account.name.to_string()),
-    );
-    let regions = declared
-        .accounts
-        .iter()
-        .flat_map(|account| &account.regions);
-    declared.region_names.extend(regions.map(Region::to_string));
-}
-
-fn account(
-    path: &KeyPath,
-    raw: &RawAccount,
-    ambient: Option<&Region>,
-    report: &mut Report,
-) -> Option<Account> {
-    let name = name::<AccountName>(path, raw.name.as_deref(), AccountName::WANTED, report);
-    let regions = match (&raw.regions, ambient) {
-        (Some(regions), _) => declared_regions(&path.key("regions"), regions, report),
-        (None, Some(region)) => vec![region.clone()],
-        (None, None) => {
-            report.missing(
-                path,
-                "regions",
-                "a list of AWS regions in an [[account]], or AWS_REGION in the environment",
-            );
-            Vec::new()
-        }
-    };
-    let snapshot_quota = raw.snapshot_quota.unwrap_or(DEFAULT_SNAPSHOT_QUOTA);
-    if snapshot_quota == 0 {
-        report.say(
-            &path.key("snapshot_quota"),
-            "got 0, wanted a whole number from 1",
-        );
-    }
-    Some(Account {
-        name: name?,
-        regions,
-        snapshot_quota,
-    })
-}
-
-fn declared_regions(path: &KeyPath, raw: &RawList, report: &mut Report) -> Vec<Region> {
-    let mut regions = Vec::new();
-    for (path, text) in items(path, raw, "one AWS region at least", report) {
-        if let Some(region) = parsed::<Region>(&path, &text, Region::WANTED, report) {
-            if regions.contains(&region) {
-                report.say(&path, format!("{} is listed twice", quoted(&text)));
-            } else {
-                regions.push(region);
-            }
-        }
-    }
-    regions
 }
 
 /// The items of a list that were not reported yet, each with its path; an empty list is an error.

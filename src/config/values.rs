@@ -2,6 +2,7 @@
 //!
 //! Owns: their grammars, as pure functions from text. Never knows where a text was written.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
@@ -91,6 +92,12 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#');
     if is_authority(authority) && printable {
+        if is_clear_and_remote(text) {
+            return Err(format!(
+                "got {}, wanted https: credentials go over plain http to a loopback address only",
+                quoted(text)
+            ));
+        }
         Ok(Endpoint::Url(text.to_owned()))
     } else {
         let hint = did_you_mean(text, ["aws", "sandbox"]);
@@ -102,12 +109,28 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     }
 }
 
+/// Whether a URL sends signed requests and session tokens in clear to another host.
+pub(crate) fn is_clear_and_remote(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, _) = host_and_port(authority);
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = IpAddr::from_str(address).is_ok_and(|address| address.is_loopback());
+    !loopback && !address.eq_ignore_ascii_case("localhost")
+}
+
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
 /// `host`, `host:port` or `[v6]:port`.
 fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (text, None),
-    };
+    let (host, port) = host_and_port(text);
     let v6 = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
@@ -239,6 +262,9 @@ mod tests {
             "http://x\n",
             "https://[::1",
             "http://ü",
+            "http://10.0.0.1:80",
+            "http://127.0.0.1.example.com",
+            "http://redshift.example.com/x",
         ] {
             assert!(endpoint(bad).is_err(), "{bad:?} was accepted");
         }

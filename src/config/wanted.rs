@@ -26,6 +26,12 @@ pub(super) const DURATION: &str = "a duration in s, m, h, d or w such as \"12h\"
 /// The duration of a blackout that would otherwise never end.
 pub(super) const BLACKOUT_THAT_ENDS: &str =
     "less than the time between two of its openings: no slot could ever start";
+/// A role.
+pub(super) const ROLE_ARN: &str = "a role's ARN such as \"arn:aws:iam::111122223333:role/redkeep\"";
+/// An external id ("AssumeRole" in the STS API reference).
+pub(super) const EXTERNAL_ID: &str = "2 to 1224 letters, digits and _ + = , . @ : / -";
+/// A session name (ibidem).
+pub(super) const SESSION_NAME: &str = "2 to 64 letters, digits and _ + = , . @ -";
 /// A blackout's name.
 pub(super) const BLACKOUT: &str =
     "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";

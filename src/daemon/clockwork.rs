@@ -32,6 +32,11 @@ impl WakeAt {
         self.0.store(at.timestamp_millis(), Ordering::Relaxed);
     }
 
+    /// The instant.
+    pub fn get(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
     fn has_come(&self, now: DateTime<Utc>) -> bool {
         self.0.load(Ordering::Relaxed) <= now.timestamp_millis()
     }

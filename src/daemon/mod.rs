@@ -6,10 +6,13 @@
 
 mod calls;
 mod clockwork;
+mod journal;
 mod publish;
 mod tell;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +21,14 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, ConfigErrors};
 use crate::history::Change;
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
 use crate::plan::{Alarm, Call, LONGEST_SLEEP};
+use crate::policy::Identity;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
 use crate::run::Run;
@@ -32,8 +37,8 @@ use crate::store::Store;
 use crate::systemd::Notifier;
 use crate::world::World;
 
-use calls::Errand;
 use clockwork::{Tick, WakeAt};
+use journal::Journal;
 
 /// How long calls in flight may take to end after SIGTERM; then their outcome is unknown.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -60,6 +65,10 @@ pub enum Lifetime {
     OnePass,
 }
 
+/// Makes the client of a scope, with the credentials of its account.
+pub type Connect<R> =
+    Box<dyn Fn(Identity, Scope) -> Pin<Box<dyn Future<Output = R> + Send>> + Send>;
+
 /// Everything that the daemon is made of and that `main` chooses.
 pub struct Parts<R> {
     /// The world at the start.
@@ -67,7 +76,7 @@ pub struct Parts<R> {
     /// The history's keeper.
     pub store: Store,
     /// Makes the client of a scope.
-    pub connect: Box<dyn Fn(&Scope) -> R + Send>,
+    pub connect: Connect<R>,
     /// Reads the configuration anew.
     pub reload: Box<dyn Fn() -> Result<Config, ConfigErrors> + Send>,
     /// The clock.
@@ -95,10 +104,10 @@ pub enum Ending {
 pub struct Daemon<R> {
     parts: Parts<R>,
     clients: BTreeMap<Scope, Arc<R>>,
-    calls: JoinSet<Option<Reply>>,
+    calls: JoinSet<Reply>,
     under_way: HashMap<Id, (Call, DateTime<Utc>)>,
-    unsaved: Vec<Change>,
-    alarms: BTreeSet<Alarm>,
+    journal: Journal,
+    alarms: BTreeMap<Alarm, String>,
     reload: Reload,
     intervals: Intervals,
     wake_at: WakeAt,
@@ -112,12 +121,12 @@ impl<R: Redshift> Daemon<R> {
     pub fn new(parts: Parts<R>) -> Self {
         let now = parts.clock.now();
         let clocks = (now, parts.clock.monotonic());
-        let mut daemon = Self {
+        Self {
             clients: BTreeMap::new(),
             calls: JoinSet::new(),
             under_way: HashMap::new(),
-            unsaved: Vec::new(),
-            alarms: BTreeSet::new(),
+            journal: Journal::default(),
+            alarms: BTreeMap::new(),
             reload: loaded(now),
             intervals: Intervals::compute(&parts.world.config, now),
             wake_at: WakeAt::default(),
@@ -125,13 +134,15 @@ impl<R: Redshift> Daemon<R> {
             failures: 0,
             status_told: String::new(),
             parts,
-        };
-        daemon.connect();
-        daemon
+        }
     }
 
     /// Runs until a signal stops it, or until one pass is finished.
     pub async fn run(mut self, lifetime: Lifetime, mut signals: mpsc::Receiver<Signal>) -> Ending {
+        self.connect().await;
+        if lifetime == Lifetime::OnePass {
+            self.parts.world.last_slot_at = Some(self.parts.clock.now());
+        }
         let (ticks, mut ticking) = mpsc::channel(4);
         let clock = Arc::clone(&self.parts.clock);
         let scheduler = clockwork::start(self.wake_at.clone(), clock, ticks).await;
@@ -156,7 +167,7 @@ impl<R: Redshift> Daemon<R> {
             let longest = self.longest_sleep();
             tokio::select! {
                 Some(reply) = self.calls.join_next_with_id() => self.answered(reply).await,
-                tick = ticking.recv() => self.ticked(tick).await,
+                Some(tick) = ticking.recv() => self.ticked(tick),
                 signal = signals.recv() => match signal {
                     Some(Signal::Reload) => self.reload().await,
                     Some(Signal::Stop) | None => break,
@@ -169,14 +180,14 @@ impl<R: Redshift> Daemon<R> {
         self.ending(lifetime).await
     }
 
-    fn connect(&mut self) {
-        let scopes = self.parts.world.config.scopes();
-        self.clients.retain(|scope, _| scopes.contains(scope));
-        for scope in scopes {
-            let connect = &self.parts.connect;
-            self.clients
-                .entry(scope)
-                .or_insert_with_key(|scope| Arc::new(connect(scope)));
+    /// Makes the clients that are missing.
+    async fn connect(&mut self) {
+        for scope in self.parts.world.observed.scopes.keys() {
+            let account = self.parts.world.config.account(&scope.account);
+            if let (Some(account), false) = (account, self.clients.contains_key(scope)) {
+                let client = (self.parts.connect)(account.identity.clone(), scope.clone()).await;
+                self.clients.insert(scope.clone(), Arc::new(client));
+            }
         }
     }
 
@@ -187,8 +198,6 @@ impl<R: Redshift> Daemon<R> {
             let now = self.parts.clock.now();
             let plan = self.parts.world.plan(now);
             self.wake_at.set(plan.wake_at);
-            tell::alarms(&self.alarms, &plan.alarms);
-            self.alarms = plan.alarms;
             let settled = plan.changes.is_empty();
             self.commit(plan.changes).await;
             for call in plan.calls {
@@ -198,32 +207,29 @@ impl<R: Redshift> Daemon<R> {
                 break;
             }
         }
+        let alarms = self.parts.world.alarms(self.parts.clock.now());
+        tell::alarms(&self.alarms, &alarms);
+        self.alarms = alarms;
         self.publish();
     }
 
     /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags
     /// are the ledger, and what could not be written is kept and tried again.
     async fn commit(&mut self, changes: Vec<Change>) {
-        if changes.is_empty() && self.unsaved.is_empty() {
-            return;
-        }
-        let healthy_before = self.unsaved.is_empty();
-        self.unsaved.extend(changes.iter().cloned());
-        let trouble = self.parts.store.commit(self.unsaved.clone()).await.err();
-        if let Some(reason) = &trouble {
-            if healthy_before {
-                error!(%reason, "the history cannot be written; snapshots go on, the journal is in memory");
+        self.journal.extend(&changes);
+        if self.journal.is_due(self.parts.clock.monotonic()) {
+            let was_failing = self.journal.is_failing();
+            let committed = self.parts.store.commit(self.journal.changes()).await;
+            let trouble = committed.err().map(|error| with_causes(&error));
+            match &trouble {
+                None => self.journal.written(),
+                Some(_) => self.journal.failed(self.parts.clock.monotonic()),
             }
-        } else {
-            self.unsaved.clear();
-            if !healthy_before {
-                info!("the history can be written again; nothing was lost");
-            }
+            tell::writing(was_failing, trouble.as_deref());
+            self.parts
+                .health
+                .update(|health| health.history_trouble = trouble);
         }
-        let trouble = trouble.map(|reason| reason.to_string());
-        self.parts
-            .health
-            .update(|health| health.history_trouble = trouble);
         for change in &changes {
             self.note(change);
         }
@@ -247,29 +253,17 @@ impl<R: Redshift> Daemon<R> {
         let Some(client) = self.clients.get(call.scope()).map(Arc::clone) else {
             return;
         };
-        let history = &self.parts.world.history;
-        let run = match &call {
-            Call::List(_) => None,
-            Call::Create(slot) | Call::Describe(slot) | Call::Explain(slot) => {
-                history.runs.get(slot)
-            }
-        };
-        let view = self.parts.world.observed.scopes.get(call.scope());
-        let errand = Errand {
-            request: run.map(Run::create_request),
-            snapshot_id: run.map(|run| run.request.snapshot_id.clone()),
-            asks_account: view.is_some_and(|view| view.account_number.is_none()),
-            began_at: now,
-            call: call.clone(),
-        };
         self.parts.world.dispatched(&call, now);
-        let id = self.calls.spawn(errand.make(client)).id();
+        let id = self
+            .calls
+            .spawn(calls::make(call.clone(), client, now))
+            .id();
         self.under_way.insert(id, (call, now));
     }
 
-    async fn answered(&mut self, joined: Result<(Id, Option<Reply>), JoinError>) {
+    async fn answered(&mut self, joined: Result<(Id, Reply), JoinError>) {
         let (id, reply) = match joined {
-            Ok((id, reply)) => (id, reply),
+            Ok((id, reply)) => (id, Some(reply)),
             Err(panicked) => (panicked.id(), None),
         };
         let Some((call, began_at)) = self.under_way.remove(&id) else {
@@ -280,17 +274,13 @@ impl<R: Redshift> Daemon<R> {
         self.commit(changes).await;
     }
 
-    async fn ticked(&mut self, tick: Option<Tick>) {
+    fn ticked(&self, tick: Tick) {
         match tick {
-            Some(Tick::Wake) => {}
-            Some(Tick::Copy) => {
+            Tick::Wake => {}
+            Tick::Copy => {
                 let to = self.parts.world.config.state_dir.join("history.copy.db");
-                if let Err(reason) = self.parts.store.backup(to).await {
-                    error!(%reason, "the daily copy of the history failed");
-                }
+                tokio::spawn(copy(self.parts.store.clone(), to));
             }
-            // The clockwork did not start or has gone; the bounded sleep wakes the loop.
-            None => sleep(Duration::from_secs(1)).await,
         }
     }
 
@@ -299,18 +289,30 @@ impl<R: Redshift> Daemon<R> {
         let now = self.parts.clock.now();
         match (self.parts.reload)() {
             Ok(config) => {
+                for warning in &config.warnings {
+                    warn!("{warning}");
+                }
                 // What has become due under the old configuration keeps it.
                 self.turn().await;
                 let config = keep_what_needs_a_restart(&self.parts.world.config, config);
+                let old = &self.parts.world.config;
+                // A scope with open runs keeps its client though its account is gone from the file.
+                self.clients.retain(|scope, _| {
+                    let account = config.account(&scope.account);
+                    account.is_none() || account == old.account(&scope.account)
+                });
                 self.parts.world.reconfigure(config, now);
-                self.connect();
+                self.connect().await;
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(&self.parts.world.config, now);
                 info!("configuration reloaded");
             }
             Err(errors) => {
                 self.reload.successful = false;
-                error!("configuration not reloaded, the old one stays in force:\n{errors}");
+                for error in errors.iter() {
+                    error!(%error, "bad configuration");
+                }
+                error!("configuration not reloaded, the old one stays in force");
             }
         }
         self.parts.notifier.ready(&self.status());
@@ -332,23 +334,31 @@ impl<R: Redshift> Daemon<R> {
         self.clocks = (now, monotonic);
     }
 
+    /// Until a second after the plan's wake-up: the clockwork is to come first, but where the clock was set
+    /// back it stays silent until the old time has come round again.
     fn longest_sleep(&self) -> Duration {
-        let longest = LONGEST_SLEEP.to_std().unwrap_or(Duration::from_secs(30));
+        let wanted = self.wake_at.get() - self.parts.clock.now() + TimeDelta::seconds(1);
+        let longest = wanted.clamp(TimeDelta::seconds(1), LONGEST_SLEEP).to_std();
+        let longest = longest.unwrap_or(Duration::from_secs(1));
         self.parts
             .notifier
             .watchdog_interval()
             .map_or(longest, |half| half.min(longest))
     }
 
-    /// Whether every scope was looked at and nothing is open.
+    /// Whether every scope was looked at, and nothing is open where AWS can be reached.
     fn is_finished(&self) -> bool {
         let world = &self.parts.world;
-        let looked = world
-            .observed
-            .scopes
+        let views = &world.observed.scopes;
+        let looked = views
             .values()
             .all(|view| view.reached_at.is_some() || view.trouble.is_some());
-        looked && self.calls.is_empty() && world.history.open().next().is_none()
+        let can_end = |run: &&Run| {
+            views
+                .get(&run.slot.pair.scope)
+                .is_some_and(|view| view.trouble.is_none())
+        };
+        looked && self.calls.is_empty() && world.history.open().find(can_end).is_none()
     }
 
     /// Lets the calls in flight end, and records what they bring.
@@ -364,6 +374,7 @@ impl<R: Redshift> Daemon<R> {
                 "calls in flight did not end in 20 s; their outcome is looked up at the next start"
             );
         }
+        self.journal.hurry();
         self.commit(Vec::new()).await;
     }
 
@@ -375,8 +386,11 @@ impl<R: Redshift> Daemon<R> {
             .scopes
             .values()
             .any(|view| view.reached_at.is_none());
-        if let Err(reason) = self.parts.store.close().await {
-            error!(%reason, "the history was not closed cleanly; the next start checks it");
+        if let Err(error) = self.parts.store.close().await {
+            error!(
+                reason = with_causes(&error),
+                "the history was not closed cleanly; the next start checks it"
+            );
         }
         match lifetime {
             Lifetime::Service => Ending::Well,
@@ -387,6 +401,16 @@ impl<R: Redshift> Daemon<R> {
     }
 }
 
+/// The loop goes on meanwhile: the copy is read through a connection of its own.
+async fn copy(store: Store, to: PathBuf) {
+    if let Err(error) = store.backup(to).await {
+        error!(
+            reason = with_causes(&error),
+            "the daily copy of the history failed"
+        );
+    }
+}
+
 fn loaded(now: DateTime<Utc>) -> Reload {
     Reload {
         successful: true,
@@ -394,13 +418,33 @@ fn loaded(now: DateTime<Utc>) -> Reload {
     }
 }
 
-/// The directory, the listener and the endpoint are bound at the start; a change of them waits for the next.
-fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> Config {
-    if new.state_dir != old.state_dir || new.listen != old.listen || new.endpoint != old.endpoint {
-        warn!("a change of state_dir, listen or endpoint takes effect at the next start");
+/// Some keys are bound at the start: a change of them waits for the next.
+fn keep_what_needs_a_restart(old: &Config, new: Config) -> Config {
+    let kept = Config {
+        state_dir: old.state_dir.clone(),
+        listen: old.listen,
+        endpoint: old.endpoint.clone(),
+        writer: old.writer.clone(),
+        log: old.log,
+        ..new.clone()
+    };
+    let changed = (
+        &kept.state_dir,
+        kept.listen,
+        &kept.endpoint,
+        &kept.writer,
+        kept.log,
+    ) != (
+        &new.state_dir,
+        new.listen,
+        &new.endpoint,
+        &new.writer,
+        new.log,
+    );
+    if changed {
+        warn!(
+            "a change of state_dir, listen, endpoint, writer or [log] takes effect at the next start"
+        );
     }
-    new.state_dir.clone_from(&old.state_dir);
-    new.listen = old.listen;
-    new.endpoint = old.endpoint.clone();
-    new
+    kept
 }

@@ -48,7 +48,7 @@ impl<R: Redshift> Daemon<R> {
             .history
             .pairs
             .values()
-            .filter(|state| state.closed_at.is_none())
+            .filter(|state| state.is_active())
             .count();
         let open = world.history.open().count();
         let policies = world.config.policies.len();

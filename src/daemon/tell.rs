@@ -2,13 +2,13 @@
 //!
 //! Owns: the words and fields of the log. Never decides anything. A failure is told once, here.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use tracing::{error, info, warn};
 
 use crate::history::{Change, History};
 use crate::plan::Alarm;
-use crate::run::{Outcome, Phase, Run, RunState};
+use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
 
 /// Tells what `change` means, given the history before it.
@@ -17,7 +17,7 @@ pub(super) fn change(change: &Change, history: &History) {
         Change::Run(run) => {
             let before = history.runs.get(&run.slot);
             let same = before.is_some_and(|before| {
-                before.state.word() == run.state.word()
+                before.word() == run.word()
                     && before.message == run.message
                     && before.gone == run.gone
                     && before.generation() == run.generation()
@@ -67,7 +67,16 @@ fn tell_run(run: &Run) {
     match (&run.state, &run.gone) {
         (_, Some(gone)) => tell!(info, run, "snapshot gone ({})", gone.reason.as_str()),
         (RunState::Due, None) => tell!(info, run, "due"),
-        (RunState::Requested { phase, .. }, None) => tell_requested(run, phase, &reason),
+        (RunState::Asking { .. }, None) => tell!(info, run, attempt = run.attempts, "requested"),
+        (RunState::Waiting { until, refusal }, None) => {
+            let (why, again_at) = (&refusal.why, rfc3339(*until));
+            tell!(warn, run, why, reason, again_at, "refused for now");
+        }
+        (RunState::InDoubt { .. }, None) => {
+            tell!(warn, run, reason, "looking for the snapshot");
+        }
+        // What it is judged to is told when it ends so.
+        (RunState::Judged { .. }, None) => {}
         (RunState::Creating { .. }, None) => tell!(info, run, "creating"),
         (RunState::Failing { .. }, None) => tell!(warn, run, "failed, asking AWS why"),
         (RunState::Ended(outcome), None) => match outcome {
@@ -87,51 +96,48 @@ fn tell_run(run: &Run) {
     }
 }
 
-fn tell_requested(run: &Run, phase: &Phase, reason: &str) {
-    match phase {
-        Phase::Asking => tell!(info, run, attempt = run.attempts, "requested"),
-        Phase::Waiting { until, why } => {
-            tell!(
-                warn,
-                run,
-                why,
-                reason,
-                again_at = rfc3339(*until),
-                "refused for now"
-            );
-        }
-        Phase::InDoubt { .. } => tell!(
-            warn,
-            run,
-            reason,
-            "no clear answer, looking for the snapshot"
-        ),
-        Phase::Judged { .. } => {}
-    }
-}
-
 /// Tells the alarms that have begun and those that are over.
-pub(super) fn alarms(before: &BTreeSet<Alarm>, now: &BTreeSet<Alarm>) {
-    for alarm in now.difference(before) {
+pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, String>) {
+    for (alarm, said) in now.iter().filter(|(alarm, _)| !before.contains_key(alarm)) {
         match alarm {
             Alarm::StillCreating(slot) => {
                 warn!(%slot, "still creating after the completion window")
             }
-            Alarm::UnknownStatus(slot, status) => warn!(%slot, status, "unknown snapshot status"),
-            Alarm::QuotaReached(scope, quota) => {
-                warn!(%scope, quota, "the quota of manual snapshots is reached");
+            Alarm::UnknownStatus(slot) => warn!(%slot, status = said, "unknown snapshot status"),
+            Alarm::QuotaReached(scope) => {
+                warn!(%scope, said, "the quota of manual snapshots is reached");
             }
             Alarm::ClockSkew(scope) => {
-                error!(%scope, "this machine's clock and AWS's are more than five minutes apart");
+                error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
             }
-            Alarm::Unreachable(scope, reason) => warn!(%scope, reason, "listing failed"),
+            Alarm::Unreachable(scope) => warn!(%scope, reason = said, "listing failed"),
+            Alarm::SameAccount(scope) => {
+                error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
+            }
         }
     }
-    for alarm in before.difference(now) {
+    for alarm in before.keys().filter(|alarm| !now.contains_key(alarm)) {
         match alarm {
-            Alarm::Unreachable(scope, _) => info!(%scope, "listing works again"),
+            Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
             Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
-            _ => {}
+            Alarm::QuotaReached(scope) => {
+                info!(%scope, "below the quota of manual snapshots again")
+            }
+            Alarm::StillCreating(_) | Alarm::UnknownStatus(_) | Alarm::SameAccount(_) => {}
         }
+    }
+}
+
+/// Tells when the history can no longer be written, and when it can again.
+pub(super) fn writing(was_failing: bool, trouble: Option<&str>) {
+    match (was_failing, trouble) {
+        (false, Some(reason)) => {
+            error!(
+                reason,
+                "the history cannot be written; snapshots go on, the journal is in memory"
+            );
+        }
+        (true, None) => info!("the history can be written again; nothing was lost"),
+        _ => {}
     }
 }

@@ -1,20 +1,29 @@
 //! The loop that serves HTTP/1.1 on a listener.
 //!
 //! Owns: connections: how many, how long each may idle, dawdle or live, and how they end. Knows nothing of
-//! what is served, and never blocks accepting: a connection too many is closed at once, so that a flood
-//! shows as refusals and not as a queue that nobody sees. Everything here has a bound, because a slow
+//! what is served, and never blocks accepting: for a connection too many the one that has been idle longest
+//! is closed, so that a thousand idle ones do not shut out a scrape. Everything here has a bound, because a slow
 //! client must never cost more than its own connection.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock;
 
@@ -27,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; the next is closed at once.
+    /// Connections at a time; for the next, the oldest without a request under way is closed.
     pub connections: usize,
     /// The longest wait for the whole head of a request, idle time between two requests included.
     pub header_timeout: Duration,
@@ -60,6 +69,7 @@ pub async fn serve(
 ) {
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut guests = Guests::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
@@ -68,8 +78,12 @@ pub async fn serve(
             // Ended connections are reaped before the next is accepted, so that they do not count.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < limits.connections => {
-                    connections.spawn(connection(stream, app.clone(), limits, stopped.clone()));
+                Ok((stream, peer)) if guests.make_room(limits.connections) => {
+                    tracing::trace!(%peer, "connected");
+                    let busy = Busy::default();
+                    let service = Attentive { app: TowerToHyperService::new(app.clone()), busy: busy.clone() };
+                    let task = connections.spawn(connection(stream, service, limits, stopped.clone()));
+                    guests.0.push_back((task, busy));
                 }
                 Ok((_, peer)) => tracing::debug!(%peer, "closed a connection over the limit"),
                 Err(error) => rest_after(&error).await,
@@ -81,6 +95,55 @@ pub async fn serve(
     tokio::select! {
         () = all(&mut connections) => {}
         () = clock::sleep(limits.drain) => connections.shutdown().await,
+    }
+}
+
+/// Whether a request of a connection is under way.
+type Busy = Arc<AtomicBool>;
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct Guests(VecDeque<(AbortHandle, Busy)>);
+
+impl Guests {
+    /// Makes room for one more among `most`, by closing the oldest idle one if need be; false when all are
+    /// busy.
+    fn make_room(&mut self, most: usize) -> bool {
+        self.0.retain(|(task, _)| !task.is_finished());
+        if self.0.len() < most {
+            return true;
+        }
+        let idle = self
+            .0
+            .iter()
+            .position(|(_, busy)| !busy.load(Ordering::Relaxed));
+        let Some((task, _)) = idle.and_then(|idle| self.0.remove(idle)) else {
+            return false;
+        };
+        task.abort();
+        true
+    }
+}
+
+/// The application, noting when a request of its connection is under way.
+struct Attentive {
+    app: TowerToHyperService<Router>,
+    busy: Busy,
+}
+
+impl Service<Request<Incoming>> for Attentive {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (answer, busy) = (self.app.call(request), Arc::clone(&self.busy));
+        busy.store(true, Ordering::Relaxed);
+        Box::pin(async move {
+            let answer = answer.await;
+            busy.store(false, Ordering::Relaxed);
+            answer
+        })
     }
 }
 
@@ -104,7 +167,7 @@ async fn rest_after(error: &io::Error) {
 
 async fn connection(
     stream: TcpStream,
-    app: Router,
+    service: Attentive,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -116,7 +179,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes.max(HEADER_BYTES_MIN))
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return note(ended),

@@ -138,7 +138,7 @@ fn active<'a>(
     history
         .pairs
         .iter()
-        .filter(|(_, state)| state.closed_at.is_none())
+        .filter(|(_, state)| state.is_active())
         .filter_map(|(pair, state)| Some((config.policy(&pair.policy)?, pair, state)))
 }
 
@@ -151,34 +151,20 @@ fn pair_view(
 ) -> PairView {
     let good = history.last_good(pair);
     let snapshot = good.and_then(|run| run.snapshot.as_ref());
-    // The watermark, not the present: a slot that has come and has no record yet is overdue, not gone.
-    let next_run = policy
-        .schedule
-        .next_after(state.watermark)
-        .filter(|_| policy.enabled);
     PairView {
         pair: pair.clone(),
         totals: history.totals.get(pair).copied().unwrap_or_default(),
         in_progress: history.of_pair(pair).any(|run| !run.is_ended()),
-        last_success: good.and_then(created_at),
+        last_success: good.and_then(Run::created_at),
         active_since: state.active_from,
         last_run: history
             .of_pair(pair)
             .next_back()
             .map(|run| run.slot.scheduled_at),
-        next_run,
+        next_run: state.next_slot(policy),
         interval: intervals.by_policy.get(&pair.policy).copied(),
         size_bytes: snapshot.and_then(|snapshot| snapshot.size_bytes()),
     }
-}
-
-/// When AWS created the snapshot, or else when it accepted it.
-fn created_at(run: &Run) -> Option<DateTime<Utc>> {
-    let by_aws = run
-        .snapshot
-        .as_ref()
-        .and_then(|snapshot| snapshot.snapshot_create_time);
-    by_aws.or(run.accepted_at)
 }
 
 fn scope_gauges(config: &Config, observed: &Observed, scope: Scope) -> ScopeGauges {

@@ -3,21 +3,25 @@
 //! Owns: every decision of the daemon. Never does anything: a plan is a value, so that a dry run, a test and
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
-//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs.
+//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs; `alarms`
+//! says what an operator should know.
 
+mod alarms;
 mod due;
 mod pairs;
 mod runs;
-
-use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::Writer;
-use crate::observed::{Listing, Observed, ScopeView};
+use crate::observed::{Listing, Observed};
+use crate::redshift::CreateRequest;
 use crate::slot::{Scope, Slot};
+use crate::snapshot::SnapshotId;
+
+pub use alarms::{Alarm, alarms};
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -26,38 +30,63 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What AWS is to be asked.
     pub calls: Vec<Call>,
-    /// What an operator should know, as long as it lasts.
-    pub alarms: BTreeSet<Alarm>,
     /// When to plan again if nothing happens before.
     pub wake_at: DateTime<Utc>,
 }
 
-/// A call to AWS.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A call to AWS, with all that is needed to make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// List a scope's clusters and manual snapshots, all pages.
-    List(Scope),
+    List {
+        /// The scope.
+        scope: Scope,
+        /// Whether the account's number is still to be asked for.
+        asks_account: bool,
+    },
     /// Ask for the snapshot of a run whose intent has been committed.
-    Create(Slot),
+    Create {
+        /// The run's slot.
+        slot: Slot,
+        /// What to ask for.
+        request: CreateRequest,
+    },
     /// Look for the snapshot of a run in doubt.
-    Describe(Slot),
+    Describe {
+        /// The run's slot.
+        slot: Slot,
+        /// The snapshot.
+        id: SnapshotId,
+    },
     /// Ask why the snapshot of a run failed.
-    Explain(Slot),
+    Explain {
+        /// The run's slot.
+        slot: Slot,
+        /// The snapshot.
+        id: SnapshotId,
+    },
 }
 
-/// Something that lasts and that an operator should know; told once when it begins.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Alarm {
-    /// A snapshot has been `creating` for longer than its completion window.
-    StillCreating(Slot),
-    /// A snapshot has a status that the documentation does not give.
-    UnknownStatus(Slot, String),
-    /// A scope holds as many manual snapshots as its quota allows, or more.
-    QuotaReached(Scope, u32),
-    /// Our clock and AWS's are more than five minutes apart.
-    ClockSkew(Scope),
-    /// A scope's last listing failed.
-    Unreachable(Scope, String),
+impl Call {
+    /// The scope in which the call is made.
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Self::List { scope, .. } => scope,
+            Self::Create { slot, .. }
+            | Self::Describe { slot, .. }
+            | Self::Explain { slot, .. } => &slot.pair.scope,
+        }
+    }
+
+    /// The slot of the run that the call is for.
+    pub fn slot(&self) -> Option<&Slot> {
+        match self {
+            Self::List { .. } => None,
+            Self::Create { slot, .. }
+            | Self::Describe { slot, .. }
+            | Self::Explain { slot, .. } => Some(slot),
+        }
+    }
 }
 
 /// What a decision is made from.
@@ -71,6 +100,8 @@ pub struct Facts<'a> {
     pub history: &'a History,
     /// This installation, the writer of new snapshots.
     pub writer: &'a Writer,
+    /// Slots later than this are not taken up; `None` where the work goes on for ever.
+    pub last_slot_at: Option<DateTime<Utc>>,
     /// The present.
     pub now: DateTime<Utc>,
 }
@@ -92,10 +123,10 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         due::open_slots(facts, &mut plan);
     }
     if plan.changes.is_empty() {
-        runs::advance(facts, &mut plan);
+        // The listings first: when calls are scarce, a look that many runs wait for is worth the most.
         list_scopes(facts, &mut plan);
+        runs::advance(facts, &mut plan);
     }
-    raise_scope_alarms(facts, &mut plan);
     plan
 }
 
@@ -117,32 +148,12 @@ fn list_scopes(facts: Facts<'_>, plan: &mut Plan) {
             _ => at,
         };
         if at <= facts.now && view.budget.available(facts.now) > 0 {
-            plan.calls.push(Call::List(scope.clone()));
+            plan.calls.push(Call::List {
+                scope: scope.clone(),
+                asks_account: facts.observed.account_number(&scope.account).is_none(),
+            });
         } else {
             plan.wake(at.max(view.budget.next_at(facts.now)));
         }
     }
-}
-
-fn raise_scope_alarms(facts: Facts<'_>, plan: &mut Plan) {
-    for (scope, view) in &facts.observed.scopes {
-        if let Some(trouble) = &view.trouble {
-            plan.alarms
-                .insert(Alarm::Unreachable(scope.clone(), trouble.clone()));
-        }
-        if skewed(view) {
-            plan.alarms.insert(Alarm::ClockSkew(scope.clone()));
-        }
-        let quota = facts.config.quota(scope);
-        let held = facts.observed.manual_snapshots(scope);
-        if held.is_some_and(|held| held >= quota as usize) {
-            plan.alarms
-                .insert(Alarm::QuotaReached(scope.clone(), quota));
-        }
-    }
-}
-
-fn skewed(view: &ScopeView) -> bool {
-    use crate::observed::{SKEW_LIMIT, ServerClock};
-    matches!(view.server_clock, ServerClock::Skew(skew) if skew.abs() > SKEW_LIMIT)
 }

@@ -2,9 +2,12 @@
 //!
 //! Owns: activation and closing. A new policy, an edit of its schedule or zone, a re-enabling and a cluster
 //! that starts to match make a pair active at that moment, never earlier: nothing is back-filled. Only a
-//! complete listing closes a pair; a failed one changes nothing.
+//! complete listing closes a pair; a failed one changes nothing. The moment is told by a clock that AWS has
+//! vouched for: until AWS has been asked for the time, nothing is activated or closed.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
 
 use crate::history::{Change, PairState};
 use crate::names::ClusterId;
@@ -37,9 +40,17 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
 
 fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) {
     for (pair, state) in &facts.history.pairs {
-        if state.closed_at.is_none() && !matched.contains(pair) {
+        if !state.is_active() || matched.contains(pair) {
+            continue;
+        }
+        // A scope that is no longer configured is not asked for the time any more.
+        let closed_at = match facts.observed.scopes.get(&pair.scope) {
+            Some(view) => view.present(facts.now),
+            None => Some(facts.now),
+        };
+        if closed_at.is_some() {
             let closed = PairState {
-                closed_at: Some(facts.now),
+                closed_at,
                 ..state.clone()
             };
             plan.changes.push(Change::Pair(pair.clone(), closed));
@@ -78,7 +89,7 @@ fn remembered<'a>(
         .pairs
         .iter()
         .filter(|(pair, state)| {
-            state.closed_at.is_none() && pair.policy == policy.name && pair.scope == *scope
+            state.is_active() && pair.policy == policy.name && pair.scope == *scope
         })
         .filter(|(pair, _)| {
             policy
@@ -98,15 +109,22 @@ fn literal_belongs(facts: Facts<'_>, policy: &Policy, scope: &Scope, cluster: &C
         scope: scope.clone(),
         cluster: cluster.clone(),
     };
-    policy.scopes.len() == 1
-        || is_active(facts, &pair)
-        || has(scope) == Some(true)
-        || policy.scopes.iter().all(|scope| has(scope) == Some(false))
+    let elsewhere = || policy.scopes.iter().any(|other| has(other) == Some(true));
+    match has(scope) {
+        _ if policy.scopes.len() == 1 => true,
+        Some(true) => true,
+        Some(false) => !elsewhere() && policy.scopes.iter().all(|other| has(other).is_some()),
+        None => is_active(facts, &pair),
+    }
 }
 
 fn is_active(facts: Facts<'_>, pair: &Pair) -> bool {
     let state = facts.history.pairs.get(pair);
-    state.is_some_and(|state| state.closed_at.is_none())
+    state.is_some_and(|state| state.is_active())
+}
+
+fn present(facts: Facts<'_>, scope: &Scope) -> Option<DateTime<Utc>> {
+    facts.observed.scopes.get(scope)?.present(facts.now)
 }
 
 fn seen<'a>(facts: Facts<'a>, scope: &Scope) -> Option<&'a BTreeMap<ClusterId, Cluster>> {
@@ -115,12 +133,13 @@ fn seen<'a>(facts: Facts<'a>, scope: &Scope) -> Option<&'a BTreeMap<ClusterId, C
 
 /// The state that the pair is to have, if it is another than the one it has.
 fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairState> {
+    let present = present(facts, &pair.scope)?;
     let cluster_created_at = seen(facts, &pair.scope)
         .and_then(|listed| listed.get(&pair.cluster))
         .and_then(|cluster| cluster.created_at);
     let fresh = PairState {
-        active_from: facts.now,
-        watermark: facts.now,
+        active_from: present,
+        watermark: present,
         schedule: policy.schedule.expression().to_owned(),
         timezone: policy.schedule.timezone().to_string(),
         cluster_created_at,
@@ -138,9 +157,9 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         (Some(before), Some(now)) if before != now
     );
     let edited = state.schedule != fresh.schedule || state.timezone != fresh.timezone;
-    if state.closed_at.is_some() || edited || (other_cluster && !literal) {
+    if !state.is_active() || edited || (other_cluster && !literal) {
         // The watermark never moves back, not even when the clock does.
-        let watermark = state.watermark.max(facts.now);
+        let watermark = state.watermark.max(present);
         return Some(PairState { watermark, ..fresh });
     }
     let newly_seen = cluster_created_at.is_some() && state.cluster_created_at != cluster_created_at;

@@ -6,15 +6,15 @@
 use chrono::{DateTime, Utc};
 
 use crate::history::Change;
-use crate::observed::{CREATES_IN_FLIGHT, ScopeView};
-use crate::run::{Event, Missed, Outcome, Phase, Run, RunState};
+use crate::observed::{CALLS_IN_FLIGHT, ScopeView};
+use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
+use crate::schedule::first_open;
 use crate::slot::Scope;
-use crate::snapshot::SnapshotStatus;
+use crate::snapshot::Generation;
 
-use super::{Alarm, Call, Facts, Plan};
+use super::{Call, Facts, Plan};
 
 /// What one run needs.
-#[derive(Debug, PartialEq)]
 enum Need {
     /// Nothing before this instant.
     Wait(DateTime<Utc>),
@@ -22,111 +22,140 @@ enum Need {
     Nothing,
     /// An event that follows from the present alone.
     Event(Event),
-    /// To ask AWS for the snapshot.
-    Create,
-    /// To look for the snapshot by its identifier.
-    Describe,
-    /// To ask why the snapshot failed.
-    Explain,
+    /// A call to AWS.
+    Call(Call),
 }
 
 /// Plans what the open runs need.
 pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
-    for (scope, view) in &facts.observed.scopes {
-        let mut budget = view.budget.available(facts.now);
-        let mut room = CREATES_IN_FLIGHT.saturating_sub(facts.observed.calls_under_way(scope));
+    for (scope, view) in facts.observed.working() {
+        let planned = plan
+            .calls
+            .iter()
+            .filter(|call| call.scope() == scope)
+            .count();
+        let budget = view.budget.available(facts.now).saturating_sub(planned);
+        let room = CALLS_IN_FLIGHT.saturating_sub(facts.observed.calls_under_way(scope));
+        let mut left = budget.min(room);
         let mut asking: Vec<&Run> = Vec::new();
         for run in facts
             .history
             .open()
             .filter(|run| run.slot.pair.scope == *scope)
         {
-            raise_alarms(facts, run, plan);
             if facts.observed.in_flight.contains(&run.slot) {
                 continue;
             }
-            let call = match need(facts, view, run, &asking) {
-                Need::Wait(at) => {
-                    plan.wake(at);
-                    continue;
+            match need(facts, view, run, &asking) {
+                Need::Wait(at) => plan.wake(at),
+                Need::Nothing => {}
+                Need::Event(event) => record(facts, run, event, plan),
+                Need::Call(_) if left == 0 => plan.wake(view.budget.next_at(facts.now)),
+                Need::Call(call) => {
+                    left -= 1;
+                    if let Call::Create { .. } = call {
+                        asking.push(run);
+                        record(facts, run, Event::Asked, plan);
+                    }
+                    plan.calls.push(call);
                 }
-                Need::Nothing => continue,
-                Need::Event(event) => {
-                    record(facts, run, event, plan);
-                    continue;
-                }
-                Need::Create => Call::Create(run.slot.clone()),
-                Need::Describe => Call::Describe(run.slot.clone()),
-                Need::Explain => Call::Explain(run.slot.clone()),
-            };
-            if budget == 0 || room == 0 {
-                plan.wake(view.budget.next_at(facts.now));
-                continue;
             }
-            (budget, room) = (budget - 1, room - 1);
-            if matches!(call, Call::Create(_)) {
-                asking.push(run);
-                record(facts, run, Event::Asked, plan);
-            }
-            plan.calls.push(call);
         }
     }
 }
 
 fn record(facts: Facts<'_>, run: &Run, event: Event, plan: &mut Plan) {
-    // An event that does not fit the state is a mistake of this module's, which the simulation would show;
-    // the run keeps its state.
-    if let Ok(run) = run.clone().apply(event, facts.now) {
-        plan.changes.push(Change::Run(Box::new(run)));
-    }
+    let run = run.clone().apply(event, facts.now);
+    plan.changes
+        .extend(run.map(|run| Change::Run(Box::new(run))));
 }
 
 fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {
     match &run.state {
         RunState::Due => need_due(facts, view, run, asking),
-        RunState::Requested { phase, .. } => need_requested(facts, view, run, phase, asking),
-        RunState::Failing { .. } => Need::Explain,
-        // Followed by the scope's listings.
-        RunState::Creating { .. } | RunState::Ended(_) => Need::Nothing,
+        RunState::Waiting { until, refusal } => {
+            need_waiting(facts, view, run, (*until, refusal), asking)
+        }
+        RunState::InDoubt { since, look_at } if still_waits(facts, *since, *look_at) => {
+            Need::Wait(*look_at)
+        }
+        RunState::InDoubt { .. } => Need::Call(describe(run)),
+        // No listing of this clock's would count as later than the judgement.
+        RunState::Judged { since, verdict } if *since > facts.now => judge(verdict.clone(), None),
+        RunState::Failing { since, ask_at } if still_waits(facts, *since, *ask_at) => {
+            Need::Wait(*ask_at)
+        }
+        RunState::Failing { .. } => Need::Call(explain(run)),
+        // The answer is on its way (after a restart, recovery has turned this into doubt), or the scope's
+        // listings bring what is needed.
+        RunState::Asking { .. }
+        | RunState::Judged { .. }
+        | RunState::Creating { .. }
+        | RunState::Ended(_) => Need::Nothing,
     }
+}
+
+fn create(run: &Run) -> Call {
+    Call::Create {
+        slot: run.slot.clone(),
+        request: run.create_request(),
+    }
+}
+
+fn describe(run: &Run) -> Call {
+    Call::Describe {
+        slot: run.slot.clone(),
+        id: run.request.snapshot_id.clone(),
+    }
+}
+
+fn explain(run: &Run) -> Call {
+    Call::Explain {
+        slot: run.slot.clone(),
+        id: run.request.snapshot_id.clone(),
+    }
+}
+
+fn judge(verdict: Outcome, message: Option<String>) -> Need {
+    Need::Event(Event::Judged { verdict, message })
 }
 
 fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {
     let request = &run.request;
-    if let Some(missed) = missed(facts, run) {
+    if let Some(missed) = missed(facts, view, run) {
         let message = (missed == Missed::Late)
             .then(|| view.trouble.clone())
             .flatten();
-        return Need::Event(Event::Judged {
-            verdict: Outcome::Missed(missed),
-            message,
-        });
+        return judge(Outcome::Missed(missed), message);
     }
     if facts.now < request.starts_at {
         return Need::Wait(request.starts_at);
     }
+    if facts.now >= request.deadline {
+        // By AWS's clock it is not over: the clocks have to agree before it is started or given up.
+        return Need::Nothing;
+    }
     if let Some(previous) = overlapping(facts, run) {
-        return match view.listed_since(request.starts_at) && previous.is_creating() {
-            true => Need::Event(Event::Overlapped),
-            false => Need::Wait(request.deadline),
-        };
+        if previous.is_creating() && view.listed_since(request.starts_at) {
+            return Need::Event(Event::Overlapped);
+        }
+        return Need::Wait(request.deadline);
     }
     need_create(facts, view, run, asking)
 }
 
 /// Why a run that was never asked for is not to be asked for any more.
-fn missed(facts: Facts<'_>, run: &Run) -> Option<Missed> {
+fn missed(facts: Facts<'_>, view: &ScopeView, run: &Run) -> Option<Missed> {
     let request = &run.request;
+    let is_over = view.has_come(request.deadline, facts.now);
     if !is_configured(facts, run) {
         Some(Missed::Disabled)
-    } else if superseded(facts, run) {
-        Some(Missed::Coalesced)
-    } else if facts.now < request.deadline {
-        None
-    } else if request.starts_at >= request.deadline {
+    } else if is_over && request.starts_at >= request.deadline {
         Some(Missed::Blackout)
-    } else {
+    } else if is_over {
         Some(Missed::Late)
+    } else {
+        superseded(facts, run).then_some(Missed::Coalesced)
     }
 }
 
@@ -142,60 +171,79 @@ fn superseded(facts: Facts<'_>, run: &Run) -> bool {
         .of_pair(&run.slot.pair)
         .rev()
         .take_while(|other| other.slot.scheduled_at > run.slot.scheduled_at)
-        .map(|newer| &newer.request)
-        .any(|newer| newer.starts_at <= facts.now && newer.starts_at < newer.deadline)
+        .any(|newer| supersedes(newer, facts.now))
 }
 
-fn need_requested(
+fn supersedes(newer: &Run, now: DateTime<Utc>) -> bool {
+    match &newer.state {
+        RunState::Due => (newer.request.starts_at..newer.request.deadline).contains(&now),
+        RunState::Judged { .. } => false,
+        RunState::Ended(outcome) => *outcome == Outcome::Available,
+        _ => true,
+    }
+}
+
+fn need_waiting(
     facts: Facts<'_>,
     view: &ScopeView,
     run: &Run,
-    phase: &Phase,
+    (until, refusal): (DateTime<Utc>, &Refusal),
     asking: &[&Run],
 ) -> Need {
-    match phase {
-        // The answer is on its way; after a restart, recovery has turned this into doubt.
-        Phase::Asking => Need::Nothing,
-        Phase::InDoubt { look_at, .. } if *look_at > facts.now => Need::Wait(*look_at),
-        Phase::InDoubt { .. } => Need::Describe,
-        Phase::Judged { .. } => Need::Nothing,
-        Phase::Waiting { why, .. } if facts.now >= run.request.deadline => expire(why.clone()),
-        Phase::Waiting { why, .. } if superseded(facts, run) => {
-            expire(format!("superseded: {why}"))
-        }
-        Phase::Waiting { until, .. } if *until > facts.now => {
-            Need::Wait((*until).min(run.request.deadline))
-        }
-        Phase::Waiting { .. } => need_create(facts, view, run, asking),
+    let deadline = run.request.deadline;
+    if view.has_come(deadline, facts.now) {
+        return judge(unaccepted(run, refusal.why.clone()), None);
+    }
+    if facts.now >= deadline {
+        return Need::Nothing;
+    }
+    if superseded(facts, run) {
+        return judge(
+            unaccepted(run, format!("superseded: {}", refusal.why)),
+            None,
+        );
+    }
+    if still_waits(facts, run.asked_at.unwrap_or(facts.now), until) {
+        return Need::Wait(until.min(deadline));
+    }
+    need_create(facts, view, run, asking)
+}
+
+/// The end of a run that AWS did not accept in time. Where a first snapshot failed, that is what it ends with.
+fn unaccepted(run: &Run, why: String) -> Outcome {
+    match run.generation() {
+        Generation::First => Outcome::Expired(why),
+        Generation::Second => Outcome::Failed(Outcome::SNAPSHOT_FAILED.to_owned()),
     }
 }
 
-fn expire(why: String) -> Need {
-    Need::Event(Event::Judged {
-        verdict: Outcome::Expired(why),
-        message: None,
-    })
+/// Whether a wait that began at `began_at` goes on. Where the clock has been set back behind its beginning,
+/// how much of it is left cannot be told: then it is over.
+fn still_waits(facts: Facts<'_>, began_at: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+    (began_at..until).contains(&facts.now)
 }
 
 fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {
-    let may_start = view.may_start(run.slot.scheduled_at, facts.now);
-    if !may_start || is_queued(facts, run, asking) {
+    // A retry too: the clock may have been set back since the first attempt.
+    if facts.now < run.request.starts_at {
+        return Need::Wait(run.request.starts_at);
+    }
+    if !view.has_come(run.slot.scheduled_at, facts.now) {
         return Need::Wait(run.request.deadline);
     }
-    match blackout_end(facts, run) {
-        Some(end) => Need::Wait(end.min(run.request.deadline)),
-        None => Need::Create,
+    if let Some(patience_ends_at) = queued_until(facts, run, asking) {
+        return Need::Wait(patience_ends_at);
     }
-}
-
-/// A retry keeps to the blackouts as a first attempt does.
-fn blackout_end(facts: Facts<'_>, run: &Run) -> Option<DateTime<Utc>> {
-    let policy = facts.config.policy(&run.slot.pair.policy)?;
-    policy
-        .blackout
-        .iter()
-        .filter_map(|blackout| blackout.end_at(facts.now))
-        .max()
+    // A retry keeps to the blackouts as a first attempt does.
+    let policy = facts.config.policy(&run.slot.pair.policy);
+    let open_at = policy.map_or(Some(facts.now), |policy| {
+        first_open(&policy.blackouts(), facts.now)
+    });
+    match open_at {
+        Some(open_at) if open_at <= facts.now => Need::Call(create(run)),
+        Some(open_at) => Need::Wait(open_at.min(run.request.deadline)),
+        None => Need::Wait(run.request.deadline),
+    }
 }
 
 /// The pair's earlier run whose snapshot AWS is still making, inside its completion window.
@@ -209,48 +257,34 @@ fn overlapping<'a>(facts: Facts<'a>, run: &Run) -> Option<&'a Run> {
 
 /// Different policies on one cluster queue, until a quarter of the start window is left; then AWS is asked
 /// all the same, and may refuse.
-fn is_queued(facts: Facts<'_>, run: &Run, asking: &[&Run]) -> bool {
+fn queued_until(facts: Facts<'_>, run: &Run, asking: &[&Run]) -> Option<DateTime<Utc>> {
     let window = run.request.deadline - run.slot.scheduled_at;
-    let patient = facts.now < run.request.deadline - window / 4;
+    let patience_ends_at = run.request.deadline - window / 4;
     let same_cluster = |other: &&Run| {
         other.slot != run.slot
             && other.slot.pair.scope == run.slot.pair.scope
             && other.slot.pair.cluster == run.slot.pair.cluster
     };
-    patient
-        && (asking.iter().any(same_cluster)
-            || facts
-                .history
-                .open()
-                .filter(same_cluster)
-                .any(|other| blocks(facts, other)))
+    let is_queued = asking.iter().any(same_cluster)
+        || facts
+            .history
+            .open()
+            .filter(same_cluster)
+            .any(|other| blocks(facts, other));
+    (is_queued && facts.now < patience_ends_at).then_some(patience_ends_at)
 }
 
 fn blocks(facts: Facts<'_>, run: &Run) -> bool {
     match &run.state {
         RunState::Creating { .. } => !is_overlong(facts, run),
-        RunState::Requested {
-            phase: Phase::Asking,
-            ..
-        } => true,
+        RunState::Asking { .. } => true,
         _ => false,
     }
 }
 
-fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
+pub(super) fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
     let accepted = run.accepted_at.unwrap_or(run.slot.scheduled_at);
     run.is_creating() && facts.now >= accepted + run.request.completion_window
-}
-
-fn raise_alarms(facts: Facts<'_>, run: &Run, plan: &mut Plan) {
-    if is_overlong(facts, run) {
-        plan.alarms.insert(Alarm::StillCreating(run.slot.clone()));
-    }
-    let status = run.snapshot.as_ref().map(|snapshot| snapshot.status());
-    if let (true, Some(SnapshotStatus::Unknown(word))) = (run.is_creating(), status) {
-        plan.alarms
-            .insert(Alarm::UnknownStatus(run.slot.clone(), word));
-    }
 }
 
 /// When a listing of the scope is next wanted by a run: to follow a snapshot, to confirm an absence, or to
@@ -266,10 +300,7 @@ pub(super) fn look_wanted_at(
         .filter(|run| run.slot.pair.scope == *scope)
         .filter_map(|run| match &run.state {
             RunState::Creating { look_at, .. } => Some(*look_at),
-            RunState::Requested {
-                phase: Phase::Judged { since, .. },
-                ..
-            } => (!view.listed_since(*since)).then_some(facts.now),
+            RunState::Judged { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
             RunState::Due => {
                 let waits = overlapping(facts, run).is_some();
                 (waits && !view.listed_since(run.request.starts_at))

@@ -26,7 +26,7 @@ use crate::redshift::CreateRequest;
 use crate::slot::Slot;
 use crate::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
 
-pub use transition::{Event, IllegalTransition};
+pub use transition::Event;
 
 /// A slot's record.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,7 @@ pub struct Run {
     pub attempts: u32,
     /// When the first create call was made.
     pub requested_at: Option<DateTime<Utc>>,
-    /// When the last create call was made: a look must be later to prove absence.
+    /// When the last create call was made.
     pub asked_at: Option<DateTime<Utc>>,
     /// When AWS was first known to have the snapshot.
     pub accepted_at: Option<DateTime<Utc>>,
@@ -112,42 +112,18 @@ impl GoneReason {
 pub enum RunState {
     /// The slot's instant has come; AWS was not asked yet.
     Due,
-    /// AWS was asked, or is to be judged; it has not accepted.
-    Requested {
-        /// Which attempt at a snapshot.
-        generation: Generation,
-        /// What comes next.
-        phase: Phase,
-    },
-    /// AWS has accepted.
-    Creating {
-        /// Which attempt at a snapshot.
-        generation: Generation,
-        /// When to look next.
-        look_at: DateTime<Utc>,
-    },
-    /// AWS says `failed`; the reason is being asked for.
-    Failing {
-        /// Which attempt at a snapshot.
-        generation: Generation,
-    },
-    /// Ended.
-    Ended(Outcome),
-}
-
-/// What a requested run waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// For the instant to ask (again).
+    /// AWS refused for now, or is to be asked for the second snapshot.
     Waiting {
-        /// Not before this.
+        /// When to ask again.
         until: DateTime<Utc>,
-        /// What it waits for, in the words that the run expires with.
-        why: String,
+        /// What stood in the way.
+        refusal: Refusal,
     },
-    /// For the answer to a create call. After a restart this means: in doubt.
-    Asking,
+    /// A create call is under way. After a restart this means: in doubt.
+    Asking {
+        /// What stood in the way before.
+        refusal: Option<Refusal>,
+    },
     /// The answer to a create call was lost: looks at what is there.
     InDoubt {
         /// Since when.
@@ -155,13 +131,36 @@ pub enum Phase {
         /// When to look next.
         look_at: DateTime<Utc>,
     },
-    /// For the proof that the snapshot is absent, after which the run ends so.
+    /// It is to end so, once the snapshot's absence is proven.
     Judged {
         /// Only what was seen after this proves anything.
         since: DateTime<Utc>,
         /// What it ends with.
         verdict: Outcome,
     },
+    /// AWS has accepted.
+    Creating {
+        /// When to look next.
+        look_at: DateTime<Utc>,
+    },
+    /// AWS says `failed`; the reason is being asked for.
+    Failing {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// When to ask for the reason.
+        ask_at: DateTime<Utc>,
+    },
+    /// Ended.
+    Ended(Outcome),
+}
+
+/// What stood in the way of a snapshot, and how often in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In the words that the run expires with.
+    pub why: String,
+    /// Refusals for the same reason in a row, this one included.
+    pub times: u32,
 }
 
 /// How a run ended.
@@ -209,6 +208,9 @@ impl Missed {
 }
 
 impl Outcome {
+    /// The reason of a run whose snapshot AWS could not complete.
+    pub const SNAPSHOT_FAILED: &'static str = "snapshot failed";
+
     /// The bare word of the JSON contract and of the metric's `result`.
     pub fn word(&self) -> &'static str {
         match self {
@@ -232,19 +234,55 @@ impl Outcome {
     }
 }
 
-impl RunState {
-    /// The bare word of the JSON contract.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Requested { .. } => "requested",
-            Self::Creating { .. } | Self::Failing { .. } => "creating",
-            Self::Ended(outcome) => outcome.word(),
+impl Run {
+    /// The run of a slot that has just become due.
+    pub fn due(slot: Slot, trigger: Trigger, request: Request) -> Self {
+        Self {
+            slot,
+            trigger,
+            request,
+            state: RunState::Due,
+            attempts: 0,
+            requested_at: None,
+            asked_at: None,
+            accepted_at: None,
+            ended_at: None,
+            message: None,
+            snapshot: None,
+            gone: None,
         }
     }
-}
 
-impl Run {
+    /// The bare word of the JSON contract: `due` until AWS is asked, then `requested` until it accepts, then
+    /// `creating`, then the outcome.
+    pub fn word(&self) -> &'static str {
+        match &self.state {
+            RunState::Due => "due",
+            RunState::Judged { .. } if self.attempts == 0 => "due",
+            RunState::Waiting { .. }
+            | RunState::Asking { .. }
+            | RunState::InDoubt { .. }
+            | RunState::Judged { .. } => "requested",
+            RunState::Creating { .. } | RunState::Failing { .. } => "creating",
+            RunState::Ended(outcome) => outcome.word(),
+        }
+    }
+
+    /// Which attempt at a snapshot the run is in.
+    pub fn generation(&self) -> Generation {
+        self.request.snapshot_id.generation()
+    }
+
+    /// How often in a row AWS refused for `why`, up to the create call that is under way.
+    pub fn refusals_for(&self, why: &str) -> u32 {
+        match &self.state {
+            RunState::Asking {
+                refusal: Some(refusal),
+            } if refusal.why == why => refusal.times,
+            _ => 0,
+        }
+    }
+
     /// Whether the run has its one outcome.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, RunState::Ended(_))
@@ -292,20 +330,10 @@ impl Run {
             tags: self.request.tags.clone(),
         }
     }
-
-    /// Which attempt at a snapshot the run is in.
-    pub fn generation(&self) -> Generation {
-        match &self.state {
-            RunState::Requested { generation, .. }
-            | RunState::Creating { generation, .. }
-            | RunState::Failing { generation } => *generation,
-            RunState::Due | RunState::Ended(_) => Generation::First,
-        }
-    }
 }
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.slot, self.state.word())
+        write!(f, "{} ({})", self.slot, self.word())
     }
 }

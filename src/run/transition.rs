@@ -1,12 +1,12 @@
 //! Which event leads from which state to which.
 //!
 //! Owns: the events and [`Run::apply`]. Terminal states absorb: nothing leaves them. An event that means
-//! nothing in a state is an error of the caller's, never a silent change.
+//! nothing in a state changes nothing.
 
 use chrono::{DateTime, Utc};
 
-use super::{Outcome, Phase, Run, RunState};
-use crate::snapshot::{Generation, Snapshot, SnapshotStatus};
+use super::{Outcome, Refusal, Run, RunState};
+use crate::snapshot::{Snapshot, SnapshotStatus};
 
 /// What happens to a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +67,11 @@ pub enum Event {
     },
     /// The pair's previous snapshot is still being made.
     Overlapped,
+    /// The reason of a failed snapshot could not be had yet.
+    Unexplained {
+        /// When to ask again.
+        ask_at: DateTime<Utc>,
+    },
     /// The reason of a failed snapshot is known, as far as AWS tells it.
     Explained {
         /// AWS's text.
@@ -78,46 +83,41 @@ pub enum Event {
     Vanished,
 }
 
-/// An event that means nothing in the state that the run is in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a run that is {state} has no use for {event}")]
-pub struct IllegalTransition {
-    /// The state's word.
-    pub state: &'static str,
-    /// The event.
-    pub event: String,
-}
-
 impl Run {
-    /// The run after `event`, which happened at `now`.
+    /// The run after `event`, which happened at `now`; an ended run stays as it is, whatever comes.
     ///
-    /// An ended run stays as it is, whatever comes.
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] when the event means nothing in the present state.
-    pub fn apply(mut self, event: Event, now: DateTime<Utc>) -> Result<Self, IllegalTransition> {
+    /// `None` when the event means nothing in the present state, as an answer that comes late does not.
+    pub fn apply(mut self, event: Event, now: DateTime<Utc>) -> Option<Self> {
         if self.is_ended() {
-            return Ok(self);
+            return Some(self);
         }
         self.state = self.next_state(&event, now)?;
         self.note(event, now);
-        Ok(self)
+        Some(self)
     }
 
-    fn next_state(&self, event: &Event, now: DateTime<Utc>) -> Result<RunState, IllegalTransition> {
-        let next = match &self.state {
-            RunState::Due => from_due(event, now),
-            RunState::Requested { generation, phase } => {
-                from_requested(*generation, phase, event, now)
+    fn next_state(&self, event: &Event, now: DateTime<Utc>) -> Option<RunState> {
+        match event {
+            // AWS or another host may have made the snapshot at any time.
+            Event::Seen { snapshot, look_at } => seen(&self.state, snapshot, *look_at, now),
+            Event::Contradicted { what } if !is_accepted(&self.state) => {
+                Some(RunState::Ended(Outcome::Conflict(what.clone())))
             }
-            RunState::Creating { generation, .. } => from_creating(*generation, event),
-            RunState::Failing { .. } => from_failing(event),
-            RunState::Ended(_) => None,
-        };
-        next.ok_or_else(|| IllegalTransition {
-            state: self.state.word(),
-            event: format!("{event:?}"),
-        })
+            Event::Judged { verdict, .. } if !is_accepted(&self.state) => Some(RunState::Judged {
+                since: now,
+                verdict: verdict.clone(),
+            }),
+            _ => match &self.state {
+                RunState::Due => from_due(event),
+                RunState::Waiting { refusal, .. } => from_waiting(refusal, event),
+                RunState::Asking { refusal } => from_asking(refusal.as_ref(), event, now),
+                RunState::InDoubt { since, .. } => from_in_doubt(*since, event, now),
+                RunState::Judged { verdict, .. } => from_judged(verdict, event),
+                RunState::Creating { .. } => from_creating(event),
+                RunState::Failing { since, .. } => from_failing(*since, event),
+                RunState::Ended(_) => None,
+            },
+        }
     }
 
     /// Keeps what the event tells beside the state.
@@ -154,73 +154,77 @@ impl Run {
     }
 }
 
-fn from_due(event: &Event, now: DateTime<Utc>) -> Option<RunState> {
+/// Whether AWS is known to have, or to have had, the snapshot.
+fn is_accepted(state: &RunState) -> bool {
+    matches!(
+        state,
+        RunState::Creating { .. } | RunState::Failing { .. } | RunState::Ended(_)
+    )
+}
+
+fn from_due(event: &Event) -> Option<RunState> {
     match event {
+        Event::Asked => Some(RunState::Asking { refusal: None }),
         Event::Overlapped => Some(RunState::Ended(Outcome::Skipped)),
-        // Never asked for, so nothing can be refused, lost or doubted.
-        Event::Asked | Event::Judged { .. } | Event::Contradicted { .. } | Event::Seen { .. } => {
-            let never = Phase::Waiting {
-                until: now,
-                why: String::new(),
+        _ => None,
+    }
+}
+
+fn from_waiting(refusal: &Refusal, event: &Event) -> Option<RunState> {
+    let refusal = Some(refusal.clone());
+    (*event == Event::Asked).then_some(RunState::Asking { refusal })
+}
+
+fn from_asking(before: Option<&Refusal>, event: &Event, now: DateTime<Utc>) -> Option<RunState> {
+    match event {
+        Event::Refused { retry_at, why, .. } => {
+            let before = before.filter(|before| before.why == *why);
+            let times = before.map_or(0, |before| before.times) + 1;
+            let refusal = Refusal {
+                why: why.clone(),
+                times,
             };
-            from_requested(Generation::First, &never, event, now)
+            Some(RunState::Waiting {
+                until: *retry_at,
+                refusal,
+            })
+        }
+        Event::Lost { look_at, .. } => Some(RunState::InDoubt {
+            since: now,
+            look_at: *look_at,
+        }),
+        _ => None,
+    }
+}
+
+fn from_in_doubt(since: DateTime<Utc>, event: &Event, now: DateTime<Utc>) -> Option<RunState> {
+    match event {
+        Event::StillLost { look_at } => Some(RunState::InDoubt {
+            // A clock that was set back does not make the doubt last longer.
+            since: since.min(now),
+            look_at: *look_at,
+        }),
+        Event::NotAccepted { retry_at } => {
+            let refusal = Refusal {
+                why: "no clear answer".to_owned(),
+                times: 1,
+            };
+            Some(RunState::Waiting {
+                until: *retry_at,
+                refusal,
+            })
         }
         _ => None,
     }
 }
 
-fn from_requested(
-    generation: Generation,
-    phase: &Phase,
-    event: &Event,
-    now: DateTime<Utc>,
-) -> Option<RunState> {
-    let next = match (phase, event) {
-        (Phase::Waiting { .. }, Event::Asked) => Phase::Asking,
-        (_, Event::Refused { retry_at, why, .. }) => Phase::Waiting {
-            until: *retry_at,
-            why: why.clone(),
-        },
-        (_, Event::Lost { look_at, .. }) => Phase::InDoubt {
-            since: now,
-            look_at: *look_at,
-        },
-        (Phase::InDoubt { since, .. }, Event::StillLost { look_at }) => Phase::InDoubt {
-            since: *since,
-            look_at: *look_at,
-        },
-        (Phase::InDoubt { .. }, Event::NotAccepted { retry_at }) => Phase::Waiting {
-            until: *retry_at,
-            why: "no clear answer".to_owned(),
-        },
-        (_, Event::Judged { verdict, .. }) => Phase::Judged {
-            since: now,
-            verdict: verdict.clone(),
-        },
-        (Phase::Judged { verdict, .. }, Event::Absent) => {
-            return Some(RunState::Ended(verdict.clone()));
-        }
-        (_, Event::Contradicted { what }) => {
-            return Some(RunState::Ended(Outcome::Conflict(what.clone())));
-        }
-        (_, Event::Seen { snapshot, look_at }) => {
-            return Some(seen(generation, snapshot, *look_at));
-        }
-        _ => return None,
-    };
-    Some(RunState::Requested {
-        generation,
-        phase: next,
-    })
+fn from_judged(verdict: &Outcome, event: &Event) -> Option<RunState> {
+    (*event == Event::Absent).then(|| RunState::Ended(verdict.clone()))
 }
 
-fn from_creating(generation: Generation, event: &Event) -> Option<RunState> {
+fn from_creating(event: &Event) -> Option<RunState> {
     match event {
-        Event::Seen { snapshot, look_at } => Some(seen(generation, snapshot, *look_at)),
-        Event::NotSeen { look_at } => Some(RunState::Creating {
-            generation,
-            look_at: *look_at,
-        }),
+        Event::NotSeen { look_at } => Some(RunState::Creating { look_at: *look_at }),
         Event::Vanished => {
             let reason = "deleted before it was available".to_owned();
             Some(RunState::Ended(Outcome::Failed(reason)))
@@ -229,30 +233,46 @@ fn from_creating(generation: Generation, event: &Event) -> Option<RunState> {
     }
 }
 
-fn from_failing(event: &Event) -> Option<RunState> {
-    let Event::Explained { retry_at, .. } = event else {
-        return None;
-    };
-    let reason = "snapshot failed".to_owned();
-    Some(match retry_at {
-        Some(until) => RunState::Requested {
-            generation: Generation::Second,
-            phase: Phase::Waiting {
+fn from_failing(since: DateTime<Utc>, event: &Event) -> Option<RunState> {
+    let failed = Outcome::SNAPSHOT_FAILED.to_owned();
+    match event {
+        Event::Unexplained { ask_at } => Some(RunState::Failing {
+            since,
+            ask_at: *ask_at,
+        }),
+        Event::Explained {
+            retry_at: Some(until),
+            ..
+        } => {
+            let refusal = Refusal {
+                why: failed,
+                times: 1,
+            };
+            Some(RunState::Waiting {
                 until: *until,
-                why: reason,
-            },
-        },
-        None => RunState::Ended(Outcome::Failed(reason)),
-    })
+                refusal,
+            })
+        }
+        Event::Explained { .. } => Some(RunState::Ended(Outcome::Failed(failed))),
+        _ => None,
+    }
 }
 
-fn seen(generation: Generation, snapshot: &Snapshot, look_at: DateTime<Utc>) -> RunState {
-    match snapshot.status() {
-        SnapshotStatus::Available => RunState::Ended(Outcome::Available),
-        SnapshotStatus::Failed => RunState::Failing { generation },
-        SnapshotStatus::Creating | SnapshotStatus::Unknown(_) => RunState::Creating {
-            generation,
-            look_at,
-        },
+fn seen(
+    state: &RunState,
+    snapshot: &Snapshot,
+    look_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<RunState> {
+    if let RunState::Failing { .. } = state {
+        return None;
     }
+    Some(match snapshot.status() {
+        SnapshotStatus::Available => RunState::Ended(Outcome::Available),
+        SnapshotStatus::Failed => RunState::Failing {
+            since: now,
+            ask_at: now,
+        },
+        SnapshotStatus::Creating | SnapshotStatus::Unknown(_) => RunState::Creating { look_at },
+    })
 }

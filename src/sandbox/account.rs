@@ -5,6 +5,7 @@
 //! change is stored when it becomes known, and every look derives the present from it. So reading
 //! changes nothing, and a restart needs no catching up.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,7 +29,7 @@ pub struct AccountLimits {
     pub clusters: u32,
     /// How long a snapshot is `creating`.
     pub snapshot_seconds: u32,
-    /// How long a cluster is `creating`, `pausing` or `resuming`.
+    /// How long a cluster is `creating`, `pausing`, `resuming`, `renaming` or `deleting`.
     pub cluster_seconds: u32,
 }
 
@@ -92,6 +93,19 @@ impl Account {
         self.regions.get(name)
     }
 
+    /// A region as it is at `now`: a copy where a cluster has come to its new name since the last change.
+    pub fn region_at(&self, name: &str, now: DateTime<Utc>) -> Cow<'_, Region> {
+        match self.regions.get(name) {
+            None => Cow::Owned(Region::default()),
+            Some(region) if region.has_renamed(now) => {
+                let mut region = region.clone();
+                region.follow_renames(now);
+                Cow::Owned(region)
+            }
+            Some(region) => Cow::Borrowed(region),
+        }
+    }
+
     /// A region to change, with what has gone by `now` swept out.
     pub fn region_mut(&mut self, name: &str, now: DateTime<Utc>) -> &mut Region {
         let region = self.regions.entry(name.to_owned()).or_default();
@@ -138,6 +152,15 @@ impl Region {
             .ok_or_else(|| cluster_not_found(identifier))
     }
 
+    /// Whether a cluster has that name or is about to, once the region is swept.
+    pub fn is_taken(&self, identifier: &str) -> bool {
+        self.clusters.contains_key(identifier)
+            || self
+                .clusters
+                .values()
+                .any(|cluster| cluster.next_name() == Some(identifier))
+    }
+
     /// A snapshot to change, once the region is swept; `ClusterSnapshotNotFound` when there is none of that
     /// name in any case.
     pub fn snapshot_mut(&mut self, identifier: &str) -> Result<&mut Snapshot, ApiError> {
@@ -146,7 +169,35 @@ impl Region {
             .ok_or_else(|| snapshot_not_found(identifier))
     }
 
+    fn has_renamed(&self, now: DateTime<Utc>) -> bool {
+        self.clusters
+            .values()
+            .any(|cluster| cluster.has_renamed(now))
+    }
+
+    /// Gives clusters the names that they have come to, and their snapshots with them.
+    ///
+    /// Those of an earlier cluster of the same name stay as they are.
+    fn follow_renames(&mut self, now: DateTime<Utc>) {
+        let renamed = self
+            .clusters
+            .extract_if(.., |_, cluster| cluster.has_renamed(now));
+        for (old, mut cluster) in renamed.collect::<Vec<_>>() {
+            cluster.take_next_name();
+            let of_cluster = |snapshot: &&mut Snapshot| {
+                snapshot.cluster_identifier == old
+                    && snapshot.properties.created_at == cluster.properties.created_at
+            };
+            for snapshot in self.snapshots.values_mut().filter(of_cluster) {
+                snapshot.follow(&cluster);
+            }
+            self.clusters
+                .insert(cluster.cluster_identifier.clone(), cluster);
+        }
+    }
+
     fn sweep(&mut self, now: DateTime<Utc>) {
+        self.follow_renames(now);
         self.clusters.retain(|_, cluster| !cluster.is_gone(now));
         self.snapshots
             .retain(|_, snapshot| !snapshot.has_expired(now));
@@ -169,6 +220,11 @@ pub fn snapshot_not_found(identifier: &str) -> ApiError {
         Code::ClusterSnapshotNotFound,
         format!("Snapshot {identifier} not found."),
     )
+}
+
+/// Whether a text is the number of an account: twelve digits.
+pub fn is_account_number(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The partition that `region` belongs to, as ARNs spell it.

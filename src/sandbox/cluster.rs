@@ -35,6 +35,16 @@ pub struct ClusterProperties {
     pub enhanced_vpc_routing: bool,
     /// When the cluster was created.
     pub created_at: DateTime<Utc>,
+    /// Its name at first, if it has another by now; what is derived from the name stays with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_identifier: Option<String>,
+}
+
+impl ClusterProperties {
+    /// The first name of a cluster that is now called `identifier`.
+    pub fn first_identifier<'a>(&'a self, identifier: &'a str) -> &'a str {
+        self.first_identifier.as_deref().unwrap_or(identifier)
+    }
 }
 
 /// One cluster.
@@ -73,6 +83,13 @@ pub enum ClusterState {
         /// When it is done.
         until: DateTime<Utc>,
     },
+    /// Being renamed; `available` under its new name from `until` on.
+    Renaming {
+        /// When it is done.
+        until: DateTime<Utc>,
+        /// The new name.
+        to: String,
+    },
     /// Being deleted; gone from `until` on.
     Deleting {
         /// When it is done.
@@ -110,6 +127,7 @@ impl Cluster {
                 encrypted: true,
                 enhanced_vpc_routing: false,
                 created_at: now,
+                first_identifier: None,
             },
             automated_snapshot_retention_days: 1,
             manual_snapshot_retention_days: -1,
@@ -124,9 +142,12 @@ impl Cluster {
             ClusterState::Creating { until } if now < *until => "creating",
             ClusterState::Pausing { until } if now < *until => "pausing",
             ClusterState::Resuming { until } if now < *until => "resuming",
+            ClusterState::Renaming { until, .. } if now < *until => "renaming",
             ClusterState::Deleting { .. } => "deleting",
             ClusterState::Pausing { .. } => "paused",
-            ClusterState::Creating { .. } | ClusterState::Resuming { .. } => "available",
+            ClusterState::Creating { .. }
+            | ClusterState::Resuming { .. }
+            | ClusterState::Renaming { .. } => "available",
             ClusterState::Settled { status } => status,
         }
     }
@@ -134,6 +155,33 @@ impl Cluster {
     /// Whether its deletion is complete at `now`.
     pub fn is_gone(&self, now: DateTime<Utc>) -> bool {
         matches!(self.state, ClusterState::Deleting { until } if until <= now)
+    }
+
+    /// The name that it is about to have, or has come to.
+    pub fn next_name(&self) -> Option<&str> {
+        match &self.state {
+            ClusterState::Renaming { to, .. } => Some(to),
+            _ => None,
+        }
+    }
+
+    /// Whether it has come to another name by `now`.
+    pub fn has_renamed(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.state, ClusterState::Renaming { until, .. } if until <= now)
+    }
+
+    /// Ends its renaming.
+    pub fn take_next_name(&mut self) {
+        if let Some(next) = self.next_name().map(str::to_owned) {
+            let old = std::mem::replace(&mut self.cluster_identifier, next);
+            self.properties.first_identifier.get_or_insert(old);
+            self.state = ClusterState::available();
+        }
+    }
+
+    /// The name AWS gives it in policies.
+    pub fn arn(&self, account: &Account, region: &str) -> String {
+        account.arn(region, &format!("cluster:{}", self.cluster_identifier))
     }
 
     /// Requires the status to be exactly `wanted`, or answers `InvalidClusterState`.
@@ -163,7 +211,7 @@ impl Cluster {
             "namespace",
             &account.account_id,
             region,
-            &self.cluster_identifier,
+            properties.first_identifier(&self.cluster_identifier),
         ]);
         let mut children = vec![
             Element::text("ClusterIdentifier", &self.cluster_identifier),
@@ -189,7 +237,7 @@ impl Cluster {
             ),
             Element::text("VpcId", &properties.vpc_id),
             Element::text("AvailabilityZone", &properties.availability_zone),
-            Element::group("PendingModifiedValues", Vec::new()),
+            Element::group("PendingModifiedValues", self.pending().collect()),
             Element::text("ClusterVersion", "1.0"),
             Element::text("AllowVersionUpgrade", true),
             Element::text("NumberOfNodes", properties.number_of_nodes),
@@ -206,6 +254,12 @@ impl Cluster {
             Element::text("MultiAZ", "Disabled"),
         ]);
         Element::group("Cluster", children)
+    }
+
+    fn pending(&self) -> impl Iterator<Item = Element> {
+        let next = self.next_name();
+        next.map(|name| Element::text("ClusterIdentifier", name))
+            .into_iter()
     }
 
     fn endpoint(&self, account: &Account, region: &str) -> Element {

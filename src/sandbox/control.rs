@@ -1,9 +1,9 @@
 //! The control endpoint under `/_sandbox/`: what an experimenter may change and look at.
 //!
-//! Owns: its paths and JSON shapes (they are listed in the documentation of [`crate::sandbox`]), and the
-//! `Date` header of every answer, which shows the sandbox's clock so that skew can be tried. Never part of
-//! what a client of AWS would see.
+//! Owns: its paths and JSON shapes (docs/sandbox.md lists them), and the `Date` header of every answer,
+//! which shows the sandbox's clock so that skew can be tried. Never part of what a client of AWS would see.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,15 +12,18 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::account::AccountLimits;
+use super::account::{Account, AccountLimits, is_account_number};
 use super::answer;
+use super::cloud::Cloud;
 use super::cluster::ClusterState;
 use super::error::ApiError;
-use super::faults::{Fault, FaultPlan, FaultRule};
+use super::faults::{FaultPlan, FaultPlanError, FaultRule};
+use super::query::{Params, invalid_value};
 use super::receive;
+use super::role::{RoleRules, RoleSession};
 use super::server::{Sandbox, blocking};
 use super::snapshot::SnapshotFate;
 
@@ -48,6 +51,12 @@ impl From<ApiError> for Refusal {
     }
 }
 
+impl From<FaultPlanError> for Refusal {
+    fn from(error: FaultPlanError) -> Self {
+        bad_request(error.to_string())
+    }
+}
+
 type Answer = Result<Response, Refusal>;
 
 /// Adds the control endpoint and the `Date` header to the operations.
@@ -63,6 +72,7 @@ pub fn routes(operations: Router<Arc<Sandbox>>) -> Router<Arc<Sandbox>> {
         .route("/_sandbox/clusters/{name}/state", post(set_cluster_state))
         .route("/_sandbox/snapshots/{name}/state", post(set_snapshot_state))
         .route("/_sandbox/limits", put(change_limits))
+        .route("/_sandbox/roles", get(show_roles).put(change_roles))
         .route("/_sandbox/clock", put(set_clock))
         .route("/_sandbox/state", get(show_state))
         .route("/_sandbox/requests", get(show_requests))
@@ -90,15 +100,14 @@ async fn list_faults(State(sandbox): State<Arc<Sandbox>>) -> Response {
 
 async fn add_fault(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
     let rule: FaultRule = read(request).await?;
-    check(&rule)?;
+    rule.check()?;
     let mut bench = sandbox.bench();
     bench.faults.rules.push(rule);
     Ok(answer::json(StatusCode::CREATED, &bench.faults))
 }
 
 async fn replace_faults(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
-    let plan: FaultPlan = read(request).await?;
-    plan.rules.iter().try_for_each(check)?;
+    let plan = FaultPlan::from_json(&receive::body(request).await?)?;
     let mut bench = sandbox.bench();
     bench.faults = plan;
     Ok(answer::json(StatusCode::OK, &bench.faults))
@@ -114,6 +123,7 @@ async fn clear_faults(State(sandbox): State<Arc<Sandbox>>) -> Response {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StateWish {
+    account: Option<String>,
     region: String,
     status: String,
 }
@@ -126,7 +136,8 @@ async fn set_cluster_state(
     let wish: StateWish = read(request).await?;
     let now = sandbox.now();
     let change = move || {
-        sandbox.change(|account| {
+        sandbox.change(|cloud| {
+            let account = account_mut(cloud, wish.account.as_deref())?;
             let cluster = account.region_mut(&wish.region, now).cluster_mut(&name)?;
             cluster.state = ClusterState::Settled {
                 status: wish.status,
@@ -146,7 +157,8 @@ async fn set_snapshot_state(
     let wish: StateWish = read(request).await?;
     let now = sandbox.now();
     let change = move || {
-        sandbox.change(|account| {
+        sandbox.change(|cloud| {
+            let account = account_mut(cloud, wish.account.as_deref())?;
             let snapshot = account.region_mut(&wish.region, now).snapshot_mut(&name)?;
             snapshot.fate = SnapshotFate::Held {
                 status: wish.status,
@@ -158,10 +170,29 @@ async fn set_snapshot_state(
     Ok(answer::json(StatusCode::OK, &snapshot))
 }
 
+/// The account that a body names, or the default one.
+fn account_mut<'a>(
+    cloud: &'a mut Cloud,
+    wanted: Option<&str>,
+) -> Result<&'a mut Account, ApiError> {
+    let default = cloud.default_account().account_id.clone();
+    let account_id = wanted.unwrap_or(&default);
+    require_account_number(account_id)?;
+    Ok(cloud.account_mut(account_id))
+}
+
+fn require_account_number(text: &str) -> Result<(), ApiError> {
+    match is_account_number(text) {
+        true => Ok(()),
+        false => Err(invalid_value("account", text, "it must be twelve digits")),
+    }
+}
+
 /// Limits to change; what is absent stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsWish {
+    account: Option<String>,
     manual_snapshots: Option<u32>,
     clusters: Option<u32>,
     snapshot_seconds: Option<u32>,
@@ -182,7 +213,8 @@ impl LimitsWish {
 async fn change_limits(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
     let wish: LimitsWish = read(request).await?;
     let change = move || {
-        sandbox.change(|account| {
+        sandbox.change(|cloud| {
+            let account = account_mut(cloud, wish.account.as_deref())?;
             account.limits = wish.apply(&account.limits);
             Ok(account.limits.clone())
         })
@@ -191,27 +223,101 @@ async fn change_limits(State(sandbox): State<Arc<Sandbox>>, request: Request) ->
     Ok(answer::json(StatusCode::OK, &limits))
 }
 
+/// Rules for roles to change; what is absent stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RolesWish {
+    denied: Option<BTreeSet<String>>,
+    external_ids: Option<BTreeMap<String, String>>,
+    session_seconds: Option<u32>,
+}
+
+impl RolesWish {
+    fn apply(self, rules: &mut RoleRules) {
+        if let Some(denied) = self.denied {
+            rules.denied = denied;
+        }
+        if let Some(external_ids) = self.external_ids {
+            rules.external_ids = external_ids;
+        }
+        if let Some(seconds) = self.session_seconds {
+            rules.session_seconds = seconds;
+        }
+    }
+}
+
+async fn change_roles(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
+    let wish: RolesWish = read(request).await?;
+    let change = move || {
+        sandbox.change(|cloud| {
+            wish.apply(&mut cloud.roles);
+            Ok(cloud.roles.clone())
+        })
+    };
+    let rules = blocking(change).await?;
+    Ok(answer::json(StatusCode::OK, &rules))
+}
+
+async fn show_roles(State(sandbox): State<Arc<Sandbox>>) -> Answer {
+    let rules = blocking(move || Ok(sandbox.cloud().roles.clone())).await?;
+    Ok(answer::json(StatusCode::OK, &rules))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClockWish {
     offset_seconds: i64,
+    #[serde(default)]
+    tolerate_skew: bool,
 }
 
 async fn set_clock(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
-    let ClockWish { offset_seconds } = read(request).await?;
+    let ClockWish {
+        offset_seconds,
+        tolerate_skew,
+    } = read(request).await?;
     if !(-OFFSET_SECONDS_MAX..=OFFSET_SECONDS_MAX).contains(&offset_seconds) {
         let message = format!("offset_seconds must be within {OFFSET_SECONDS_MAX} either way");
         return Err(bad_request(message));
     }
-    sandbox.bench().clock_offset_seconds = offset_seconds;
-    let shown = serde_json::json!({ "offset_seconds": offset_seconds, "now": sandbox.now() });
+    {
+        let mut bench = sandbox.bench();
+        bench.clock_offset_seconds = offset_seconds;
+        bench.tolerates_skew = tolerate_skew;
+    }
+    let shown = serde_json::json!({
+        "offset_seconds": offset_seconds,
+        "tolerate_skew": tolerate_skew,
+        "now": sandbox.now(),
+    });
     Ok(answer::json(StatusCode::OK, &shown))
 }
 
-async fn show_state(State(sandbox): State<Arc<Sandbox>>) -> Answer {
-    let show = move || Ok(sandbox.account().clone());
-    let account = blocking(show).await?;
-    Ok(answer::json(StatusCode::OK, &account))
+/// The default account, and beside its members the other accounts, the roles and their sessions; or the one
+/// account that the query string names.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    account: &'a Account,
+    accounts: &'a BTreeMap<String, Account>,
+    roles: &'a RoleRules,
+    sessions: Vec<&'a RoleSession>,
+}
+
+async fn show_state(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
+    let query = Params::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let cloud = blocking(move || Ok(sandbox.cloud().clone())).await?;
+    if let Some(account_id) = query.optional("account") {
+        require_account_number(account_id)?;
+        return Ok(answer::json(StatusCode::OK, &*cloud.account(account_id)));
+    }
+    let shown = Shown {
+        account: cloud.default_account(),
+        accounts: cloud.other_accounts(),
+        roles: &cloud.roles,
+        sessions: cloud.sessions().collect(),
+    };
+    Ok(answer::json(StatusCode::OK, &shown))
 }
 
 async fn show_requests(State(sandbox): State<Arc<Sandbox>>) -> Response {
@@ -223,17 +329,6 @@ async fn show_requests(State(sandbox): State<Arc<Sandbox>>) -> Response {
 async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
     let body = receive::body(request).await?;
     serde_json::from_slice(&body).map_err(|error| bad_request(error.to_string()))
-}
-
-/// A status outside the range of errors would be an answer that no client can understand.
-fn check(rule: &FaultRule) -> Result<(), Refusal> {
-    match rule.fault {
-        Fault::Error { status, .. } | Fault::Html { status } if !(400..=599).contains(&status) => {
-            let message = format!("the status {status} is not from 400 to 599");
-            Err(bad_request(message))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn bad_request(message: String) -> Refusal {

@@ -31,6 +31,12 @@ impl ApiError {
 /// The codes this sandbox answers by its own judgement; a fault rule can answer any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    /// The role may not be assumed, or not in this way.
+    AccessDenied,
+    /// More than 100 snapshots to delete at once.
+    BatchDeleteRequestSizeExceeded,
+    /// More than 100 snapshots to modify at once.
+    BatchModifyClusterSnapshotsLimitExceeded,
     /// The cluster's name is taken.
     ClusterAlreadyExists,
     /// There is no such cluster.
@@ -43,12 +49,16 @@ pub enum Code {
     ClusterSnapshotNotFound,
     /// The region's limit of manual snapshots is reached.
     ClusterSnapshotQuotaExceeded,
-    /// The credential scope could not be read.
+    /// The temporary credentials are over.
+    ExpiredToken,
+    /// A part of the signature is not there or could not be read.
     IncompleteSignature,
     /// The sandbox itself failed.
     InternalFailure,
     /// No such operation in that version.
     InvalidAction,
+    /// Temporary credentials that nobody was given here.
+    InvalidClientTokenId,
     /// The cluster is not exactly `available` (or, for ResumeCluster, not `paused`).
     InvalidClusterState,
     /// The snapshot is still `creating`.
@@ -63,12 +73,14 @@ pub enum Code {
     InvalidTag,
     /// Neither the query string nor the body names an operation.
     MissingAction,
-    /// No `Authorization` header.
+    /// No signature, neither in the headers nor in the query string.
     MissingAuthenticationToken,
     /// A required parameter is absent.
     MissingParameter,
     /// The body is longer than the sandbox reads.
     RequestEntityTooLarge,
+    /// The request is dated more than 15 minutes before or after the present.
+    RequestExpired,
     /// The body did not arrive in time.
     RequestTimeout,
     /// An ARN that names nothing here.
@@ -77,21 +89,32 @@ pub enum Code {
     SignatureDoesNotMatch,
     /// More than 50 tags.
     TagLimitExceeded,
+    /// A change that the real service makes and this one does not.
+    UnsupportedOperation,
+    /// A parameter of STS that is not there, or is outside its documented range or form.
+    ValidationError,
 }
 
 impl Code {
     /// The code on the wire and its HTTP status.
     fn wire(self) -> (&'static str, u16) {
         match self {
+            Self::AccessDenied => ("AccessDenied", 403),
+            Self::BatchDeleteRequestSizeExceeded => ("BatchDeleteRequestSizeExceeded", 400),
+            Self::BatchModifyClusterSnapshotsLimitExceeded => {
+                ("BatchModifyClusterSnapshotsLimitExceededFault", 400)
+            }
             Self::ClusterAlreadyExists => ("ClusterAlreadyExists", 400),
             Self::ClusterNotFound => ("ClusterNotFound", 404),
             Self::ClusterQuotaExceeded => ("ClusterQuotaExceeded", 400),
             Self::ClusterSnapshotAlreadyExists => ("ClusterSnapshotAlreadyExists", 400),
             Self::ClusterSnapshotNotFound => ("ClusterSnapshotNotFound", 404),
             Self::ClusterSnapshotQuotaExceeded => ("ClusterSnapshotQuotaExceeded", 400),
+            Self::ExpiredToken => ("ExpiredToken", 403),
             Self::IncompleteSignature => ("IncompleteSignature", 400),
             Self::InternalFailure => ("InternalFailure", 500),
             Self::InvalidAction => ("InvalidAction", 400),
+            Self::InvalidClientTokenId => ("InvalidClientTokenId", 403),
             Self::InvalidClusterState => ("InvalidClusterState", 400),
             Self::InvalidClusterSnapshotState => ("InvalidClusterSnapshotState", 400),
             Self::InvalidParameterCombination => ("InvalidParameterCombination", 400),
@@ -102,10 +125,13 @@ impl Code {
             Self::MissingAuthenticationToken => ("MissingAuthenticationToken", 403),
             Self::MissingParameter => ("MissingParameter", 400),
             Self::RequestEntityTooLarge => ("RequestEntityTooLarge", 413),
+            Self::RequestExpired => ("RequestExpired", 400),
             Self::RequestTimeout => ("RequestTimeout", 408),
             Self::ResourceNotFound => ("ResourceNotFoundFault", 404),
             Self::SignatureDoesNotMatch => ("SignatureDoesNotMatch", 403),
             Self::TagLimitExceeded => ("TagLimitExceededFault", 400),
+            Self::UnsupportedOperation => ("UnsupportedOperation", 400),
+            Self::ValidationError => ("ValidationError", 400),
         }
     }
 }

@@ -12,6 +12,8 @@ use super::operations::Twist;
 pub struct Call<'a> {
     /// The value of `Action`.
     pub operation: &'a str,
+    /// The account that the caller acts in, if its key is known.
+    pub account: Option<&'a str>,
     /// From the credential scope.
     pub region: &'a str,
     /// ClusterIdentifier, or SnapshotClusterIdentifier, if the request names one.
@@ -24,6 +26,9 @@ pub struct Call<'a> {
 pub struct FaultRule {
     /// The value of `Action`, or `*` for every operation.
     pub operation: String,
+    /// Only for callers who act in the account of this number.
+    #[serde(default)]
+    pub account: Option<String>,
     /// Only in this region.
     #[serde(default)]
     pub region: Option<String>,
@@ -153,7 +158,25 @@ pub struct FaultPlan {
     pub rules: Vec<FaultRule>,
 }
 
+/// Why a fault plan cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultPlanError {
+    /// It is not JSON, or JSON of another shape.
+    #[error(transparent)]
+    Syntax(#[from] serde_json::Error),
+    /// An answer with this status would be none that a client can understand.
+    #[error("the status {0} is not from 400 to 599")]
+    Status(u16),
+}
+
 impl FaultPlan {
+    /// Reads a JSON array of rules.
+    pub fn from_json(text: &[u8]) -> Result<Self, FaultPlanError> {
+        let plan: Self = serde_json::from_slice(text)?;
+        plan.rules.iter().try_for_each(FaultRule::check)?;
+        Ok(plan)
+    }
+
     /// What `call` suffers, and counts it.
     ///
     /// The first rule that is due decides; rules after it do not see the call. Latency is apart: every
@@ -176,16 +199,26 @@ impl FaultPlan {
 }
 
 impl FaultRule {
+    /// Refuses a status outside the range of errors.
+    pub fn check(&self) -> Result<(), FaultPlanError> {
+        match self.fault {
+            Fault::Error { status, .. } | Fault::Html { status }
+                if !(400..=599).contains(&status) =>
+            {
+                Err(FaultPlanError::Status(status))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn matches(&self, call: Call<'_>) -> bool {
+        let is = |wanted: &Option<String>, got: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| Some(wanted) == got)
+        };
         (self.operation == "*" || self.operation == call.operation)
-            && self
-                .region
-                .as_deref()
-                .is_none_or(|region| region == call.region)
-            && self
-                .cluster
-                .as_deref()
-                .is_none_or(|cluster| Some(cluster) == call.cluster)
+            && is(&self.account, call.account)
+            && is(&self.region, Some(call.region))
+            && is(&self.cluster, call.cluster)
     }
 
     /// Counts a matching call and says whether it is struck.
@@ -221,6 +254,7 @@ mod tests {
 
     const CREATE: Call<'_> = Call {
         operation: "CreateClusterSnapshot",
+        account: Some("123456789012"),
         region: "eu-central-1",
         cluster: Some("dw"),
     };
@@ -238,8 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_another_region_or_cluster_strikes_nothing() {
-        for narrow in [r#""region":"us-east-1""#, r#""cluster":"other""#] {
+    fn a_rule_for_another_account_region_or_cluster_strikes_nothing() {
+        for narrow in [
+            r#""account":"111122223333""#,
+            r#""region":"us-east-1""#,
+            r#""cluster":"other""#,
+        ] {
             let mut plan = plan(&format!(
                 r#"[{{"operation":"*",{narrow},"fault":{{"kind":"hang"}}}}]"#
             ));
@@ -260,13 +298,26 @@ mod tests {
     }
 
     #[test]
+    fn the_plan_that_the_documentation_shows_can_be_used() {
+        let page = include_str!("../../docs/sandbox.md");
+        let (_, rest) = page.split_once("```json\n").unwrap();
+        let (plan, _) = rest.split_once("```").unwrap();
+        assert_eq!(
+            FaultPlan::from_json(plan.as_bytes()).unwrap().rules.len(),
+            3
+        );
+    }
+
+    #[test]
     fn a_misspelt_rule_is_refused() {
         for json in [
             r#"[{"operation":"*","fault":{"kind":"explode"}}]"#,
             r#"[{"operation":"*","tims":1,"fault":{"kind":"hang"}}]"#,
             r#"[{"operation":"*","fault":{"kind":"latency"}}]"#,
+            r#"[{"operation":"*","fault":{"kind":"html","status":200}}]"#,
+            r#"{"operation":"*","fault":{"kind":"hang"}}"#,
         ] {
-            assert!(serde_json::from_str::<FaultPlan>(json).is_err(), "{json}");
+            assert!(FaultPlan::from_json(json.as_bytes()).is_err(), "{json}");
         }
     }
 }

@@ -26,13 +26,14 @@ pub fn snapshot_identifier(raw: &str) -> Result<String, ApiError> {
 /// 1 to 63 characters, lower case only (CreateCluster, *ClusterIdentifier*);
 /// `InvalidParameterValue` otherwise.
 pub fn cluster_identifier(raw: &str) -> Result<String, ApiError> {
-    check("ClusterIdentifier", raw, CLUSTER_CHARS_MAX)?;
+    cluster_identifier_named("ClusterIdentifier", raw)
+}
+
+/// The same rule for a parameter of another name, as ModifyCluster has it.
+pub fn cluster_identifier_named(parameter: &str, raw: &str) -> Result<String, ApiError> {
+    check(parameter, raw, CLUSTER_CHARS_MAX)?;
     if raw.contains(|c: char| c.is_ascii_uppercase()) {
-        return Err(invalid_value(
-            "ClusterIdentifier",
-            raw,
-            "letters must be lower case",
-        ));
+        return Err(invalid_value(parameter, raw, "letters must be lower case"));
     }
     Ok(raw.to_owned())
 }

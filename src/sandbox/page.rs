@@ -4,12 +4,14 @@
 //! served, not a count, so that snapshots which come or go between two pages shift nothing. Never accepts
 //! a marker that this code did not issue for the same operation, region and order.
 
+use std::ops::RangeInclusive;
+
 use super::digest;
 use super::error::{ApiError, Code};
 use super::query::{Params, invalid_value};
 
-const RECORDS_MIN: i64 = 20;
-const RECORDS_MAX: i64 = 100;
+/// How many records a page may have in most listings.
+pub const RECORDS: RangeInclusive<i64> = 20..=100;
 const SEAL_DIGITS: usize = 16;
 
 /// What a client asks of a listing.
@@ -29,14 +31,15 @@ pub struct Page<T> {
 }
 
 impl PageRequest {
-    /// Reads `MaxRecords` (20 to 100, default 100) and `Marker`; `InvalidParameterValue` otherwise.
-    pub fn from_params(params: &Params) -> Result<Self, ApiError> {
-        let records = params.integer("MaxRecords")?.unwrap_or(RECORDS_MAX);
+    /// Reads `MaxRecords` (within `allowed`, by default its end) and `Marker`; `InvalidParameterValue`
+    /// otherwise.
+    pub fn from_params(params: &Params, allowed: RangeInclusive<i64>) -> Result<Self, ApiError> {
+        let records = params.integer("MaxRecords")?.unwrap_or(*allowed.end());
         let records_max = usize::try_from(records)
             .ok()
-            .filter(|_| (RECORDS_MIN..=RECORDS_MAX).contains(&records))
+            .filter(|_| allowed.contains(&records))
             .ok_or_else(|| {
-                let wanted = format!("it must be from {RECORDS_MIN} to {RECORDS_MAX}");
+                let wanted = format!("it must be from {} to {}", allowed.start(), allowed.end());
                 invalid_value("MaxRecords", &records.to_string(), &wanted)
             })?;
         Ok(Self {
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
 
     fn request(form: &str) -> PageRequest {
-        PageRequest::from_params(&Params::parse(form.as_bytes())).unwrap()
+        PageRequest::from_params(&Params::parse(form.as_bytes()), RECORDS).unwrap()
     }
 
     fn records(numbers: impl Iterator<Item = u32>) -> Vec<(String, u32)> {
@@ -151,7 +154,7 @@ mod tests {
     fn a_page_has_20_to_100_records() {
         for form in ["MaxRecords=19", "MaxRecords=101", "MaxRecords=-1"] {
             assert!(
-                PageRequest::from_params(&Params::parse(form.as_bytes())).is_err(),
+                PageRequest::from_params(&Params::parse(form.as_bytes()), RECORDS).is_err(),
                 "{form}"
             );
         }

@@ -91,14 +91,18 @@ impl Params {
             .collect()
     }
 
-    /// A copy that may be shown to anybody: passwords are blotted out.
+    /// A copy that may be shown to anybody: passwords are blotted out, and a signature is left out.
     pub fn redacted(&self) -> Self {
+        let all = self
+            .0
+            .iter()
+            .filter(|(name, _)| !name.starts_with("X-Amz-"));
         let show = |(name, value): (&String, &String)| {
             let secret = name.to_ascii_lowercase().contains("password");
             let value = if secret { "***" } else { value.as_str() };
             (name.clone(), value.to_owned())
         };
-        Self(self.0.iter().map(show).collect())
+        Self(all.map(show).collect())
     }
 
     fn typed<T>(
@@ -205,9 +209,10 @@ mod tests {
 
     #[test]
     fn an_empty_optional_parameter_is_absent_and_a_password_is_never_shown() {
-        let params = Params::parse(b"Marker=&MasterUserPassword=Secret1");
+        let params = Params::parse(b"Marker=&MasterUserPassword=Secret1&X-Amz-Signature=00");
         assert_eq!(params.optional("Marker"), None);
         assert!(params.required("Marker").is_ok());
         assert_eq!(params.redacted().raw("MasterUserPassword"), Some("***"));
+        assert_eq!(params.redacted().raw("X-Amz-Signature"), None);
     }
 }

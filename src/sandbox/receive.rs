@@ -9,16 +9,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{Method, header};
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
 
 use super::answer;
-use super::auth::CredentialScope;
+use super::auth::Credential;
 use super::error::{ApiError, Code};
 use super::faults::{Fault, Suffering};
 use super::operations::{self, Operation, Outcome, Service};
 use super::query::Params;
+use super::role::Caller;
 use super::server::{Admitted, Received, Sandbox, blocking};
 use crate::clock;
 
@@ -52,23 +53,24 @@ async fn handle(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
         Ok(received) => received,
         Err(error) => return answer::refusal(&error, Service::Redshift, &request_id),
     };
+    let service = Service::from_signing_name(&received.credential.service);
     let admitted = sandbox.admit(&received);
     clock::sleep(Duration::from_millis(
         admitted.suffering.latency_milliseconds,
     ))
     .await;
-    if let Some(response) = suffer_before(&admitted.suffering, &request_id).await {
+    if let Some(response) = suffer_before(&admitted.suffering, service, &request_id).await {
         return response;
     }
     let fault = admitted.suffering.fault.clone();
-    let response = match operation(&received) {
-        Ok(operation) => {
-            let outcome = execute(sandbox, operation, received, admitted).await;
+    let response = match prepare(&received, &admitted) {
+        Ok((operation, caller)) => {
+            let outcome = execute(sandbox, operation, caller, received, admitted).await;
             answer::aws(operation.name, operation.service, outcome, &request_id)
         }
         Err(error) => {
             sandbox.bench().log.finish(admitted.log_number, &error.code);
-            answer::refusal(&error, Service::Redshift, &request_id)
+            answer::refusal(&error, service, &request_id)
         }
     };
     suffer_after(fault, response).await
@@ -76,33 +78,44 @@ async fn handle(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
 
 /// Who asks for what.
 async fn receive(request: Request) -> Result<Received, ApiError> {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let scope = CredentialScope::from_header(header.and_then(|value| value.to_str().ok()))?;
+    let query = Params::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let header = |name| request.headers().get(name)?.to_str().ok();
+    let credential = Credential::read(header, &query)?;
     let params = if request.method() == Method::POST {
         Params::parse(&body(request).await?)
     } else {
-        Params::parse(request.uri().query().unwrap_or_default().as_bytes())
+        query
     };
-    Ok(Received { scope, params })
+    Ok(Received { credential, params })
 }
 
-fn operation(received: &Received) -> Result<&'static Operation, ApiError> {
+/// What is to be done in whose name.
+fn prepare(
+    received: &Received,
+    admitted: &Admitted,
+) -> Result<(&'static Operation, Caller), ApiError> {
+    let caller = admitted.caller.clone()?;
     let operation = operations::find(&received.params)?;
-    received.scope.require_service(operation.service)?;
-    Ok(operation)
+    received.credential.require_service(operation.service)?;
+    Ok((operation, caller))
 }
 
 async fn execute(
     sandbox: Arc<Sandbox>,
     operation: &'static Operation,
+    caller: Caller,
     received: Received,
     admitted: Admitted,
 ) -> Outcome {
-    blocking(move || sandbox.execute(operation, received, &admitted)).await
+    blocking(move || sandbox.execute(operation, &caller, received, &admitted)).await
 }
 
 /// The faults that strike before anything is done; with them nothing is.
-async fn suffer_before(suffering: &Suffering, request_id: &str) -> Option<Response> {
+async fn suffer_before(
+    suffering: &Suffering,
+    service: Service,
+    request_id: &str,
+) -> Option<Response> {
     match suffering.fault.as_ref()? {
         Fault::Error {
             code,
@@ -114,7 +127,7 @@ async fn suffer_before(suffering: &Suffering, request_id: &str) -> Option<Respon
                 status: *status,
                 message: message.clone(),
             };
-            Some(answer::refusal(&error, Service::Redshift, request_id))
+            Some(answer::refusal(&error, service, request_id))
         }
         Fault::Reset => Some(answer::cut()),
         Fault::Hang => std::future::pending().await,

@@ -18,6 +18,8 @@ pub struct Entry {
     pub received_at: DateTime<Utc>,
     /// The value of `Action`.
     pub operation: String,
+    /// The number of the account that the caller acts in, if its key is known.
+    pub account: Option<String>,
     /// From the credential scope.
     pub region: String,
     /// All parameters, passwords blotted out.
@@ -72,6 +74,7 @@ mod tests {
         let entry = |number: u32| Entry {
             received_at: DateTime::UNIX_EPOCH,
             operation: format!("Operation{number}"),
+            account: None,
             region: "eu-central-1".to_owned(),
             parameters: Params::default(),
             fault: None,

@@ -1,6 +1,6 @@
 //! The embedded control plane as a server: the only part that reads the clock and holds locks.
 //!
-//! Owns: the account behind a lock, the bench around it (fault plan, request log, clock offset), and the
+//! Owns: the accounts behind a lock, the bench around it (fault plan, request log, clock offset), and the
 //! way of a request from bytes to answer. A change is in the state file before its answer goes out, so a
 //! kill loses nothing that was acknowledged; the bench is an experiment's and is forgotten at the end.
 
@@ -10,31 +10,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::net::TcpListener;
 
-use super::account::{Account, AccountLimits};
+use super::account::{Account, AccountLimits, is_account_number};
+use super::auth::Credential;
+use super::cloud::Cloud;
 use super::cluster::Cluster;
 use super::error::{ApiError, Code};
 use super::faults::{FaultPlan, Suffering};
 use super::operations::{Effect, Operation, Outcome, Request};
 use super::query::Params;
 use super::request_log::{Entry, RequestLog};
+use super::role::Caller;
 use super::state_file::{self, StateFileError};
-use super::{auth, control, digest, faults, names, receive};
+use super::{control, digest, faults, names, receive};
 use crate::clock::Clock;
 use crate::http::serve;
 
 /// How a sandbox begins.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
-    /// Twelve digits.
+    /// The account of callers who have not assumed a role; twelve digits.
     pub account_id: String,
-    /// Where the account is kept; `None` keeps it in memory only.
+    /// Where the accounts are kept; `None` keeps them in memory only.
     pub state_file: Option<PathBuf>,
     /// Clusters to have from the beginning; one that is there already is left as it is.
     pub clusters: Vec<SeedCluster>,
-    /// Quotas and durations; `None` keeps those of the state file, or the defaults.
+    /// Quotas and durations of every account; `None` keeps those of the state file, or the defaults.
     pub limits: Option<AccountLimits>,
     /// What goes wrong.
     pub faults: FaultPlan,
@@ -43,6 +46,8 @@ pub struct SandboxOptions {
 /// A cluster to begin with, `available` at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedCluster {
+    /// The account's number; `None` for that of callers who have not assumed a role.
+    pub account_id: Option<String>,
     /// For example `eu-central-1`.
     pub region: String,
     /// 1 to 63 lower-case letters, digits and hyphens.
@@ -78,27 +83,29 @@ pub enum SandboxError {
     },
 }
 
-/// A running account with its HTTP face.
+/// Running accounts with their HTTP face.
 pub struct Sandbox {
     clock: Arc<dyn Clock>,
     state_file: Option<PathBuf>,
-    account: Mutex<Account>,
+    cloud: Mutex<Cloud>,
     bench: Mutex<Bench>,
 }
 
-/// What surrounds the account while somebody experiments with it.
+/// What surrounds the accounts while somebody experiments with it.
 #[derive(Default)]
 pub(super) struct Bench {
     pub(super) faults: FaultPlan,
     pub(super) log: RequestLog,
     pub(super) clock_offset_seconds: i64,
+    /// Whether requests count whatever their date.
+    pub(super) tolerates_skew: bool,
     /// How many request identifiers have been given.
     request_ids: u64,
 }
 
 /// A request whose sender and parameters are known.
 pub(super) struct Received {
-    pub(super) scope: auth::CredentialScope,
+    pub(super) credential: Credential,
     pub(super) params: Params,
 }
 
@@ -106,29 +113,31 @@ pub(super) struct Received {
 pub(super) struct Admitted {
     pub(super) log_number: u64,
     pub(super) suffering: Suffering,
+    /// Who sent it, or why nobody may with these credentials at this time.
+    pub(super) caller: Result<Caller, ApiError>,
 }
 
 impl Sandbox {
-    /// Loads or founds the account, adds the seeds, and keeps the result.
+    /// Loads or founds the accounts, adds the seeds, and keeps the result.
     ///
-    /// Blocks on the file system. An absent state file is a new account; a damaged one, or one of another
-    /// account, is an error.
+    /// Blocks on the file system. An absent state file is a new account; a damaged one, or one with another
+    /// default account, is an error.
     pub fn open(options: SandboxOptions, clock: Arc<dyn Clock>) -> Result<Self, SandboxError> {
         let loaded = match &options.state_file {
             Some(path) => state_file::load(path)?,
             None => None,
         };
-        let mut account = account_of(&options, loaded.clone())?;
+        let mut cloud = cloud_of(&options, loaded.clone())?;
         for seed in &options.clusters {
-            plant(&mut account, seed, clock.now())?;
+            plant(&mut cloud, seed, clock.now())?;
         }
-        if let (Some(path), true) = (&options.state_file, loaded.as_ref() != Some(&account)) {
-            state_file::save(path, &account)?;
+        if let (Some(path), true) = (&options.state_file, loaded.as_ref() != Some(&cloud)) {
+            state_file::save(path, &cloud)?;
         }
         Ok(Self {
             clock,
             state_file: options.state_file,
-            account: Mutex::new(account),
+            cloud: Mutex::new(cloud),
             bench: Mutex::new(Bench {
                 faults: options.faults,
                 ..Bench::default()
@@ -136,9 +145,9 @@ impl Sandbox {
         })
     }
 
-    /// Serves the account on `listener` until `shutdown` is ready.
+    /// Serves the accounts on `listener` until `shutdown` is ready.
     ///
-    /// The listener should be on loopback: no signature is checked, and the control endpoint is open.
+    /// The listener should be on loopback: no signature is computed, and the control endpoint is open.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         serve::serve(listener, self.router(), limits(), shutdown).await;
     }
@@ -150,14 +159,19 @@ impl Sandbox {
     }
 
     /// The sandbox's present: the injected clock, and the offset that the control endpoint has set.
+    ///
+    /// In whole milliseconds, as answers show it: a client that asks for what was made until a time that it was
+    /// shown finds what was made then.
     pub fn now(&self) -> DateTime<Utc> {
         let offset = TimeDelta::seconds(self.bench().clock_offset_seconds);
         let now = self.clock.now();
-        now.checked_add_signed(offset).unwrap_or(now)
+        now.checked_add_signed(offset)
+            .unwrap_or(now)
+            .trunc_subsecs(3)
     }
 
-    pub(super) fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn cloud(&self) -> MutexGuard<'_, Cloud> {
+        self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn bench(&self) -> MutexGuard<'_, Bench> {
@@ -175,19 +189,23 @@ impl Sandbox {
     /// Writes a request down and lets the fault plan see it.
     pub(super) fn admit(&self, received: &Received) -> Admitted {
         let received_at = self.now();
+        let credential = &received.credential;
+        let (caller, account) = self.identify(credential, received_at);
         let mut bench = self.bench();
         let params = &received.params;
         let operation = params.optional("Action").unwrap_or_default();
         let cluster = params.optional("ClusterIdentifier");
         let suffering = bench.faults.next(faults::Call {
             operation,
-            region: &received.scope.region,
+            account: account.as_deref(),
+            region: &credential.region,
             cluster: cluster.or_else(|| params.optional("SnapshotClusterIdentifier")),
         });
         let log_number = bench.log.push(Entry {
             received_at,
             operation: operation.to_owned(),
-            region: received.scope.region.clone(),
+            account,
+            region: credential.region.clone(),
             parameters: params.redacted(),
             fault: suffering.fault.as_ref().map(faults::Fault::kind),
             outcome: None,
@@ -195,31 +213,56 @@ impl Sandbox {
         Admitted {
             log_number,
             suffering,
+            caller,
         }
     }
 
-    /// Carries out an operation; what it changed is in the state file when this returns.
+    /// Who holds these credentials, and the account that the key leads to even if it may not be used.
+    fn identify(
+        &self,
+        credential: &Credential,
+        now: DateTime<Utc>,
+    ) -> (Result<Caller, ApiError>, Option<String>) {
+        let tolerates_skew = self.bench().tolerates_skew;
+        let cloud = self.cloud();
+        let (key, token) = (&credential.access_key, credential.security_token.as_deref());
+        let fresh = match tolerates_skew {
+            true => Ok(()),
+            false => credential.require_fresh(now),
+        };
+        let caller = fresh.and_then(|()| cloud.caller(key, token, now));
+        (caller, cloud.account_of(key).map(str::to_owned))
+    }
+
+    /// Carries out an operation in the caller's account; what it changed is in the state file when this returns.
     ///
     /// Blocks on the file system.
     pub(super) fn execute(
         &self,
         operation: &Operation,
+        caller: &Caller,
         received: Received,
         admitted: &Admitted,
     ) -> Outcome {
         // The present is read under the lock, so that the order of changes is the order of their dates.
         let request = |now| Request {
-            region: received.scope.region,
+            region: received.credential.region,
             params: received.params,
             now,
             twist: admitted.suffering.twist(),
         };
+        let account_id = caller.account_id();
         let outcome = match operation.effect {
             Effect::Reads(run) => {
-                let account = self.account();
-                run(&account, &request(self.now()))
+                let cloud = self.cloud();
+                run(&cloud.account(account_id), &request(self.now()))
             }
-            Effect::Writes(run) => self.change(|account| run(account, &request(self.now()))),
+            Effect::Writes(run) => self.change(|cloud| {
+                let account = cloud.account_mut(account_id);
+                run(account, &request(self.now()))
+            }),
+            Effect::Identifies(run) => run(caller, &request(self.now())),
+            Effect::Grants(run) => self.change(|cloud| run(cloud, caller, &request(self.now()))),
         };
         let ended = outcome
             .as_ref()
@@ -228,15 +271,15 @@ impl Sandbox {
         outcome
     }
 
-    /// Changes the account, in the file first; when either fails nothing is changed.
+    /// Changes the accounts, in the file first; when either fails nothing is changed.
     ///
     /// Blocks on the file system.
     pub(super) fn change<T>(
         &self,
-        change: impl FnOnce(&mut Account) -> Result<T, ApiError>,
+        change: impl FnOnce(&mut Cloud) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mut account = self.account();
-        let mut next = account.clone();
+        let mut cloud = self.cloud();
+        let mut next = cloud.clone();
         let value = change(&mut next)?;
         if let Some(path) = &self.state_file {
             state_file::save(path, &next).map_err(|error| {
@@ -247,7 +290,7 @@ impl Sandbox {
                 ApiError::new(Code::InternalFailure, error.to_string())
             })?;
         }
-        *account = next;
+        *cloud = next;
         Ok(value)
     }
 }
@@ -275,39 +318,45 @@ fn limits() -> serve::Limits {
     }
 }
 
-fn account_of(options: &SandboxOptions, loaded: Option<Account>) -> Result<Account, SandboxError> {
+fn cloud_of(options: &SandboxOptions, loaded: Option<Cloud>) -> Result<Cloud, SandboxError> {
     let wanted = &options.account_id;
-    if wanted.len() != 12 || !wanted.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(SandboxError::AccountId(wanted.clone()));
+    require_account_number(wanted)?;
+    let fresh = || Cloud::new(Account::new(wanted.clone(), AccountLimits::default()));
+    let mut cloud = loaded.unwrap_or_else(fresh);
+    let found = &cloud.default_account().account_id;
+    if found != wanted {
+        return Err(SandboxError::OtherAccount {
+            path: options.state_file.clone().unwrap_or_default(),
+            found: found.clone(),
+            wanted: wanted.clone(),
+        });
     }
-    let mut account = match loaded {
-        Some(account) if account.account_id != *wanted => {
-            return Err(SandboxError::OtherAccount {
-                path: options.state_file.clone().unwrap_or_default(),
-                found: account.account_id,
-                wanted: wanted.clone(),
-            });
-        }
-        Some(account) => account,
-        None => Account::new(wanted.clone(), AccountLimits::default()),
-    };
     if let Some(limits) = &options.limits {
-        account.limits = limits.clone();
+        for account in cloud.accounts_mut() {
+            account.limits.clone_from(limits);
+        }
     }
-    Ok(account)
+    Ok(cloud)
 }
 
-fn plant(
-    account: &mut Account,
-    seed: &SeedCluster,
-    now: DateTime<Utc>,
-) -> Result<(), SandboxError> {
+fn require_account_number(text: &str) -> Result<(), SandboxError> {
+    match is_account_number(text) {
+        true => Ok(()),
+        false => Err(SandboxError::AccountId(text.to_owned())),
+    }
+}
+
+fn plant(cloud: &mut Cloud, seed: &SeedCluster, now: DateTime<Utc>) -> Result<(), SandboxError> {
+    let default = cloud.default_account().account_id.clone();
+    let account_id = seed.account_id.as_ref().unwrap_or(&default);
+    require_account_number(account_id)?;
     let identifier = &seed.cluster_identifier;
     names::cluster_identifier(identifier).map_err(|source| SandboxError::Seed {
         identifier: identifier.clone(),
         source,
     })?;
-    account
+    cloud
+        .account_mut(account_id)
         .region_mut(&seed.region, now)
         .clusters
         .entry(identifier.clone())

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
-use super::cluster::ClusterProperties;
+use super::cluster::{Cluster, ClusterProperties};
 use super::digest;
 use super::error::{ApiError, Code};
 use super::tag::{self, Tag};
@@ -119,9 +119,17 @@ impl Snapshot {
         account.arn(region, &resource)
     }
 
+    /// Goes with its cluster to another name.
+    pub fn follow(&mut self, cluster: &Cluster) {
+        let next = cluster.cluster_identifier.clone();
+        let old = std::mem::replace(&mut self.cluster_identifier, next);
+        self.properties.first_identifier.get_or_insert(old);
+    }
+
     /// The size of all its data: 20,000 to 200,000 MB by cluster, and up to 1 % more by snapshot.
     pub fn total_megabytes(&self) -> u64 {
-        let base = 20_000 + digest::number(&["cluster", &self.cluster_identifier]) % 180_000;
+        let cluster = self.properties.first_identifier(&self.cluster_identifier);
+        let base = 20_000 + digest::number(&["cluster", cluster]) % 180_000;
         base + digest::number(&["snapshot", &self.snapshot_identifier]) % (base / 100)
     }
 

@@ -1,4 +1,4 @@
-//! The account in a file.
+//! The accounts in a file.
 //!
 //! Owns: loading, and replacing the file so that a crash at any instant leaves the old or the new content
 //! and never a mixture. Never decides when to write.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
+use super::cloud::Cloud;
 
 /// Raised when the shape of the file changes.
 const FORMAT: u32 = 1;
@@ -56,7 +56,8 @@ pub enum StateFileError {
 #[derive(Serialize)]
 struct Written<'a> {
     format: u32,
-    account: &'a Account,
+    #[serde(flatten)]
+    cloud: &'a Cloud,
 }
 
 #[derive(Deserialize)]
@@ -64,13 +65,8 @@ struct Format {
     format: u32,
 }
 
-#[derive(Deserialize)]
-struct Read {
-    account: Account,
-}
-
-/// The account in the file; `None` when there is no file.
-pub fn load(path: &Path) -> Result<Option<Account>, StateFileError> {
+/// The accounts in the file; `None` when there is no file.
+pub fn load(path: &Path) -> Result<Option<Cloud>, StateFileError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -93,19 +89,18 @@ pub fn load(path: &Path) -> Result<Option<Account>, StateFileError> {
             found: format,
         });
     }
-    let Read { account } = serde_json::from_slice(&text).map_err(corrupt)?;
-    Ok(Some(account))
+    serde_json::from_slice(&text).map(Some).map_err(corrupt)
 }
 
-/// Replaces the file; when this returns, the account survives a crash and a power cut.
-pub fn save(path: &Path, account: &Account) -> Result<(), StateFileError> {
+/// Replaces the file; when this returns, the accounts survive a crash and a power cut.
+pub fn save(path: &Path, cloud: &Cloud) -> Result<(), StateFileError> {
     let write = |source: io::Error| StateFileError::Write {
         path: path.to_owned(),
         source,
     };
     let written = Written {
         format: FORMAT,
-        account,
+        cloud,
     };
     let text = serde_json::to_vec(&written).map_err(|error| write(error.into()))?;
     replace(path, &text).map_err(write)
@@ -129,7 +124,8 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::operations::tests::{account, call};
+    use crate::sandbox::operations::tests::{account, call, start};
+    use crate::sandbox::role::RoleSession;
 
     fn directory(name: &str) -> PathBuf {
         let path =
@@ -139,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_comes_back_as_it_was_kept() {
+    fn accounts_come_back_as_they_were_kept() {
         let directory = directory("round-trip");
         let path = directory.join("sandbox.json");
         assert_eq!(load(&path).unwrap(), None);
@@ -150,8 +146,27 @@ mod tests {
         ] {
             call(&mut account, 0, form).unwrap();
         }
-        save(&path, &account).unwrap();
-        assert_eq!(load(&path).unwrap(), Some(account));
+        let mut cloud = Cloud::new(account);
+        cloud.roles.denied.insert("role".to_owned());
+        let session = RoleSession {
+            account_id: "111122223333".to_owned(),
+            role_name: "redkeep".to_owned(),
+            session_name: "night".to_owned(),
+            expires_at: start(),
+        };
+        cloud.grant(session, start());
+        save(&path, &cloud).unwrap();
+        assert_eq!(load(&path).unwrap(), Some(cloud));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_several_accounts_is_read() {
+        let directory = directory("one-account");
+        let path = directory.join("sandbox.json");
+        let text = serde_json::json!({ "format": 1, "account": account() });
+        fs::write(&path, text.to_string()).unwrap();
+        assert_eq!(load(&path).unwrap(), Some(Cloud::new(account())));
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -51,16 +51,20 @@ pub fn require_few(tags: usize) -> Result<(), ApiError> {
 
 /// The element `<Tags>`.
 pub fn element(tags: &[Tag]) -> Element {
-    let tag = |tag: &Tag| {
+    Element::group("Tags", tags.iter().map(Tag::element).collect())
+}
+
+impl Tag {
+    /// The answer shape `Tag`.
+    pub fn element(&self) -> Element {
         Element::group(
             "Tag",
             vec![
-                Element::text("Key", &tag.key),
-                Element::text("Value", &tag.value),
+                Element::text("Key", &self.key),
+                Element::text("Value", &self.value),
             ],
         )
-    };
-    Element::group("Tags", tags.iter().map(tag).collect())
+    }
 }
 
 /// What `TagKeys` and `TagValues` ask for.
@@ -71,37 +75,39 @@ pub struct TagFilter {
 }
 
 impl TagFilter {
-    /// Reads the two lists.
-    pub fn from_params(params: &Params) -> Self {
-        Self {
-            keys: params.strings("TagKeys", "TagKey"),
-            values: params.strings("TagValues", "TagValue"),
-        }
+    /// Reads the two lists; `InvalidTagFault` for what no tag could have.
+    pub fn from_params(params: &Params) -> Result<Self, ApiError> {
+        let keys = params.strings("TagKeys", "TagKey");
+        let values = params.strings("TagValues", "TagValue");
+        keys.iter().try_for_each(|key| check_key(key))?;
+        values.iter().try_for_each(|value| check_value(value))?;
+        Ok(Self { keys, values })
     }
 
     /// Whether a resource with these tags is wanted: any key or any value is enough, or no filter at all.
     pub fn admits(&self, tags: &[Tag]) -> bool {
-        (self.keys.is_empty() && self.values.is_empty())
-            || tags
-                .iter()
-                .any(|tag| self.keys.contains(&tag.key) || self.values.contains(&tag.value))
+        self.is_empty() || tags.iter().any(|tag| self.names(tag))
+    }
+
+    /// Whether this very tag is asked for.
+    pub fn admits_tag(&self, tag: &Tag) -> bool {
+        self.is_empty() || self.names(tag)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.values.is_empty()
+    }
+
+    fn names(&self, tag: &Tag) -> bool {
+        self.keys.contains(&tag.key) || self.values.contains(&tag.value)
     }
 }
 
 fn tag(fields: &Member<'_>) -> Result<Tag, ApiError> {
     let key = fields.get("Key").copied().unwrap_or_default();
     let value = fields.get("Value").copied().unwrap_or_default();
-    let key_chars = key.chars().count();
-    if key_chars == 0 || key_chars > KEY_CHARS_MAX {
-        return Err(invalid(&format!(
-            "the key '{key}' must have 1 to {KEY_CHARS_MAX} characters"
-        )));
-    }
-    if value.chars().count() > VALUE_CHARS_MAX {
-        return Err(invalid(&format!(
-            "the value of '{key}' must have at most {VALUE_CHARS_MAX} characters"
-        )));
-    }
+    check_key(key)?;
+    check_value(value)?;
     if key.to_lowercase().starts_with("aws:") {
         return Err(invalid(&format!(
             "the key '{key}' begins with the reserved prefix aws:"
@@ -116,6 +122,22 @@ fn tag(fields: &Member<'_>) -> Result<Tag, ApiError> {
         key: key.to_owned(),
         value: value.to_owned(),
     })
+}
+
+fn check_key(key: &str) -> Result<(), ApiError> {
+    if (1..=KEY_CHARS_MAX).contains(&key.chars().count()) {
+        return Ok(());
+    }
+    let what = format!("the key '{key}' must have 1 to {KEY_CHARS_MAX} characters");
+    Err(invalid(&what))
+}
+
+fn check_value(value: &str) -> Result<(), ApiError> {
+    if value.chars().count() <= VALUE_CHARS_MAX {
+        return Ok(());
+    }
+    let what = format!("the value '{value}' must have at most {VALUE_CHARS_MAX} characters");
+    Err(invalid(&what))
 }
 
 fn allowed(c: char) -> bool {
@@ -174,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_filter_admits_any_key_or_any_value() {
-        let filter =
-            TagFilter::from_params(&Params::parse(b"TagKeys.TagKey.1=a&TagValues.TagValue.1=x"));
+        let params = Params::parse(b"TagKeys.TagKey.1=a&TagValues.TagValue.1=x");
+        let filter = TagFilter::from_params(&params).unwrap();
         let tags = |key: &str, value: &str| {
             [Tag {
                 key: key.to_owned(),
@@ -186,5 +208,10 @@ mod tests {
         assert!(filter.admits(&tags("other", "x")));
         assert!(!filter.admits(&tags("b", "y")));
         assert!(TagFilter::default().admits(&[]));
+        let no_key = Params::parse(b"TagKeys.TagKey.1=");
+        assert_eq!(
+            TagFilter::from_params(&no_key).unwrap_err().code,
+            "InvalidTagFault"
+        );
     }
 }

@@ -68,6 +68,20 @@ impl Element {
         }
     }
 
+    /// The texts of all descendants at `path`, for tests.
+    #[cfg(test)]
+    pub fn texts(&self, path: &[&str]) -> Vec<&str> {
+        match (&self.content, path) {
+            (Content::Text(text), []) => vec![text],
+            (Content::Children(children), [first, rest @ ..]) => children
+                .iter()
+                .filter(|child| child.name == *first)
+                .flat_map(|child| child.texts(rest))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn write(&self, out: &mut String) {
         out.push('<');
         out.push_str(&self.name);

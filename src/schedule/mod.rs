@@ -200,9 +200,10 @@ impl Schedule {
         // Starting from the time that the clock showed *before* the first candidate instant keeps the
         // times inside a gap which ends at that instant.
         let mut local = zone::local(after, self.zone.offset(after))?.checked_add_signed(SECOND)?;
-        // No gap is longer than a day, so a later local time is reached after `until`.
-        let last = zone::local(until, self.zone.offset(until))?
-            .checked_add_days(Days::new(1))
+        // No gap is longer than a day, so a later local time is reached after `until`. A clock ahead of UTC
+        // cannot show the end of time.
+        let last = zone::local(until, self.zone.offset(until))
+            .and_then(|last| last.checked_add_days(Days::new(1)))
             .unwrap_or(chrono::NaiveDateTime::MAX);
         loop {
             local = self.pattern.next_match(local, last)?;

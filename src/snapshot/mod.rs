@@ -24,13 +24,14 @@ pub use ownership::{Ownership, ownership};
 ///
 /// CreateClusterSnapshot documents the rule that it keeps to: 1 to 255 ASCII letters, digits and hyphens,
 /// first a letter, no two hyphens in a row, none at the end.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId(String);
 
+/// The end of the name of a slot's second snapshot.
+const SECOND: &str = "-r1";
+
 /// Which attempt at a slot's snapshot: the first, or the one more after a snapshot that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Generation {
     /// The first.
     First,
@@ -75,9 +76,21 @@ impl SnapshotId {
         }
     }
 
+    /// Which attempt at a slot's snapshot the name is for; nothing else ends in `-r1`, since the hash before
+    /// it has eight characters.
+    pub fn generation(&self) -> Generation {
+        match self.0.ends_with(SECOND) {
+            true => Generation::Second,
+            false => Generation::First,
+        }
+    }
+
     /// The name of the one more attempt after the snapshot of this name failed.
     pub fn second(&self) -> Self {
-        Self(format!("{}-r1", self.0.trim_end_matches("-r1")))
+        match self.generation() {
+            Generation::First => Self(format!("{}{SECOND}", self.0)),
+            Generation::Second => self.clone(),
+        }
     }
 
     /// An identifier read back from redkeep's own history or from AWS.
@@ -112,8 +125,7 @@ fn hash8(parts: &[&str]) -> String {
 }
 
 /// The retention class of a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
     /// Kept for the policy's one retention period.
     Base,
@@ -143,12 +155,11 @@ impl FromStr for Tier {
 }
 
 /// What made a slot due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trigger {
     /// The policy's schedule.
     Schedule,
-    /// A person, by `redkeep take`.
+    /// A person.
     Manual,
 }
 

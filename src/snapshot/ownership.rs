@@ -3,9 +3,9 @@
 //! Owns: the one rule by which a snapshot that bears the identifier of a slot is adopted or is a conflict. In
 //! doubt nothing is touched: any contradiction makes it foreign.
 
-use super::{Generation, Snapshot, SnapshotId, tag};
-use crate::names::{Namespace, Tags};
-use crate::slot::{Slot, rfc3339};
+use super::{Snapshot, tag};
+use crate::names::Tags;
+use crate::run::Run;
 
 /// Whether a snapshot that bears the identifier of one of our slots is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,34 +18,25 @@ pub enum Ownership {
     Foreign(String),
 }
 
-/// Whether `snapshot` is the one that `slot` was to have.
+/// Whether `snapshot` is the one that `run` asked for, or was to ask for.
 ///
+/// What was asked for is taken from the run: a run keeps the configuration that it started with.
 /// `account_number` is the account that the credentials belong to, where it is known.
-pub fn ownership(
-    snapshot: &Snapshot,
-    namespace: &Namespace,
-    slot: &Slot,
-    account_number: Option<&str>,
-) -> Ownership {
-    match contradiction(snapshot, namespace, slot, account_number) {
+pub fn ownership(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -> Ownership {
+    match contradiction(snapshot, run, account_number) {
         Some(what) => Ownership::Foreign(what),
         None if snapshot.tags.contains_key(tag::SLOT) => Ownership::Proven,
         None => Ownership::ByName,
     }
 }
 
-fn contradiction(
-    snapshot: &Snapshot,
-    namespace: &Namespace,
-    slot: &Slot,
-    account_number: Option<&str>,
-) -> Option<String> {
-    let name = snapshot.snapshot_identifier.as_str();
-    let derives = [Generation::First, Generation::Second]
-        .iter()
-        .any(|generation| SnapshotId::derive(namespace, slot, *generation).as_str() == name);
-    if !derives {
-        return Some(format!("the slot does not derive the name {name:?}"));
+fn contradiction(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -> Option<String> {
+    let (name, asked) = (
+        &snapshot.snapshot_identifier,
+        run.request.snapshot_id.as_str(),
+    );
+    if name != asked {
+        return Some(format!("its name is {name:?}, not {asked:?}"));
     }
     if let Some(other) = snapshot
         .snapshot_type
@@ -59,30 +50,27 @@ fn contradiction(
     {
         return Some(format!("it belongs to account {owner}, not to {ours}"));
     }
-    contradicting_tag(&snapshot.tags, namespace, slot)
-        .or_else(|| contradicting_cluster(snapshot, slot))
+    contradicting_tag(&snapshot.tags, &run.request.tags)
+        .or_else(|| contradicting_cluster(snapshot, run))
 }
 
-fn contradicting_tag(tags: &Tags, namespace: &Namespace, slot: &Slot) -> Option<String> {
-    let wanted = [
-        (tag::NAMESPACE, namespace.to_string()),
-        (tag::POLICY, slot.pair.policy.to_string()),
-        (tag::CLUSTER, slot.pair.cluster.to_string()),
-        (tag::SLOT, rfc3339(slot.scheduled_at)),
-    ];
+fn contradicting_tag(tags: &Tags, asked: &Tags) -> Option<String> {
     let any_of_ours = tags.keys().any(|key| key.starts_with("redkeep:"));
-    wanted
-        .iter()
-        .find_map(|(key, wanted)| match tags.get(*key) {
-            Some(got) if got == wanted => None,
-            Some(got) => Some(format!("its tag {key} is {got:?}, not {wanted:?}")),
-            None if any_of_ours => Some(format!("it has tags of redkeep's, but no {key}")),
-            None => None,
+    let keys = [tag::NAMESPACE, tag::POLICY, tag::CLUSTER, tag::SLOT];
+    keys.into_iter()
+        .find_map(|key| match (tags.get(key), asked.get(key)) {
+            (Some(got), Some(asked)) if got != asked => {
+                Some(format!("its tag {key} is {got:?}, not {asked:?}"))
+            }
+            (None, Some(_)) if any_of_ours => {
+                Some(format!("it has tags of redkeep's, but no {key}"))
+            }
+            _ => None,
         })
 }
 
-fn contradicting_cluster(snapshot: &Snapshot, slot: &Slot) -> Option<String> {
+fn contradicting_cluster(snapshot: &Snapshot, run: &Run) -> Option<String> {
     let cluster = snapshot.cluster_identifier.as_deref()?;
-    let ours = slot.pair.cluster.as_str();
+    let ours = run.slot.pair.cluster.as_str();
     (cluster != ours).then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
 }

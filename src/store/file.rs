@@ -25,7 +25,7 @@ pub(super) const APPLICATION_ID: i32 = 0x7265_646b;
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// How long to wait for somebody else's lock: a person's sqlite3 shell, a backup program.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first 16 bytes of every SQLite database ("Database File Format", section 1.3.1).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

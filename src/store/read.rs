@@ -50,7 +50,7 @@ pub struct RunFilter {
     pub region: Option<Region>,
     /// Of this cluster.
     pub cluster: Option<ClusterId>,
-    /// In this state, a word of [`crate::run::RunState::word`].
+    /// In this state, a word of [`crate::run::Run::word`].
     pub state: Option<String>,
     /// Scheduled at or after this instant.
     pub since: Option<DateTime<Utc>>,
@@ -238,7 +238,7 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
     for condition in WANTED_RUNS {
         each(&snapshot, &(RUNS.select() + condition), |row| {
             let run = row::run(row)?;
-            history.runs.insert(run.slot.clone(), run);
+            history.insert(run);
             Ok(())
         })?;
     }

@@ -125,7 +125,7 @@ fn upsert_run(transaction: &Transaction<'_>, run: &Run) -> Result<usize, Fault> 
             ":cluster": slot.pair.cluster.as_str(),
             ":scheduled_at": to_text(slot.scheduled_at),
             ":trigger": run.trigger.as_str(),
-            ":state": run.state.word(),
+            ":state": run.word(),
             ":reason": reason,
             ":message": run.message,
             ":attempts": run.attempts,

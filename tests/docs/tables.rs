@@ -1,25 +1,33 @@
-//! README's tables and lists are exactly what the program has: keys, defaults, metrics, fields.
+//! The tables of the reference pages are exactly what the program has: keys and what they mean, defaults, options,
+//! metrics, fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use chrono::DateTime;
+use clap::{Arg, CommandFactory};
+use redkeep::cli::Cli;
+use redkeep::config;
 use redkeep::metrics::Metrics;
 use redkeep::store::{EndpointKind, Store};
+use serde_json::Value;
 
-use crate::page::{code, read, section, table};
+use crate::page::{blocks_of, code, read, table};
+use crate::shell::shown as shown_commands;
 use crate::{loaded, redkeep, scratch};
 
-/// The headings under which README has a table of keys, and how a file gets to such a key.
+const POLICY_FILE: &str = "docs/policy-file.md";
+
+/// The headings under which the page has a table of keys, and how a file gets to such a key.
 const KEY_TABLES: [(&str, &[&str]); 5] = [
-    ("### Top level", &[""]),
-    ("### `[log]`", &["[log]\n"]),
-    ("### `[[account]]`", &["[[account]]\n"]),
+    ("## Top level", &[""]),
+    ("## `[log]`", &["[log]\n"]),
+    ("## `[[account]]`", &["[[account]]\n"]),
     (
-        "### `[[policy]]` and `[defaults]`",
+        "## `[[policy]]` and `[defaults]`",
         &["[[policy]]\n", "[defaults]\n"],
     ),
-    ("### `[[blackout]]`", &["[[blackout]]\n"]),
+    ("## `[[blackout]]`", &["[[blackout]]\n"]),
 ];
 
 /// The keys that a table of the configuration has, from the error for one that it does not have.
@@ -39,10 +47,10 @@ fn accepted_keys(header: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn readme_has_exactly_the_keys_of_the_configuration() {
-    let readme = read("README.md");
+fn the_policy_files_page_has_exactly_its_keys() {
+    let page = read(POLICY_FILE);
     for (heading, headers) in KEY_TABLES {
-        let rows = table(&readme, heading);
+        let rows = table(&page, heading);
         let keys = rows
             .iter()
             .map(|row| code(&row[0]).unwrap().trim_matches(['[', ']']).to_owned());
@@ -56,7 +64,7 @@ fn readme_has_exactly_the_keys_of_the_configuration() {
             assert_eq!(
                 documented,
                 accepted_keys(header),
-                "README.md, {heading}, {header}"
+                "{POLICY_FILE}, {heading}, {header}"
             );
         }
     }
@@ -64,8 +72,8 @@ fn readme_has_exactly_the_keys_of_the_configuration() {
 
 /// Every default that is a value changes nothing when it is written out.
 #[test]
-fn readme_has_the_defaults_of_the_configuration() {
-    let readme = read("README.md");
+fn the_policy_files_page_has_its_defaults() {
+    let page = read(POLICY_FILE);
     let required: [(&str, &str); 5] = [
         ("", ""),
         ("[log]\n", ""),
@@ -98,7 +106,7 @@ fn readme_has_the_defaults_of_the_configuration() {
     let plain = file(None);
     let mut count = 0;
     for (index, (heading, _)) in KEY_TABLES.iter().enumerate() {
-        for row in table(&readme, heading) {
+        for row in table(&page, heading) {
             if let (Some(key), Some(default)) = (code(&row[0]), code(&row[1])) {
                 assert_eq!(
                     file(Some((index, &format!("{key} = {default}")))),
@@ -110,6 +118,85 @@ fn readme_has_the_defaults_of_the_configuration() {
         }
     }
     assert!(count >= 15, "found {count} defaults");
+}
+
+/// The schema of the table under a heading of the page.
+fn keys_of<'a>(schema: &'a Value, heading: &str) -> &'a Value {
+    let at = match heading {
+        "## `[log]`" => "/properties/log/properties",
+        "## `[[account]]`" => "/properties/account/items/properties",
+        "## `[[policy]]` and `[defaults]`" => "/properties/policy/items/properties",
+        "## `[[blackout]]`" => "/properties/blackout/items/properties",
+        _ => "/properties",
+    };
+    schema.pointer(at).unwrap()
+}
+
+/// One text explains a key on the page, in an editor and on the manual page, and they give one default.
+#[test]
+fn the_policy_files_page_says_of_a_key_what_the_schema_says() {
+    let (page, schema) = (read(POLICY_FILE), config::schema());
+    for (heading, _) in KEY_TABLES {
+        let keys = keys_of(&schema, heading);
+        for row in table(&page, heading) {
+            let name = code(&row[0]).unwrap().trim_matches(['[', ']']).to_owned();
+            let key = &keys[&name];
+            assert_eq!(key["description"], row[2].as_str(), "{heading}, {name}");
+            let default = key.get("default").map(Value::to_string);
+            let default = default.filter(|_| !row[0].contains('['));
+            assert_eq!(code(&row[1]), default.as_deref(), "{heading}, {name}");
+        }
+    }
+}
+
+/// The options that the page has for a command are those that its help has, but for those of all commands.
+#[test]
+fn the_commands_page_has_exactly_the_commands_and_their_options() {
+    let page = read("docs/commands.md");
+    let everywhere = ["config", "help", "version"];
+    let program = Cli::command();
+    let mut headings = BTreeSet::new();
+    for command in program.get_subcommands() {
+        let heading = format!("## `{}`", command.get_name());
+        let options = command.get_arguments().filter_map(Arg::get_long);
+        let options: BTreeSet<String> = options
+            .filter(|option| !everywhere.contains(option))
+            .map(str::to_owned)
+            .collect();
+        // The sandbox has a page of its own.
+        let rows = match command.get_name() {
+            "sandbox" => table(&read("docs/sandbox.md"), "## An example"),
+            _ => table(&page, &heading),
+        };
+        let documented = rows
+            .iter()
+            .filter_map(|row| code(&row[0])?.strip_prefix("--"));
+        let documented: BTreeSet<String> = documented
+            .map(|option| option.split(' ').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(documented, options, "{heading}");
+        headings.insert(heading);
+    }
+    let found = page.lines().filter(|line| line.starts_with("## "));
+    assert_eq!(found.map(str::to_owned).collect::<BTreeSet<_>>(), headings);
+}
+
+/// What is shown as the answer of `plan` is its answer.
+#[test]
+fn the_json_page_shows_what_plan_prints() {
+    let page = read("docs/json.md");
+    let shown = blocks_of(&page, "json").remove(0);
+    let typed = shown_commands(&page).remove(0);
+    let file = scratch("plan").join("redkeep.toml");
+    let readme = blocks_of(&read("README.md"), "toml").remove(0);
+    let account = "[[account]]\nname = \"default\"\nregions = [\"eu-central-1\"]\n";
+    let policy = readme.replace("\"dw-*\", \"finance\"", "\"dw-prod\"");
+    fs::write(&file, format!("{account}{policy}")).unwrap();
+    let mut arguments: Vec<&str> = typed[1..].iter().map(String::as_str).collect();
+    arguments.extend(["--config", file.to_str().unwrap()]);
+    let printed = redkeep(&arguments);
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), printed);
 }
 
 /// Name, type and labels of every metric in an exposition.
@@ -136,7 +223,7 @@ fn exposed(text: &str) -> BTreeMap<String, (String, String)> {
 }
 
 #[test]
-fn readme_has_exactly_the_metrics_that_are_exposed() {
+fn the_metrics_page_has_exactly_those_that_are_exposed() {
     let mut wanted = exposed(&read("tests/golden/metrics.txt"));
     let fresh = Metrics::new(DateTime::UNIX_EPOCH)
         .unwrap()
@@ -148,7 +235,7 @@ fn readme_has_exactly_the_metrics_that_are_exposed() {
             .filter(|(name, _)| name.starts_with("process_")),
     );
     assert!(wanted.contains_key("process_start_time_seconds"), "{fresh}");
-    let rows = table(&read("README.md"), "## Metrics and health");
+    let rows = table(&read("docs/metrics.md"), "# Metrics and health");
     let documented: BTreeMap<_, _> = rows
         .iter()
         .map(|row| {
@@ -161,19 +248,16 @@ fn readme_has_exactly_the_metrics_that_are_exposed() {
     assert_eq!(documented, wanted);
 }
 
-/// The fields that README lists for a command, before the remarks on them.
+/// The fields that the page has for a command.
 fn documented_fields(command: &str) -> Vec<String> {
-    let readme = read("README.md");
-    let text = section(&readme, "## JSON and CSV fields").join(" ");
-    let (_, list) = text.split_once(&format!("- `{command}`: ")).unwrap();
-    let (list, _) = list.split_once('.').unwrap();
-    list.split_whitespace()
-        .map(|field| code(field).unwrap().to_owned())
+    let rows = table(&read("docs/json.md"), &format!("## `{command}`"));
+    rows.iter()
+        .map(|row| code(&row[0]).unwrap().to_owned())
         .collect()
 }
 
 #[tokio::test]
-async fn readme_has_exactly_the_fields_of_json_and_csv() {
+async fn the_json_page_has_exactly_the_fields() {
     let directory = scratch("fields");
     let file = directory.join("redkeep.toml");
     fs::write(&file, "state_dir = \".\"\nendpoint = \"sandbox\"\n").unwrap();

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Installs the peers that the tests compare redkeep with, in a virtual environment under target/peers:
-# moto's server, an emulator of AWS that nobody here wrote. Does nothing where they are there already.
+# Installs the peers that the tests compare redkeep with, in a virtual environment under target/peers: moto's
+# server, an emulator of AWS that nobody here wrote, and the AWS CLI and boto3, which judge the sandbox.
+# Does nothing where these versions are there already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 peers=target/peers
-if [ ! -x "$peers/bin/moto_server" ]; then
+wanted=tests/peers/requirements.txt
+if ! cmp --silent "$wanted" "$peers/requirements.txt"; then
   python3 -m venv "$peers"
-  "$peers/bin/pip" install --quiet --requirement tests/peers/requirements.txt
+  "$peers/bin/pip" install --quiet --requirement "$wanted"
+  cp "$wanted" "$peers/requirements.txt"
 fi
-"$peers/bin/python" -c 'import moto; print("moto", moto.__version__)'
+"$peers/bin/python" -c '
+from importlib.metadata import version
+print(*(f"{name} {version(name)}" for name in ("moto", "boto3", "botocore", "awscli")), sep=", ")'

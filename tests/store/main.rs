@@ -16,9 +16,8 @@ use chrono::TimeDelta;
 use redkeep::clock::{Clock, SystemClock};
 use redkeep::history::{Change, History};
 use redkeep::run::{GoneReason, Missed, Outcome, RunState};
-use redkeep::snapshot::Generation;
 use redkeep::store::{Reader, RunFilter, StoreError};
-use sample::{Place, at, gone, missed_range, outcomes, pair, pair_state, run, states};
+use sample::{Place, at, gone, missed_range, outcomes, pair, pair_state, run, second_run, states};
 
 fn change(run: redkeep::run::Run) -> Change {
     Change::Run(Box::new(run))
@@ -297,7 +296,7 @@ async fn totals_are_a_fold_over_all_rows() {
     let reader = Reader::open(&place.file()).unwrap();
     let mut fold = redkeep::history::Totals::default();
     for run in reader.runs(&RunFilter::default()).unwrap() {
-        fold.add(run.state.word(), 1);
+        fold.add(run.word(), 1);
     }
     for range in reader.missed_ranges(&RunFilter::default()).unwrap() {
         fold.add("missed", range.count);
@@ -336,13 +335,10 @@ async fn finer_instants_lose_their_fraction_and_nothing_else() {
 async fn columns_for_people_tell_what_the_run_tells() {
     let place = Place::new();
     let store = place.open().store;
-    let second = RunState::Failing {
-        generation: Generation::Second,
-    };
     let available = RunState::Ended(Outcome::Available);
     store
         .commit(vec![
-            change(run("a", 0, second)),
+            change(second_run("a", 0)),
             change(run("b", 0, available)),
         ])
         .await

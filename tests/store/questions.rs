@@ -2,10 +2,9 @@
 
 use redkeep::history::Change;
 use redkeep::run::{Missed, Outcome, RunState};
-use redkeep::snapshot::Generation;
 use redkeep::store::{Reader, RunFilter};
 
-use crate::sample::{Place, at, missed_range, run};
+use crate::sample::{Place, at, missed_range, run, second_run};
 
 /// Ten slots of two clusters, a minute apart, every second one missed; ranges before them.
 async fn filled() -> (Place, Reader) {
@@ -180,13 +179,7 @@ async fn ranges_are_found_by_any_of_their_slots() {
 #[tokio::test]
 async fn a_run_is_found_by_its_snapshot_and_by_the_one_that_failed_before() {
     let place = Place::new();
-    let second = run(
-        "dw",
-        0,
-        RunState::Failing {
-            generation: Generation::Second,
-        },
-    );
+    let second = second_run("dw", 0);
     place
         .open()
         .store

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{MissedRange, PairState};
 use redkeep::names::{Retention, Tags};
-use redkeep::run::{Gone, GoneReason, Missed, Outcome, Phase, Request, Run, RunState};
+use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Request, Run, RunState};
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
 use redkeep::store::{EndpointKind, Opened, Store};
@@ -121,9 +121,17 @@ pub fn run(cluster: &str, seconds: i64, state: RunState) -> Run {
         total_backup_size_in_mega_bytes: Some(1536.25),
         ..Snapshot::default()
     });
-    if run.generation() == Generation::Second {
-        run.request.snapshot_id = first.second();
-    }
+    run
+}
+
+/// A run in its second generation.
+pub fn second_run(cluster: &str, seconds: i64) -> Run {
+    let state = RunState::Failing {
+        since: at(6),
+        ask_at: at(7),
+    };
+    let mut run = run(cluster, seconds, state);
+    run.request.snapshot_id = run.request.snapshot_id.second();
     run
 }
 
@@ -163,48 +171,46 @@ pub fn outcomes() -> Vec<Outcome> {
 /// One of each state. A new one does not compile until it is here.
 pub fn states() -> Vec<RunState> {
     let fine = at(7) + TimeDelta::nanoseconds(123_456_789);
-    let mut all = vec![RunState::Due];
-    for generation in [Generation::First, Generation::Second] {
-        let judged = outcomes().into_iter().map(|verdict| Phase::Judged {
-            since: fine,
-            verdict,
-        });
-        let phases = [
-            Phase::Waiting {
-                until: fine,
-                why: "cluster paused".to_owned(),
-            },
-            Phase::Asking,
-            Phase::InDoubt {
-                since: at(6),
-                look_at: fine,
-            },
-        ];
-        all.extend(
-            phases
-                .into_iter()
-                .chain(judged)
-                .map(|phase| RunState::Requested { generation, phase }),
-        );
-        all.push(RunState::Creating {
-            generation,
+    let refusal = Refusal {
+        why: "cluster paused".to_owned(),
+        times: 3,
+    };
+    let mut all = vec![
+        RunState::Due,
+        RunState::Waiting {
+            until: fine,
+            refusal: refusal.clone(),
+        },
+        RunState::Asking { refusal: None },
+        RunState::Asking {
+            refusal: Some(refusal),
+        },
+        RunState::InDoubt {
+            since: at(6),
             look_at: fine,
-        });
-        all.push(RunState::Failing { generation });
-    }
+        },
+        RunState::Creating { look_at: fine },
+        RunState::Failing {
+            since: at(6),
+            ask_at: fine,
+        },
+    ];
+    let judged = |verdict| RunState::Judged {
+        since: fine,
+        verdict,
+    };
+    all.extend(outcomes().into_iter().map(judged));
     all.extend(outcomes().into_iter().map(RunState::Ended));
     for state in &all {
         match state {
             RunState::Due
+            | RunState::Waiting { .. }
+            | RunState::Asking { .. }
+            | RunState::InDoubt { .. }
+            | RunState::Judged { .. }
             | RunState::Creating { .. }
             | RunState::Failing { .. }
             | RunState::Ended(_) => {}
-            RunState::Requested { phase, .. } => match phase {
-                Phase::Waiting { .. }
-                | Phase::Asking
-                | Phase::InDoubt { .. }
-                | Phase::Judged { .. } => {}
-            },
         }
     }
     all

@@ -123,6 +123,20 @@ impl Sandbox {
         serde_json::from_str(&answer.body).unwrap_or(Value::Null)
     }
 
+    /// Asks for an operation in us-east-1 as a client would, with a signature that nobody computed.
+    pub fn aws(&self, access_key: &str, form: &str) -> Answer {
+        let now = chrono::Utc::now();
+        let headers = format!(
+            "Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{}/us-east-1/redshift/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature=00\r\nX-Amz-Date: {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n",
+            now.format("%Y%m%d"),
+            now.format("%Y%m%dT%H%M%SZ")
+        );
+        let body = format!("Version=2012-12-01&Action={form}");
+        request(self.address(), "POST", "/", &headers, &body)
+    }
+
     /// The operations received, oldest first, that have this name.
     pub fn requests(&self, operation: &str) -> Vec<Value> {
         let all = self.control("GET", "/_sandbox/requests", "");
@@ -166,13 +180,18 @@ pub struct Answer {
 }
 
 pub fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    let headers = "Content-Type: application/json\r\n";
+    request(address, method, path, headers, body)
+}
+
+fn request(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -9,6 +9,14 @@
     reason = "what helpers unwrap is the test's own ground; its failure is the test's failure"
 )]
 
+mod clocks;
+mod crashes;
+mod fates;
+mod fleet;
+mod pairs;
+mod queue;
+mod refusals;
 mod setup;
 mod sim;
+mod storm;
 mod time;

@@ -12,6 +12,8 @@ use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
+const CLOSING: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
 struct Served {
     address: SocketAddr,
     /// Told when a request has reached `/slow` or `/never`.
@@ -116,20 +118,37 @@ async fn a_head_that_is_too_long_is_answered_431() {
     assert!(text.starts_with("HTTP/1.1 431"), "{text}");
 }
 
-#[tokio::test]
-async fn a_connection_too_many_is_closed_at_once_and_room_comes_back() {
-    let served = start(Limits {
+/// Idle connections stay for a minute: only making room ends one within the bound of `to_end`.
+fn patient() -> Limits {
+    Limits {
         header_timeout: Duration::from_secs(60),
         ..short()
-    })
-    .await;
-    let taken = (served.connect().await, served.connect().await);
-    // An idle connection would stay for a minute: only a refusal ends it within the bound of `exchange`.
-    assert_eq!(served.exchange(b"").await, "");
-    drop(taken);
-    let last = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_shut_out_a_request_the_oldest_makes_room() {
+    let served = start(patient()).await;
+    let (mut oldest, _newer) = (served.connect().await, served.connect().await);
+    assert!(served.exchange(CLOSING).await.ends_with("hello"));
+    assert_eq!(to_end(&mut oldest).await, "");
+}
+
+#[tokio::test]
+async fn while_every_connection_has_a_request_under_way_the_next_is_closed_at_once() {
+    let served = start(patient()).await;
+    let mut busy = [served.connect().await, served.connect().await];
+    for stream in &mut busy {
+        stream
+            .write_all(b"GET /never HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await
+            .unwrap();
+        served.entered.notified().await;
+    }
+    assert_eq!(served.exchange(CLOSING).await, "");
+    drop(busy);
     let mut tries = 0;
-    while !served.exchange(last).await.contains("hello") {
+    while !served.exchange(CLOSING).await.contains("hello") {
         tries += 1;
         assert!(tries < 100, "no room came back");
         clock::sleep(Duration::from_millis(20)).await;

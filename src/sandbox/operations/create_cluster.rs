@@ -37,7 +37,7 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
     let mut cluster = cluster(request)?;
     let limits = account.limits.clone();
     let region = account.region_mut(&request.region, request.now);
-    if region.clusters.contains_key(&cluster.cluster_identifier) {
+    if region.is_taken(&cluster.cluster_identifier) {
         let message = format!("Cluster {} already exists.", cluster.cluster_identifier);
         return Err(ApiError::new(Code::ClusterAlreadyExists, message));
     }
@@ -122,8 +122,7 @@ fn master_username(params: &Params) -> Result<&str, ApiError> {
     }
 }
 
-/// Either ManageMasterPassword, or 8 to 64 printable characters with an upper-case letter, a lower-case
-/// letter and a digit. The value is never kept and never repeated in a message.
+/// Either ManageMasterPassword or a password.
 fn password(params: &Params) -> Result<(), ApiError> {
     let managed = params.boolean("ManageMasterPassword")?.unwrap_or(false);
     let Some(password) = params.raw("MasterUserPassword") else {
@@ -137,6 +136,12 @@ fn password(params: &Params) -> Result<(), ApiError> {
         let message = "You can't use MasterUserPassword if ManageMasterPassword is true.";
         return Err(ApiError::new(Code::InvalidParameterCombination, message));
     }
+    check_password(password)
+}
+
+/// 8 to 64 printable characters with an upper-case letter, a lower-case letter and a digit. The value is never
+/// kept and never repeated in a message.
+pub(super) fn check_password(password: &str) -> Result<(), ApiError> {
     let well_formed = (8..=64).contains(&password.len())
         && password
             .chars()

@@ -1,25 +1,38 @@
 //! DeleteClusterSnapshot.
 //!
 //! Checked: SnapshotIdentifier; SnapshotClusterIdentifier, when given, must be the snapshot's cluster; the
-//! snapshot must be `available`, `failed` or `cancelled`. Not modelled: accounts with restore access, a snapshot that a newer one depends on, IAM policies for
-//! which SnapshotClusterIdentifier is required.
+//! snapshot must be `available`, `failed` or `cancelled`. Not modelled: accounts with restore access, a snapshot
+//! that a newer one depends on, IAM policies for which SnapshotClusterIdentifier is required.
+
+use chrono::{DateTime, Utc};
 
 use super::{Outcome, Request};
 use crate::sandbox::account::{Account, Region, snapshot_not_found};
 use crate::sandbox::error::ApiError;
 use crate::sandbox::event::{Event, EventKind};
+use crate::sandbox::snapshot::Snapshot;
 
 /// Deletes a manual snapshot at once; the answer shows it with the status `deleted`.
 ///
 /// Errors: MissingParameter, ClusterSnapshotNotFound, InvalidClusterSnapshotState.
 pub fn run(account: &mut Account, request: &Request) -> Outcome {
-    let identifier = request
-        .params
-        .required("SnapshotIdentifier")?
-        .to_ascii_lowercase();
+    let identifier = request.params.required("SnapshotIdentifier")?;
     let cluster = request.params.optional("SnapshotClusterIdentifier");
     let region = account.region_mut(&request.region, request.now);
-    require_deletable(region, &identifier, cluster, request)?;
+    let snapshot = delete(region, identifier, cluster, request.now)?;
+    let element = snapshot.element(account, &request.region, request.now);
+    Ok(vec![element.with_text("Status", "deleted")])
+}
+
+/// Checks one wish against a region that is swept, and carries it out.
+pub(super) fn delete(
+    region: &mut Region,
+    identifier: &str,
+    cluster: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Snapshot, ApiError> {
+    let identifier = identifier.to_ascii_lowercase();
+    require_deletable(region, &identifier, cluster, now)?;
     let Some(snapshot) = region.snapshots.remove(&identifier) else {
         return Err(snapshot_not_found(&identifier));
     };
@@ -27,25 +40,24 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
         EventKind::Deleted,
         &identifier,
         &snapshot.cluster_identifier,
-        request.now,
+        now,
         None,
     ));
-    let element = snapshot.element(account, &request.region, request.now);
-    Ok(vec![element.with_text("Status", "deleted")])
+    Ok(snapshot)
 }
 
 fn require_deletable(
     region: &Region,
     identifier: &str,
     cluster: Option<&str>,
-    request: &Request,
+    now: DateTime<Utc>,
 ) -> Result<(), ApiError> {
     let snapshot = region
         .snapshots
         .get(identifier)
         .filter(|snapshot| cluster.is_none_or(|cluster| cluster == snapshot.cluster_identifier))
         .ok_or_else(|| snapshot_not_found(identifier))?;
-    snapshot.require_status(&["available", "failed", "cancelled"], request.now)
+    snapshot.require_status(&["available", "failed", "cancelled"], now)
 }
 
 #[cfg(test)]

@@ -21,21 +21,15 @@ use crate::sandbox::xml::Element;
 
 /// Lists snapshots.
 ///
-/// Errors: ClusterSnapshotNotFound, InvalidParameterCombination, InvalidParameterValue.
+/// Errors: ClusterSnapshotNotFound, InvalidTagFault, InvalidParameterCombination, InvalidParameterValue.
 pub fn run(account: &Account, request: &Request) -> Outcome {
     let page = request.page()?;
     let filter = Filter::from_params(&request.params)?;
     let order = Order::from_params(&request.params)?;
-    let found: Vec<&Snapshot> = account
-        .region(&request.region)
-        .into_iter()
-        .flat_map(|region| {
-            region
-                .snapshots_at(request.now)
-                .map(move |snapshot| (region, snapshot))
-        })
-        .filter(|(region, snapshot)| filter.admits(account, region, snapshot, request))
-        .map(|(_, snapshot)| snapshot)
+    let region = account.region_at(&request.region, request.now);
+    let found: Vec<&Snapshot> = region
+        .snapshots_at(request.now)
+        .filter(|snapshot| filter.admits(account, &region, snapshot, request))
         .collect();
     if let (Some(name), true) = (filter.one_snapshot(), found.is_empty()) {
         return Err(snapshot_not_found(name));
@@ -86,7 +80,7 @@ impl Filter {
             owner_account: text("OwnerAccount"),
             from: params.instant("StartTime")?,
             until: params.instant("EndTime")?,
-            tags: TagFilter::from_params(params),
+            tags: TagFilter::from_params(params)?,
         };
         filter.check()?;
         Ok(filter)

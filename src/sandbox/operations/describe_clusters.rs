@@ -1,17 +1,17 @@
 //! DescribeClusters.
 //!
 //! Checked: MaxRecords, Marker, ClusterIdentifier (case-sensitive; not together with Marker), TagKeys and
-//! TagValues. Ordered by identifier. Not modelled: anything beyond the members that `Cluster` answers.
+//! TagValues (either-or). Ordered by identifier. Not modelled: anything beyond the members that `Cluster` answers.
 
 use super::{Outcome, Request};
-use crate::sandbox::account::{Account, Region, cluster_not_found};
+use crate::sandbox::account::{Account, cluster_not_found};
 use crate::sandbox::error::{ApiError, Code};
 use crate::sandbox::tag::TagFilter;
 use crate::sandbox::xml::Element;
 
 /// Lists clusters.
 ///
-/// Errors: ClusterNotFound for a name that is not there, InvalidParameterCombination,
+/// Errors: ClusterNotFound for a name that is not there, InvalidTagFault, InvalidParameterCombination,
 /// InvalidParameterValue.
 pub fn run(account: &Account, request: &Request) -> Outcome {
     let page = request.page()?;
@@ -20,16 +20,15 @@ pub fn run(account: &Account, request: &Request) -> Outcome {
         let message = "You can specify either the ClusterIdentifier parameter or the Marker parameter, but not both.";
         return Err(ApiError::new(Code::InvalidParameterCombination, message));
     }
-    let region = account.region(&request.region);
+    let tags = TagFilter::from_params(&request.params)?;
+    let region = account.region_at(&request.region, request.now);
     if let Some(identifier) = wanted
-        && !region.is_some_and(|region| region.has_cluster(identifier, request.now))
+        && !region.has_cluster(identifier, request.now)
     {
         return Err(cluster_not_found(identifier));
     }
-    let tags = TagFilter::from_params(&request.params);
     let clusters = region
-        .into_iter()
-        .flat_map(|region: &Region| region.clusters_at(request.now))
+        .clusters_at(request.now)
         .filter(|cluster| wanted.is_none_or(|identifier| cluster.cluster_identifier == identifier))
         .filter(|cluster| tags.admits(&cluster.tags))
         .map(|cluster| (cluster.cluster_identifier.clone(), cluster))

@@ -4,6 +4,9 @@
 //! I/O: an operation is a function of the account, the request and the instant in it. A writing operation
 //! checks everything before it changes anything, so a refusal leaves the account as it was.
 
+mod assume_role;
+mod batch_delete_cluster_snapshots;
+mod batch_modify_cluster_snapshots;
 mod create_cluster;
 mod create_cluster_snapshot;
 mod delete_cluster;
@@ -11,17 +14,23 @@ mod delete_cluster_snapshot;
 mod describe_cluster_snapshots;
 mod describe_clusters;
 mod describe_events;
+mod describe_tags;
 mod get_caller_identity;
+mod modify_cluster;
 mod modify_cluster_snapshot;
 mod pause_resume;
 mod tags;
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 
 use super::account::Account;
+use super::cloud::Cloud;
 use super::error::{ApiError, Code};
-use super::page::PageRequest;
+use super::page::{self, PageRequest};
 use super::query::Params;
+use super::role::Caller;
 use super::xml::Element;
 
 /// One request, with everything an operation may know.
@@ -40,7 +49,12 @@ pub struct Request {
 impl Request {
     /// Reads `MaxRecords` and `Marker`; `InvalidParameterValue` when they are not allowed.
     fn page(&self) -> Result<PageRequest, ApiError> {
-        let page = PageRequest::from_params(&self.params)?;
+        self.page_of(page::RECORDS)
+    }
+
+    /// The same for a listing with other pages.
+    fn page_of(&self, records: RangeInclusive<i64>) -> Result<PageRequest, ApiError> {
+        let page = PageRequest::from_params(&self.params, records)?;
         match self.twist {
             Twist::LoopMarker => Ok(page.restarted()),
             _ => Ok(page),
@@ -90,6 +104,14 @@ impl Service {
         }
     }
 
+    /// The service that a request is signed for, as far as that shows in its refusal.
+    pub fn from_signing_name(name: &str) -> Self {
+        match name {
+            "sts" => Self::Sts,
+            _ => Self::Redshift,
+        }
+    }
+
     /// The namespace of its answers.
     pub fn namespace(self) -> &'static str {
         match self {
@@ -108,13 +130,17 @@ impl Service {
     }
 }
 
-/// What an operation does to the account.
+/// What an operation does to the caller's account.
 #[derive(Debug, Clone, Copy)]
 pub enum Effect {
     /// Only looks.
     Reads(fn(&Account, &Request) -> Outcome),
     /// May change it.
     Writes(fn(&mut Account, &Request) -> Outcome),
+    /// Only looks at who asks.
+    Identifies(fn(&Caller, &Request) -> Outcome),
+    /// May let somebody into another account.
+    Grants(fn(&mut Cloud, &Caller, &Request) -> Outcome),
 }
 
 /// One row of the table.
@@ -129,6 +155,15 @@ pub struct Operation {
 }
 
 const OPERATIONS: &[Operation] = &[
+    sts("AssumeRole", Effect::Grants(assume_role::run)),
+    redshift(
+        "BatchDeleteClusterSnapshots",
+        Effect::Writes(batch_delete_cluster_snapshots::run),
+    ),
+    redshift(
+        "BatchModifyClusterSnapshots",
+        Effect::Writes(batch_modify_cluster_snapshots::run),
+    ),
     redshift("CreateCluster", Effect::Writes(create_cluster::run)),
     redshift(
         "CreateClusterSnapshot",
@@ -147,17 +182,18 @@ const OPERATIONS: &[Operation] = &[
     ),
     redshift("DescribeClusters", Effect::Reads(describe_clusters::run)),
     redshift("DescribeEvents", Effect::Reads(describe_events::run)),
+    redshift("DescribeTags", Effect::Reads(describe_tags::run)),
+    sts(
+        "GetCallerIdentity",
+        Effect::Identifies(get_caller_identity::run),
+    ),
+    redshift("ModifyCluster", Effect::Writes(modify_cluster::run)),
     redshift(
         "ModifyClusterSnapshot",
         Effect::Writes(modify_cluster_snapshot::run),
     ),
     redshift("PauseCluster", Effect::Writes(pause_resume::pause)),
     redshift("ResumeCluster", Effect::Writes(pause_resume::resume)),
-    Operation {
-        service: Service::Sts,
-        name: "GetCallerIdentity",
-        effect: Effect::Reads(get_caller_identity::run),
-    },
 ];
 
 const fn redshift(name: &'static str, effect: Effect) -> Operation {
@@ -166,6 +202,49 @@ const fn redshift(name: &'static str, effect: Effect) -> Operation {
         name,
         effect,
     }
+}
+
+const fn sts(name: &'static str, effect: Effect) -> Operation {
+    Operation {
+        service: Service::Sts,
+        name,
+        effect,
+    }
+}
+
+/// A snapshot that an operation on many could not be carried out on.
+struct BatchError {
+    /// Its name, as it was asked for.
+    snapshot: String,
+    /// The cluster's, if it was asked for.
+    cluster: Option<String>,
+    error: ApiError,
+}
+
+/// The answer to an operation on many snapshots.
+fn batch_answer(done: &[String], errors: &[BatchError]) -> Vec<Element> {
+    let done = done.iter().map(|name| Element::text("String", name));
+    let errors = errors.iter().map(|one| {
+        let cluster = one.cluster.as_ref();
+        let members = [Element::text("SnapshotIdentifier", &one.snapshot)]
+            .into_iter()
+            .chain(cluster.map(|name| Element::text("SnapshotClusterIdentifier", name)))
+            .chain([
+                Element::text("FailureCode", &one.error.code),
+                Element::text("FailureReason", &one.error.message),
+            ]);
+        Element::group("SnapshotErrorMessage", members.collect())
+    });
+    vec![
+        Element::group("Resources", done.collect()),
+        Element::group("Errors", errors.collect()),
+    ]
+}
+
+/// The refusal for a list that has no member.
+fn missing(parameter: &str) -> ApiError {
+    let message = format!("The request must contain the parameter {parameter}.");
+    ApiError::new(Code::MissingParameter, message)
 }
 
 /// The operation that `Action` and `Version` name.
@@ -241,6 +320,9 @@ pub(crate) mod tests {
         let members = match operation.effect {
             Effect::Reads(run) => run(account, &request),
             Effect::Writes(run) => run(account, &request),
+            Effect::Identifies(_) | Effect::Grants(_) => {
+                unreachable!("these have tests of their own")
+            }
         };
         members.map(|members| Element::group("Result", members))
     }
@@ -250,6 +332,19 @@ pub(crate) mod tests {
         match call(account, seconds, form) {
             Ok(result) => format!("no refusal but {result:?}"),
             Err(error) => error.code,
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_a_row_of_every_operation() {
+        let page = include_str!("../../../docs/sandbox.md");
+        let first_cells = page.lines().filter_map(|line| line.split('|').nth(1));
+        let documented: Vec<&str> = first_cells
+            .flat_map(|cell| cell.split(','))
+            .map(|name| name.trim().trim_end_matches(" (STS)"))
+            .collect();
+        for operation in OPERATIONS {
+            assert!(documented.contains(&operation.name), "{}", operation.name);
         }
     }
 

@@ -4,10 +4,30 @@
 //! period has not passed already. With Force such a snapshot is deleted at once. Not modelled: accounts with
 //! restore access. SnapshotRetentionStartTime does not move: the period counts from the beginning.
 
+use chrono::{DateTime, Utc};
+
 use super::{Outcome, Request};
-use crate::sandbox::account::Account;
+use crate::sandbox::account::{Account, Region};
 use crate::sandbox::error::{ApiError, Code};
+use crate::sandbox::query::Params;
 use crate::sandbox::retention;
+use crate::sandbox::snapshot::Snapshot;
+
+/// What the parameters ask for.
+pub(super) struct Wish {
+    retention_days: Option<i32>,
+    force: bool,
+}
+
+impl Wish {
+    /// Reads ManualSnapshotRetentionPeriod and Force.
+    pub(super) fn from_params(params: &Params) -> Result<Self, ApiError> {
+        Ok(Self {
+            retention_days: retention::manual(params)?,
+            force: params.boolean("Force")?.unwrap_or(false),
+        })
+    }
+}
 
 /// Changes how long a manual snapshot is kept.
 ///
@@ -16,21 +36,31 @@ use crate::sandbox::retention;
 pub fn run(account: &mut Account, request: &Request) -> Outcome {
     let params = &request.params;
     let identifier = params.required("SnapshotIdentifier")?;
-    let retention_days = retention::manual(params)?;
-    let force = params.boolean("Force")?.unwrap_or(false);
+    let wish = Wish::from_params(params)?;
     let region = account.region_mut(&request.region, request.now);
+    let changed = modify(region, identifier, &wish, request.now)?;
+    Ok(vec![changed.element(account, &request.region, request.now)])
+}
+
+/// Checks a wish for one snapshot against a region that is swept, and carries it out.
+pub(super) fn modify(
+    region: &mut Region,
+    identifier: &str,
+    wish: &Wish,
+    now: DateTime<Utc>,
+) -> Result<Snapshot, ApiError> {
     let snapshot = region.snapshot_mut(identifier)?;
-    snapshot.require_status(&["available"], request.now)?;
+    snapshot.require_status(&["available"], now)?;
     let mut changed = snapshot.clone();
-    changed.retention_days = retention_days.unwrap_or(snapshot.retention_days);
-    if changed.has_expired(request.now) && !force {
+    changed.retention_days = wish.retention_days.unwrap_or(snapshot.retention_days);
+    if changed.has_expired(now) && !wish.force {
         let message =
             format!("The retention period of snapshot {identifier} would lie in the past.");
         return Err(ApiError::new(Code::InvalidRetentionPeriod, message));
     }
     // What has expired by this is swept out at the next change and is invisible from now on.
     snapshot.clone_from(&changed);
-    Ok(vec![changed.element(account, &request.region, request.now)])
+    Ok(changed)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! the rules of tags, and 50 of them in all. A key that is there already gets the new value; one that is not
 //! there is deleted without a word. Not modelled: tags of any other resource.
 
-use super::{Outcome, Request};
-use crate::sandbox::account::Account;
+use chrono::{DateTime, Utc};
+
+use super::{Outcome, Request, missing};
+use crate::sandbox::account::{Account, Region};
 use crate::sandbox::error::{ApiError, Code};
 use crate::sandbox::tag::{self, Tag};
 
@@ -41,27 +43,61 @@ pub fn delete(account: &mut Account, request: &Request) -> Outcome {
 
 fn tags_mut<'a>(account: &'a mut Account, request: &Request) -> Result<&'a mut Vec<Tag>, ApiError> {
     let arn = request.params.required("ResourceName")?;
-    let not_found = || ApiError::new(Code::ResourceNotFound, format!("Resource {arn} not found."));
-    let prefix = account.arn(&request.region, "");
-    let resource = arn.strip_prefix(&prefix).ok_or_else(not_found)?;
+    let resource =
+        Resource::from_arn(arn, account, &request.region).ok_or_else(|| resource_not_found(arn))?;
     let region = account.region_mut(&request.region, request.now);
-    let tags = match resource.split_once(':') {
-        Some(("cluster", name)) => region
-            .clusters
-            .get_mut(name)
-            .map(|cluster| &mut cluster.tags),
-        Some(("snapshot", path)) => path.split_once('/').and_then(|(cluster, name)| {
-            let snapshot = region.snapshots.get_mut(name)?;
-            (snapshot.cluster_identifier == cluster).then_some(&mut snapshot.tags)
-        }),
-        _ => None,
+    if !resource.is_there(region, request.now) {
+        return Err(resource_not_found(arn));
+    }
+    let tags = match resource {
+        Resource::Cluster(name) => region.clusters.get_mut(name).map(|one| &mut one.tags),
+        Resource::Snapshot { name, .. } => region.snapshots.get_mut(name).map(|one| &mut one.tags),
     };
-    tags.ok_or_else(not_found)
+    tags.ok_or_else(|| resource_not_found(arn))
 }
 
-fn missing(parameter: &str) -> ApiError {
-    let message = format!("The request must contain the parameter {parameter}.");
-    ApiError::new(Code::MissingParameter, message)
+/// What can have tags here.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Resource<'a> {
+    /// A cluster.
+    Cluster(&'a str),
+    /// A snapshot of a cluster.
+    Snapshot {
+        /// The cluster's name.
+        cluster: &'a str,
+        /// Its own name.
+        name: &'a str,
+    },
+}
+
+impl<'a> Resource<'a> {
+    /// Reads an ARN of this account and region.
+    pub(super) fn from_arn(arn: &'a str, account: &Account, region: &str) -> Option<Self> {
+        let resource = arn.strip_prefix(&account.arn(region, ""))?;
+        match resource.split_once(':')? {
+            ("cluster", name) => Some(Self::Cluster(name)),
+            ("snapshot", path) => {
+                let (cluster, name) = path.split_once('/')?;
+                Some(Self::Snapshot { cluster, name })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a Describe sees it at `now`.
+    pub(super) fn is_there(self, region: &Region, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::Cluster(name) => region.has_cluster(name, now),
+            Self::Snapshot { cluster, name } => region.snapshots_at(now).any(|snapshot| {
+                snapshot.snapshot_identifier == name && snapshot.cluster_identifier == cluster
+            }),
+        }
+    }
+}
+
+/// The refusal for an ARN that names nothing here.
+pub(super) fn resource_not_found(arn: &str) -> ApiError {
+    ApiError::new(Code::ResourceNotFound, format!("Resource {arn} not found."))
 }
 
 #[cfg(test)]

@@ -10,7 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::clock::Clock;
 use crate::sandbox::operations::tests::start;
-use crate::sandbox::{AccountLimits, SandboxError, SandboxOptions, SeedCluster};
+use crate::sandbox::{AccountLimits, SandboxOptions, SeedCluster};
+
+mod accounts;
+mod bench;
+mod state;
 
 /// A clock that stands at the start of the tests.
 struct Stopped;
@@ -30,6 +34,7 @@ fn options(state_file: Option<PathBuf>) -> SandboxOptions {
         account_id: "123456789012".to_owned(),
         state_file,
         clusters: vec![SeedCluster {
+            account_id: None,
             region: "eu-central-1".to_owned(),
             cluster_identifier: "dw".to_owned(),
         }],
@@ -68,6 +73,24 @@ impl Client {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// An operation with temporary credentials, so many seconds after the start.
+    async fn temporary(&self, credentials: &(String, String), seconds: i64, form: &str) -> String {
+        let (key, token) = credentials;
+        let header = format!(
+            "{}{}X-Amz-Security-Token: {token}\r\n",
+            authorization(key, "eu-central-1/redshift"),
+            date(seconds)
+        );
+        let body = format!("Version=2012-12-01&Action={form}");
+        self.send("POST", "/", &header, &body).await
+    }
+
+    async fn assume(&self, role: &str) -> String {
+        let form =
+            format!("Version=2011-06-15&Action=AssumeRole&RoleArn={role}&RoleSessionName=night");
+        self.signed("us-east-1/sts", &form).await
+    }
+
     /// An operation in Frankfurt.
     async fn aws(&self, form: &str) -> String {
         self.signed(
@@ -78,9 +101,7 @@ impl Client {
     }
 
     async fn signed(&self, scope: &str, body: &str) -> String {
-        let header = format!(
-            "Authorization: AWS4-HMAC-SHA256 Credential=AKID/20261124/{scope}/aws4_request\r\n"
-        );
+        let header = format!("{}{}", authorization("AKID", scope), date(0));
         self.send("POST", "/", &header, body).await
     }
 
@@ -99,6 +120,25 @@ impl Client {
         let form = format!("DescribeClusterSnapshots&SnapshotIdentifier={snapshot}");
         self.aws(&form).await.contains("<Snapshots><Snapshot>")
     }
+}
+
+fn authorization(key: &str, scope: &str) -> String {
+    format!(
+        "Authorization: AWS4-HMAC-SHA256 Credential={key}/20261124/{scope}/aws4_request, SignedHeaders=host, \
+         Signature=00\r\n"
+    )
+}
+
+/// The date of a request so many seconds after the start.
+fn date(seconds: i64) -> String {
+    let at = start() + chrono::TimeDelta::seconds(seconds);
+    format!("X-Amz-Date: {}\r\n", at.format("%Y%m%dT%H%M%SZ"))
+}
+
+/// The text of the first element of that name.
+fn member<'a>(answer: &'a str, name: &str) -> &'a str {
+    let (_, rest) = answer.split_once(&format!("<{name}>")).unwrap();
+    rest.split_once('<').unwrap().0
 }
 
 fn create(snapshot: &str) -> String {
@@ -212,133 +252,13 @@ async fn who_asks_decides_what_is_seen() {
             .starts_with("HTTP/1.1 403")
     );
     let query = format!("/?{describe}");
-    let header =
-        "Authorization: AWS4-HMAC-SHA256 Credential=A/d/eu-central-1/redshift/aws4_request\r\n";
+    let header = authorization("A", "eu-central-1/redshift") + &date(0);
     assert!(
         client
-            .send("GET", &query, header, "")
+            .send("GET", &query, &header, "")
             .await
             .contains("<ClusterIdentifier>dw<")
     );
-}
-
-#[tokio::test]
-async fn the_clock_that_is_shown_is_the_one_that_counts() {
-    let client = serve(options(None)).await;
-    assert!(
-        client
-            .aws(&create("a"))
-            .await
-            .contains("date: Tue, 24 Nov 2026 00:00:00 GMT")
-    );
-    let answer = client
-        .control("PUT", "clock", r#"{"offset_seconds":3600}"#)
-        .await;
-    assert!(answer.contains("2026-11-24T01:00:00Z"), "{answer}");
-    let answer = client.aws("DescribeClusterSnapshots").await;
-    assert!(
-        answer.contains("date: Tue, 24 Nov 2026 01:00:00 GMT"),
-        "{answer}"
-    );
-    assert!(answer.contains("<Status>available</Status>"), "{answer}");
-    assert!(
-        client
-            .control("GET", "nothing", "")
-            .await
-            .contains("date: Tue, 24 Nov 2026 01:00:00 GMT")
-    );
-}
-
-#[tokio::test]
-async fn the_bench_can_be_set_and_looked_at() {
-    let client = serve(options(None)).await;
-    let status = r#"{"region":"eu-central-1","status":"available, prep-for-resize"}"#;
-    assert!(
-        client
-            .control("POST", "clusters/dw/state", status)
-            .await
-            .starts_with("HTTP/1.1 200")
-    );
-    assert!(
-        client
-            .aws(&create("a"))
-            .await
-            .contains("<Code>InvalidClusterState</Code>")
-    );
-    assert!(
-        client
-            .control("POST", "clusters/no/state", status)
-            .await
-            .starts_with("HTTP/1.1 404")
-    );
-    assert!(
-        client
-            .control("PUT", "limits", r#"{"manual_snapshots":7}"#)
-            .await
-            .contains("\"snapshot_seconds\": 5")
-    );
-    assert!(
-        client
-            .control("PUT", "limits", r#"{"snapshots":7}"#)
-            .await
-            .starts_with("HTTP/1.1 400")
-    );
-    assert!(
-        client
-            .control("GET", "state", "")
-            .await
-            .contains("prep-for-resize")
-    );
-    client.fault(r#"{"kind":"stuck_snapshot"}"#).await;
-    assert!(
-        client
-            .control("GET", "faults", "")
-            .await
-            .contains("stuck_snapshot")
-    );
-    assert!(
-        client
-            .control("DELETE", "faults", "")
-            .await
-            .ends_with("[]\n")
-    );
-    let bad = r#"[{"operation":"*","fault":{"kind":"html","status":200}}]"#;
-    assert!(
-        client
-            .control("PUT", "faults", bad)
-            .await
-            .starts_with("HTTP/1.1 400")
-    );
-}
-
-#[tokio::test]
-async fn the_request_log_shows_what_was_asked_and_how_it_ended_and_no_password() {
-    let client = serve(options(None)).await;
-    client
-        .aws("CreateCluster&ClusterIdentifier=x&MasterUserPassword=Passw0rd")
-        .await;
-    client.aws("Unknown").await;
-    let log = client.control("GET", "requests", "").await;
-    assert!(
-        log.contains("\"MissingParameter\"") && log.contains("\"InvalidAction\""),
-        "{log}"
-    );
-    assert!(!log.contains("Passw0rd") && !log.contains("AKID"), "{log}");
-}
-
-#[tokio::test]
-async fn a_snapshot_can_be_put_into_a_status_that_no_client_knows() {
-    let client = serve(options(None)).await;
-    client.aws(&create("a")).await;
-    let status = r#"{"region":"eu-central-1","status":"pondering"}"#;
-    assert!(
-        client
-            .control("POST", "snapshots/a/state", status)
-            .await
-            .contains("pondering")
-    );
-    let answer = client.aws("DescribeClusterSnapshots").await;
-    assert!(answer.contains("<Status>pondering</Status>"), "{answer}");
 }
 
 #[tokio::test]
@@ -346,6 +266,7 @@ async fn a_marker_that_loops_gives_the_first_page_again_and_again() {
     let mut options = options(None);
     options.clusters = (0..21)
         .map(|number| SeedCluster {
+            account_id: None,
             region: "eu-central-1".to_owned(),
             cluster_identifier: format!("dw{number:02}"),
         })
@@ -369,63 +290,4 @@ async fn a_body_that_is_too_long_is_refused() {
     let form = format!("DescribeClusters&X={}", "x".repeat(BODY_BYTES_MAX));
     let answer = client.aws(&form).await;
     assert!(answer.contains("RequestEntityTooLarge"), "{answer}");
-}
-
-fn directory(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("redkeep-sandbox-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
-#[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_crash_and_for_its_account_only() {
-    let directory = directory("crash");
-    let path = directory.join("sandbox.json");
-    let first = serve(options(Some(path.clone()))).await;
-    assert!(first.aws(&create("a")).await.starts_with("HTTP/1.1 200"));
-    // Nothing is told to the first sandbox: the second sees what a kill would have left.
-    let second = serve(options(Some(path.clone()))).await;
-    assert!(second.has("a").await);
-    let other = SandboxOptions {
-        account_id: "999999999999".to_owned(),
-        ..options(Some(path))
-    };
-    let error = Sandbox::open(other, Arc::new(Stopped)).err();
-    assert!(
-        matches!(error, Some(SandboxError::OtherAccount { .. })),
-        "{error:?}"
-    );
-    std::fs::remove_dir_all(directory).unwrap();
-}
-
-#[tokio::test]
-async fn a_change_that_cannot_be_kept_is_refused_and_not_made() {
-    let directory = directory("no-disk");
-    let client = serve(options(Some(directory.join("sandbox.json")))).await;
-    std::fs::remove_dir_all(&directory).unwrap();
-    let answer = client.aws(&create("a")).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 500") && answer.contains("Receiver"),
-        "{answer}"
-    );
-    assert!(!client.has("a").await);
-}
-
-#[test]
-fn a_wrong_account_number_and_a_wrong_seed_are_refused() {
-    let account = SandboxOptions {
-        account_id: "12".to_owned(),
-        ..options(None)
-    };
-    let mut seed = options(None);
-    seed.clusters[0].cluster_identifier = "Dw".to_owned();
-    for (options, wanted) in [(account, "twelve digits"), (seed, "'Dw'")] {
-        let message = Sandbox::open(options, Arc::new(Stopped))
-            .err()
-            .map(|error| error.to_string());
-        assert!(
-            message.as_deref().is_some_and(|text| text.contains(wanted)),
-            "{message:?}"
-        );
-    }
 }

@@ -7,7 +7,7 @@ use redkeep::plan::Call;
 use redkeep::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
 };
-use redkeep::reply::Reply;
+use redkeep::reply::{Listed, Reply};
 use redkeep::sandbox::account::{Account, AccountLimits, Region};
 use redkeep::sandbox::cluster::{Cluster as ModelCluster, ClusterState};
 use redkeep::sandbox::error::ApiError;
@@ -23,14 +23,6 @@ pub const REGION: &str = "eu-central-1";
 pub const CREATE: &str = "CreateClusterSnapshot";
 pub const SNAPSHOTS: &str = "DescribeClusterSnapshots";
 pub const CLUSTERS: &str = "DescribeClusters";
-
-/// A call with everything that it needs.
-pub struct Errand {
-    pub call: Call,
-    pub request: Option<CreateRequest>,
-    pub asks_account: bool,
-    pub began_at: DateTime<Utc>,
-}
 
 /// What the operations of a call suffer, in their order.
 pub struct Suffered(Vec<Suffering>);
@@ -105,6 +97,7 @@ impl Aws {
     pub fn strike(&mut self, operation: &str, times: Option<u32>, fault: Fault) {
         self.faults.rules.push(FaultRule {
             operation: operation.to_owned(),
+            account: None,
             region: None,
             cluster: None,
             times,
@@ -135,25 +128,25 @@ impl Aws {
     }
 
     /// Asks the fault plan, operation by operation.
-    pub fn suffer(&mut self, errand: &Errand) -> Suffered {
-        let mut names = match &errand.call {
-            Call::List(_) => vec![CLUSTERS, SNAPSHOTS],
-            Call::Create(_) => vec![CREATE],
-            Call::Describe(_) => vec![SNAPSHOTS],
-            Call::Explain(_) => vec!["DescribeEvents"],
+    pub fn suffer(&mut self, call: &Call) -> Suffered {
+        let names = match call {
+            Call::List {
+                asks_account: true, ..
+            } => vec![CLUSTERS, SNAPSHOTS, "GetCallerIdentity"],
+            Call::List { .. } => vec![CLUSTERS, SNAPSHOTS],
+            Call::Create { .. } => vec![CREATE],
+            Call::Describe { .. } => vec![SNAPSHOTS],
+            Call::Explain { .. } => vec!["DescribeEvents"],
         };
-        if errand.asks_account && matches!(errand.call, Call::List(_)) {
-            names.push("GetCallerIdentity");
-        }
-        let cluster = errand
-            .request
-            .as_ref()
-            .map(|request| request.cluster.as_str())
-            .filter(|_| matches!(errand.call, Call::Create(_)));
+        let cluster = match call {
+            Call::Create { request, .. } => Some(request.cluster.as_str()),
+            _ => None,
+        };
         let strike = |operation: &'static str| {
             *self.asked.entry(operation).or_default() += 1;
             self.faults.next(faults::Call {
                 operation,
+                account: None,
                 region: REGION,
                 cluster,
             })
@@ -164,42 +157,38 @@ impl Aws {
     /// Carries a call out, in so far as its suffering lets it.
     pub fn carry_out(
         &mut self,
-        errand: &Errand,
+        call: &Call,
+        began_at: DateTime<Utc>,
         suffered: &Suffered,
         now: DateTime<Utc>,
     ) -> Reply {
-        let region = errand.call.scope().region.to_string();
-        let id = errand
-            .request
-            .as_ref()
-            .map(|request| request.snapshot_id.to_string())
-            .unwrap_or_default();
+        let region = call.scope().region.to_string();
         let first = &suffered.0[0];
-        match &errand.call {
-            Call::List(scope) => Reply::Listed {
+        match call {
+            Call::List { scope, .. } => Reply::Listed(Box::new(Listed {
                 scope: scope.clone(),
-                began_at: errand.began_at,
+                began_at,
                 clusters: self.answer(first, now, |aws| Ok(aws.clusters(&region, now))),
                 snapshots: self.answer(&suffered.0[1], now, |aws| Ok(aws.listed(&region, now))),
                 account_number: suffered.0.get(2).map(|suffering| {
                     self.answer(suffering, now, |aws| Ok(aws.account.account_id.clone()))
                 }),
-            },
-            Call::Create(slot) => {
-                let request = errand.request.as_ref().unwrap();
+            })),
+            Call::Create { slot, request } => {
                 let twist = first.twist();
                 let create = |aws: &mut Self| aws.create(&region, request, twist, now);
-                Reply::Created(slot.clone(), self.answer(first, now, create))
+                Reply::Created(slot.clone(), Box::new(self.answer(first, now, create)))
             }
-            Call::Describe(slot) => {
+            Call::Describe { slot, id } => {
                 let find = |aws: &mut Self| {
-                    let all = aws.listed(&region, now);
-                    Ok(all.into_iter().find(|one| one.snapshot_identifier == id))
+                    let mut all = aws.listed(&region, now);
+                    all.retain(|one| one.snapshot_identifier == id.as_str());
+                    Ok(all)
                 };
                 Reply::Described(slot.clone(), self.answer(first, now, find))
             }
-            Call::Explain(slot) => {
-                let events = |aws: &mut Self| Ok(aws.events(&region, &id, now));
+            Call::Explain { slot, id } => {
+                let events = |aws: &mut Self| Ok(aws.events(&region, id.as_str(), now));
                 Reply::Explained(slot.clone(), self.answer(first, now, events))
             }
         }
@@ -233,8 +222,7 @@ impl Aws {
             Some(Fault::LoopMarker) => (Err(unclear("the marker does not advance")), true),
             _ => {
                 let result = operation(self);
-                let refused =
-                    |error: ApiError| refusal(&error.code, error.status, &error.message);
+                let refused = |error: ApiError| refusal(&error.code, error.status, &error.message);
                 (result.map_err(refused), true)
             }
         };
@@ -276,6 +264,9 @@ impl Aws {
         match operations::find(&request.params)?.effect {
             Effect::Reads(run) => run(&self.account, &request)?,
             Effect::Writes(run) => run(&mut self.account, &request)?,
+            Effect::Identifies(_) | Effect::Grants(_) => {
+                unreachable!("this asks for snapshots only")
+            }
         };
         let id = wanted.snapshot_id.to_string();
         self.accepted.push((id.clone(), now));

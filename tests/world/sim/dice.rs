@@ -1,5 +1,7 @@
 //! Dice that fall the same way for the same seed (SplitMix64).
 
+use chrono::TimeDelta;
+
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
@@ -19,6 +21,11 @@ impl Dice {
     /// A number from `least` to `most`, both included.
     pub fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.next() % (most - least + 1)
+    }
+
+    /// So many milliseconds, drawn between these.
+    pub fn milliseconds(&mut self, (least, most): (u64, u64)) -> TimeDelta {
+        TimeDelta::milliseconds(i64::try_from(self.between(least, most)).unwrap())
     }
 
     /// True so many times out of a thousand.

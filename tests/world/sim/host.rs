@@ -1,14 +1,13 @@
 //! A host: what survives its process, and the process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::config::Config;
 use redkeep::names::Writer;
-use redkeep::plan::{Alarm, Call};
+use redkeep::plan::Alarm;
 use redkeep::world::World;
 
-use super::aws::Errand;
 use super::journal::Journal;
 use super::witness::Witness;
 
@@ -26,7 +25,7 @@ pub struct Host {
     pub lives: u32,
     pub witness: Witness,
     /// The alarms raised now, and all that ever were, as text.
-    pub alarms: BTreeSet<Alarm>,
+    pub alarms: BTreeMap<Alarm, String>,
     pub alarms_ever: BTreeSet<String>,
 }
 
@@ -54,7 +53,7 @@ impl Host {
             process: None,
             lives: 0,
             witness: Witness::default(),
-            alarms: BTreeSet::new(),
+            alarms: BTreeMap::new(),
             alarms_ever: BTreeSet::new(),
         }
     }
@@ -72,10 +71,10 @@ impl Host {
         self.process.as_mut().unwrap()
     }
 
-    pub fn note_alarms(&mut self, alarms: &BTreeSet<Alarm>) {
+    pub fn note_alarms(&mut self, alarms: &BTreeMap<Alarm, String>) {
         if self.alarms != *alarms {
             self.alarms.clone_from(alarms);
-            let told = alarms.iter().map(|alarm| format!("{alarm:?}"));
+            let told = alarms.keys().map(|alarm| format!("{alarm:?}"));
             self.alarms_ever.extend(told);
         }
     }
@@ -83,23 +82,5 @@ impl Host {
     /// Whether an alarm of this kind, the variant's name, was ever raised.
     pub fn was_alarmed(&self, kind: &str) -> bool {
         self.alarms_ever.iter().any(|alarm| alarm.starts_with(kind))
-    }
-
-    /// A call with everything that it needs, as the daemon puts it together.
-    pub fn errand(&self, call: Call, began_at: DateTime<Utc>) -> Errand {
-        let world = &self.process().world;
-        let run = match &call {
-            Call::List(_) => None,
-            Call::Create(slot) | Call::Describe(slot) | Call::Explain(slot) => {
-                world.history.runs.get(slot)
-            }
-        };
-        let view = world.observed.scopes.get(call.scope());
-        Errand {
-            request: run.map(redkeep::run::Run::create_request),
-            asks_account: view.is_some_and(|view| view.account_number.is_none()),
-            began_at,
-            call,
-        }
     }
 }

@@ -43,10 +43,8 @@ impl Ledger {
 
     /// What a start needs of it, as the store gives it.
     fn history(&self) -> History {
-        let mut history = History {
-            pairs: self.pairs.clone(),
-            ..History::default()
-        };
+        let mut history = History::default();
+        history.pairs.clone_from(&self.pairs);
         // Oldest first, so that the newest of each pair stays.
         for run in self.runs.values() {
             history.apply(Change::Run(Box::new(run.clone())));

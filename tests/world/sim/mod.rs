@@ -16,7 +16,7 @@ use redkeep::plan::Call;
 use redkeep::reply::Reply;
 use redkeep::world::World;
 
-use aws::{Aws, Errand, Suffered};
+use aws::{Aws, Suffered};
 use dice::Dice;
 use host::{Host, Process};
 
@@ -49,16 +49,19 @@ struct Wire {
     host: usize,
     /// Which life of the host's process made it.
     life: u32,
-    errand: Errand,
-    suffered: Suffered,
+    call: Call,
+    began_at: DateTime<Utc>,
+    sent_at: DateTime<Utc>,
     arrives_at: DateTime<Utc>,
-    answers_at: DateTime<Utc>,
+    /// What it suffers at AWS, once it has got there.
+    suffered: Option<Suffered>,
     answer: Option<Answered>,
 }
 
 struct Answered {
     reply: Reply,
     looked_at: DateTime<Utc>,
+    arrives_at: DateTime<Utc>,
 }
 
 /// How long a request and its answer take, in milliseconds, drawn between these.
@@ -163,9 +166,9 @@ impl Sim {
             Some(process) => Some(process.turns_at),
             None => host.starts_at,
         });
-        let wires = self.wires.iter().map(|wire| match wire.answer {
+        let wires = self.wires.iter().map(|wire| match &wire.answer {
             None => wire.arrives_at,
-            Some(_) => wire.answers_at,
+            Some(answer) => answer.arrives_at,
         });
         hosts.chain(wires).min()
     }
@@ -224,7 +227,8 @@ impl Sim {
         let now = self.hosts[host].time(self.now);
         for _ in 0..PLANS_PER_TURN {
             let plan = self.hosts[host].process().world.plan(now);
-            self.hosts[host].note_alarms(&plan.alarms);
+            let alarms = self.hosts[host].process().world.alarms(now);
+            self.hosts[host].note_alarms(&alarms);
             let wake_at = plan.wake_at;
             let settled = plan.changes.is_empty();
             self.commit(host, plan.changes)?;
@@ -263,60 +267,79 @@ impl Sim {
         host_ref
             .witness
             .dispatching(&call, &host_ref.journal, &self.aws, self.now, now);
-        let errand = host_ref.errand(call, now);
         let process = host_ref.process_mut();
-        process.world.dispatched(&errand.call, now);
-        let suffered = self.aws.suffer(&errand);
-        let mut draw = |(least, most): (u64, u64)| {
-            let span = self.dice.between(least, most);
-            TimeDelta::milliseconds(i64::try_from(span).unwrap())
-        };
-        let arrives_at = self.now + draw(self.latency.there) + suffered.latency();
-        let answers_at = match suffered.hangs() {
-            true => self.now + ATTEMPT_TIMEOUT,
-            false => arrives_at + draw(self.latency.back),
-        };
+        process.world.dispatched(&call, now);
         self.wires.push(Wire {
             host,
             life: self.hosts[host].lives,
-            errand,
-            suffered,
-            arrives_at,
-            answers_at,
+            call,
+            began_at: now,
+            sent_at: self.now,
+            arrives_at: self.now + self.dice.milliseconds(self.latency.there),
+            suffered: None,
             answer: None,
         });
-        Ok(())
+        self.step()
     }
 
     /// Carries out what has arrived at AWS, and hands over the answers that have come.
     fn carry_on_wires(&mut self) {
         let mut index = 0;
         while index < self.wires.len() {
-            let wire = &mut self.wires[index];
-            if wire.answer.is_none() && wire.arrives_at <= self.now {
-                let reply = self.aws.carry_out(&wire.errand, &wire.suffered, self.now);
-                wire.answer = Some(Answered {
-                    reply,
-                    looked_at: self.now,
-                });
-                let (host, life) = (wire.host, wire.life);
-                if self.hosts[host].lives == life && self.hosts[host].process.is_some() {
-                    let done = self.step();
-                    self.settle(host, done);
+            let wire = &self.wires[index];
+            match &wire.answer {
+                None if wire.arrives_at <= self.now => self.arrive(index),
+                Some(answer) if answer.arrives_at <= self.now => {
+                    let wire = self.wires.swap_remove(index);
+                    self.hand_over(wire);
                 }
-            } else if wire.answer.is_some() && wire.answers_at <= self.now {
-                let wire = self.wires.swap_remove(index);
-                self.hand_over(wire);
-            } else {
-                index += 1;
+                _ => index += 1,
             }
         }
     }
 
+    /// A call has got to AWS, which takes its time or carries it out.
+    fn arrive(&mut self, index: usize) {
+        let wire = &mut self.wires[index];
+        if wire.suffered.is_none() {
+            let suffered = self.aws.suffer(&wire.call);
+            let latency = suffered.latency();
+            wire.suffered = Some(suffered);
+            if !latency.is_zero() {
+                wire.arrives_at += latency;
+                return;
+            }
+        }
+        let suffered = wire.suffered.as_ref().unwrap();
+        let arrives_at = match suffered.hangs() {
+            true => wire.sent_at + ATTEMPT_TIMEOUT,
+            false => self.now + self.dice.milliseconds(self.latency.back),
+        };
+        wire.answer = Some(Answered {
+            reply: self
+                .aws
+                .carry_out(&wire.call, wire.began_at, suffered, self.now),
+            looked_at: self.now,
+            arrives_at,
+        });
+        let (host, life) = (wire.host, wire.life);
+        if self.is_alive(host, life) {
+            let done = self.step();
+            self.settle(host, done);
+        }
+    }
+
+    fn is_alive(&self, host: usize, life: u32) -> bool {
+        self.hosts[host].lives == life && self.hosts[host].process.is_some()
+    }
+
     fn hand_over(&mut self, wire: Wire) {
         let host = wire.host;
-        let alive = self.hosts[host].lives == wire.life && self.hosts[host].process.is_some();
-        let Some(Answered { reply, looked_at }) = wire.answer.filter(|_| alive) else {
+        let alive = self.is_alive(host, wire.life);
+        let Some(Answered {
+            reply, looked_at, ..
+        }) = wire.answer.filter(|_| alive)
+        else {
             return;
         };
         let done = self.take_in(host, reply, looked_at);

@@ -11,7 +11,7 @@ use redkeep::history::{Change, MissedRange};
 use redkeep::plan::Call;
 use redkeep::redshift::ServerDate;
 use redkeep::reply::Reply;
-use redkeep::run::{Outcome, Phase, Run, RunState};
+use redkeep::run::{Outcome, Run, RunState};
 use redkeep::slot::{Scope, Slot, rfc3339};
 use redkeep::snapshot::tag;
 
@@ -68,7 +68,7 @@ impl Witness {
             bucket.0
         );
         bucket.0 -= 1.0;
-        if let Call::Create(slot) = call {
+        if let Call::Create { slot, .. } = call {
             let run = journal.ledger.runs.get(slot);
             let run = run.unwrap_or_else(|| panic!("no intent is committed for {slot}"));
             check_create(run, slot, aws, now, host_time);
@@ -78,10 +78,10 @@ impl Witness {
 
     /// An answer is taken in that shows AWS as of `looked_at`.
     pub fn answered(&mut self, reply: &Reply, looked_at: DateTime<Utc>) {
-        let Reply::Listed { snapshots, .. } = reply else {
+        let Reply::Listed(listed) = reply else {
             return;
         };
-        let Ok(snapshots) = &snapshots.result else {
+        let Ok(snapshots) = &listed.snapshots.result else {
             return;
         };
         let names = snapshots.iter().map(|one| one.snapshot_identifier.clone());
@@ -155,12 +155,8 @@ impl Witness {
 }
 
 fn check_create(run: &Run, slot: &Slot, aws: &Aws, now: DateTime<Utc>, host_time: DateTime<Utc>) {
-    let phase = match &run.state {
-        RunState::Requested { phase, .. } => Some(phase),
-        _ => None,
-    };
     assert!(
-        matches!(phase, Some(Phase::Asking)),
+        matches!(run.state, RunState::Asking { .. }),
         "the intent is not committed: {run}"
     );
     assert!(

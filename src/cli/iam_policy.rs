@@ -1,0 +1,119 @@
+//! `redkeep iam-policy`: the least that IAM must allow.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::Config;
+use crate::iam::{self, Beyond, Document, Holder, MANAGED_POLICY_CHARACTERS};
+use crate::names::AccountName;
+
+use super::{ConfigArgs, Failure, load, pretty};
+
+/// Prints the least-privilege IAM policy for the configuration, as JSON.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep iam-policy --account-number 111122223333 > redkeep-policy.json
+  redkeep iam-policy --account prod
+  redkeep iam-policy --with guard --with prune
+
+AWS is not asked. A glob that IAM cannot say becomes a wider one: [a-z] is ?, and {a,b} is *.")]
+pub struct IamPolicyArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The policy of the identity that works in this account of the policy file: its role, if it has one
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// The policy of the identity of this profile; by default of the SDK's default chain
+    #[arg(long, value_name = "NAME", conflicts_with = "account")]
+    profile: Option<String>,
+    /// The number of the AWS account; by default that of the role, or any
+    #[arg(long, value_name = "NUMBER", value_parser = account_number)]
+    account_number: Option<String>,
+    /// What to allow beyond looking and taking; may be given more than once
+    #[arg(long, value_name = "WHAT")]
+    with: Vec<With>,
+}
+
+/// What is left out unless it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum With {
+    /// Lengthening the retention of redkeep's own snapshots
+    Guard,
+    /// Deleting redkeep's own snapshots
+    Prune,
+}
+
+pub(super) async fn iam_policy(args: &IamPolicyArgs) -> Result<(), Failure> {
+    let config = load(&args.config).await?;
+    let holder = holder(args, &config)?;
+    let beyond = Beyond {
+        guard: args.with.contains(&With::Guard),
+        prune: args.with.contains(&With::Prune),
+    };
+    let document = iam::document(&config, &holder, args.account_number.as_deref(), beyond);
+    if document.is_empty() {
+        return Err(Failure::Other(
+            "no account uses these credentials; name an account with --account, or a profile with --profile"
+                .to_owned(),
+        ));
+    }
+    for note in notes(args, &config, &document) {
+        writeln!(std::io::stderr(), "{note}")?;
+    }
+    writeln!(std::io::stdout(), "{}", pretty(&document)?)?;
+    Ok(())
+}
+
+fn holder<'a>(args: &IamPolicyArgs, config: &'a Config) -> Result<Holder<'a>, Failure> {
+    let Some(name) = &args.account else {
+        return Ok(Holder::base(config, args.profile.as_deref()));
+    };
+    let account = config.account(name).ok_or_else(|| {
+        let file = args.config.config.display();
+        Failure::Other(format!("no account is named {:?} in {file}", name.as_str()))
+    })?;
+    Ok(Holder::of(account))
+}
+
+/// What the document cannot say of itself.
+fn notes(args: &IamPolicyArgs, config: &Config, document: &Document) -> Vec<String> {
+    let mut notes = Vec::new();
+    if args.account.is_none() {
+        let others = config.accounts.iter().filter_map(|account| {
+            let profile = account.identity.profile.as_deref();
+            (profile != args.profile.as_deref()).then_some(account.name.as_str())
+        });
+        let others: Vec<&str> = others.collect();
+        if !others.is_empty() {
+            let others = others.join(", ");
+            notes.push(format!(
+                "note: other credentials are used for {others}; see --account and --profile"
+            ));
+        }
+    }
+    if args.with.contains(&With::Prune) && config.writer.is_none() {
+        notes.push(
+            "note: Prune holds for every installation of this namespace: the id of this one (redkeep:writer) is in \
+             its history and not in the configuration; set `writer` to narrow it"
+                .to_owned(),
+        );
+    }
+    let characters = document.characters();
+    if characters > MANAGED_POLICY_CHARACTERS {
+        notes.push(format!(
+            "warning: {characters} characters, and a managed policy may have {MANAGED_POLICY_CHARACTERS}; name \
+             clusters by globs, or print it for one account at a time with --account"
+        ));
+    }
+    notes
+}
+
+fn account_number(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("wanted the twelve digits of an AWS account".to_owned())
+    }
+}

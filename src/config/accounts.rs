@@ -1,0 +1,234 @@
+//! The `[[account]]` tables: regions, quota, and whose credentials are used.
+//!
+//! Owns: their checks. Never looks for credentials: the SDK finds them when the first call is made.
+
+use std::collections::BTreeMap;
+
+use super::error::quoted;
+use super::path::KeyPath;
+use super::policies::Declared;
+use super::raw::{RawAccount, RawList};
+use super::report::Report;
+use super::validate::{items, name, parsed, unique};
+use super::{DEFAULT_SNAPSHOT_QUOTA, wanted};
+use crate::names::{AccountName, Region};
+use crate::policy::{Account, Identity, Role};
+
+const DEFAULT_ACCOUNT: &str = "default";
+
+/// Reads the accounts into `declared`; with none in the file there is one, of ambient credentials.
+pub(super) fn accounts(
+    raw: &[RawAccount],
+    ambient: Option<&Region>,
+    declared: &mut Declared,
+    report: &mut Report,
+) {
+    if raw.is_empty() && !report.is_spoilt(&KeyPath::top("account")) && !report.incomplete {
+        let account = RawAccount {
+            name: Some(DEFAULT_ACCOUNT.to_owned()),
+            ..RawAccount::default()
+        };
+        declared
+            .accounts
+            .extend(self::account(&KeyPath::root(), &account, ambient, report));
+    }
+    let (mut seen, mut paths) = (BTreeMap::new(), Vec::new());
+    for (index, raw) in raw.iter().enumerate() {
+        let path = KeyPath::top("account").item(index);
+        unique(&path, raw.name.as_deref(), &mut seen, report);
+        let account = account(&path, raw, ambient, report);
+        paths.extend(account.is_some().then_some(path));
+        declared.accounts.extend(account);
+        // What is declared wrongly was still meant: no policy that names it is told off as well.
+        declared.account_names.extend(raw.name.clone());
+        declared
+            .region_names
+            .extend(raw.regions.iter().flatten().flatten().cloned());
+    }
+    if !paths.is_empty() {
+        refuse_shared_scopes(&declared.accounts, &paths, report);
+    }
+    declared.account_names.extend(
+        declared
+            .accounts
+            .iter()
+            .map(|account| account.name.to_string()),
+    );
+    let regions = declared
+        .accounts
+        .iter()
+        .flat_map(|account| &account.regions);
+    declared.region_names.extend(regions.map(Region::to_string));
+}
+
+fn account(
+    path: &KeyPath,
+    raw: &RawAccount,
+    ambient: Option<&Region>,
+    report: &mut Report,
+) -> Option<Account> {
+    let name = name::<AccountName>(path, raw.name.as_deref(), AccountName::WANTED, report);
+    let regions = match (&raw.regions, ambient) {
+        (Some(regions), _) => declared_regions(&path.key("regions"), regions, report),
+        (None, Some(region)) => vec![region.clone()],
+        (None, None) => {
+            report.missing(
+                path,
+                "regions",
+                "a list of AWS regions in an [[account]], or AWS_REGION in the environment",
+            );
+            Vec::new()
+        }
+    };
+    let snapshot_quota = raw.snapshot_quota.unwrap_or(DEFAULT_SNAPSHOT_QUOTA);
+    if snapshot_quota == 0 {
+        report.say(
+            &path.key("snapshot_quota"),
+            "got 0, wanted a whole number from 1",
+        );
+    }
+    Some(Account {
+        name: name?,
+        regions,
+        snapshot_quota,
+        identity: identity(path, raw, report)?,
+    })
+}
+
+fn identity(path: &KeyPath, raw: &RawAccount, report: &mut Report) -> Option<Identity> {
+    if raw.profile.as_deref() == Some("") {
+        report.say(
+            &path.key("profile"),
+            "got \"\", wanted the name of a profile",
+        );
+    }
+    let Some(arn) = &raw.role_arn else {
+        for (key, value) in [
+            ("external_id", &raw.external_id),
+            ("session_name", &raw.session_name),
+        ] {
+            if value.is_some() {
+                report.say(&path.key(key), "means nothing without role_arn");
+            }
+        }
+        return Some(Identity {
+            profile: raw.profile.clone(),
+            role: None,
+        });
+    };
+    let valid = [
+        fits(
+            &path.key("role_arn"),
+            arn,
+            is_role_arn,
+            wanted::ROLE_ARN,
+            report,
+        ),
+        raw.external_id.as_ref().is_none_or(|id| {
+            fits(
+                &path.key("external_id"),
+                id,
+                is_external_id,
+                wanted::EXTERNAL_ID,
+                report,
+            )
+        }),
+        raw.session_name.as_ref().is_none_or(|name| {
+            fits(
+                &path.key("session_name"),
+                name,
+                is_session_name,
+                wanted::SESSION_NAME,
+                report,
+            )
+        }),
+    ];
+    let role = Role {
+        arn: arn.clone(),
+        external_id: raw.external_id.clone(),
+        session_name: raw.session_name.clone(),
+    };
+    valid.iter().all(|valid| *valid).then(|| Identity {
+        profile: raw.profile.clone(),
+        role: Some(role),
+    })
+}
+
+fn fits(
+    path: &KeyPath,
+    text: &str,
+    rule: impl Fn(&str) -> bool,
+    wanted: &str,
+    report: &mut Report,
+) -> bool {
+    let fits = rule(text);
+    if !fits {
+        report.wrong(path, text, wanted);
+    }
+    fits
+}
+
+fn is_role_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, resource] = parts.as_slice() else {
+        return false;
+    };
+    text.len() <= 2048
+        && *arn == "arn"
+        && partition.starts_with("aws")
+        && *service == "iam"
+        && region.is_empty()
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && resource
+            .strip_prefix("role/")
+            .is_some_and(|name| !name.is_empty())
+        && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn is_external_id(text: &str) -> bool {
+    (2..=1224).contains(&text.len()) && made_of(text, b"_+=,.@:/-")
+}
+
+fn is_session_name(text: &str) -> bool {
+    (2..=64).contains(&text.len()) && made_of(text, b"_+=,.@-")
+}
+
+fn made_of(text: &str, also: &[u8]) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
+}
+
+/// Two accounts with the same credentials are one AWS account: a region that both name would be listed twice,
+/// and every snapshot in it recorded twice.
+fn refuse_shared_scopes(accounts: &[Account], paths: &[KeyPath], report: &mut Report) {
+    let mut seen: BTreeMap<(&Identity, &Region), &Account> = BTreeMap::new();
+    for (account, path) in accounts.iter().zip(paths) {
+        for region in &account.regions {
+            if let Some(first) = seen.get(&(&account.identity, region)) {
+                let text = format!(
+                    "account {:?} has the region {region} with the same credentials; give this one a \
+                     profile or a role_arn of its own, or take the region from one of them",
+                    first.name.as_str()
+                );
+                report.say(&path.key("regions"), text);
+                break;
+            }
+            seen.insert((&account.identity, region), account);
+        }
+    }
+}
+
+fn declared_regions(path: &KeyPath, raw: &RawList, report: &mut Report) -> Vec<Region> {
+    let mut regions = Vec::new();
+    for (path, text) in items(path, raw, "one AWS region at least", report) {
+        if let Some(region) = parsed::<Region>(&path, &text, Region::WANTED, report) {
+            if regions.contains(&region) {
+                report.say(&path, format!("{} is listed twice", quoted(&text)));
+            } else {
+                regions.push(region);
+            }
+        }
+    }
+    regions
+}

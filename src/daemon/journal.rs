@@ -1,0 +1,76 @@
+//! Changes that the store has not taken yet.
+//!
+//! Owns: what is to be written again when the store can, one entry for each run and pair, so that a day on a
+//! full disk costs no more memory than the runs of that day; and the pace of trying. Never loses a change.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::history::{Change, MissedRange, PairState};
+use crate::run::Run;
+use crate::slot::{Pair, Slot};
+
+/// How long a store that could not write is left alone: each try may wait for a lock.
+const PACE: Duration = Duration::from_secs(10);
+
+/// The changes, and when the store may be tried again.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    pairs: BTreeMap<Pair, PairState>,
+    runs: BTreeMap<Slot, Run>,
+    ranges: Vec<MissedRange>,
+    retry_at: Option<Duration>,
+}
+
+impl Journal {
+    /// Adds changes; the newest of a run or a pair is the one that counts.
+    pub(super) fn extend(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change.clone() {
+                Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
+                Change::Run(run) => drop(self.runs.insert(run.slot.clone(), *run)),
+                Change::Missed(range) => self.ranges.push(range),
+            }
+        }
+    }
+
+    /// Whether there is something to write, and the store may be tried at `now` of monotonic time.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        let empty = self.pairs.is_empty() && self.runs.is_empty() && self.ranges.is_empty();
+        !empty && self.retry_at.is_none_or(|retry_at| now >= retry_at)
+    }
+
+    /// Whether the last try failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
+    /// Everything that is to be written.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        let pairs = self
+            .pairs
+            .iter()
+            .map(|(pair, state)| Change::Pair(pair.clone(), state.clone()));
+        let runs = self
+            .runs
+            .values()
+            .map(|run| Change::Run(Box::new(run.clone())));
+        let ranges = self.ranges.iter().cloned().map(Change::Missed);
+        pairs.chain(runs).chain(ranges).collect()
+    }
+
+    /// The store has written everything.
+    pub(super) fn written(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next try is the last: it is not to be waited for.
+    pub(super) fn hurry(&mut self) {
+        self.retry_at = self.retry_at.map(|_| Duration::ZERO);
+    }
+
+    /// The store could not write.
+    pub(super) fn failed(&mut self, now: Duration) {
+        self.retry_at = Some(now + PACE);
+    }
+}

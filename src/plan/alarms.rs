@@ -1,0 +1,83 @@
+//! What an operator should know, as long as it lasts.
+//!
+//! Owns: the conditions that are alarms. Level-triggered like the plan: an alarm is there while its cause is,
+//! and whoever tells people compares with what was there before.
+
+use std::collections::BTreeMap;
+
+use super::Facts;
+use super::runs::is_overlong;
+use crate::observed::{SKEW_LIMIT, ScopeView, ServerClock};
+use crate::redshift::ErrorClass;
+use crate::run::{Run, RunState};
+use crate::slot::{Scope, Slot};
+use crate::snapshot::SnapshotStatus;
+
+/// The cause of an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// A snapshot has been `creating` for longer than its completion window.
+    StillCreating(Slot),
+    /// A snapshot has a status that the documentation does not give.
+    UnknownStatus(Slot),
+    /// A scope holds as many manual snapshots as its quota allows, or more.
+    QuotaReached(Scope),
+    /// Our clock and AWS's are more than five minutes apart.
+    ClockSkew(Scope),
+    /// A scope's last listing failed.
+    Unreachable(Scope),
+    /// A scope is the same account and region as another, and is left to that one.
+    SameAccount(Scope),
+}
+
+/// The alarms that there are now, each with what is to be said of it.
+pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
+    let scopes = facts
+        .observed
+        .scopes
+        .iter()
+        .flat_map(|(scope, view)| of_scope(facts, scope, view));
+    let runs = facts.history.open().flat_map(|run| of_run(facts, run));
+    scopes.chain(runs).collect()
+}
+
+fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, String)> {
+    let mut alarms = Vec::new();
+    if let Some(trouble) = &view.trouble {
+        alarms.push((Alarm::Unreachable(scope.clone()), trouble.clone()));
+    }
+    if let Some(twin) = &view.twin {
+        alarms.push((Alarm::SameAccount(scope.clone()), twin.to_string()));
+    }
+    if let ServerClock::Skew(skew) = view.server_clock
+        && skew.abs() > SKEW_LIMIT
+    {
+        let said = format!("{} s ahead of AWS's", skew.num_seconds());
+        alarms.push((Alarm::ClockSkew(scope.clone()), said));
+    }
+    let quota = facts.config.quota(scope);
+    let held = facts.observed.manual_snapshots(scope);
+    if let Some(held) = held.filter(|held| *held >= quota as usize) {
+        alarms.push((
+            Alarm::QuotaReached(scope.clone()),
+            format!("{held} of {quota}"),
+        ));
+    }
+    alarms
+}
+
+fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
+    if let RunState::Waiting { refusal, .. } = &run.state {
+        // AWS is right, whatever the configured quota and our count say.
+        let quota = refusal.why == ErrorClass::Quota.reason();
+        let alarm = Alarm::QuotaReached(run.slot.pair.scope.clone());
+        return quota.then(|| (alarm, run.message.clone().unwrap_or_default()));
+    }
+    if !run.is_creating() {
+        return None;
+    }
+    if let Some(SnapshotStatus::Unknown(word)) = run.snapshot.as_ref().map(|seen| seen.status()) {
+        return Some((Alarm::UnknownStatus(run.slot.clone()), word));
+    }
+    is_overlong(facts, run).then(|| (Alarm::StillCreating(run.slot.clone()), String::new()))
+}

@@ -1,0 +1,70 @@
+//! Matching a complete listing with the runs.
+//!
+//! Owns: what presence and absence mean for each state of a run. Absence proves something only when the
+//! listing began after what it is to disprove.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{change, sighted};
+use crate::history::Change;
+use crate::observed::SnapshotListing;
+use crate::retry;
+use crate::run::{Event, Gone, GoneReason, Run, RunState};
+
+/// A snapshot that cannot be found so soon after AWS accepted it may still appear.
+const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// What the listing changes about a run.
+pub(super) fn at_run(
+    run: &Run,
+    listing: &SnapshotListing,
+    account: Option<&str>,
+    now: DateTime<Utc>,
+) -> Option<Change> {
+    let found = listing.by_id.get(&run.request.snapshot_id);
+    let event = match (&run.state, found) {
+        (RunState::Ended(_), None) => return gone(run, listing, now),
+        (RunState::Ended(_) | RunState::Failing { .. }, _) => return None,
+        (_, Some(snapshot)) => sighted(run, snapshot, account, now),
+        (RunState::Creating { .. }, None) => not_seen(run, now),
+        (RunState::Judged { since, .. }, None) if listing.began_at >= *since => Event::Absent,
+        (_, None) => return None,
+    };
+    change(run, event, now)
+}
+
+/// A complete snapshot that a complete listing lacks is gone; soon after its making that may be a listing that
+/// lags behind.
+fn gone(run: &Run, listing: &SnapshotListing, now: DateTime<Utc>) -> Option<Change> {
+    if !run.is_good() || listing.began_at < run.ended_at? + PATIENCE {
+        return None;
+    }
+    let mut run = run.clone();
+    let reason = match expires_at(&run) {
+        Some(expiry) if expiry <= now => GoneReason::Expired,
+        _ => GoneReason::Deleted,
+    };
+    run.gone = Some(Gone { at: now, reason });
+    Some(Change::Run(Box::new(run)))
+}
+
+/// When AWS lets the snapshot go: the retention period counts from SnapshotRetentionStartTime.
+fn expires_at(run: &Run) -> Option<DateTime<Utc>> {
+    let snapshot = run.snapshot.as_ref()?;
+    let days = snapshot
+        .manual_snapshot_retention_period
+        .unwrap_or_else(|| run.request.retention.days_or_minus_one());
+    let from = snapshot.snapshot_retention_start_time.or(run.ended_at)?;
+    (days > 0).then(|| from + TimeDelta::days(i64::from(days)))
+}
+
+fn not_seen(run: &Run, now: DateTime<Utc>) -> Event {
+    let accepted = run.accepted_at.unwrap_or(now);
+    if now < accepted + PATIENCE {
+        Event::NotSeen {
+            look_at: retry::follow_at(run, now),
+        }
+    } else {
+        Event::Vanished
+    }
+}

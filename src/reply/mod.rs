@@ -1,0 +1,347 @@
+//! What follows from an answer of AWS.
+//!
+//! Owns: taking an answer in, as changes of the history and of what is observed; `look` matches a listing with
+//! the runs. Pure: the daemon makes the call and hands its answer over with the instant at which it came.
+//! Never plans: what is to be done next is read off the new history.
+
+mod look;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::history::{Change, History};
+use crate::names::ClusterId;
+use crate::observed::{LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
+use crate::redshift::{Answer, Cluster, ErrorClass, RedshiftError, SnapshotEvent};
+use crate::retry;
+use crate::run::{Event, Outcome, Run, RunState};
+use crate::slot::{Scope, Slot};
+use crate::snapshot::{Generation, Ownership, Snapshot, SnapshotId, ownership};
+
+/// How often in a row a cluster that AWS does not find is asked for.
+const NOT_FOUND_TRIES: u32 = 3;
+
+/// The event of a failed snapshot ("Amazon Redshift event notifications").
+const SNAPSHOT_FAILED_EVENT: &str = "3503";
+
+/// The answer to a [`crate::plan::Call`].
+#[derive(Debug)]
+pub enum Reply {
+    /// To [`crate::plan::Call::List`].
+    Listed(Box<Listed>),
+    /// To [`crate::plan::Call::Create`].
+    Created(Slot, Box<Answer<Snapshot>>),
+    /// To [`crate::plan::Call::Describe`].
+    Described(Slot, Answer<Vec<Snapshot>>),
+    /// To [`crate::plan::Call::Explain`].
+    Explained(Slot, Answer<Vec<SnapshotEvent>>),
+}
+
+/// The answers to the requests of one listing.
+#[derive(Debug)]
+pub struct Listed {
+    /// The scope.
+    pub scope: Scope,
+    /// When the listing began.
+    pub began_at: DateTime<Utc>,
+    /// All clusters.
+    pub clusters: Answer<Vec<Cluster>>,
+    /// All manual snapshots.
+    pub snapshots: Answer<Vec<Snapshot>>,
+    /// The account's number, if it was asked for.
+    pub account_number: Option<Answer<String>>,
+}
+
+/// Takes `reply` in: `observed` is brought up to date, the changes are for the caller to commit and apply.
+pub fn take_in(
+    reply: Reply,
+    history: &History,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    match reply {
+        Reply::Listed(listed) => listing_taken_in(*listed, history, observed, now),
+        Reply::Created(slot, answer) => {
+            one_run(slot, history, observed, &answer, now, |run, view| {
+                created(run, view, &answer.result, now)
+            })
+        }
+        Reply::Described(slot, answer) => {
+            one_run(slot, history, observed, &answer, now, |run, view| {
+                described(run, view, &answer.result, now)
+            })
+        }
+        Reply::Explained(slot, answer) => {
+            one_run(slot, history, observed, &answer, now, |run, _| {
+                explained(run, &answer.result, now)
+            })
+        }
+    }
+}
+
+fn listing_taken_in(
+    listed: Listed,
+    history: &History,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let (scope, began_at) = (listed.scope.clone(), listed.began_at);
+    let Some(view) = observed.scopes.get_mut(&scope) else {
+        return Vec::new();
+    };
+    note_listing(view, listed, now);
+    observed.find_twins();
+    let account = observed.account_number(&scope.account);
+    let seen = observed
+        .scopes
+        .get(&scope)
+        .and_then(|view| view.snapshots.as_ref());
+    match seen.filter(|listing| listing.began_at == began_at) {
+        Some(listing) => {
+            let idle = |run: &&Run| {
+                run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot)
+            };
+            let runs = history.runs.values().filter(idle);
+            runs.filter_map(|run| look::at_run(run, listing, account, now))
+                .collect()
+        }
+        None => Vec::new(),
+    }
+}
+
+fn one_run<T>(
+    slot: Slot,
+    history: &History,
+    observed: &mut Observed,
+    answer: &Answer<T>,
+    now: DateTime<Utc>,
+    event: impl FnOnce(&Run, &mut ScopeView) -> Option<Event>,
+) -> Vec<Change> {
+    observed.in_flight.remove(&slot);
+    let view = observed.scopes.get_mut(&slot.pair.scope);
+    let (Some(run), Some(view)) = (history.runs.get(&slot), view) else {
+        return Vec::new();
+    };
+    view.note_date(answer.server_date, now);
+    event(run, view)
+        .and_then(|event| change(run, event, now))
+        .into_iter()
+        .collect()
+}
+
+/// The change that an event makes; an event that comes too late makes none.
+fn change(run: &Run, event: Event, now: DateTime<Utc>) -> Option<Change> {
+    let next = run.clone().apply(event, now)?;
+    (next != *run).then(|| Change::Run(Box::new(next)))
+}
+
+fn note_listing(view: &mut ScopeView, listed: Listed, now: DateTime<Utc>) {
+    let Listed {
+        scope,
+        began_at,
+        clusters,
+        snapshots,
+        account_number,
+    } = listed;
+    if let Some(answer) = account_number {
+        view.note_date(answer.server_date, now);
+        view.account_number = answer.result.ok().or(view.account_number.take());
+    }
+    view.note_date(clusters.server_date, now);
+    view.note_date(snapshots.server_date, now);
+    let trouble = clusters
+        .result
+        .as_ref()
+        .err()
+        .or(snapshots.result.as_ref().err());
+    let trouble = trouble.map(RedshiftError::told);
+    if let Ok(clusters) = clusters.result {
+        view.clusters = Some(by_id(clusters));
+    }
+    if let Ok(snapshots) = snapshots.result {
+        view.snapshots = Some(listing(began_at, snapshots, view.account_number.as_deref()));
+    }
+    view.listing = match (&trouble, view.listing) {
+        (None, _) => Listing::Next {
+            at: now + LISTING_INTERVAL,
+            failures: 0,
+        },
+        (Some(_), Listing::UnderWay { failures } | Listing::Next { failures, .. }) => {
+            let failures = failures + 1;
+            Listing::Next {
+                at: retry::list_again_at(&scope, failures, now),
+                failures,
+            }
+        }
+    };
+    if trouble.is_none() {
+        view.reached_at = Some(now);
+    }
+    view.trouble = trouble;
+}
+
+fn by_id(clusters: Vec<Cluster>) -> BTreeMap<ClusterId, Cluster> {
+    clusters
+        .into_iter()
+        .map(|cluster| (cluster.id.clone(), cluster))
+        .collect()
+}
+
+fn listing(
+    began_at: DateTime<Utc>,
+    snapshots: Vec<Snapshot>,
+    account: Option<&str>,
+) -> SnapshotListing {
+    let is_manual = |snapshot: &Snapshot| {
+        snapshot
+            .snapshot_type
+            .as_deref()
+            .is_none_or(|kind| kind == "manual")
+    };
+    let by_id = snapshots
+        .into_iter()
+        .filter(|snapshot| is_manual(snapshot) && !is_shared(snapshot, account))
+        .map(|snapshot| {
+            (
+                SnapshotId::recorded(snapshot.snapshot_identifier.clone()),
+                snapshot,
+            )
+        })
+        .collect();
+    SnapshotListing { began_at, by_id }
+}
+
+/// Whether another account shares the snapshot with this one: names are unique within an account only.
+fn is_shared(snapshot: &Snapshot, account: Option<&str>) -> bool {
+    account
+        .zip(snapshot.account_number())
+        .is_some_and(|(ours, owner)| ours != owner)
+}
+
+/// The event of having found a snapshot under the run's name.
+fn sighted(run: &Run, snapshot: &Snapshot, account: Option<&str>, now: DateTime<Utc>) -> Event {
+    match ownership(snapshot, run, account) {
+        Ownership::Foreign(what) => Event::Contradicted { what },
+        Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
+    }
+}
+
+fn seen(run: &Run, snapshot: &Snapshot, now: DateTime<Utc>) -> Event {
+    Event::Seen {
+        snapshot: Box::new(snapshot.clone()),
+        look_at: retry::follow_at(run, now),
+    }
+}
+
+fn created(
+    run: &Run,
+    view: &mut ScopeView,
+    result: &Result<Snapshot, RedshiftError>,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let error = match result {
+        Ok(snapshot) => return Some(seen(run, snapshot, now)),
+        Err(error) => error,
+    };
+    let message = error.told();
+    Some(match error.class {
+        ErrorClass::AlreadyExists => Event::Lost {
+            look_at: now,
+            message,
+        },
+        ErrorClass::Unknown => Event::Lost {
+            look_at: retry::doubt_look_at(now, now),
+            message,
+        },
+        ErrorClass::Invalid => judged(error),
+        class => {
+            let why = why(run, view, class, now);
+            let times = run.refusals_for(&why) + 1;
+            if class == ErrorClass::ClusterNotFound && times >= NOT_FOUND_TRIES {
+                return Some(judged(error));
+            }
+            let retry_at = retry::ask_again_at(class, times, run, now);
+            Event::Refused {
+                retry_at,
+                why,
+                message,
+            }
+        }
+    })
+}
+
+fn judged(error: &RedshiftError) -> Event {
+    Event::Judged {
+        verdict: Outcome::Failed(error.class.reason().to_owned()),
+        message: Some(error.told()),
+    }
+}
+
+/// What stands in the way, for a cluster with its status; the next listing brings that up to date.
+fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -> String {
+    if class != ErrorClass::ClusterState {
+        return class.reason().to_owned();
+    }
+    view.want_listing(now);
+    let status = view
+        .clusters
+        .as_ref()
+        .and_then(|clusters| clusters.get(&run.slot.pair.cluster))
+        .map(|cluster| cluster.status.as_str())
+        .filter(|status| *status != "available");
+    match status {
+        Some(status) => format!("cluster {status}"),
+        None => class.reason().to_owned(),
+    }
+}
+
+fn described(
+    run: &Run,
+    view: &ScopeView,
+    result: &Result<Vec<Snapshot>, RedshiftError>,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let account = view.account_number.as_deref();
+    let ours = |snapshot: &&Snapshot| !is_shared(snapshot, account);
+    if let Some(snapshot) = result.iter().flatten().find(ours) {
+        return Some(sighted(run, snapshot, account, now));
+    }
+    let RunState::InDoubt { since, .. } = &run.state else {
+        return None;
+    };
+    // If looking fails for as long, asking again under the same name does no harm either.
+    Some(if now >= retry::doubt_ends_at(run, *since) {
+        Event::NotAccepted { retry_at: now }
+    } else {
+        Event::StillLost {
+            look_at: retry::doubt_look_at(*since, now),
+        }
+    })
+}
+
+fn explained(
+    run: &Run,
+    result: &Result<Vec<SnapshotEvent>, RedshiftError>,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let RunState::Failing { since, .. } = &run.state else {
+        return None;
+    };
+    let told = result
+        .iter()
+        .flatten()
+        .rev()
+        .find(|event| event.id.ends_with(SNAPSHOT_FAILED_EVENT));
+    if let (None, Some(ask_at)) = (told, retry::explain_again_at(*since, now)) {
+        return Some(Event::Unexplained { ask_at });
+    }
+    let message = match (told, result) {
+        (Some(event), _) => event.message.clone(),
+        (None, Ok(_)) => "AWS gave no reason".to_owned(),
+        (None, Err(error)) => format!("the reason could not be read: {error}"),
+    };
+    let again = run.generation() == Generation::First && now < run.request.deadline;
+    let retry_at = again.then(|| now + TimeDelta::seconds(1));
+    Some(Event::Explained { message, retry_at })
+}

@@ -1,0 +1,129 @@
+//! Accounts and roles: the real binary against a sandbox with several accounts.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Daemon, Dir, Sandbox, eventually, http, in_state};
+
+const GOOD: &str = "arn:aws:iam::111111111111:role/redkeep";
+const BROKEN: &str = "arn:aws:iam::222222222222:role/redkeep";
+
+fn sandbox() -> Sandbox {
+    Sandbox::start(&[
+        "--account",
+        "000000000000",
+        "--account",
+        "111111111111",
+        "--account",
+        "222222222222",
+        "--cluster",
+        "dw",
+        "--snapshot-seconds",
+        "1",
+        "--quota",
+        "1000",
+    ])
+}
+
+fn policies() -> String {
+    format!(
+        r#"
+[[account]]
+name = "good"
+regions = ["us-east-1"]
+role_arn = "{GOOD}"
+external_id = "night-watch"
+session_name = "watchman"
+
+[[account]]
+name = "broken"
+regions = ["us-east-1"]
+role_arn = "{BROKEN}"
+
+[[policy]]
+name = "often"
+schedule = "*/5 * * * * *"
+clusters = ["dw"]
+retention = "7d"
+"#
+    )
+}
+
+fn available(rows: &[Value], account: &str) -> usize {
+    in_state(rows, "available")
+        .filter(|row| row["account"] == account)
+        .count()
+}
+
+#[test]
+fn a_broken_role_delays_no_other_account_and_is_taken_up_when_it_is_mended() {
+    let (dir, sandbox) = (Dir::new(), sandbox());
+    let roles = format!(r#"{{"denied":["{BROKEN}"],"external_ids":{{"{GOOD}":"night-watch"}}}}"#);
+    sandbox.control("PUT", "/_sandbox/roles", &roles);
+    let daemon = Daemon::start(&dir, &sandbox.url, &policies());
+    let minute = Duration::from_secs(60);
+    let rows = daemon.wait("three in the good account", minute, |rows| {
+        available(rows, "good") >= 3
+    });
+    assert_eq!(available(&rows, "broken"), 0, "{rows:#?}");
+    for row in in_state(&rows, "available") {
+        assert_eq!(row["snapshot"]["owner_account"], "111111111111");
+        assert_eq!(row["attempts"], 1);
+        let at = |field: &str| {
+            chrono::DateTime::parse_from_rfc3339(row[field].as_str().unwrap()).unwrap()
+        };
+        assert!(
+            (at("requested_at") - at("scheduled_at")).num_seconds() <= 2,
+            "{row:#}"
+        );
+    }
+    let ready = http(daemon.listen, "GET", "/readyz", "");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("broken/us-east-1"), "{}", ready.body);
+    sandbox.control("PUT", "/_sandbox/roles", r#"{"denied":[]}"#);
+    daemon.wait("the mended account too", Duration::from_secs(120), |rows| {
+        available(rows, "broken") >= 1
+    });
+    eventually("ready", minute, || {
+        http(daemon.listen, "GET", "/readyz", "").status == 200
+    });
+}
+
+#[test]
+fn credentials_that_expire_are_renewed_and_no_slot_is_lost() {
+    let (dir, sandbox) = (Dir::new(), sandbox());
+    sandbox.control("PUT", "/_sandbox/roles", r#"{"session_seconds":12}"#);
+    let daemon = Daemon::start(&dir, &sandbox.url, &policies());
+    let started = Instant::now();
+    let rows = daemon.wait(
+        "half a minute of snapshots",
+        Duration::from_secs(120),
+        |rows| started.elapsed() > Duration::from_secs(30) && available(rows, "good") >= 5,
+    );
+    assert!(in_state(&rows, "failed").next().is_none(), "{rows:#?}");
+    assert!(in_state(&rows, "expired").next().is_none(), "{rows:#?}");
+    assert!(!daemon.log().contains("secret-that-must-not-leak"));
+}
+
+#[test]
+fn two_names_for_the_same_account_and_region_do_not_book_a_snapshot_twice() {
+    let (dir, sandbox) = (Dir::new(), sandbox());
+    let other = "arn:aws:iam::111111111111:role/other";
+    let daemon = Daemon::start(&dir, &sandbox.url, &policies().replace(BROKEN, other));
+    let rows = daemon.wait("three", Duration::from_secs(60), |rows| {
+        available(rows, "broken") >= 3
+    });
+    let log = daemon.log();
+    let twice = rows.iter().any(|row| row["account"] != "broken");
+    assert!(!twice, "the first by name works:\n{log}");
+    assert!(
+        log.contains("the same AWS account and region twice"),
+        "{log}"
+    );
+}
