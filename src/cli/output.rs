@@ -103,7 +103,7 @@ pub fn write_rows(
             writeln!(out)
         }
         Output::Csv => write_csv(out, fields, rows),
-        Output::Table => writeln!(out, "{}", table(columns, rows)),
+        Output::Table => writeln!(out, "{}", table(columns, rows).trim_fmt()),
     }
 }
 
