@@ -88,6 +88,12 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
             DEFAULT_COUNT
         }),
     };
+    if range.until < range.from {
+        let (from, until) = (rfc3339(range.from), rfc3339(range.until));
+        return Err(Failure::Other(format!(
+            "--until {until} is before --from {from}"
+        )));
+    }
     let rows: Vec<Row> = slots(&config, args.policy.as_ref(), range)
         .iter()
         .map(|planned| planned.row(&config))
