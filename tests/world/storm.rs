@@ -1,4 +1,4 @@
-//! Seven hours of everything at once, drawn from a seed: whatever goes wrong, once it stops every slot that was due
+//! Some hours of everything at once, drawn from a seed: whatever goes wrong, once it stops every slot that was due
 //! has exactly one record, nothing was made twice, and nothing is left open.
 //!
 //! `REDKEEP_SEEDS=FROM..UNTIL` runs other seeds than the few that every build does.
@@ -120,13 +120,13 @@ fn storm(seed: u64) -> Sim {
         add_host(&mut sim, writer, config(&tables()), Journal::in_memory());
     }
     sim.run_for(minutes(1));
-    while sim.now < at("2026-11-24 07:00") {
+    while sim.now < at("2026-11-24 05:00") {
         disturb(&mut sim, &mut dice);
         sim.run_for(seconds(i64::try_from(dice.between(60, 3600)).unwrap()));
     }
     heal(&mut sim);
     // Two of the longest windows later, and not in the midst of a slot's life.
-    sim.until("2026-11-24 13:59");
+    sim.until("2026-11-24 11:59");
     sim
 }
 
@@ -144,7 +144,7 @@ fn heal(sim: &mut Sim) {
 
 fn seeds() -> std::ops::Range<u64> {
     let Ok(range) = std::env::var("REDKEEP_SEEDS") else {
-        return 1..4;
+        return 1..3;
     };
     let (from, until) = range.split_once("..").unwrap();
     from.parse().unwrap()..until.parse().unwrap()
