@@ -18,7 +18,7 @@ use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::policy::{Account, Identity, Policy, Selector};
-use redkeep::run::{Event, Missed, Request, Run, RunState};
+use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
@@ -121,20 +121,7 @@ fn due(pair: &Pair, scheduled_at: &str) -> Run {
         completion_window: TimeDelta::hours(24),
         interval: TimeDelta::days(1),
     };
-    Run {
-        slot,
-        trigger: Trigger::Schedule,
-        request,
-        state: RunState::Due,
-        attempts: 0,
-        requested_at: None,
-        asked_at: None,
-        accepted_at: None,
-        ended_at: None,
-        message: None,
-        snapshot: None,
-        gone: None,
-    }
+    Run::due(slot, Trigger::Schedule, request)
 }
 
 /// Applies an event `after` seconds after the slot's instant, and tells history and metrics, as the daemon does.
