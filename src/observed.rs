@@ -26,6 +26,8 @@ pub const CALLS_IN_FLIGHT: usize = 8;
 pub struct Observed {
     /// What was seen of each scope.
     pub scopes: BTreeMap<Scope, ScopeView>,
+    /// The numbers of the accounts, as far as any of their scopes has learnt them.
+    pub account_numbers: BTreeMap<AccountName, String>,
     /// The runs with a call under way.
     pub in_flight: BTreeSet<Slot>,
 }
@@ -35,8 +37,6 @@ pub struct Observed {
 pub struct ScopeView {
     /// What is known of AWS's clock.
     pub server_clock: ServerClock,
-    /// The number of the account that the credentials belong to.
-    pub account_number: Option<String>,
     /// The scope that turned out to be the same account and region, and does the work of both.
     pub twin: Option<Scope>,
     /// All clusters, by the last complete listing.
@@ -153,7 +153,6 @@ impl ScopeView {
     pub fn unseen(now: DateTime<Utc>) -> Self {
         Self {
             server_clock: ServerClock::Unasked,
-            account_number: None,
             twin: None,
             clusters: None,
             snapshots: None,
@@ -225,7 +224,7 @@ impl Observed {
                 .into_iter()
                 .map(|scope| (scope, ScopeView::unseen(now)))
                 .collect(),
-            in_flight: BTreeSet::new(),
+            ..Self::default()
         }
     }
 
@@ -268,10 +267,8 @@ impl Observed {
     pub fn find_twins(&mut self) {
         let mut seen = BTreeMap::new();
         for (scope, view) in &mut self.scopes {
-            let place = view
-                .account_number
-                .clone()
-                .map(|number| (number, scope.region.clone()));
+            let number = self.account_numbers.get(&scope.account).cloned();
+            let place = number.map(|number| (number, scope.region.clone()));
             view.twin = place.as_ref().and_then(|place| seen.get(place).cloned());
             if let (Some(place), None) = (place, &view.twin) {
                 seen.insert(place, scope.clone());
@@ -279,17 +276,47 @@ impl Observed {
         }
     }
 
-    /// The number of an account, where any of its scopes has learnt it.
+    /// The number of an account, where it is known.
     pub fn account_number(&self, account: &AccountName) -> Option<&str> {
-        let mut views = self
-            .scopes
-            .iter()
-            .filter(|(scope, _)| scope.account == *account);
-        views.find_map(|(_, view)| view.account_number.as_deref())
+        self.account_numbers.get(account).map(String::as_str)
     }
 
     /// The number of manual snapshots that a scope holds, where it is known.
     pub fn manual_snapshots(&self, scope: &Scope) -> Option<usize> {
         Some(self.scopes.get(scope)?.snapshots.as_ref()?.by_id.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(account: &str, region: &str) -> Scope {
+        Scope {
+            account: account.parse().unwrap(),
+            region: region.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_number_that_one_scope_has_learnt_finds_the_twins_in_every_region() {
+        let now = DateTime::UNIX_EPOCH;
+        let regions = ["eu-central-1", "us-east-1"];
+        let scopes = ["a", "b"]
+            .into_iter()
+            .flat_map(|account| regions.map(|region| scope(account, region)));
+        let mut observed = Observed::nothing(scopes, now);
+        for account in ["a", "b"] {
+            let number = "111122223333".to_owned();
+            observed
+                .account_numbers
+                .insert(account.parse().unwrap(), number);
+        }
+        observed.find_twins();
+        for region in regions {
+            assert_eq!(observed.scopes[&scope("a", region)].twin, None);
+            let twin = &observed.scopes[&scope("b", region)].twin;
+            assert_eq!(*twin, Some(scope("a", region)));
+        }
     }
 }

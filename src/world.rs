@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, History};
-use crate::names::Writer;
+use crate::names::{AccountName, Writer};
 use crate::observed::{Listing, Observed};
 use crate::plan::{Alarm, Call, Facts, Plan, alarms, plan};
 use crate::reply::{Reply, take_in};
@@ -118,7 +118,10 @@ impl World {
 
     /// Swaps the configuration; what was seen of the scopes that stay is kept.
     pub fn reconfigure(&mut self, config: Config, now: DateTime<Utc>) {
-        self.config = config;
+        // An account with other credentials may be another account.
+        let old = std::mem::replace(&mut self.config, config);
+        let same = |name: &AccountName| old.account(name) == self.config.account(name);
+        self.observed.account_numbers.retain(|name, _| same(name));
         // A removed account's client is still there: what has begun with it is followed to its end.
         let begun = self.history.open().map(|run| run.slot.pair.scope.clone());
         let scopes = begun.chain(self.config.scopes()).collect();

@@ -63,17 +63,17 @@ pub fn take_in(
     match reply {
         Reply::Listed(listed) => listing_taken_in(*listed, history, observed, now),
         Reply::Created(slot, answer) => {
-            one_run(slot, history, observed, &answer, now, |run, view| {
+            one_run(slot, history, observed, &answer, now, |run, view, _| {
                 created(run, view, &answer.result, now)
             })
         }
         Reply::Described(slot, answer) => {
-            one_run(slot, history, observed, &answer, now, |run, view| {
-                described(run, view, &answer.result, now)
+            one_run(slot, history, observed, &answer, now, |run, _, account| {
+                described(run, account, &answer.result, now)
             })
         }
         Reply::Explained(slot, answer) => {
-            one_run(slot, history, observed, &answer, now, |run, _| {
+            one_run(slot, history, observed, &answer, now, |run, _, _| {
                 explained(run, &answer.result, now)
             })
         }
@@ -87,12 +87,14 @@ fn listing_taken_in(
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let (scope, began_at) = (listed.scope.clone(), listed.began_at);
+    note_account(&listed, observed);
+    let account = observed.account_number(&scope.account).map(str::to_owned);
+    let account = account.as_deref();
     let Some(view) = observed.scopes.get_mut(&scope) else {
         return Vec::new();
     };
-    note_listing(view, listed, now);
+    note_listing(view, listed, account, now);
     observed.find_twins();
-    let account = observed.account_number(&scope.account);
     let seen = observed
         .scopes
         .get(&scope)
@@ -116,15 +118,18 @@ fn one_run<T>(
     observed: &mut Observed,
     answer: &Answer<T>,
     now: DateTime<Utc>,
-    event: impl FnOnce(&Run, &mut ScopeView) -> Option<Event>,
+    event: impl FnOnce(&Run, &mut ScopeView, Option<&str>) -> Option<Event>,
 ) -> Vec<Change> {
     observed.in_flight.remove(&slot);
+    let account = observed
+        .account_number(&slot.pair.scope.account)
+        .map(str::to_owned);
     let view = observed.scopes.get_mut(&slot.pair.scope);
     let (Some(run), Some(view)) = (history.runs.get(&slot), view) else {
         return Vec::new();
     };
     view.note_date(answer.server_date, now);
-    event(run, view)
+    event(run, view, account.as_deref())
         .and_then(|event| change(run, event, now))
         .into_iter()
         .collect()
@@ -136,7 +141,15 @@ fn change(run: &Run, event: Event, now: DateTime<Utc>) -> Option<Change> {
     (next != *run).then(|| Change::Run(Box::new(next)))
 }
 
-fn note_listing(view: &mut ScopeView, listed: Listed, now: DateTime<Utc>) {
+/// An account has one number, whichever of its scopes has learnt it.
+fn note_account(listed: &Listed, observed: &mut Observed) {
+    if let Some(Ok(number)) = listed.account_number.as_ref().map(|answer| &answer.result) {
+        let account = listed.scope.account.clone();
+        observed.account_numbers.insert(account, number.clone());
+    }
+}
+
+fn note_listing(view: &mut ScopeView, listed: Listed, account: Option<&str>, now: DateTime<Utc>) {
     let Listed {
         scope,
         began_at,
@@ -146,7 +159,6 @@ fn note_listing(view: &mut ScopeView, listed: Listed, now: DateTime<Utc>) {
     } = listed;
     if let Some(answer) = account_number {
         view.note_date(answer.server_date, now);
-        view.account_number = answer.result.ok().or(view.account_number.take());
     }
     view.note_date(clusters.server_date, now);
     view.note_date(snapshots.server_date, now);
@@ -160,7 +172,7 @@ fn note_listing(view: &mut ScopeView, listed: Listed, now: DateTime<Utc>) {
         view.clusters = Some(by_id(clusters));
     }
     if let Ok(snapshots) = snapshots.result {
-        view.snapshots = Some(listing(began_at, snapshots, view.account_number.as_deref()));
+        view.snapshots = Some(listing(began_at, snapshots, account));
     }
     view.listing = match (&trouble, view.listing) {
         (None, _) => Listing::Next {
@@ -298,11 +310,10 @@ fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -
 
 fn described(
     run: &Run,
-    view: &ScopeView,
+    account: Option<&str>,
     result: &Result<Vec<Snapshot>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> Option<Event> {
-    let account = view.account_number.as_deref();
     let ours = |snapshot: &&Snapshot| !is_shared(snapshot, account);
     if let Some(snapshot) = result.iter().flatten().find(ours) {
         return Some(sighted(run, snapshot, account, now));
