@@ -8,6 +8,7 @@ mod history;
 mod iam_policy;
 mod man;
 mod output;
+mod parts;
 mod plan;
 mod run;
 mod sandbox;

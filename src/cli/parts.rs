@@ -1,0 +1,201 @@
+//! The parts that the commands put together when they hold the state directory.
+//!
+//! Owns: the lock, the kind of endpoint, the embedded sandbox, the history and the clients, as `run` and the
+//! commands without a running daemon need them. Never starts the work: that is the command's.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use crate::aws::{AwsRedshift, Connector, Target};
+use crate::cause::with_causes;
+use crate::clock::Clock;
+use crate::config::{self, Config, Endpoint, Sources};
+use crate::daemon::{Connect, Parts};
+use crate::http::Health;
+use crate::metrics::Metrics;
+use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions};
+use crate::store::{EndpointKind, Opened, Store, StoreError};
+use crate::systemd::Notifier;
+use crate::world::World;
+
+use super::Failure;
+use super::sandbox::{ACCOUNT_NUMBER, seeds};
+
+/// Takes the state directory, and makes of the configuration everything that a daemon is made of.
+///
+/// The lock holds for as long as the returned file is open.
+pub(super) async fn parts(
+    config: Config,
+    sources: Sources,
+    clock: Arc<dyn Clock>,
+) -> Result<(Parts<AwsRedshift>, File), Failure> {
+    let lock = hold(&config.state_dir)?;
+    let kind = endpoint_kind(&config, &sources.environment)?;
+    let opened = Store::open(&config.database(), kind, clock.now()).map_err(unusable_store)?;
+    let target = target(&config, &clock).await?;
+    let metrics = Arc::new(Metrics::new(clock.now()).map_err(other)?);
+    let health = Arc::new(Health::starting(clock.monotonic()));
+    let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
+    let parts = Parts {
+        world: world(config, &opened, &*clock),
+        store: opened.store,
+        connect: connect(connector, Arc::clone(&metrics)),
+        reload: Box::new(move || config::load(&sources)),
+        clock,
+        metrics,
+        health,
+        notifier: Notifier::from_environment(),
+    };
+    Ok((parts, lock))
+}
+
+fn world(config: Config, opened: &Opened, clock: &dyn Clock) -> World {
+    let writer = config
+        .writer
+        .clone()
+        .unwrap_or_else(|| opened.identity.installation.clone());
+    World::new(config, opened.history.clone(), writer, clock.now())
+}
+
+fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> {
+    Box::new(move |identity, scope| {
+        let (connector, metrics) = (connector.clone(), Arc::clone(&metrics));
+        Box::pin(async move {
+            let region = scope.region.clone();
+            let meter = Arc::new(move |operation, code, duration| {
+                metrics.request(&scope, operation, code, duration);
+            });
+            connector.client(&identity, &region, meter).await
+        })
+    })
+}
+
+/// Creates the state directory and locks it for as long as the file is open.
+pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
+    let unusable = |error: io::Error| {
+        Failure::Other(format!(
+            "the state directory {} cannot be used: {error}",
+            state_dir.display()
+        ))
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state_dir)
+        .map_err(unusable)?;
+    let path = state_dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::Busy(format!(
+            "another redkeep holds the state directory {}; stop it, or give this one its own `state_dir`",
+            state_dir.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Which kind of history the endpoint makes.
+fn endpoint_kind(
+    config: &Config,
+    environment: &[(String, String)],
+) -> Result<EndpointKind, Failure> {
+    let redirected = environment.iter().find(|(name, value)| {
+        ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_REDSHIFT"].contains(&name.as_str())
+            && !value.is_empty()
+    });
+    match (&config.endpoint, redirected) {
+        (Endpoint::Aws, Some((name, url))) if config::is_clear_and_remote(url) => {
+            Err(Failure::Config(format!(
+                "{name}: got {url:?}, wanted https: credentials go over plain http to a loopback address only"
+            )))
+        }
+        (Endpoint::Aws, None) => Ok(EndpointKind::Aws),
+        (Endpoint::Aws, Some(_)) | (Endpoint::Url(_), _) => Ok(EndpointKind::Other),
+        (Endpoint::Sandbox, _) => Ok(EndpointKind::Sandbox),
+    }
+}
+
+/// Where calls go; the embedded sandbox is started here.
+async fn target(config: &Config, clock: &Arc<dyn Clock>) -> Result<Target, Failure> {
+    Ok(match &config.endpoint {
+        Endpoint::Aws => Target::Ambient,
+        Endpoint::Url(url) => Target::Url(url.clone()),
+        Endpoint::Sandbox => {
+            let address = embed_sandbox(config, Arc::clone(clock)).await?;
+            warn!("this is the sandbox on http://{address}, not AWS: nothing is really backed up");
+            Target::Sandbox(format!("http://{address}"))
+        }
+    })
+}
+
+/// Clusters that the embedded sandbox has from the beginning, in every region of the configuration.
+const DEMO_CLUSTERS: [&str; 3] = ["analytics", "dw-prod", "finance"];
+
+/// Starts the sandbox with its state under the state directory, on the address that it had before if that
+/// is free, so that a client that knows it finds it again after a restart.
+async fn embed_sandbox(config: &Config, clock: Arc<dyn Clock>) -> Result<SocketAddr, Failure> {
+    let regions: BTreeSet<String> = config
+        .scopes()
+        .iter()
+        .map(|scope| scope.region.to_string())
+        .collect();
+    let quotas = config.accounts.iter().map(|account| account.snapshot_quota);
+    let limits = AccountLimits {
+        manual_snapshots: quotas.max().unwrap_or_default(),
+        ..AccountLimits::default()
+    };
+    let options = SandboxOptions {
+        account_id: ACCOUNT_NUMBER.to_owned(),
+        state_file: Some(config.state_dir.join("sandbox.json")),
+        clusters: seeds(&DEMO_CLUSTERS, &regions),
+        limits: Some(limits),
+        faults: FaultPlan::default(),
+    };
+    let sandbox = Arc::new(Sandbox::open(options, clock).map_err(other)?);
+    let address_file = config.state_dir.join("sandbox.address");
+    let known: Option<SocketAddr> = fs::read_to_string(&address_file)
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = match TcpListener::bind(known.unwrap_or(anywhere)).await {
+        Ok(listener) => listener,
+        Err(_) => bind(anywhere).await?,
+    };
+    let address = listener.local_addr()?;
+    fs::write(address_file, format!("{address}\n"))?;
+    tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
+    Ok(address)
+}
+
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Other(format!(
+            "cannot listen on {address}: {error}; set `listen` to another"
+        ))
+    })
+}
+
+pub(super) fn other(error: impl std::error::Error) -> Failure {
+    Failure::Other(with_causes(&error))
+}
+
+fn unusable_store(error: StoreError) -> Failure {
+    match error {
+        StoreError::OtherEndpoint { .. } => Failure::Config(error.to_string()),
+        error => Failure::Other(error.to_string()),
+    }
+}
