@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use crate::names::AccountName;
+use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Run};
 use crate::slot::{Pair, Slot};
@@ -67,6 +69,8 @@ pub enum Change {
     Run(Box<Run>),
     /// These slots were missed.
     Missed(MissedRange),
+    /// The account's name stands for this number, for good.
+    Account(AccountName, String),
 }
 
 /// How many runs of a pair ended with each result, over all time.
@@ -91,6 +95,10 @@ pub struct History {
     pub pairs: BTreeMap<Pair, PairState>,
     /// Runs that are open, or whose snapshot is still there, and the newest run of each pair.
     pub runs: BTreeMap<Slot, Run>,
+    /// When which policy was paused, and resumed.
+    pub pauses: Pauses,
+    /// The account numbers that the accounts' names have stood for since each was first reached.
+    pub account_numbers: BTreeMap<AccountName, String>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
@@ -137,6 +145,9 @@ impl History {
                     .entry(range.pair)
                     .or_default()
                     .add("missed", range.count);
+            }
+            Change::Account(name, number) => {
+                self.account_numbers.entry(name).or_insert(number);
             }
         }
     }

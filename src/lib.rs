@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod config;
 pub mod history;
 pub mod observed;
+pub mod pause;
 pub mod run;
 
 // What is decided: what to do, what an answer means, when to try again.

@@ -37,8 +37,8 @@ pub struct Observed {
 pub struct ScopeView {
     /// What is known of AWS's clock.
     pub server_clock: ServerClock,
-    /// The scope that turned out to be the same account and region, and does the work of both.
-    pub twin: Option<Scope>,
+    /// Why no work is done in the scope; `None` where it is.
+    pub barred: Option<Barred>,
     /// All clusters, by the last complete listing.
     pub clusters: Option<BTreeMap<ClusterId, Cluster>>,
     /// All manual snapshots, by the last complete listing.
@@ -51,6 +51,20 @@ pub struct ScopeView {
     pub reached_at: Option<DateTime<Utc>>,
     /// Why the last listing failed; `None` when it did not.
     pub trouble: Option<String>,
+}
+
+/// Why no work is done in a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Barred {
+    /// Another scope turned out to be the same account and region, and does the work of both.
+    Twin(Scope),
+    /// The account's name has stood for another account: the history is that one's.
+    OtherAccount {
+        /// The number that the history has.
+        wanted: String,
+        /// The number that the credentials belong to.
+        got: String,
+    },
 }
 
 /// What is known of the difference between this machine's clock and AWS's.
@@ -153,7 +167,7 @@ impl ScopeView {
     pub fn unseen(now: DateTime<Utc>) -> Self {
         Self {
             server_clock: ServerClock::Unasked,
-            twin: None,
+            barred: None,
             clusters: None,
             snapshots: None,
             listing: Listing::Next {
@@ -259,18 +273,30 @@ impl Observed {
 
     /// The scopes in which work is done.
     pub fn working(&self) -> impl Iterator<Item = (&Scope, &ScopeView)> {
-        self.scopes.iter().filter(|(_, view)| view.twin.is_none())
+        self.scopes.iter().filter(|(_, view)| view.barred.is_none())
     }
 
-    /// Finds the scopes that are the same account and region under two names: the first by name works, the
-    /// others must not, or every snapshot would be recorded twice.
-    pub fn find_twins(&mut self) {
+    /// Finds the scopes in which no work may be done: those of an account whose name stands for another number
+    /// in `known`, and those that are the same account and region as another. Of these the first by name
+    /// works; if both did, every snapshot would be recorded twice.
+    pub fn bar_scopes(&mut self, known: &BTreeMap<AccountName, String>) {
         let mut seen = BTreeMap::new();
         for (scope, view) in &mut self.scopes {
-            let number = self.account_numbers.get(&scope.account).cloned();
-            let place = number.map(|number| (number, scope.region.clone()));
-            view.twin = place.as_ref().and_then(|place| seen.get(place).cloned());
-            if let (Some(place), None) = (place, &view.twin) {
+            let Some(got) = self.account_numbers.get(&scope.account) else {
+                view.barred = None;
+                continue;
+            };
+            let wanted = known.get(&scope.account).filter(|wanted| *wanted != got);
+            let place = (got.clone(), scope.region.clone());
+            view.barred = match (wanted, seen.get(&place)) {
+                (Some(wanted), _) => Some(Barred::OtherAccount {
+                    wanted: wanted.clone(),
+                    got: got.clone(),
+                }),
+                (None, Some(twin)) => Some(Barred::Twin(Scope::clone(twin))),
+                (None, None) => None,
+            };
+            if view.barred.is_none() {
                 seen.insert(place, scope.clone());
             }
         }
@@ -312,11 +338,22 @@ mod tests {
                 .account_numbers
                 .insert(account.parse().unwrap(), number);
         }
-        observed.find_twins();
+        let mut known = BTreeMap::new();
+        observed.bar_scopes(&known);
         for region in regions {
-            assert_eq!(observed.scopes[&scope("a", region)].twin, None);
-            let twin = &observed.scopes[&scope("b", region)].twin;
-            assert_eq!(*twin, Some(scope("a", region)));
+            assert_eq!(observed.scopes[&scope("a", region)].barred, None);
+            let twin = Barred::Twin(scope("a", region));
+            assert_eq!(observed.scopes[&scope("b", region)].barred, Some(twin));
+        }
+        known.insert("a".parse().unwrap(), "999988887777".to_owned());
+        observed.bar_scopes(&known);
+        for region in regions {
+            let barred = &observed.scopes[&scope("a", region)].barred;
+            assert!(
+                matches!(barred, Some(Barred::OtherAccount { .. })),
+                "{barred:?}"
+            );
+            assert_eq!(observed.scopes[&scope("b", region)].barred, None);
         }
     }
 }

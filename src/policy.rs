@@ -108,6 +108,11 @@ impl Selector {
             .filter(|cluster| !self.excludes(cluster))
     }
 
+    /// Whether a cluster of this name may be selected, whatever its tags are.
+    pub fn may_select(&self, cluster: &ClusterId) -> bool {
+        self.selects(cluster, &self.cluster_tags)
+    }
+
     fn excludes(&self, cluster: &ClusterId) -> bool {
         self.exclude.iter().any(|glob| glob.matches(cluster))
     }

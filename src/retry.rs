@@ -9,12 +9,15 @@ use crate::redshift::ErrorClass;
 use crate::run::Run;
 use crate::schedule::jitter;
 use crate::slot::Scope;
+use crate::snapshot::Trigger;
 
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(5);
 const FIRST_RETRY: TimeDelta = TimeDelta::seconds(15);
 const LONGEST_DOUBT_LOOK: TimeDelta = TimeDelta::seconds(20);
 const LONGEST_DOUBT: TimeDelta = TimeDelta::minutes(2);
 const FIRST_LOOK: TimeDelta = TimeDelta::seconds(15);
+const FIRST_WATCHED_LOOK: TimeDelta = TimeDelta::seconds(2);
+const LONGEST_WATCHED_LOOK: TimeDelta = TimeDelta::seconds(30);
 const SHORTEST: TimeDelta = TimeDelta::seconds(1);
 
 /// When to ask AWS again after a refusal of `class` at `now`, the `times`th for the same reason in a row.
@@ -65,12 +68,17 @@ pub fn list_again_at(scope: &Scope, failures: u32, now: DateTime<Utc>) -> DateTi
 
 /// When to look at an accepted snapshot next: after 15 s, or a quarter of the interval if that is shorter,
 /// then at growing distances up to five minutes.
+///
+/// Where a person may be watching, the first looks come after two seconds, and later ones after at most 30.
 pub fn follow_at(run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
     let first = FIRST_LOOK.min(run.request.interval / 4).max(SHORTEST);
     let elapsed = run
         .accepted_at
         .map_or(TimeDelta::zero(), |accepted| now - accepted);
-    now + (elapsed / 2).clamp(first, LONGEST_WAIT)
+    match run.trigger {
+        Trigger::Schedule => now + (elapsed / 2).clamp(first, LONGEST_WAIT),
+        Trigger::Manual => now + (elapsed / 8).clamp(FIRST_WATCHED_LOOK, LONGEST_WATCHED_LOOK),
+    }
 }
 
 /// When to look for a snapshot whose create call got no clear answer.

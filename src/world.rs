@@ -9,12 +9,33 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, History};
-use crate::names::{AccountName, Writer};
+use crate::names::{AccountName, PolicyName, Writer};
 use crate::observed::{Listing, Observed};
-use crate::plan::{Alarm, Call, Facts, Plan, alarms, plan};
+use crate::pause::Pauses;
+use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
 use crate::reply::{Reply, take_in};
-use crate::run::{Event, RunState};
-use crate::slot::Scope;
+use crate::run::{Event, Run, RunState};
+use crate::slot::{Scope, Slot};
+
+/// What people ask for beside the schedules, as the store has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wishes {
+    /// All pauses that there have been.
+    pub pauses: Pauses,
+    /// The open runs that people asked for.
+    pub runs: Vec<Run>,
+}
+
+/// One wish that was not known before.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// This policy's slots are not to be started.
+    Pause(PolicyName),
+    /// They are to be started again.
+    Resume(PolicyName),
+    /// This snapshot is to be taken now.
+    Snapshot(Box<Run>),
+}
 
 /// Everything that decisions are made from, but for the clock.
 #[derive(Debug, Clone)]
@@ -27,8 +48,8 @@ pub struct World {
     pub observed: Observed,
     /// This installation.
     pub writer: Writer,
-    /// Slots later than this are not taken up; `None` where the work goes on for ever.
-    pub last_slot_at: Option<DateTime<Utc>>,
+    /// How far the work goes.
+    pub extent: Extent,
 }
 
 impl World {
@@ -39,7 +60,7 @@ impl World {
             history,
             observed: Observed::default(),
             writer,
-            last_slot_at: None,
+            extent: Extent::Endless,
         };
         world.observed = Observed::nothing(world.scopes(), now);
         world
@@ -87,7 +108,7 @@ impl World {
             observed: &self.observed,
             history: &self.history,
             writer: &self.writer,
-            last_slot_at: self.last_slot_at,
+            extent: &self.extent,
             now,
         }
     }
@@ -114,6 +135,30 @@ impl World {
     /// Takes an answer in; the changes are for the caller to commit and apply.
     pub fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
         take_in(reply, &self.history, &mut self.observed, now)
+    }
+
+    /// Takes in the pauses that people ask for; returns what was not known. The runs among it are for the
+    /// caller to apply; the store has all of it already.
+    ///
+    /// `is_newer` tells the runs of which more is known here than the store has been told yet.
+    pub fn heed(&mut self, wishes: Wishes, is_newer: impl Fn(&Slot) -> bool) -> Vec<Wish> {
+        let before = std::mem::replace(&mut self.history.pauses, wishes.pauses);
+        let after = &self.history.pauses;
+        let paused = after
+            .policies()
+            .filter(|policy| before.since(policy).is_none());
+        let resumed = before
+            .policies()
+            .filter(|policy| after.since(policy).is_none());
+        let mut news: Vec<Wish> = paused.cloned().map(Wish::Pause).collect();
+        news.extend(resumed.cloned().map(Wish::Resume));
+        for run in wishes.runs {
+            let is_known = self.history.runs.contains_key(&run.slot);
+            if !is_known && !is_newer(&run.slot) {
+                news.push(Wish::Snapshot(Box::new(run)));
+            }
+        }
+        news
     }
 
     /// Swaps the configuration; what was seen of the scopes that stay is kept.

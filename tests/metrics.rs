@@ -17,6 +17,7 @@ use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
+use redkeep::pause::{Pause, Pauses};
 use redkeep::policy::{Account, Identity, Policy, Selector};
 use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
@@ -193,6 +194,11 @@ fn past(metrics: &Metrics) -> History {
         Event::Overlapped,
         0,
     );
+    let pause = Pause {
+        paused_at: at("2026-03-10T09:00:02Z"),
+        resumed_at: None,
+    };
+    history.pauses = Pauses::from_iter([(web.policy, pause)]);
     history
 }
 

@@ -187,6 +187,16 @@ pub(super) fn unreadable(error: StoreError) -> Failure {
     Failure::Other(error.to_string())
 }
 
+/// Writes runs as `history` does.
+pub(super) fn write_runs(
+    out: &mut impl Write,
+    output: Output,
+    runs: &[Run],
+) -> std::io::Result<()> {
+    let rows: Vec<Row> = runs.iter().map(row).collect();
+    write_rows(out, output, FIELDS, COLUMNS, &rows)
+}
+
 fn row(run: &Run) -> Row {
     let pair = &run.slot.pair;
     let available = run.state == RunState::Ended(Outcome::Available);

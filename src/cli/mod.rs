@@ -9,11 +9,14 @@ mod iam_policy;
 mod man;
 mod output;
 mod parts;
+mod pause;
 mod plan;
+mod progress;
 mod run;
 mod sandbox;
 mod schema;
 mod status;
+mod take;
 
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +46,7 @@ Examples:
   redkeep plan --count 5                     the next five snapshots, without asking AWS
   redkeep run                                the daemon, as systemd starts it
   redkeep history --since 7d --output json   what became of every slot of a week
+  redkeep take --policy p --cluster dw       one snapshot now, beside the schedules
 
 Exit codes: 0 fine, 1 failure or finding, 2 usage, 69 AWS unreachable,
 75 another instance holds the state directory, 78 bad configuration."
@@ -66,6 +70,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Show one snapshot with everything that is known of it, and how to restore it
     Show(history::ShowArgs),
+    /// Take one snapshot now
+    Take(take::TakeArgs),
+    /// Start none of a policy's slots until it is resumed
+    Pause(pause::PauseArgs),
+    /// End the pause of a policy
+    Resume(pause::ResumeArgs),
     /// Serve an embedded Redshift, for trying policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
     /// Print the least that IAM must allow for this configuration
@@ -107,6 +117,9 @@ pub enum Failure {
     /// The configuration is not valid.
     #[error("{0}")]
     Config(String),
+    /// The command line asks for something that there is not.
+    #[error("{0}")]
+    Usage(String),
     /// Another instance holds the state directory.
     #[error("{0}")]
     Busy(String),
@@ -130,6 +143,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Closed => 0,
             Self::Other(_) | Self::Finding => 1,
+            Self::Usage(_) => 2,
             Self::Unreachable(_) => 69,
             Self::Busy(_) => 75,
             Self::Config(_) => 78,
@@ -159,6 +173,9 @@ impl Cli {
             Command::History(args) => history::history(&args, clock.now()).await,
             Command::Status(args) => status::status(&args, clock.now()).await,
             Command::Show(args) => history::show(&args).await,
+            Command::Take(args) => take::take(args, clock).await,
+            Command::Pause(args) => pause::pause(&args, clock).await,
+            Command::Resume(args) => pause::resume(&args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
             Command::Schema(args) => schema::schema(&args),

@@ -10,19 +10,21 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::aws::{AwsRedshift, Connector, Target};
 use crate::cause::with_causes;
-use crate::clock::Clock;
+use crate::clock::{Clock, sleep};
 use crate::config::{self, Config, Endpoint, Sources};
 use crate::daemon::{Connect, Parts};
 use crate::http::Health;
 use crate::metrics::Metrics;
 use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions};
-use crate::store::{EndpointKind, Opened, Store, StoreError};
+use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
 use crate::systemd::Notifier;
 use crate::world::World;
 
@@ -37,7 +39,7 @@ pub(super) async fn parts(
     sources: Sources,
     clock: Arc<dyn Clock>,
 ) -> Result<(Parts<AwsRedshift>, File), Failure> {
-    let lock = hold(&config.state_dir)?;
+    let lock = hold_soon(&config.state_dir).await?;
     let kind = endpoint_kind(&config, &sources.environment)?;
     let opened = Store::open(&config.database(), kind, clock.now()).map_err(unusable_store)?;
     let target = target(&config, &clock).await?;
@@ -55,6 +57,53 @@ pub(super) async fn parts(
         notifier: Notifier::from_environment(),
     };
     Ok((parts, lock))
+}
+
+/// How often a state directory that is held is tried, and how long in between: a second in all.
+const PATIENCE: (u32, Duration) = (10, Duration::from_millis(100));
+
+/// How often a history that is just being made is looked for, and how long in between: 10 s in all.
+const BEGINNING: (u32, Duration) = (50, Duration::from_millis(200));
+
+/// Where wishes are handed in: the history of the daemon, or else one that is made now.
+pub(super) async fn inbox(
+    config: &Config,
+    sources: &Sources,
+    now: DateTime<Utc>,
+) -> Result<Inbox, Failure> {
+    let mut looks = 0;
+    loop {
+        prepare_history(config, sources, now).await?;
+        match Inbox::open(&config.database()) {
+            Ok(inbox) => return Ok(inbox),
+            // Whoever holds the state directory is about to make it.
+            Err(StoreError::Missing { .. } | StoreError::OlderSchema { .. })
+                if looks < BEGINNING.0 =>
+            {
+                looks += 1;
+                sleep(BEGINNING.1).await;
+            }
+            Err(error) => return Err(unusable_store(error)),
+        }
+    }
+}
+
+/// Makes or migrates the history, unless somebody holds the state directory.
+async fn prepare_history(
+    config: &Config,
+    sources: &Sources,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let lock = match hold(&config.state_dir) {
+        Ok(lock) => lock,
+        Err(Failure::Busy(_)) => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    let kind = endpoint_kind(config, &sources.environment)?;
+    let opened = Store::open(&config.database(), kind, now).map_err(unusable_store)?;
+    let closed = opened.store.close().await.map_err(unusable_store);
+    drop(lock);
+    closed
 }
 
 fn world(config: Config, opened: &Opened, clock: &dyn Clock) -> World {
@@ -106,6 +155,17 @@ pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
         ))),
         Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
+}
+
+/// As [`hold`], but waits for the commands that hold the state directory for a moment only.
+async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
+    for _ in 0..PATIENCE.0 {
+        match hold(state_dir) {
+            Err(Failure::Busy(_)) => sleep(PATIENCE.1).await,
+            held => return held,
+        }
+    }
+    hold(state_dir)
 }
 
 /// Which kind of history the endpoint makes.

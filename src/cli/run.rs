@@ -76,7 +76,7 @@ fn conclude(ending: Ending) -> Result<(), Failure> {
     }
 }
 
-fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+pub(super) fn signals() -> io::Result<mpsc::Receiver<Signal>> {
     let (sender, receiver) = mpsc::channel(4);
     for (kind, meaning) in [
         (SignalKind::hangup(), Signal::Reload),

@@ -36,6 +36,7 @@ const FIELDS: &[&str] = &[
     "region",
     "cluster",
     "active_since",
+    "paused_since",
     "last_success_at",
     "age_seconds",
     "last_snapshot_id",
@@ -55,6 +56,7 @@ const COLUMNS: &[&str] = &[
     "in_progress",
     "last_result",
     "next_run_at",
+    "paused_since",
 ];
 
 pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
@@ -105,6 +107,7 @@ fn row(
     let last = history.of_pair(pair).next_back();
     Row::of_pair(pair)
         .with("active_since", rfc3339(state.active_from))
+        .with("paused_since", instant(history.pauses.since(&pair.policy)))
         .with("last_success_at", instant(good_at))
         .with("age_seconds", age)
         .with("age", age.map(for_people))

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::history::{Change, MissedRange, PairState};
+use crate::names::AccountName;
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 
@@ -19,6 +20,7 @@ pub(super) struct Journal {
     pairs: BTreeMap<Pair, PairState>,
     runs: BTreeMap<Slot, Run>,
     ranges: Vec<MissedRange>,
+    accounts: BTreeMap<AccountName, String>,
     retry_at: Option<Duration>,
 }
 
@@ -30,14 +32,21 @@ impl Journal {
                 Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
                 Change::Run(run) => drop(self.runs.insert(run.slot.clone(), *run)),
                 Change::Missed(range) => self.ranges.push(range),
+                Change::Account(name, number) => drop(self.accounts.insert(name, number)),
             }
         }
     }
 
     /// Whether there is something to write, and the store may be tried at `now` of monotonic time.
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        let empty = self.pairs.is_empty() && self.runs.is_empty() && self.ranges.is_empty();
+        let empty = self.pairs.is_empty() && self.runs.is_empty();
+        let empty = empty && self.ranges.is_empty() && self.accounts.is_empty();
         !empty && self.retry_at.is_none_or(|retry_at| now >= retry_at)
+    }
+
+    /// Whether what the store has of a run is older than what is known.
+    pub(super) fn holds(&self, slot: &Slot) -> bool {
+        self.runs.contains_key(slot)
     }
 
     /// Whether the last try failed.
@@ -56,7 +65,9 @@ impl Journal {
             .values()
             .map(|run| Change::Run(Box::new(run.clone())));
         let ranges = self.ranges.iter().cloned().map(Change::Missed);
-        pairs.chain(runs).chain(ranges).collect()
+        let accounts = self.accounts.clone().into_iter();
+        let accounts = accounts.map(|(name, number)| Change::Account(name, number));
+        pairs.chain(runs).chain(ranges).chain(accounts).collect()
     }
 
     /// The store has written everything.

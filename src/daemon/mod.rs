@@ -8,7 +8,9 @@ mod calls;
 mod clockwork;
 mod journal;
 mod publish;
+mod reload;
 mod tell;
+mod wishes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::history::Change;
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
-use crate::plan::{Alarm, Call, LONGEST_SLEEP};
+use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
 use crate::policy::Identity;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
@@ -37,8 +39,9 @@ use crate::store::Store;
 use crate::systemd::Notifier;
 use crate::world::World;
 
-use clockwork::{Tick, WakeAt};
+use clockwork::Tick;
 use journal::Journal;
+use reload::loaded;
 
 /// How long calls in flight may take to end after SIGTERM; then their outcome is unknown.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -63,6 +66,10 @@ pub enum Lifetime {
     Service,
     /// Until what one pass has started is finished.
     OnePass,
+    /// Until the snapshots that people asked for are complete.
+    Wishes,
+    /// Until AWS has accepted them.
+    WishesAccepted,
 }
 
 /// Makes the client of a scope, with the credentials of its account.
@@ -110,7 +117,8 @@ pub struct Daemon<R> {
     alarms: BTreeMap<Alarm, String>,
     reload: Reload,
     intervals: Intervals,
-    wake_at: WakeAt,
+    wake_at: DateTime<Utc>,
+    is_deaf: bool,
     clocks: (DateTime<Utc>, Duration),
     failures: usize,
     status_told: String,
@@ -129,7 +137,8 @@ impl<R: Redshift> Daemon<R> {
             alarms: BTreeMap::new(),
             reload: loaded(now),
             intervals: Intervals::compute(&parts.world.config, now),
-            wake_at: WakeAt::default(),
+            wake_at: now,
+            is_deaf: false,
             clocks,
             failures: 0,
             status_told: String::new(),
@@ -140,12 +149,14 @@ impl<R: Redshift> Daemon<R> {
     /// Runs until a signal stops it, or until one pass is finished.
     pub async fn run(mut self, lifetime: Lifetime, mut signals: mpsc::Receiver<Signal>) -> Ending {
         self.connect().await;
-        if lifetime == Lifetime::OnePass {
-            self.parts.world.last_slot_at = Some(self.parts.clock.now());
-        }
+        self.parts.world.extent = match lifetime {
+            Lifetime::Service => Extent::Endless,
+            Lifetime::OnePass => Extent::UpTo(self.parts.clock.now()),
+            Lifetime::Wishes | Lifetime::WishesAccepted => Extent::Wishes,
+        };
+        self.heed().await;
         let (ticks, mut ticking) = mpsc::channel(4);
-        let clock = Arc::clone(&self.parts.clock);
-        let scheduler = clockwork::start(self.wake_at.clone(), clock, ticks).await;
+        let scheduler = clockwork::start(ticks).await;
         if let Err(reason) = &scheduler {
             // The loop wakes by itself, though later; slots are still made.
             error!(%reason, "the clockwork did not start; slots may start up to 30 s late");
@@ -161,23 +172,45 @@ impl<R: Redshift> Daemon<R> {
         info!("redkeep {} started", env!("CARGO_PKG_VERSION"));
         loop {
             self.turn().await;
-            if lifetime == Lifetime::OnePass && self.is_finished() {
+            if self.is_finished(lifetime) {
                 break;
             }
-            let longest = self.longest_sleep();
-            tokio::select! {
-                Some(reply) = self.calls.join_next_with_id() => self.answered(reply).await,
-                Some(tick) = ticking.recv() => self.ticked(tick),
-                signal = signals.recv() => match signal {
-                    Some(Signal::Reload) => self.reload().await,
-                    Some(Signal::Stop) | None => break,
-                },
-                () = sleep(longest) => {}
+            if !self.wait(&mut ticking, &mut signals).await {
+                break;
             }
         }
         self.drain().await;
         info!("stopped");
         self.ending(lifetime).await
+    }
+
+    /// Waits until there may be something to plan; `false` when the daemon is to stop.
+    async fn wait(
+        &mut self,
+        ticking: &mut mpsc::Receiver<Tick>,
+        signals: &mut mpsc::Receiver<Signal>,
+    ) -> bool {
+        let longest = sleep(self.longest_sleep());
+        tokio::pin!(longest);
+        loop {
+            tokio::select! {
+                Some(reply) = self.calls.join_next_with_id() => {
+                    self.answered(reply).await;
+                    return true;
+                }
+                Some(tick) = ticking.recv() => if self.ticked(tick).await {
+                    return true;
+                },
+                signal = signals.recv() => return match signal {
+                    Some(Signal::Reload) => {
+                        self.reload().await;
+                        true
+                    }
+                    Some(Signal::Stop) | None => false,
+                },
+                () = &mut longest => return true,
+            }
+        }
     }
 
     /// Makes the clients that are missing.
@@ -197,7 +230,7 @@ impl<R: Redshift> Daemon<R> {
         for _ in 0..PLANS_PER_TURN {
             let now = self.parts.clock.now();
             let plan = self.parts.world.plan(now);
-            self.wake_at.set(plan.wake_at);
+            self.wake_at = plan.wake_at;
             let settled = plan.changes.is_empty();
             self.commit(plan.changes).await;
             for call in plan.calls {
@@ -274,48 +307,16 @@ impl<R: Redshift> Daemon<R> {
         self.commit(changes).await;
     }
 
-    fn ticked(&self, tick: Tick) {
+    /// Whether there is something to plan.
+    async fn ticked(&mut self, tick: Tick) -> bool {
         match tick {
-            Tick::Wake => {}
+            Tick::Second => self.heed().await || self.wake_at <= self.parts.clock.now(),
             Tick::Copy => {
                 let to = self.parts.world.config.state_dir.join("history.copy.db");
                 tokio::spawn(copy(self.parts.store.clone(), to));
+                false
             }
         }
-    }
-
-    async fn reload(&mut self) {
-        self.parts.notifier.reloading();
-        let now = self.parts.clock.now();
-        match (self.parts.reload)() {
-            Ok(config) => {
-                for warning in &config.warnings {
-                    warn!("{warning}");
-                }
-                // What has become due under the old configuration keeps it.
-                self.turn().await;
-                let config = keep_what_needs_a_restart(&self.parts.world.config, config);
-                let old = &self.parts.world.config;
-                // A scope with open runs keeps its client though its account is gone from the file.
-                self.clients.retain(|scope, _| {
-                    let account = config.account(&scope.account);
-                    account.is_none() || account == old.account(&scope.account)
-                });
-                self.parts.world.reconfigure(config, now);
-                self.connect().await;
-                self.reload = loaded(now);
-                self.intervals = Intervals::compute(&self.parts.world.config, now);
-                info!("configuration reloaded");
-            }
-            Err(errors) => {
-                self.reload.successful = false;
-                for error in errors.iter() {
-                    error!(%error, "bad configuration");
-                }
-                error!("configuration not reloaded, the old one stays in force");
-            }
-        }
-        self.parts.notifier.ready(&self.status());
     }
 
     /// Notices that somebody has set the clock: then AWS's is asked again before anything starts.
@@ -337,7 +338,7 @@ impl<R: Redshift> Daemon<R> {
     /// Until a second after the plan's wake-up: the clockwork is to come first, but where the clock was set
     /// back it stays silent until the old time has come round again.
     fn longest_sleep(&self) -> Duration {
-        let wanted = self.wake_at.get() - self.parts.clock.now() + TimeDelta::seconds(1);
+        let wanted = self.wake_at - self.parts.clock.now() + TimeDelta::seconds(1);
         let longest = wanted.clamp(TimeDelta::seconds(1), LONGEST_SLEEP).to_std();
         let longest = longest.unwrap_or(Duration::from_secs(1));
         self.parts
@@ -346,8 +347,19 @@ impl<R: Redshift> Daemon<R> {
             .map_or(longest, |half| half.min(longest))
     }
 
+    fn is_finished(&self, lifetime: Lifetime) -> bool {
+        let world = &self.parts.world;
+        let mut wished = world.history.open().filter(|run| Extent::Wishes.has(run));
+        match lifetime {
+            Lifetime::Service => false,
+            Lifetime::OnePass => self.is_pass_finished(),
+            Lifetime::Wishes => wished.next().is_none(),
+            Lifetime::WishesAccepted => wished.all(|run| run.accepted_at.is_some()),
+        }
+    }
+
     /// Whether every scope was looked at, and nothing is open where AWS can be reached.
-    fn is_finished(&self) -> bool {
+    fn is_pass_finished(&self) -> bool {
         let world = &self.parts.world;
         let views = &world.observed.scopes;
         let looked = views
@@ -393,7 +405,7 @@ impl<R: Redshift> Daemon<R> {
             );
         }
         match lifetime {
-            Lifetime::Service => Ending::Well,
+            Lifetime::Service | Lifetime::Wishes | Lifetime::WishesAccepted => Ending::Well,
             Lifetime::OnePass if unreachable => Ending::Unreachable,
             Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
             Lifetime::OnePass => Ending::Well,
@@ -409,42 +421,4 @@ async fn copy(store: Store, to: PathBuf) {
             "the daily copy of the history failed"
         );
     }
-}
-
-fn loaded(now: DateTime<Utc>) -> Reload {
-    Reload {
-        successful: true,
-        succeeded_at: Some(now),
-    }
-}
-
-/// Some keys are bound at the start: a change of them waits for the next.
-fn keep_what_needs_a_restart(old: &Config, new: Config) -> Config {
-    let kept = Config {
-        state_dir: old.state_dir.clone(),
-        listen: old.listen,
-        endpoint: old.endpoint.clone(),
-        writer: old.writer.clone(),
-        log: old.log,
-        ..new.clone()
-    };
-    let changed = (
-        &kept.state_dir,
-        kept.listen,
-        &kept.endpoint,
-        &kept.writer,
-        kept.log,
-    ) != (
-        &new.state_dir,
-        new.listen,
-        &new.endpoint,
-        &new.writer,
-        new.log,
-    );
-    if changed {
-        warn!(
-            "a change of state_dir, listen, endpoint, writer or [log] takes effect at the next start"
-        );
-    }
-    kept
 }

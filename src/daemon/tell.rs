@@ -38,6 +38,9 @@ pub(super) fn change(change: &Change, history: &History) {
                 info!(%policy, %cluster, %scope, "active");
             }
         }
+        Change::Account(account, number) => {
+            info!(%account, number, "this account's number from now on")
+        }
         Change::Missed(range) => {
             let pair = &range.pair;
             warn!(
@@ -114,6 +117,10 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::SameAccount(scope) => {
                 error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
             }
+            Alarm::OtherAccount(account) => {
+                error!(%account, number = said, "the account is another one than before; nothing is done in it; \
+                    give it a name of its own in the policy file, or its former credentials back");
+            }
         }
     }
     for alarm in before.keys().filter(|alarm| !now.contains_key(alarm)) {
@@ -123,7 +130,10 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::QuotaReached(scope) => {
                 info!(%scope, "below the quota of manual snapshots again")
             }
-            Alarm::StillCreating(_) | Alarm::UnknownStatus(_) | Alarm::SameAccount(_) => {}
+            Alarm::StillCreating(_)
+            | Alarm::UnknownStatus(_)
+            | Alarm::SameAccount(_)
+            | Alarm::OtherAccount(_) => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 
 use super::Published;
 use super::view::{PairView, ScopeGauges, View};
+use crate::names::PolicyName;
 
 const PAIR: &[&str] = &["account", "region", "policy", "cluster"];
 const SCOPE: &[&str] = &["account", "region"];
@@ -101,6 +102,18 @@ const DEFINITIONS: &[Definition] = &[
         "TotalBackupSizeInMegaBytes of the newest complete snapshot that still exists, in bytes.",
         PAIR,
         |view| pairs(view, |pair| pair.size_bytes.map(|bytes| bytes as f64)),
+    ),
+    gauge(
+        "redkeep_policy_paused_timestamp_seconds",
+        "When the policy was paused; absent while it is not.",
+        &["policy"],
+        |view| {
+            let sample = |(policy, since): (&PolicyName, &DateTime<Utc>)| Sample {
+                labels: vec![policy.to_string()],
+                value: seconds(*since),
+            };
+            view.paused.iter().map(sample).collect()
+        },
     ),
     gauge(
         "redkeep_manual_snapshots",

@@ -24,6 +24,8 @@ pub struct View {
     pub scopes: Vec<ScopeGauges>,
     /// The configured policies.
     pub policies: BTreeSet<PolicyName>,
+    /// The configured policies that are paused, and since when.
+    pub paused: BTreeMap<PolicyName, DateTime<Utc>>,
     /// How the configuration was read last.
     pub reload: Reload,
     /// Whether the snapshots are only the sandbox's.
@@ -124,6 +126,11 @@ pub fn view(
             .policies
             .iter()
             .map(|policy| policy.name.clone())
+            .collect(),
+        paused: config
+            .policies
+            .iter()
+            .filter_map(|policy| Some((policy.name.clone(), history.pauses.since(&policy.name)?)))
             .collect(),
         reload,
         sandbox: matches!(config.endpoint, Endpoint::Sandbox),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::Facts;
 use super::runs::is_overlong;
-use crate::observed::{SKEW_LIMIT, ScopeView, ServerClock};
+use crate::names::AccountName;
+use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::redshift::ErrorClass;
 use crate::run::{Run, RunState};
 use crate::slot::{Scope, Slot};
@@ -28,6 +29,8 @@ pub enum Alarm {
     Unreachable(Scope),
     /// A scope is the same account and region as another, and is left to that one.
     SameAccount(Scope),
+    /// An account's credentials belong to another account than the one that its history is of.
+    OtherAccount(AccountName),
 }
 
 /// The alarms that there are now, each with what is to be said of it.
@@ -46,8 +49,15 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
     if let Some(trouble) = &view.trouble {
         alarms.push((Alarm::Unreachable(scope.clone()), trouble.clone()));
     }
-    if let Some(twin) = &view.twin {
-        alarms.push((Alarm::SameAccount(scope.clone()), twin.to_string()));
+    match &view.barred {
+        Some(Barred::Twin(twin)) => {
+            alarms.push((Alarm::SameAccount(scope.clone()), twin.to_string()));
+        }
+        Some(Barred::OtherAccount { wanted, got }) => {
+            let said = format!("{got}, and was {wanted}");
+            alarms.push((Alarm::OtherAccount(scope.account.clone()), said));
+        }
+        None => {}
     }
     if let ServerClock::Skew(skew) = view.server_clock
         && skew.abs() > SKEW_LIMIT

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Timelike, Utc};
 
+use crate::config::Config;
 use crate::history::{Change, MissedRange, PairState};
+use crate::names::{Retention, Writer};
 use crate::observed::ScopeView;
 use crate::policy::Policy;
 use crate::run::{Missed, Request, Run};
@@ -27,13 +29,13 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
         let view = facts.observed.scopes.get(&pair.scope);
         let (Some(policy), Some(view), None) = (
             policy,
-            view.filter(|view| view.twin.is_none()),
+            view.filter(|view| view.barred.is_none()),
             state.closed_at,
         ) else {
             continue;
         };
         match policy.schedule.next_after(state.watermark) {
-            Some(next) if facts.last_slot_at.is_some_and(|last| next > last) => {}
+            Some(next) if facts.extent.last_slot_at().is_some_and(|last| next > last) => {}
             Some(next) if view.has_come(next, facts.now) => {
                 open_pair(facts, view, policy, (pair, state), plan);
             }
@@ -65,9 +67,11 @@ fn open_pair(
     } else {
         listed_slots(facts, view, pair)
     };
-    for stretch in old.split(|scheduled_at| found.contains(scheduled_at)) {
-        plan.changes
-            .extend(missed_range(pair, stretch).map(Change::Missed));
+    let fate = |at: &DateTime<Utc>| (!found.contains(at)).then(|| missed_so(facts, pair, *at));
+    for stretch in old.chunk_by(|one, next| fate(one) == fate(next)) {
+        let missed = stretch.first().and_then(fate);
+        let range = missed.and_then(|reason| missed_range(pair, stretch, reason));
+        plan.changes.extend(range.map(Change::Missed));
     }
     let found = old.iter().filter(|at| found.contains(*at));
     for scheduled_at in found.chain(recent) {
@@ -97,7 +101,8 @@ fn due_slots(
     state: &PairState,
 ) -> Option<Vec<DateTime<Utc>>> {
     let horizon = view.horizon(facts.now)?;
-    let until = facts.last_slot_at.map_or(horizon, |last| last.min(horizon));
+    let last = facts.extent.last_slot_at();
+    let until = last.map_or(horizon, |last| last.min(horizon));
     let slots = policy.schedule.slots_between(state.watermark, until);
     if view.listed_since(state.watermark) {
         return Some(slots.collect());
@@ -128,35 +133,92 @@ fn listed_slots(facts: Facts<'_>, view: &ScopeView, pair: &Pair) -> BTreeSet<Dat
         .collect()
 }
 
-fn missed_range(pair: &Pair, slots: &[DateTime<Utc>]) -> Option<MissedRange> {
+/// What a slot long past is missed for.
+fn missed_so(facts: Facts<'_>, pair: &Pair, scheduled_at: DateTime<Utc>) -> Missed {
+    match facts.history.pauses.covers(&pair.policy, scheduled_at) {
+        true => Missed::Paused,
+        false => Missed::Late,
+    }
+}
+
+fn missed_range(pair: &Pair, slots: &[DateTime<Utc>], reason: Missed) -> Option<MissedRange> {
     Some(MissedRange {
         pair: pair.clone(),
         first_at: *slots.first()?,
         last_at: *slots.last()?,
         count: slots.len() as u64,
-        reason: Missed::Late,
+        reason,
     })
 }
 
 /// The run of a slot that has just become due, with the whole request that it will make.
 fn due_run(facts: Facts<'_>, policy: &Policy, slot: Slot) -> Run {
     let timing = slot.timing(policy);
-    let label = Label {
-        namespace: &facts.config.namespace,
-        slot: &slot,
-        tier: Tier::Base,
-        trigger: Trigger::Schedule,
-        writer: facts.writer,
-    };
-    let request = Request {
-        snapshot_id: SnapshotId::derive(&facts.config.namespace, &slot, Generation::First),
-        retention: policy.retention,
-        tier: Tier::Base,
-        tags: label.tags(&policy.tags),
+    let span = Span {
         starts_at: timing.starts_at.unwrap_or(timing.deadline),
         deadline: timing.deadline,
-        completion_window: policy.completion_window,
         interval: timing.interval,
     };
-    Run::due(slot, Trigger::Schedule, request)
+    let asker = (Trigger::Schedule, facts.writer);
+    run(facts.config, policy, slot, asker, policy.retention, span)
+}
+
+/// The start window of a snapshot that a person asks for, where the policy has none.
+const MANUAL_START_WINDOW: TimeDelta = TimeDelta::hours(1);
+
+/// The run of a snapshot that a person asks for at `now`: its slot is `now` in whole seconds, it starts at once,
+/// and neither jitter nor a blackout holds it up.
+pub fn manual_run(
+    config: &Config,
+    writer: &Writer,
+    policy: &Policy,
+    pair: Pair,
+    retention: Retention,
+    now: DateTime<Utc>,
+) -> Run {
+    let scheduled_at = now.with_nanosecond(0).unwrap_or(now);
+    let window = policy.start_window.unwrap_or(MANUAL_START_WINDOW);
+    let span = Span {
+        starts_at: scheduled_at,
+        deadline: scheduled_at + window,
+        interval: window,
+    };
+    let slot = Slot { pair, scheduled_at };
+    let asker = (Trigger::Manual, writer);
+    run(config, policy, slot, asker, retention, span)
+}
+
+/// When a run may start, and how long it is until the next.
+struct Span {
+    starts_at: DateTime<Utc>,
+    deadline: DateTime<Utc>,
+    interval: TimeDelta,
+}
+
+fn run(
+    config: &Config,
+    policy: &Policy,
+    slot: Slot,
+    (trigger, writer): (Trigger, &Writer),
+    retention: Retention,
+    span: Span,
+) -> Run {
+    let label = Label {
+        namespace: &config.namespace,
+        slot: &slot,
+        tier: Tier::Base,
+        trigger,
+        writer,
+    };
+    let request = Request {
+        snapshot_id: SnapshotId::derive(&config.namespace, &slot, Generation::First),
+        retention,
+        tier: Tier::Base,
+        tags: label.tags(&policy.tags),
+        starts_at: span.starts_at,
+        deadline: span.deadline,
+        completion_window: policy.completion_window,
+        interval: span.interval,
+    };
+    Run::due(slot, trigger, request)
 }

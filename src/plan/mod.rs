@@ -18,10 +18,12 @@ use crate::history::{Change, History};
 use crate::names::Writer;
 use crate::observed::{Listing, Observed};
 use crate::redshift::CreateRequest;
+use crate::run::Run;
 use crate::slot::{Scope, Slot};
-use crate::snapshot::SnapshotId;
+use crate::snapshot::{SnapshotId, Trigger};
 
 pub use alarms::{Alarm, alarms};
+pub use due::manual_run;
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -100,10 +102,43 @@ pub struct Facts<'a> {
     pub history: &'a History,
     /// This installation, the writer of new snapshots.
     pub writer: &'a Writer,
-    /// Slots later than this are not taken up; `None` where the work goes on for ever.
-    pub last_slot_at: Option<DateTime<Utc>>,
+    /// How far the work goes.
+    pub extent: &'a Extent,
     /// The present.
     pub now: DateTime<Utc>,
+}
+
+/// How far the work goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// For ever.
+    Endless,
+    /// Slots later than this are not taken up.
+    UpTo(DateTime<Utc>),
+    /// Only the runs that people asked for; no slot of a schedule is taken up.
+    Wishes,
+}
+
+impl Extent {
+    /// Whether a run is followed.
+    pub fn has(&self, run: &Run) -> bool {
+        *self != Self::Wishes || run.trigger == Trigger::Manual
+    }
+
+    fn last_slot_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Endless => None,
+            Self::UpTo(last) => Some(*last),
+            Self::Wishes => Some(DateTime::<Utc>::MIN_UTC),
+        }
+    }
+}
+
+impl Facts<'_> {
+    fn works_in(&self, scope: &Scope) -> bool {
+        let mut open = self.history.open().filter(|run| self.extent.has(run));
+        *self.extent != Extent::Wishes || open.any(|run| run.slot.pair.scope == *scope)
+    }
 }
 
 /// The longest that the daemon sleeps, whatever the plan says.
@@ -118,7 +153,9 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         wake_at: facts.now + LONGEST_SLEEP,
         ..Plan::default()
     };
-    pairs::activate(facts, &mut plan);
+    if *facts.extent != Extent::Wishes {
+        pairs::activate(facts, &mut plan);
+    }
     if plan.changes.is_empty() {
         due::open_slots(facts, &mut plan);
     }
@@ -138,7 +175,8 @@ impl Plan {
 
 /// A listing is due at the scope's pace, or at once when a decision waits for one.
 fn list_scopes(facts: Facts<'_>, plan: &mut Plan) {
-    for (scope, view) in &facts.observed.scopes {
+    let scopes = facts.observed.scopes.iter();
+    for (scope, view) in scopes.filter(|(scope, _)| facts.works_in(scope)) {
         let Listing::Next { at, failures } = view.listing else {
             continue;
         };

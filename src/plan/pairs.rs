@@ -91,11 +91,7 @@ fn remembered<'a>(
         .filter(|(pair, state)| {
             state.is_active() && pair.policy == policy.name && pair.scope == *scope
         })
-        .filter(|(pair, _)| {
-            policy
-                .selector
-                .selects(&pair.cluster, &policy.selector.cluster_tags)
-        })
+        .filter(|(pair, _)| policy.selector.may_select(&pair.cluster))
         .map(|(pair, _)| pair.cluster.clone())
 }
 

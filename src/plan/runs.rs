@@ -6,11 +6,11 @@
 use chrono::{DateTime, Utc};
 
 use crate::history::Change;
-use crate::observed::{CALLS_IN_FLIGHT, ScopeView};
+use crate::observed::{Barred, CALLS_IN_FLIGHT, ScopeView};
 use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
 use crate::slot::Scope;
-use crate::snapshot::Generation;
+use crate::snapshot::{Generation, Trigger};
 
 use super::{Call, Facts, Plan};
 
@@ -28,7 +28,11 @@ enum Need {
 
 /// Plans what the open runs need.
 pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
-    for (scope, view) in facts.observed.working() {
+    for (scope, view) in &facts.observed.scopes {
+        // What began in another account cannot be followed in this one.
+        if let Some(Barred::OtherAccount { .. }) = view.barred {
+            continue;
+        }
         let planned = plan
             .calls
             .iter()
@@ -41,7 +45,7 @@ pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
         for run in facts
             .history
             .open()
-            .filter(|run| run.slot.pair.scope == *scope)
+            .filter(|run| run.slot.pair.scope == *scope && facts.extent.has(run))
         {
             if facts.observed.in_flight.contains(&run.slot) {
                 continue;
@@ -136,7 +140,9 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> N
         return Need::Nothing;
     }
     if let Some(previous) = overlapping(facts, run) {
-        if previous.is_creating() && view.listed_since(request.starts_at) {
+        // What a person asks for queues: the snapshot under way has nothing of what happened since.
+        let skips = run.trigger == Trigger::Schedule && previous.is_creating();
+        if skips && view.listed_since(request.starts_at) {
             return Need::Event(Event::Overlapped);
         }
         return Need::Wait(request.deadline);
@@ -148,8 +154,11 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> N
 fn missed(facts: Facts<'_>, view: &ScopeView, run: &Run) -> Option<Missed> {
     let request = &run.request;
     let is_over = view.has_come(request.deadline, facts.now);
-    if !is_configured(facts, run) {
+    let is_scheduled = run.trigger == Trigger::Schedule;
+    if is_scheduled && !is_configured(facts, run) {
         Some(Missed::Disabled)
+    } else if is_scheduled && is_paused(facts, run) {
+        Some(Missed::Paused)
     } else if is_over && request.starts_at >= request.deadline {
         Some(Missed::Blackout)
     } else if is_over {
@@ -164,13 +173,21 @@ fn is_configured(facts: Facts<'_>, run: &Run) -> bool {
     policy.is_some_and(|policy| policy.enabled)
 }
 
-/// Whether a newer slot of the pair may be asked for, or has been.
+/// Whether the slot falls into a pause, or its policy is paused now.
+fn is_paused(facts: Facts<'_>, run: &Run) -> bool {
+    let (pauses, policy) = (&facts.history.pauses, &run.slot.pair.policy);
+    pauses.covers(policy, run.slot.scheduled_at) || pauses.since(policy).is_some()
+}
+
+/// Whether a newer slot of the pair may be asked for, or has been. What a person asks for, for a time of their
+/// own, neither replaces a slot of the schedule nor is replaced by one.
 fn superseded(facts: Facts<'_>, run: &Run) -> bool {
     facts
         .history
         .of_pair(&run.slot.pair)
         .rev()
         .take_while(|other| other.slot.scheduled_at > run.slot.scheduled_at)
+        .filter(|newer| [run.trigger, newer.trigger] == [Trigger::Schedule; 2])
         .any(|newer| supersedes(newer, facts.now))
 }
 
@@ -231,11 +248,15 @@ fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -
     if !view.has_come(run.slot.scheduled_at, facts.now) {
         return Need::Wait(run.request.deadline);
     }
+    if view.barred.is_some() {
+        return Need::Wait(run.request.deadline);
+    }
     if let Some(patience_ends_at) = queued_until(facts, run, asking) {
         return Need::Wait(patience_ends_at);
     }
     // A retry keeps to the blackouts as a first attempt does.
     let policy = facts.config.policy(&run.slot.pair.policy);
+    let policy = policy.filter(|_| run.trigger == Trigger::Schedule);
     let open_at = policy.map_or(Some(facts.now), |policy| {
         first_open(&policy.blackouts(), facts.now)
     });

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Change, History};
-use crate::names::ClusterId;
-use crate::observed::{LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
+use crate::names::{AccountName, ClusterId};
+use crate::observed::{Barred, LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
 use crate::redshift::{Answer, Cluster, ErrorClass, RedshiftError, SnapshotEvent};
 use crate::retry;
 use crate::run::{Event, Outcome, Run, RunState};
@@ -88,13 +88,13 @@ fn listing_taken_in(
 ) -> Vec<Change> {
     let (scope, began_at) = (listed.scope.clone(), listed.began_at);
     note_account(&listed, observed);
-    let account = observed.account_number(&scope.account).map(str::to_owned);
+    observed.bar_scopes(&history.account_numbers);
+    let account = account_number(&scope.account, history, observed);
     let account = account.as_deref();
     let Some(view) = observed.scopes.get_mut(&scope) else {
         return Vec::new();
     };
     note_listing(view, listed, account, now);
-    observed.find_twins();
     let seen = observed
         .scopes
         .get(&scope)
@@ -105,7 +105,10 @@ fn listing_taken_in(
                 run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot)
             };
             let runs = history.runs.values().filter(idle);
-            runs.filter_map(|run| look::at_run(run, listing, account, now))
+            let changes = runs.filter_map(|run| look::at_run(run, listing, account, now));
+            binding(&scope, history, observed)
+                .into_iter()
+                .chain(changes)
                 .collect()
         }
         None => Vec::new(),
@@ -121,9 +124,7 @@ fn one_run<T>(
     event: impl FnOnce(&Run, &mut ScopeView, Option<&str>) -> Option<Event>,
 ) -> Vec<Change> {
     observed.in_flight.remove(&slot);
-    let account = observed
-        .account_number(&slot.pair.scope.account)
-        .map(str::to_owned);
+    let account = account_number(&slot.pair.scope.account, history, observed);
     let view = observed.scopes.get_mut(&slot.pair.scope);
     let (Some(run), Some(view)) = (history.runs.get(&slot), view) else {
         return Vec::new();
@@ -139,6 +140,22 @@ fn one_run<T>(
 fn change(run: &Run, event: Event, now: DateTime<Utc>) -> Option<Change> {
     let next = run.clone().apply(event, now)?;
     (next != *run).then(|| Change::Run(Box::new(next)))
+}
+
+/// The number of an account, as its credentials tell or as the history remembers.
+fn account_number(account: &AccountName, history: &History, observed: &Observed) -> Option<String> {
+    let remembered = || history.account_numbers.get(account).map(String::as_str);
+    observed
+        .account_number(account)
+        .or_else(remembered)
+        .map(str::to_owned)
+}
+
+/// From the first complete listing on, a name stands for the number that was found then.
+fn binding(scope: &Scope, history: &History, observed: &Observed) -> Option<Change> {
+    let number = observed.account_number(&scope.account)?;
+    let is_new = !history.account_numbers.contains_key(&scope.account);
+    is_new.then(|| Change::Account(scope.account.clone(), number.to_owned()))
 }
 
 /// An account has one number, whichever of its scopes has learnt it.
@@ -168,10 +185,12 @@ fn note_listing(view: &mut ScopeView, listed: Listed, account: Option<&str>, now
         .err()
         .or(snapshots.result.as_ref().err());
     let trouble = trouble.map(RedshiftError::told);
-    if let Ok(clusters) = clusters.result {
+    let is_other = matches!(view.barred, Some(Barred::OtherAccount { .. }));
+    if let (Ok(clusters), false) = (clusters.result, is_other) {
         view.clusters = Some(by_id(clusters));
     }
-    if let Ok(snapshots) = snapshots.result {
+    // What another account lacks proves nothing.
+    if let (Ok(snapshots), false) = (snapshots.result, is_other) {
         view.snapshots = Some(listing(began_at, snapshots, account));
     }
     view.listing = match (&trouble, view.listing) {

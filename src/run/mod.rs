@@ -193,6 +193,8 @@ pub enum Missed {
     Coalesced,
     /// The policy was switched off or removed before it started.
     Disabled,
+    /// The policy was paused.
+    Paused,
 }
 
 impl Missed {
@@ -203,6 +205,7 @@ impl Missed {
             Self::Blackout => "blackout",
             Self::Coalesced => "coalesced",
             Self::Disabled => "disabled",
+            Self::Paused => "paused",
         }
     }
 }

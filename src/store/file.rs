@@ -69,6 +69,20 @@ impl File {
         Ok(file)
     }
 
+    /// Opens an existing history of this version for writing beside its owner.
+    pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        check_library(rusqlite::version_number())?;
+        if !exists(path)? {
+            return Err(StoreError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        let file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        file.check_schema(false)?;
+        file.set_durable().map_err(|fault| fault.at(path))?;
+        Ok(file)
+    }
+
     fn connect(path: &Path, access: OpenFlags) -> Result<Self, StoreError> {
         check_magic(path)?;
         let identity = inode(path).map_err(StoreError::file("look at", path))?;

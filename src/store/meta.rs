@@ -88,13 +88,18 @@ fn write_and_read(
     Ok(found)
 }
 
-fn read(connection: &Connection) -> Result<(Identity, EndpointKind), Fault> {
-    let identity = Identity {
+/// Whose history it is, as the file says.
+pub(super) fn identity(connection: &Connection) -> Result<Identity, Fault> {
+    Ok(Identity {
         installation: parsed(connection, "installation", |text| {
             text.parse().map_err(|error| format!("{error}"))
         })?,
         created_at: parsed(connection, "created_at", parse_instant)?,
-    };
+    })
+}
+
+fn read(connection: &Connection) -> Result<(Identity, EndpointKind), Fault> {
+    let identity = identity(connection)?;
     let kind = parsed(connection, "endpoint_kind", |text| {
         EndpointKind::ALL
             .into_iter()

@@ -14,6 +14,7 @@ mod file;
 mod meta;
 mod read;
 mod row;
+mod wishes;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -24,20 +25,23 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::history::{Change, History};
+use crate::world::Wishes;
 use file::File;
 
 pub use error::StoreError;
 pub use meta::{EndpointKind, Identity};
 pub use read::{Reader, RunFilter};
+pub use wishes::{HandedIn, Inbox};
 
 /// How many requests may wait for the thread; callers beyond that wait for room.
 const QUEUE: usize = 64;
 
-type Answer = oneshot::Sender<Result<(), StoreError>>;
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Request {
-    Commit(Vec<Change>, Answer),
-    Close(Answer),
+    Commit(Vec<Change>, Answer<()>),
+    Wishes(Answer<Option<Wishes>>),
+    Close(Answer<()>),
 }
 
 /// A handle to the thread that owns the history; cloning it is cheap.
@@ -106,6 +110,14 @@ impl Store {
         self.ask(|answer| Request::Commit(changes, answer)).await
     }
 
+    /// What people ask for beside the schedules, if that may have changed since it was asked last.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn wishes(&self) -> Result<Option<Wishes>, StoreError> {
+        self.ask(Request::Wishes).await
+    }
+
     /// Copies the history as of now to `to`, which then is complete, checked and of mode 0600.
     ///
     /// Runs beside the commits. An older copy stays until the new one takes its name.
@@ -142,7 +154,7 @@ impl Store {
         result
     }
 
-    async fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<(), StoreError> {
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
         let (answer, result) = oneshot::channel();
         self.requests
             .send(request(answer))
@@ -161,11 +173,16 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreEr
 
 /// The owner of the file: one request after another, until the last handle is gone.
 fn serve(mut file: File, mut inbox: mpsc::Receiver<Request>) {
+    let mut seen = None;
     while let Some(request) = inbox.blocking_recv() {
         match request {
             // A receiver that is gone is a caller that does not want to know.
             Request::Commit(changes, answer) => {
                 drop(answer.send(write::commit(&mut file, &changes)))
+            }
+            Request::Wishes(answer) => {
+                let news = wishes::news(&file.connection, &mut seen);
+                drop(answer.send(news.map_err(|fault| fault.at(&file.path))));
             }
             Request::Close(answer) => {
                 inbox.close();

@@ -10,9 +10,10 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::row::{self, MISSED_RANGES, PAIRS, RUNS, Table, to_text};
+use super::row::{self, ACCOUNTS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
 use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
+use crate::pause::Pauses;
 use crate::run::Run;
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
@@ -242,6 +243,12 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
             Ok(())
         })?;
     }
+    history.pauses = pauses(&snapshot)?;
+    each(&snapshot, &ACCOUNTS.select(), |row| {
+        let (name, number) = row::account(row)?;
+        history.account_numbers.insert(name, number);
+        Ok(())
+    })?;
     for (table, totals) in TOTALS {
         each(&snapshot, totals, |row| {
             let pair = row::pair_of(table, row)?;
@@ -258,7 +265,16 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
     Ok(history)
 }
 
-fn each(
+pub(super) fn pauses(connection: &Connection) -> Result<Pauses, Fault> {
+    let mut pauses = Vec::new();
+    each(connection, &PAUSES.select(), |row| {
+        pauses.push(row::pause(row)?);
+        Ok(())
+    })?;
+    Ok(pauses.into_iter().collect())
+}
+
+pub(super) fn each(
     connection: &Connection,
     sql: &str,
     mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::error::Fault;
 use crate::history::{MissedRange, PairState};
-use crate::names::Retention;
+use crate::names::{AccountName, PolicyName, Retention};
+use crate::pause::Pause;
 use crate::run::{Gone, GoneReason, Missed, Outcome, Request, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::SnapshotId;
@@ -78,6 +79,16 @@ pub(super) const MISSED_RANGES: Table = Table {
     columns: &[
         "policy", "account", "region", "cluster", "first_at", "last_at", "count", "reason",
     ],
+};
+
+pub(super) const PAUSES: Table = Table {
+    name: "pauses",
+    columns: &["policy", "paused_at", "resumed_at"],
+};
+
+pub(super) const ACCOUNTS: Table = Table {
+    name: "accounts",
+    columns: &["name", "number"],
 };
 
 impl Table {
@@ -201,6 +212,28 @@ pub(super) fn pair(row: &Row<'_>) -> Result<(Pair, PairState), Fault> {
     Ok((pair_of(&PAIRS, row)?, state))
 }
 
+/// A row of [`PAUSES`].
+pub(super) fn pause(row: &Row<'_>) -> Result<(PolicyName, Pause), Fault> {
+    let fields = Fields {
+        table: &PAUSES,
+        row,
+    };
+    let pause = Pause {
+        paused_at: fields.instant("paused_at")?,
+        resumed_at: fields.instant_if_any("resumed_at")?,
+    };
+    Ok((fields.parsed("policy")?, pause))
+}
+
+/// A row of [`ACCOUNTS`].
+pub(super) fn account(row: &Row<'_>) -> Result<(AccountName, String), Fault> {
+    let fields = Fields {
+        table: &ACCOUNTS,
+        row,
+    };
+    Ok((fields.parsed("name")?, fields.get("number")?))
+}
+
 /// A row of [`MISSED_RANGES`].
 pub(super) fn missed_range(row: &Row<'_>) -> Result<MissedRange, Fault> {
     let fields = Fields {
@@ -293,6 +326,7 @@ fn missed(fields: Fields<'_>, word: &str) -> Result<Missed, Fault> {
         Missed::Blackout,
         Missed::Coalesced,
         Missed::Disabled,
+        Missed::Paused,
     ]
     .into_iter()
     .find(|missed| missed.as_str() == word)

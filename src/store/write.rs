@@ -11,6 +11,7 @@ use super::error::{Fault, StoreError};
 use super::file::File;
 use super::row::to_text;
 use crate::history::{Change, MissedRange, PairState};
+use crate::names::AccountName;
 use crate::run::{Run, RunState};
 use crate::slot::Pair;
 
@@ -76,6 +77,7 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<(), Fault> {
             Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
             Change::Run(run) => write_run(&transaction, run)?,
             Change::Missed(range) => write_missed_range(&transaction, range)?,
+            Change::Account(name, number) => write_account(&transaction, name, number)?,
         }
     }
     Ok(transaction.commit()?)
@@ -110,13 +112,13 @@ fn write_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), Fault> {
     Ok(())
 }
 
-fn upsert_run(transaction: &Transaction<'_>, run: &Run) -> Result<usize, Fault> {
+pub(super) fn upsert_run(connection: &Connection, run: &Run) -> Result<usize, Fault> {
     let Run { slot, request, .. } = run;
     let (reason, progress) = match &run.state {
         RunState::Ended(outcome) => (outcome.reason(), None),
         open => (None, Some(json(open)?)),
     };
-    Ok(transaction
+    Ok(connection
         .prepare_cached(UPSERT_RUN)?
         .execute(named_params! {
             ":policy": slot.pair.policy.as_str(),
@@ -181,6 +183,20 @@ fn write_missed_range(transaction: &Transaction<'_>, range: &MissedRange) -> Res
             ":count": i64::try_from(range.count).unwrap_or(i64::MAX),
             ":reason": range.reason.as_str(),
         })?;
+    Ok(())
+}
+
+/// The first number that a name stood for stays.
+fn write_account(
+    transaction: &Transaction<'_>,
+    name: &AccountName,
+    number: &str,
+) -> Result<(), Fault> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO accounts (name, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute([name.as_str(), number])?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod documentation;
 mod questions;
 mod refusals;
 mod sample;
+mod wishes;
 
 use std::os::unix::fs::PermissionsExt;
 

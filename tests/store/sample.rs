@@ -152,6 +152,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Missed(Missed::Blackout),
         Outcome::Missed(Missed::Coalesced),
         Outcome::Missed(Missed::Disabled),
+        Outcome::Missed(Missed::Paused),
         Outcome::Skipped,
         Outcome::Expired(text()),
         Outcome::Conflict(text()),
@@ -161,7 +162,11 @@ pub fn outcomes() -> Vec<Outcome> {
             Outcome::Available | Outcome::Failed(_) | Outcome::Skipped => {}
             Outcome::Expired(_) | Outcome::Conflict(_) => {}
             Outcome::Missed(
-                Missed::Late | Missed::Blackout | Missed::Coalesced | Missed::Disabled,
+                Missed::Late
+                | Missed::Blackout
+                | Missed::Coalesced
+                | Missed::Disabled
+                | Missed::Paused,
             ) => {}
         }
     }

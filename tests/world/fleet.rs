@@ -153,6 +153,8 @@ fn a_ledger_three_days_old_is_caught_up_from_what_is_there() {
     sim.until("2026-11-24 01:10");
     let ledger = &sim.hosts[0].journal.ledger;
     let copy = crate::sim::journal::Ledger {
+        accounts: ledger.accounts.clone(),
+        pauses: ledger.pauses.clone(),
         pairs: ledger.pairs.clone(),
         runs: ledger.runs.clone(),
         ranges: ledger.ranges.clone(),

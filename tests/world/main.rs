@@ -20,3 +20,4 @@ mod setup;
 mod sim;
 mod storm;
 mod time;
+mod wishes;

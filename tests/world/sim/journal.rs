@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use redkeep::history::{Change, History, MissedRange, PairState};
+use redkeep::names::AccountName;
+use redkeep::pause::Pauses;
 use redkeep::run::Run;
 use redkeep::slot::{Pair, Slot};
 use redkeep::store::{EndpointKind, Reader, RunFilter, Store};
@@ -17,6 +19,9 @@ pub struct Ledger {
     pub pairs: BTreeMap<Pair, PairState>,
     pub runs: BTreeMap<Slot, Run>,
     pub ranges: Vec<MissedRange>,
+    pub accounts: BTreeMap<AccountName, String>,
+    /// Written by the commands, not by changes.
+    pub pauses: Pauses,
 }
 
 impl Ledger {
@@ -38,6 +43,10 @@ impl Ledger {
                 self.runs.insert(run.slot.clone(), (**run).clone());
             }
             Change::Missed(range) => self.ranges.push(range.clone()),
+            Change::Account(name, number) => {
+                let before = self.accounts.entry(name.clone()).or_insert(number.clone());
+                assert_eq!(before, number, "the account {name} becomes another");
+            }
         }
     }
 
@@ -45,6 +54,8 @@ impl Ledger {
     fn history(&self) -> History {
         let mut history = History::default();
         history.pairs.clone_from(&self.pairs);
+        history.account_numbers.clone_from(&self.accounts);
+        history.pauses.clone_from(&self.pauses);
         // Oldest first, so that the newest of each pair stays.
         for run in self.runs.values() {
             history.apply(Change::Run(Box::new(run.clone())));

@@ -1,0 +1,100 @@
+//! `redkeep pause` and `redkeep resume`: a policy's slots are not started for a while.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::names::PolicyName;
+use crate::policy::Policy;
+use crate::slot::rfc3339;
+use crate::store::Inbox;
+
+use super::history::unreadable;
+use super::{ConfigArgs, Failure, parts, sources};
+
+/// Pauses a policy: its slots are missed (paused) until it is resumed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep pause nightly
+  redkeep resume nightly
+
+A running daemon takes it up within 2 s, and it is kept across restarts. Snapshots that AWS was asked for before
+are followed to their end, and `redkeep take` goes on working.")]
+pub struct PauseArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The policy
+    #[arg(value_name = "POLICY")]
+    policy: PolicyName,
+}
+
+/// Ends the pause of a policy: its slots from now on are started again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep resume nightly
+
+A running daemon takes it up within 2 s. Slots that came in the pause stay missed (paused): nothing is made up
+for, and nothing starts at once.")]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The policy
+    #[arg(value_name = "POLICY")]
+    policy: PolicyName,
+}
+
+pub(super) async fn pause(args: &PauseArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let mut inbox = inbox(&args.config, &args.policy, &*clock).await?;
+    let (policy, now) = (&args.policy, clock.now());
+    let since = inbox.pause(policy, now).map_err(unreadable)?;
+    let since = rfc3339(since);
+    writeln!(
+        std::io::stdout(),
+        "{policy} is paused since {since}; `redkeep resume {policy}` ends it"
+    )?;
+    Ok(())
+}
+
+pub(super) async fn resume(args: &ResumeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let mut inbox = inbox(&args.config, &args.policy, &*clock).await?;
+    let (policy, now) = (&args.policy, clock.now());
+    let mut out = std::io::stdout();
+    match inbox.resume(policy, now).map_err(unreadable)? {
+        Some(since) => writeln!(
+            out,
+            "{policy} is resumed; it was paused since {}",
+            rfc3339(since)
+        )?,
+        None => writeln!(out, "{policy} was not paused")?,
+    }
+    Ok(())
+}
+
+/// Where wishes for a configured policy are handed in.
+async fn inbox(
+    args: &ConfigArgs,
+    policy: &PolicyName,
+    clock: &dyn Clock,
+) -> Result<Inbox, Failure> {
+    let sources = sources(args).await;
+    let config = crate::config::load(&sources).map_err(super::invalid)?;
+    configured(&config, policy)?;
+    parts::inbox(&config, &sources, clock.now()).await
+}
+
+/// The policy of that name.
+pub(super) fn configured<'a>(config: &'a Config, name: &PolicyName) -> Result<&'a Policy, Failure> {
+    config.policy(name).ok_or_else(|| {
+        let names = config.policies.iter().map(|policy| policy.name.as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        Failure::Usage(format!(
+            "got the policy {name:?}, wanted one of the file's: {names}",
+            name = name.as_str()
+        ))
+    })
+}

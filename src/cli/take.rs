@@ -1,0 +1,291 @@
+//! `redkeep take`: one snapshot now.
+//!
+//! Owns: the choice of the pair, the handing in of the wish, and the way to its end. Beside a daemon the command
+//! only watches; without one it holds the state directory and does what the daemon would, for this run alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::aws::AwsRedshift;
+use crate::clock::{Clock, sleep};
+use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
+use crate::daemon::{Daemon, Lifetime, Parts};
+use crate::logging;
+use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
+use crate::plan::manual_run;
+use crate::policy::Policy;
+use crate::run::{Outcome, Run, RunState};
+use crate::slot::{Pair, Scope, Slot, rfc3339};
+use crate::store::{HandedIn, Inbox, Reader, RunFilter};
+
+use super::history::{unreadable, write_runs};
+use super::output::Output;
+use super::parts::{inbox, other, parts};
+use super::pause::configured;
+use super::progress::Progress;
+use super::run::signals;
+use super::{ConfigArgs, Failure, invalid, sources};
+
+/// Takes one snapshot now, with the retention and the tags of a policy.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep take --policy nightly --cluster dw-prod
+  redkeep take --policy nightly --cluster dw-prod --retention 7d
+  redkeep take --policy nightly --cluster dw-prod --no-wait --output json
+
+A running daemon takes the snapshot and this command watches; without one it takes it itself. When the command
+is interrupted, the snapshot goes on: `redkeep history` tells what became of it.
+Exits with 0 when the snapshot is available (with --no-wait: when it is asked for), 1 when there will be none.")]
+pub struct TakeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The policy whose retention and tags the snapshot gets
+    #[arg(long, value_name = "NAME")]
+    policy: PolicyName,
+    /// The cluster; the policy must name it, by id or by glob
+    #[arg(long, value_name = "ID")]
+    cluster: ClusterId,
+    /// The cluster's account, where the policy has several
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// The cluster's region, where the policy has several
+    #[arg(long, value_name = "REGION")]
+    region: Option<Region>,
+    /// How long AWS is to keep it, instead of as long as the policy says (7d, 8w, 13mo, 2y, forever)
+    #[arg(long, value_name = "DURATION")]
+    retention: Option<Retention>,
+    /// Do not wait until the snapshot is complete
+    #[arg(long)]
+    no_wait: bool,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// A run that no daemon has taken up for so long is waited for no more: there is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks at the history.
+const LOOK: Duration = Duration::from_millis(300);
+
+pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let sources = sources(&args.config).await;
+    let config = config::load(&sources).map_err(invalid)?;
+    let policy = configured(&config, &args.policy)?.clone();
+    if !policy.selector.may_select(&args.cluster) {
+        return Err(Failure::Usage(format!(
+            "got the cluster {}, wanted one that the policy {} names and does not exclude",
+            args.cluster, args.policy
+        )));
+    }
+    let (format, level) = (LogFormat::Text, LogLevel::Warn);
+    logging::init(Log { format, level }).map_err(other)?;
+    let inbox = inbox(&config, &sources, clock.now()).await?;
+    let run = hand_in(&args, &config, &policy, inbox, &*clock).await?;
+    let run = follow(&args, &config, &sources, run, clock).await?;
+    write_runs(
+        &mut std::io::stdout().lock(),
+        args.output,
+        std::slice::from_ref(&run),
+    )?;
+    conclude(&run, args.no_wait)
+}
+
+/// Beside a daemon watches the run; without one does what the daemon would.
+async fn follow(
+    args: &TakeArgs,
+    config: &Config,
+    sources: &Sources,
+    mut run: Run,
+    clock: Arc<dyn Clock>,
+) -> Result<Run, Failure> {
+    let mut progress = Progress::start(&run);
+    loop {
+        match parts(config.clone(), sources.clone(), Arc::clone(&clock)).await {
+            Ok((parts, lock)) => {
+                run = alone(args, parts, config, run, &mut progress).await?;
+                drop(lock);
+                return Ok(run);
+            }
+            Err(Failure::Busy(_)) if args.no_wait => return Ok(run),
+            Err(Failure::Busy(_)) => {
+                run = watch(config, run, &mut progress, Some(PATIENCE)).await?;
+            }
+            Err(failure) => return Err(failure),
+        }
+        if run.is_ended() {
+            return Ok(run);
+        }
+    }
+}
+
+/// Holds the state directory, and takes the snapshots that people asked for.
+async fn alone(
+    args: &TakeArgs,
+    parts: Parts<AwsRedshift>,
+    config: &Config,
+    run: Run,
+    progress: &mut Progress,
+) -> Result<Run, Failure> {
+    let lifetime = match args.no_wait {
+        true => Lifetime::WishesAccepted,
+        false => Lifetime::Wishes,
+    };
+    let daemon = Daemon::new(parts).run(lifetime, signals().map_err(other)?);
+    let watching = watch(config, run.clone(), progress, None);
+    tokio::pin!(daemon);
+    tokio::select! {
+        _ = &mut daemon => {}
+        watched = watching => {
+            // Others may have asked for a snapshot meanwhile: they watch, and this process does the work.
+            daemon.await;
+            return watched;
+        }
+    }
+    look(config, &run.slot)
+}
+
+/// Watches the run until it ends, or until nobody has taken it up for `patience`.
+async fn watch(
+    config: &Config,
+    mut run: Run,
+    progress: &mut Progress,
+    patience: Option<Duration>,
+) -> Result<Run, Failure> {
+    let mut looks = 0;
+    while !run.is_ended() {
+        let waited = LOOK * looks;
+        if run.state == RunState::Due && patience.is_some_and(|patience| waited >= patience) {
+            break;
+        }
+        sleep(LOOK).await;
+        looks += 1;
+        run = look(config, &run.slot)?;
+        progress.show(&run);
+    }
+    Ok(run)
+}
+
+/// The run of `slot` as the history has it now.
+fn look(config: &Config, slot: &Slot) -> Result<Run, Failure> {
+    let pair = &slot.pair;
+    let filter = RunFilter {
+        policy: Some(pair.policy.clone()),
+        account: Some(pair.scope.account.clone()),
+        region: Some(pair.scope.region.clone()),
+        cluster: Some(pair.cluster.clone()),
+        since: Some(slot.scheduled_at),
+        until: Some(slot.scheduled_at),
+        ..RunFilter::default()
+    };
+    let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let found = reader.runs(&filter).map_err(unreadable)?.pop();
+    found.ok_or_else(|| Failure::Other(format!("the run of {slot} is no longer in the history")))
+}
+
+/// Commits the wish to the history. Two people who ask for the same before AWS begins watch one snapshot.
+async fn hand_in(
+    args: &TakeArgs,
+    config: &Config,
+    policy: &Policy,
+    mut inbox: Inbox,
+    clock: &dyn Clock,
+) -> Result<Run, Failure> {
+    let pair = Pair {
+        policy: policy.name.clone(),
+        scope: scope(args, config, policy)?,
+        cluster: args.cluster.clone(),
+    };
+    let installation = inbox.identity().map_err(unreadable)?.installation;
+    let writer = config.writer.clone().unwrap_or(installation);
+    let retention = args.retention.unwrap_or(policy.retention);
+    loop {
+        let run = manual_run(
+            config,
+            &writer,
+            policy,
+            pair.clone(),
+            retention,
+            clock.now(),
+        );
+        match inbox.take(&run).map_err(unreadable)? {
+            HandedIn::New => return Ok(run),
+            HandedIn::Joined(other) => return Ok(*other),
+            HandedIn::Occupied => sleep(LOOK).await,
+        }
+    }
+}
+
+/// Where the cluster is: the policy's one scope, or the one of several that was asked for or has it.
+fn scope(args: &TakeArgs, config: &Config, policy: &Policy) -> Result<Scope, Failure> {
+    let wanted = |scope: &&Scope| {
+        let account = args
+            .account
+            .as_ref()
+            .is_none_or(|name| *name == scope.account);
+        account
+            && args
+                .region
+                .as_ref()
+                .is_none_or(|name| *name == scope.region)
+    };
+    let possible: BTreeSet<&Scope> = policy.scopes.iter().filter(wanted).collect();
+    let history = Reader::open(&config.database()).and_then(|reader| reader.history());
+    let history = history.map_err(unreadable)?;
+    let has = |scope: &&&Scope| {
+        let pair = Pair {
+            policy: policy.name.clone(),
+            scope: Scope::clone(scope),
+            cluster: args.cluster.clone(),
+        };
+        history
+            .pairs
+            .get(&pair)
+            .is_some_and(|state| state.is_active())
+    };
+    let active: Vec<&&Scope> = possible.iter().filter(has).collect();
+    let all: Vec<&&Scope> = possible.iter().collect();
+    match (active.as_slice(), all.as_slice()) {
+        ([scope], _) | (_, [scope]) => Ok(Scope::clone(scope)),
+        _ => Err(Failure::Usage(format!(
+            "got {} in {}, wanted one account and region: say --account and --region, of {}",
+            args.cluster,
+            counted(possible.len()),
+            policy
+                .scopes
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+    }
+}
+
+fn counted(scopes: usize) -> String {
+    match scopes {
+        0 => "none of the policy's accounts and regions".to_owned(),
+        _ => format!("any of {scopes} accounts and regions"),
+    }
+}
+
+fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
+    let id = &run.request.snapshot_id;
+    match &run.state {
+        RunState::Ended(Outcome::Available) => Ok(()),
+        RunState::Ended(outcome) => Err(Failure::Other(format!(
+            "no snapshot: {}{}",
+            outcome.word(),
+            run.reason()
+                .map(|reason| format!(" ({reason})"))
+                .unwrap_or_default()
+        ))),
+        _ if no_wait => Ok(()),
+        _ => Err(Failure::Other(format!(
+            "{id} is not complete yet; a daemon goes on with it until {}, and `redkeep show {id}` tells",
+            rfc3339(run.request.deadline)
+        ))),
+    }
+}

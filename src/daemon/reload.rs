@@ -1,0 +1,88 @@
+//! Reading the configuration anew.
+//!
+//! Owns: the swap of the configuration and of the clients that it concerns. Never lets a bad file in: the
+//! configuration in force stays until a valid one is there.
+
+use chrono::{DateTime, Utc};
+use tracing::{error, info, warn};
+
+use super::Daemon;
+use crate::config::Config;
+use crate::metrics::{Intervals, Reload};
+use crate::redshift::Redshift;
+
+impl<R: Redshift> Daemon<R> {
+    /// Reads the configuration anew, and tells what came of it.
+    pub(super) async fn reload(&mut self) {
+        self.parts.notifier.reloading();
+        let now = self.parts.clock.now();
+        match (self.parts.reload)() {
+            Ok(config) => {
+                for warning in &config.warnings {
+                    warn!("{warning}");
+                }
+                // What has become due under the old configuration keeps it.
+                self.turn().await;
+                let config = keep_what_needs_a_restart(&self.parts.world.config, config);
+                let old = &self.parts.world.config;
+                // A scope with open runs keeps its client though its account is gone from the file.
+                self.clients.retain(|scope, _| {
+                    let account = config.account(&scope.account);
+                    account.is_none() || account == old.account(&scope.account)
+                });
+                self.parts.world.reconfigure(config, now);
+                self.connect().await;
+                self.reload = loaded(now);
+                self.intervals = Intervals::compute(&self.parts.world.config, now);
+                info!("configuration reloaded");
+            }
+            Err(errors) => {
+                self.reload.successful = false;
+                for error in errors.iter() {
+                    error!(%error, "bad configuration");
+                }
+                error!("configuration not reloaded, the old one stays in force");
+            }
+        }
+        self.parts.notifier.ready(&self.status());
+    }
+}
+
+/// What a valid configuration read at `now` leaves.
+pub(super) fn loaded(now: DateTime<Utc>) -> Reload {
+    Reload {
+        successful: true,
+        succeeded_at: Some(now),
+    }
+}
+
+/// Some keys are bound at the start: a change of them waits for the next.
+fn keep_what_needs_a_restart(old: &Config, new: Config) -> Config {
+    let kept = Config {
+        state_dir: old.state_dir.clone(),
+        listen: old.listen,
+        endpoint: old.endpoint.clone(),
+        writer: old.writer.clone(),
+        log: old.log,
+        ..new.clone()
+    };
+    let changed = (
+        &kept.state_dir,
+        kept.listen,
+        &kept.endpoint,
+        &kept.writer,
+        kept.log,
+    ) != (
+        &new.state_dir,
+        new.listen,
+        &new.endpoint,
+        &new.writer,
+        new.log,
+    );
+    if changed {
+        warn!(
+            "a change of state_dir, listen, endpoint, writer or [log] takes effect at the next start"
+        );
+    }
+    kept
+}

@@ -1,0 +1,281 @@
+//! `take`, `pause` and `resume`, by the real binary, with and without a daemon.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
+)]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Daemon, Dir, REDKEEP, Sandbox, credentials, eventually, history, in_state};
+
+const YEARLY: &str = r#"
+[[policy]]
+name = "yearly"
+schedule = "0 0 1 1 *"
+clusters = ["d*"]
+exclude = ["dx"]
+retention = "7d"
+tags = { team = "data" }
+"#;
+
+const EACH_FIVE_SECONDS: &str = r#"
+[[policy]]
+name = "often"
+schedule = "*/5 * * * * *"
+clusters = ["dw"]
+retention = "7d"
+"#;
+
+fn soon() -> Duration {
+    Duration::from_secs(60)
+}
+
+fn sandbox(snapshot_seconds: &str) -> Sandbox {
+    Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", snapshot_seconds])
+}
+
+/// A policy file for commands without a daemon.
+fn config(dir: &Dir, endpoint: &str, policies: &str) -> PathBuf {
+    let state = dir.0.join("state");
+    let text = format!(
+        "namespace = \"rk\"\nstate_dir = \"{}\"\nendpoint = \"{endpoint}\"\n[[account]]\nname = \"default\"\n\
+         regions = [\"us-east-1\"]\n{policies}",
+        state.display()
+    );
+    dir.write("redkeep.toml", &text)
+}
+
+fn command(config: &PathBuf, arguments: &[&str]) -> Command {
+    let mut command = Command::new(REDKEEP);
+    credentials(&mut command)
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn take(config: &PathBuf, more: &[&str]) -> Child {
+    let arguments = [
+        "take",
+        "--policy",
+        "yearly",
+        "--cluster",
+        "dw",
+        "--output",
+        "json",
+    ];
+    command(config, &[&arguments, more].concat())
+        .spawn()
+        .unwrap()
+}
+
+/// The row that a command which succeeded printed.
+fn row(output: &Output) -> Value {
+    let (out, err) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{err}",
+        String::from_utf8_lossy(out)
+    );
+    let rows: Value = serde_json::from_slice(out).unwrap_or_else(|error| panic!("{error}: {err}"));
+    rows[0].clone()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn without_a_daemon_take_makes_the_snapshot_itself_and_follows_it_to_its_end() {
+    let (dir, sandbox) = (Dir::new(), sandbox("3"));
+    let config = config(&dir, &sandbox.url, YEARLY);
+    let row = row(&take(&config, &["--retention", "3d"])
+        .wait_with_output()
+        .unwrap());
+    assert_eq!(row["state"], "available");
+    assert_eq!(
+        (&row["trigger"], &row["tier"]),
+        (&"manual".into(), &"base".into())
+    );
+    assert_eq!(row["retention_days"], 3);
+    let (snapshot, tags) = (&row["snapshot"], &row["snapshot"]["tags"]);
+    assert_eq!(snapshot["manual_snapshot_retention_period"], 3);
+    assert_eq!(tags["redkeep:trigger"], "manual");
+    assert_eq!(
+        (&tags["team"], &tags["redkeep:slot"]),
+        (&"data".into(), &row["scheduled_at"])
+    );
+    assert_eq!(sandbox.snapshots(), [row["snapshot_id"].as_str().unwrap()]);
+    assert_eq!(
+        history(&config).len(),
+        1,
+        "nothing but the one run is begun"
+    );
+}
+
+#[test]
+fn beside_a_daemon_take_watches_and_the_daemon_makes_the_snapshot_within_two_seconds() {
+    let (dir, sandbox) = (Dir::new(), sandbox("3"));
+    let daemon = Daemon::start(&dir, &sandbox.url, YEARLY);
+    let output = take(&daemon.config, &[]).wait_with_output().unwrap();
+    let row = row(&output);
+    assert_eq!(row["state"], "available");
+    assert_eq!(row["retention_days"], 7);
+    let instant = |field: &str| -> chrono::DateTime<chrono::Utc> {
+        row[field].as_str().unwrap().parse().unwrap()
+    };
+    let delay = instant("requested_at") - instant("scheduled_at");
+    assert!(delay <= chrono::TimeDelta::seconds(2), "{delay}");
+    let told = stderr(&output);
+    assert!(
+        told.contains(" is creating") && !told.contains("WARN"),
+        "{told}"
+    );
+    assert_eq!(sandbox.requests("CreateClusterSnapshot").len(), 1);
+}
+
+#[test]
+fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() {
+    for with_daemon in [false, true] {
+        let (dir, sandbox) = (Dir::new(), sandbox("3"));
+        let daemon = with_daemon.then(|| Daemon::start(&dir, &sandbox.url, YEARLY));
+        let config = match &daemon {
+            Some(daemon) => daemon.config.clone(),
+            None => config(&dir, &sandbox.url, YEARLY),
+        };
+        let people = [take(&config, &[]), take(&config, &[])];
+        let rows = people.map(|person| row(&person.wait_with_output().unwrap()));
+        for row in &rows {
+            assert_eq!(row["state"], "available", "{row}");
+            assert_eq!(row["attempts"], 1, "{row}");
+        }
+        // A third comes when the snapshot is under way: it holds nothing of what happened since.
+        let first = take(&config, &[]);
+        let creating = || in_state(&history(&config), "creating").count() == 1;
+        eventually("creating", soon(), creating);
+        let second = take(&config, &[]);
+        let later = [first, second].map(|person| row(&person.wait_with_output().unwrap()));
+        assert_ne!(later[0]["snapshot_id"], later[1]["snapshot_id"]);
+        let mut ids: Vec<&str> = rows
+            .iter()
+            .chain(&later)
+            .map(|row| row["snapshot_id"].as_str().unwrap())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut there = sandbox.snapshots();
+        there.sort_unstable();
+        assert_eq!(there, ids);
+    }
+}
+
+#[test]
+fn with_no_wait_take_ends_when_it_is_asked_for_and_the_next_daemon_goes_on() {
+    let (dir, sandbox) = (Dir::new(), sandbox("4"));
+    let config = config(&dir, &sandbox.url, YEARLY);
+    let row = row(&take(&config, &["--no-wait"]).wait_with_output().unwrap());
+    assert_eq!(row["state"], "creating");
+    let daemon = Daemon::start(&dir, &sandbox.url, YEARLY);
+    let rows = daemon.wait("available", soon(), |rows| {
+        in_state(rows, "available").count() == 1
+    });
+    assert_eq!(rows[0]["snapshot_id"], row["snapshot_id"]);
+}
+
+#[test]
+fn what_the_policy_does_not_name_and_policies_that_there_are_not_are_usage_errors() {
+    let dir = Dir::new();
+    let config = config(&dir, "http://127.0.0.1:9", YEARLY);
+    for (policy, cluster, said) in [
+        (
+            "yearly",
+            "dx",
+            "wanted one that the policy yearly names and does not exclude",
+        ),
+        (
+            "yearly",
+            "finance",
+            "wanted one that the policy yearly names and does not exclude",
+        ),
+        ("nightly", "dw", "wanted one of the file's: yearly"),
+    ] {
+        let arguments = ["take", "--policy", policy, "--cluster", cluster];
+        let output = command(&config, &arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+    let output = command(&config, &["pause", "nightly"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!dir.0.join("state").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_had_ends_the_command_with_1_and_the_reason() {
+    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let policies = YEARLY.replace("exclude = [\"dx\"]", "");
+    let config = config(&dir, &sandbox.url, &policies);
+    let invalid = r#"{"operation": "CreateClusterSnapshot",
+        "fault": {"kind": "error", "code": "InvalidTagFault", "status": 400, "message": "No."}}"#;
+    sandbox.control("POST", "/_sandbox/faults", invalid);
+    let output = take(&config, &[]).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no snapshot: failed (config: InvalidTagFault: No.)"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume() {
+    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
+    daemon.wait("one available", soon(), |rows| {
+        in_state(rows, "available").count() >= 1
+    });
+    let paused = command(&daemon.config, &["pause", "often"])
+        .output()
+        .unwrap();
+    assert!(paused.status.success(), "{}", stderr(&paused));
+    let is_missed = |rows: &[Value]| in_state(rows, "missed").any(|row| row["reason"] == "paused");
+    daemon.wait("a slot missed (paused)", soon(), is_missed);
+    let metric = "redkeep_policy_paused_timestamp_seconds{policy=\"often\"} 1";
+    assert!(daemon.metrics().contains(metric), "{}", daemon.metrics());
+    daemon.kill_9();
+    std::thread::sleep(Duration::from_secs(6));
+    daemon.restart(&dir);
+    let made = sandbox.requests("CreateClusterSnapshot").len();
+    let before = daemon.history().len();
+    daemon.wait("more slots", soon(), |rows| rows.len() >= before + 3);
+    assert_eq!(sandbox.requests("CreateClusterSnapshot").len(), made);
+    let resumed = command(&daemon.config, &["resume", "often"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&resumed.stdout).contains("it was paused since"));
+    let rows = daemon.wait("available again", soon(), |rows| {
+        rows.last().is_some_and(|row| row["state"] == "available")
+    });
+    assert!(!daemon.metrics().contains(metric));
+    // Every slot from the first to the last has its one row, five seconds apart.
+    let instants: Vec<chrono::DateTime<chrono::Utc>> = rows
+        .iter()
+        .map(|row| row["scheduled_at"].as_str().unwrap().parse().unwrap())
+        .collect();
+    for pair in instants.windows(2) {
+        assert_eq!(
+            pair[1] - pair[0],
+            chrono::TimeDelta::seconds(5),
+            "{instants:?}"
+        );
+    }
+}
