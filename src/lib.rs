@@ -36,6 +36,7 @@ pub mod run;
 pub mod iam;
 pub mod plan;
 pub mod reply;
+pub mod retention;
 pub mod retry;
 pub mod world;
 

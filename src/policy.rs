@@ -3,7 +3,7 @@
 //! Owns: [`Policy`] and the selection of clusters by identifier, glob, tag and exclusion. Never asks AWS
 //! and never reads a file: `config` makes policies, `plan` applies them to what was observed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -12,6 +12,7 @@ use globset::{Glob, GlobMatcher};
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention, Tags};
 use crate::schedule::{Blackout, Schedule};
 use crate::slot::Scope;
+use crate::snapshot::Tier;
 
 /// A named rule, valid in itself and within its configuration.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub struct Policy {
     /// The scopes in which it applies, in the order of the file.
     pub scopes: Vec<Scope>,
     /// How long AWS keeps each snapshot.
-    pub retention: Retention,
+    pub retention: Retentions,
     /// The policy's own tags, put on every snapshot beside redkeep's.
     pub tags: Tags,
     /// The most by which a slot's start is delayed.
@@ -46,6 +47,40 @@ impl Policy {
     /// The blackouts by reference, as the schedule functions take them.
     pub fn blackouts(&self) -> Vec<&Blackout> {
         self.blackout.iter().map(Arc::as_ref).collect()
+    }
+}
+
+/// How long AWS keeps the snapshots of each tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retentions {
+    base: Retention,
+    longer: BTreeMap<Tier, Retention>,
+}
+
+impl From<Retention> for Retentions {
+    /// One period for all.
+    fn from(base: Retention) -> Self {
+        let longer = BTreeMap::new();
+        Self { base, longer }
+    }
+}
+
+impl Retentions {
+    /// The same with a longer tier.
+    #[must_use]
+    pub fn with(mut self, tier: Tier, retention: Retention) -> Self {
+        self.longer.insert(tier, retention);
+        self
+    }
+
+    /// How long a snapshot of `tier` is kept.
+    pub fn of(&self, tier: Tier) -> Retention {
+        self.longer.get(&tier).copied().unwrap_or(self.base)
+    }
+
+    /// The tiers beside the base tier, the longest first.
+    pub fn longer_tiers(&self) -> impl Iterator<Item = Tier> {
+        self.longer.keys().rev().copied()
     }
 }
 

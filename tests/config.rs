@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use redkeep::config::{Config, ConfigErrors, Endpoint, LogFormat, LogLevel, Sources, load};
 use redkeep::policy::Policy;
+use redkeep::snapshot::Tier;
 
 fn sources(file: impl Into<PathBuf>) -> Sources {
     Sources {
@@ -173,7 +174,7 @@ fn conf_d_adds_in_the_order_of_names_and_defaults_lie_under_every_policy() {
         ["prod/eu-central-1", "prod/us-east-1", "dev/eu-west-1"]
     );
     let ten = policy(&config, "ten");
-    assert_eq!(ten.retention.to_string(), "35d");
+    assert_eq!(ten.retention.of(Tier::Base).to_string(), "35d");
     let tags: Vec<String> = ten
         .tags
         .iter()

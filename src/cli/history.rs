@@ -122,6 +122,7 @@ const FIELDS: &[&str] = &[
     "gone_reason",
     "size_bytes",
     "tier",
+    "tier_reason",
     "retention_days",
     "slots",
     "last_scheduled_at",
@@ -229,6 +230,7 @@ fn row(run: &Run) -> Row {
                 .and_then(|snapshot| snapshot.size_bytes()),
         )
         .with("tier", run.request.tier.as_str())
+        .with("tier_reason", run.request.tier_reason.as_deref())
         .with("retention_days", run.request.retention.days_or_minus_one())
         .with("slots", 1)
         .with("snapshot", snapshot)

@@ -1,13 +1,18 @@
 //! `redkeep plan`: the slots to come, from the configuration alone.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 
 use crate::config::Config;
+use crate::history::History;
 use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
+use crate::retention::{self, Choice, Held, choose};
 use crate::slot::{Pair, Scope, Slot, rfc3339, timing_of_all};
 use crate::snapshot::{Generation, SnapshotId, Tier};
+use crate::store::Reader;
 
 use super::output::{Output, Row, write_rows};
 use super::{ConfigArgs, Failure, instant, instant_from, load};
@@ -52,6 +57,7 @@ const FIELDS: &[&str] = &[
     "starts_at",
     "snapshot_id",
     "tier",
+    "tier_reason",
     "retention_days",
 ];
 const COLUMNS: &[&str] = &[
@@ -62,6 +68,7 @@ const COLUMNS: &[&str] = &[
     "cluster",
     "starts_at",
     "snapshot_id",
+    "tier",
     "retention_days",
 ];
 const DEFAULT_COUNT: usize = 20;
@@ -94,9 +101,10 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
             "--until {until} is before --from {from}"
         )));
     }
+    let mut tiers = Tiers::new(&config, now);
     let rows: Vec<Row> = slots(&config, args.policy.as_ref(), range)
         .iter()
-        .map(|planned| planned.row(&config))
+        .map(|planned| planned.row(&config, tiers.of(planned, range.from)))
         .collect();
     write_rows(
         &mut std::io::stdout().lock(),
@@ -120,6 +128,15 @@ struct Range {
 enum Target {
     Cluster(ClusterId),
     Pattern(String),
+}
+
+impl Target {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Cluster(cluster) => cluster.as_str(),
+            Self::Pattern(pattern) => pattern,
+        }
+    }
 }
 
 struct Planned<'a> {
@@ -169,8 +186,70 @@ fn targets(policy: &Policy) -> impl Iterator<Item = (&Scope, Target)> {
     })
 }
 
+/// The tiers of the slots to come, as if every one of them brought its snapshot.
+struct Tiers {
+    now: DateTime<Utc>,
+    history: History,
+    held: BTreeMap<(PolicyName, Scope, String), Vec<Held>>,
+}
+
+impl Tiers {
+    /// Begins with what the history holds, where it can be read.
+    fn new(config: &Config, now: DateTime<Utc>) -> Self {
+        let history = Reader::open(&config.database()).and_then(|reader| reader.history());
+        Self {
+            now,
+            history: history.unwrap_or_default(),
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// The tier of the next slot of its pair in the list, which begins after `from`.
+    fn of(&mut self, planned: &Planned<'_>, from: DateTime<Utc>) -> Choice {
+        let target = planned.target.as_str().to_owned();
+        let key = (planned.policy.name.clone(), planned.scope.clone(), target);
+        let held = self.held.entry(key);
+        let held = held.or_insert_with(|| held_before(&self.history, planned, self.now, from));
+        let others: Vec<Held> = held
+            .iter()
+            .filter(|held| held.scheduled_at != planned.scheduled_at)
+            .copied()
+            .collect();
+        let choice = choose(planned.policy, planned.scheduled_at, &others);
+        held.push(Held {
+            scheduled_at: planned.scheduled_at,
+            tier: choice.tier,
+        });
+        held.retain(|held| held.tier != Tier::Base);
+        choice
+    }
+}
+
+/// What the pair holds when the list begins: what it has, and what the slots until then will bring.
+fn held_before(
+    history: &History,
+    planned: &Planned<'_>,
+    now: DateTime<Utc>,
+    from: DateTime<Utc>,
+) -> Vec<Held> {
+    let pair = planned.slot().map(|slot| slot.pair);
+    let runs = pair.iter().flat_map(|pair| history.of_pair(pair));
+    let mut held: Vec<Held> = runs.filter_map(retention::held).collect();
+    let policy = planned.policy;
+    if policy.retention.longer_tiers().next().is_none() {
+        return held;
+    }
+    for scheduled_at in policy.schedule.slots_between(now, from) {
+        let tier = choose(policy, scheduled_at, &held).tier;
+        if tier != Tier::Base {
+            held.push(Held { scheduled_at, tier });
+        }
+    }
+    held
+}
+
 impl Planned<'_> {
-    fn row(&self, config: &Config) -> Row {
+    fn row(&self, config: &Config, choice: Choice) -> Row {
         let local = self
             .scheduled_at
             .with_timezone(&self.policy.schedule.timezone());
@@ -180,11 +259,8 @@ impl Planned<'_> {
             None => timing_of_all(self.policy, self.scheduled_at),
         };
         let id = slot.map(|slot| SnapshotId::derive(&config.namespace, &slot, Generation::First));
-        let cluster = match &self.target {
-            Target::Cluster(cluster) => cluster.as_str(),
-            Target::Pattern(pattern) => pattern,
-        };
-        Row::of(&self.policy.name, self.scope, cluster)
+        let retention = self.policy.retention.of(choice.tier);
+        Row::of(&self.policy.name, self.scope, self.target.as_str())
             .with("scheduled_at", rfc3339(self.scheduled_at))
             .with(
                 "local_time",
@@ -195,8 +271,9 @@ impl Planned<'_> {
                 instant(timing.and_then(|timing| timing.starts_at)),
             )
             .with("snapshot_id", id.map(|id| id.to_string()))
-            .with("tier", Tier::Base.as_str())
-            .with("retention_days", self.policy.retention.days_or_minus_one())
+            .with("tier", choice.tier.as_str())
+            .with("tier_reason", choice.why)
+            .with("retention_days", retention.days_or_minus_one())
     }
 
     fn slot(&self) -> Option<Slot> {

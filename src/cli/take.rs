@@ -19,6 +19,7 @@ use crate::plan::manual_run;
 use crate::policy::Policy;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
+use crate::snapshot::Tier;
 use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::history::{unreadable, write_runs};
@@ -201,7 +202,7 @@ async fn hand_in(
     };
     let installation = inbox.identity().map_err(unreadable)?.installation;
     let writer = config.writer.clone().unwrap_or(installation);
-    let retention = args.retention.unwrap_or(policy.retention);
+    let retention = args.retention.unwrap_or(policy.retention.of(Tier::Base));
     loop {
         let run = manual_run(
             config,

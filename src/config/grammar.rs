@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::policies::MOST_OWN_TAGS;
 use super::raw::RawPolicy;
+use super::tiers::RawTiers;
 
 /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`, the names that survive joining with hyphens.
 const HYPHENATED: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
@@ -105,8 +106,14 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^([0-9]+[smhdw])+$", "examples": ["90s", "4h"] })
 }
 
+/// One period, or one for each tier.
+pub(super) fn retention(generator: &mut SchemaGenerator) -> Schema {
+    let (one, tiers) = (period(generator), RawTiers::json_schema(generator));
+    json_schema!({ "anyOf": [one, tiers] })
+}
+
 /// 1 to 3653 days exactly: 521 weeks, 120 months and 10 years are the most that fit.
-pub(super) fn retention(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn period(_: &mut SchemaGenerator) -> Schema {
     let days = "([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|365[0-3])d";
     let weeks = "([1-9][0-9]?|[1-4][0-9]{2}|5[01][0-9]|52[01])w";
     let months = "([1-9][0-9]?|1[01][0-9]|120)mo";

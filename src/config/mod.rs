@@ -24,6 +24,7 @@ mod report;
 mod schema;
 mod secrets;
 mod suggest;
+mod tiers;
 mod validate;
 mod values;
 mod wanted;

@@ -14,10 +14,11 @@ use super::path::KeyPath;
 use super::raw::{RawList, RawPolicy};
 use super::report::Report;
 use super::suggest::did_you_mean;
-use super::validate::{items, name, parsed, schedule, unique};
+use super::tiers::retentions;
+use super::validate::{items, name, schedule, unique};
 use super::values::{self, Bounds, ClusterPattern};
 use super::{scopes_of, wanted};
-use crate::names::{PolicyName, Retention, Tags, tag_fault};
+use crate::names::{PolicyName, Tags, tag_fault};
 use crate::policy::{Account, ClusterGlob, Policy, Selector};
 use crate::schedule::Blackout;
 use crate::slot::Scope;
@@ -77,8 +78,8 @@ fn defaults(raw: &RawPolicy, declared: &Declared, report: &mut Report) {
         let expression = raw.schedule.as_deref().unwrap_or("@daily");
         schedule(&path, Some(expression), raw.timezone.as_deref(), report);
     }
-    if let Some(text) = &raw.retention {
-        parsed::<Retention>(&path.key("retention"), text, Retention::WANTED, report);
+    if raw.retention.is_some() {
+        retentions(&path, raw.retention.as_ref(), report);
     }
     selector(&path, raw, report);
     scopes(&path, raw, declared, report);
@@ -100,7 +101,7 @@ fn policy(
         raw.timezone.as_deref(),
         report,
     );
-    let retention = retention(path, raw, report);
+    let retention = retentions(path, raw.retention.as_ref(), report);
     if raw.clusters.is_none() {
         report.missing(path, "clusters", wanted::CLUSTERS);
     }
@@ -123,16 +124,6 @@ fn policy(
         blackout,
         enabled: raw.enabled.unwrap_or(true),
     })
-}
-
-fn retention(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Option<Retention> {
-    match raw.retention.as_deref() {
-        Some(text) => parsed(&path.key("retention"), text, Retention::WANTED, report),
-        None => {
-            report.missing(path, "retention", Retention::WANTED);
-            None
-        }
-    }
 }
 
 /// A policy's durations; a wrong one is reported and stands as its default.

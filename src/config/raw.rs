@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::grammar;
+use super::tiers::RawRetention;
 
 /// The keys at the top level.
 pub(super) const TOP_KEYS: [&str; 10] = [
@@ -178,9 +179,10 @@ pub(super) struct RawPolicy {
     #[schemars(schema_with = "grammar::regions")]
     pub(super) regions: Option<RawList>,
     /// How long AWS keeps each snapshot: `"35d"`, `"8w"`, `"13mo"`, `"7y"`, from 1 to 3653 days, or
-    /// `"forever"`. Required here or in `[defaults]`.
+    /// `"forever"`; or by tier, as `{ base = "14d", weekly = "8w", monthly = "13mo", yearly = "7y" }`. Required
+    /// here or in `[defaults]`.
     #[schemars(schema_with = "grammar::retention")]
-    pub(super) retention: Option<String>,
+    pub(super) retention: Option<RawRetention>,
     /// Tags put on every snapshot beside redkeep's seven; at most 43.
     #[schemars(schema_with = "grammar::tags", extend("default" = {}))]
     pub(super) tags: Option<BTreeMap<String, String>>,

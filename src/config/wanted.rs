@@ -59,7 +59,6 @@ pub(super) fn shape(path: &KeyPath, found: Option<&Value>) -> String {
         Some(Value::String(_, text)) if wanted.starts_with("a list") => {
             format!("a list: [{}]", quoted(text))
         }
-        Some(Value::Dict(..)) if key == "retention" => format!("one period: {wanted}"),
         _ => wanted.to_owned(),
     }
 }
@@ -91,7 +90,7 @@ fn nested(key: &str) -> &'static str {
         "blackout" => "a list of blackout names",
         "cluster_tags" => "a table of strings such as { env = \"prod\" }",
         "tags" => "a table of strings such as { team = \"data\" }",
-        "retention" => Retention::WANTED,
+        "retention" | "base" | "weekly" | "monthly" | "yearly" => Retention::WANTED,
         "jitter" | "start_window" | "completion_window" | "duration" => {
             "a duration in s, m, h, d or w such as \"4h\", in quotes"
         }

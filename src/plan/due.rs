@@ -13,6 +13,7 @@ use crate::history::{Change, MissedRange, PairState};
 use crate::names::{Retention, Writer};
 use crate::observed::ScopeView;
 use crate::policy::Policy;
+use crate::retention::{Choice, Held, choose, held};
 use crate::run::{Missed, Request, Run};
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Generation, Label, SnapshotId, Tier, Trigger};
@@ -159,8 +160,26 @@ fn due_run(facts: Facts<'_>, policy: &Policy, slot: Slot) -> Run {
         deadline: timing.deadline,
         interval: timing.interval,
     };
-    let asker = (Trigger::Schedule, facts.writer);
-    run(facts.config, policy, slot, asker, policy.retention, span)
+    let choice = tier_now(facts, policy, &slot);
+    let kept = Kept {
+        retention: policy.retention.of(choice.tier),
+        choice,
+    };
+    run(
+        facts.config,
+        policy,
+        slot,
+        (Trigger::Schedule, facts.writer),
+        kept,
+        span,
+    )
+}
+
+/// The tier that the slot would have if AWS were asked now.
+pub(super) fn tier_now(facts: Facts<'_>, policy: &Policy, slot: &Slot) -> Choice {
+    let runs = facts.history.of_pair(&slot.pair);
+    let others = runs.filter(|run| run.slot != *slot).filter_map(held);
+    choose(policy, slot.scheduled_at, &others.collect::<Vec<Held>>())
 }
 
 /// The start window of a snapshot that a person asks for, where the policy has none.
@@ -184,8 +203,10 @@ pub fn manual_run(
         interval: window,
     };
     let slot = Slot { pair, scheduled_at };
-    let asker = (Trigger::Manual, writer);
-    run(config, policy, slot, asker, retention, span)
+    let (tier, why) = (Tier::Base, None);
+    let choice = Choice { tier, why };
+    let kept = Kept { retention, choice };
+    run(config, policy, slot, (Trigger::Manual, writer), kept, span)
 }
 
 /// When a run may start, and how long it is until the next.
@@ -195,25 +216,32 @@ struct Span {
     interval: TimeDelta,
 }
 
+/// For how long a snapshot is kept, and why.
+struct Kept {
+    retention: Retention,
+    choice: Choice,
+}
+
 fn run(
     config: &Config,
     policy: &Policy,
     slot: Slot,
     (trigger, writer): (Trigger, &Writer),
-    retention: Retention,
+    kept: Kept,
     span: Span,
 ) -> Run {
     let label = Label {
         namespace: &config.namespace,
         slot: &slot,
-        tier: Tier::Base,
+        tier: kept.choice.tier,
         trigger,
         writer,
     };
     let request = Request {
         snapshot_id: SnapshotId::derive(&config.namespace, &slot, Generation::First),
-        retention,
-        tier: Tier::Base,
+        retention: kept.retention,
+        tier: kept.choice.tier,
+        tier_reason: kept.choice.why,
         tags: label.tags(&policy.tags),
         starts_at: span.starts_at,
         deadline: span.deadline,

@@ -3,15 +3,19 @@
 //! Owns: starting, asking again, judging, overlap, queueing and the wish for a look. Two limits hold for
 //! every scope: its rate budget and the number of calls under way.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use crate::history::Change;
 use crate::observed::{Barred, CALLS_IN_FLIGHT, ScopeView};
+use crate::retention::Choice;
 use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
 use crate::slot::Scope;
 use crate::snapshot::{Generation, Trigger};
 
+use super::due::tier_now;
 use super::{Call, Facts, Plan};
 
 /// What one run needs.
@@ -57,10 +61,15 @@ pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
                 Need::Call(_) if left == 0 => plan.wake(view.budget.next_at(facts.now)),
                 Need::Call(call) => {
                     left -= 1;
-                    if let Call::Create { .. } = call {
-                        asking.push(run);
-                        record(facts, run, Event::Asked, plan);
-                    }
+                    let call = match call {
+                        Call::Create { .. } => {
+                            asking.push(run);
+                            let run = promoted(facts, run);
+                            record(facts, &run, Event::Asked, plan);
+                            create(&run)
+                        }
+                        other => other,
+                    };
                     plan.calls.push(call);
                 }
             }
@@ -72,6 +81,25 @@ fn record(facts: Facts<'_>, run: &Run, event: Event, plan: &mut Plan) {
     let run = run.clone().apply(event, facts.now);
     plan.changes
         .extend(run.map(|run| Change::Run(Box::new(run))));
+}
+
+/// The run with the tier that it has at intent: what the pair holds may have changed since it became due.
+fn promoted<'a>(facts: Facts<'_>, run: &'a Run) -> Cow<'a, Run> {
+    let policy = facts.config.policy(&run.slot.pair.policy);
+    let (Some(policy), Trigger::Schedule) = (policy, run.trigger) else {
+        return Cow::Borrowed(run);
+    };
+    let Choice { tier, why } = tier_now(facts, policy, &run.slot);
+    if tier == run.request.tier {
+        return Cow::Borrowed(run);
+    }
+    let event = Event::Promoted {
+        tier,
+        reason: why,
+        retention: policy.retention.of(tier),
+    };
+    let promoted = run.clone().apply(event, facts.now);
+    promoted.map_or(Cow::Borrowed(run), Cow::Owned)
 }
 
 fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {

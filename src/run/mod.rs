@@ -66,6 +66,8 @@ pub struct Request {
     pub retention: Retention,
     /// The retention class.
     pub tier: Tier,
+    /// Why it is of that class, for people; `None` where the policy has one period for all.
+    pub tier_reason: Option<String>,
     /// All tags.
     pub tags: Tags,
     /// The first instant at which AWS may be asked.

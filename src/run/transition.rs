@@ -6,11 +6,21 @@
 use chrono::{DateTime, Utc};
 
 use super::{Outcome, Refusal, Run, RunState};
-use crate::snapshot::{Snapshot, SnapshotStatus};
+use crate::names::Retention;
+use crate::snapshot::{Snapshot, SnapshotStatus, Tier, tag};
 
 /// What happens to a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// What the pair holds has changed since the slot became due, and with it the slot's tier.
+    Promoted {
+        /// The retention class.
+        tier: Tier,
+        /// Why it is of that class.
+        reason: Option<String>,
+        /// The period of that class.
+        retention: Retention,
+    },
     /// AWS is about to be asked; committed before the call.
     Asked,
     /// AWS refused for now.
@@ -123,6 +133,16 @@ impl Run {
     /// Keeps what the event tells beside the state.
     fn note(&mut self, event: Event, now: DateTime<Utc>) {
         match event {
+            Event::Promoted {
+                tier,
+                reason,
+                retention,
+            } => {
+                let tags = &mut self.request.tags;
+                tags.insert(tag::TIER.to_owned(), tier.as_str().to_owned());
+                (self.request.tier, self.request.tier_reason) = (tier, reason);
+                self.request.retention = retention;
+            }
             Event::Asked => {
                 self.attempts += 1;
                 self.requested_at.get_or_insert(now);
@@ -143,6 +163,9 @@ impl Run {
                 ..
             } => self.message = Some(message),
             Event::Seen { snapshot, .. } => {
+                if self.accepted_at.is_none() {
+                    self.adopt_terms(&snapshot);
+                }
                 self.accepted_at.get_or_insert(now);
                 self.snapshot = Some(*snapshot);
             }
@@ -151,6 +174,23 @@ impl Run {
         if self.is_ended() {
             self.ended_at = Some(now);
         }
+    }
+}
+
+impl Run {
+    /// Another host may have asked for another tier: what AWS has is what counts.
+    fn adopt_terms(&mut self, snapshot: &Snapshot) {
+        let tier = snapshot
+            .tags
+            .get(tag::TIER)
+            .and_then(|word| word.parse().ok());
+        let days = snapshot.manual_snapshot_retention_period;
+        let retention = days.and_then(|days| Retention::from_days(days.into()));
+        if let Some(tier) = tier.filter(|tier| *tier != self.request.tier) {
+            self.request.tier = tier;
+            self.request.tier_reason = Some("as another host asked for it".to_owned());
+        }
+        self.request.retention = retention.unwrap_or(self.request.retention);
     }
 }
 
@@ -164,6 +204,7 @@ fn is_accepted(state: &RunState) -> bool {
 
 fn from_due(event: &Event) -> Option<RunState> {
     match event {
+        Event::Promoted { .. } => Some(RunState::Due),
         Event::Asked => Some(RunState::Asking { refusal: None }),
         Event::Overlapped => Some(RunState::Ended(Outcome::Skipped)),
         _ => None,

@@ -29,17 +29,17 @@ const UPSERT_PAIR: &str = "
 /// Changes nothing where the run in the store has ended.
 const UPSERT_RUN: &str = "
     INSERT INTO runs (policy, account, region, cluster, scheduled_at, \"trigger\", state, reason, message,
-        attempts, snapshot_id, tier, retention_days, tags, starts_at, deadline_at,
+        attempts, snapshot_id, tier, tier_reason, retention_days, tags, starts_at, deadline_at,
         completion_window_seconds, interval_seconds, requested_at, asked_at, accepted_at, ended_at, gone_at,
         gone_reason, size_bytes, snapshot, progress)
     VALUES (:policy, :account, :region, :cluster, :scheduled_at, :trigger, :state, :reason, :message,
-        :attempts, :snapshot_id, :tier, :retention_days, :tags, :starts_at, :deadline_at,
+        :attempts, :snapshot_id, :tier, :tier_reason, :retention_days, :tags, :starts_at, :deadline_at,
         :completion_window_seconds, :interval_seconds, :requested_at, :asked_at, :accepted_at, :ended_at,
         :gone_at, :gone_reason, :size_bytes, :snapshot, :progress)
     ON CONFLICT (policy, account, region, cluster, scheduled_at) DO UPDATE SET
         \"trigger\" = excluded.\"trigger\", state = excluded.state, reason = excluded.reason,
         message = excluded.message, attempts = excluded.attempts, snapshot_id = excluded.snapshot_id,
-        tier = excluded.tier, retention_days = excluded.retention_days, tags = excluded.tags,
+        tier = excluded.tier, tier_reason = excluded.tier_reason, retention_days = excluded.retention_days, tags = excluded.tags,
         starts_at = excluded.starts_at, deadline_at = excluded.deadline_at,
         completion_window_seconds = excluded.completion_window_seconds,
         interval_seconds = excluded.interval_seconds, requested_at = excluded.requested_at,
@@ -133,6 +133,7 @@ pub(super) fn upsert_run(connection: &Connection, run: &Run) -> Result<usize, Fa
             ":attempts": run.attempts,
             ":snapshot_id": request.snapshot_id.as_str(),
             ":tier": request.tier.as_str(),
+            ":tier_reason": request.tier_reason,
             ":retention_days": request.retention.days_or_minus_one(),
             ":tags": json(&request.tags)?,
             ":starts_at": to_text(request.starts_at),

@@ -96,6 +96,7 @@ pub fn run(cluster: &str, seconds: i64, state: RunState) -> Run {
             snapshot_id: first.clone(),
             retention: Retention::from_days(35).unwrap(),
             tier: Tier::Base,
+            tier_reason: Some("a reason".to_owned()),
             tags: Tags::from([("team".to_owned(), "data".to_owned())]),
             starts_at: at(seconds + 1),
             deadline: at(seconds + 3600),

@@ -19,5 +19,6 @@ mod refusals;
 mod setup;
 mod sim;
 mod storm;
+mod tiers;
 mod time;
 mod wishes;

@@ -39,7 +39,7 @@ fn take(sim: &mut Sim) -> Run {
         &host.writer,
         policy,
         pair("p", "dw"),
-        policy.retention,
+        policy.retention.of(redkeep::snapshot::Tier::Base),
         now,
     );
     host.journal
