@@ -41,6 +41,34 @@ pub struct Policy {
     pub blackout: Vec<Arc<Blackout>>,
     /// A disabled policy starts nothing and keeps its history.
     pub enabled: bool,
+    /// The age that the newest good snapshot may reach before that is an alarm.
+    pub rpo: Option<TimeDelta>,
+    /// What is kept from going.
+    pub protection: Protection,
+}
+
+/// Which snapshots are kept from expiring, and which are deleted before they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// So many of a pair's newest good snapshots are kept; at least 1.
+    pub min_good: usize,
+    /// Whether their expiry is put off while no newer one comes.
+    pub guard: bool,
+    /// For how long, where the cluster no longer exists.
+    pub guard_gone: TimeDelta,
+    /// Base-tier snapshots beyond so many are deleted; `None` deletes nothing. At least `min_good`.
+    pub keep_last: Option<usize>,
+}
+
+impl Default for Protection {
+    fn default() -> Self {
+        Self {
+            min_good: 2,
+            guard: true,
+            guard_gone: TimeDelta::days(90),
+            keep_last: None,
+        }
+    }
 }
 
 impl Policy {

@@ -130,6 +130,8 @@ mod tests {
             catch_up: true,
             blackout: Vec::new(),
             enabled: true,
+            rpo: None,
+            protection: Default::default(),
         }
     }
 

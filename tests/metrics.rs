@@ -59,6 +59,8 @@ fn policy(name: &str, schedule: &str) -> Policy {
         catch_up: true,
         blackout: Vec::new(),
         enabled: true,
+        rpo: None,
+        protection: Default::default(),
     }
 }
 

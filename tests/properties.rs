@@ -376,6 +376,8 @@ fn policy(schedule: &str, zone: usize, window: Option<i64>, jitter: i64, catch_u
             Vec::new()
         },
         enabled: true,
+        rpo: None,
+        protection: Default::default(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::validate::{items, name, schedule, unique};
 use super::values::{self, Bounds, ClusterPattern};
 use super::{scopes_of, wanted};
 use crate::names::{PolicyName, Tags, tag_fault};
-use crate::policy::{Account, ClusterGlob, Policy, Selector};
+use crate::policy::{Account, ClusterGlob, Policy, Protection, Selector};
 use crate::schedule::Blackout;
 use crate::slot::Scope;
 use crate::snapshot::tag;
@@ -85,6 +85,7 @@ fn defaults(raw: &RawPolicy, declared: &Declared, report: &mut Report) {
     scopes(&path, raw, declared, report);
     own_tags(&path, raw, report);
     timings(&path, raw, report);
+    protection(&path, raw, report);
     blackout(&path, raw, declared, report);
 }
 
@@ -110,6 +111,7 @@ fn policy(
     let scopes = scopes(path, raw, declared, report);
     let tags = own_tags(path, raw, report);
     let blackout = blackout(path, raw, declared, report);
+    let protection = protection(path, raw, report);
     Some(Policy {
         name: name?,
         schedule: schedule?,
@@ -123,7 +125,35 @@ fn policy(
         catch_up: raw.catch_up.unwrap_or(true),
         blackout,
         enabled: raw.enabled.unwrap_or(true),
+        rpo: timings.rpo,
+        protection: Protection {
+            guard_gone: timings.guard_gone,
+            ..protection
+        },
     })
+}
+
+/// The numbers of snapshots to keep; `guard_gone` is a duration and read with the others.
+fn protection(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Protection {
+    let usual = Protection::default();
+    let min_good = raw.min_good.unwrap_or(2);
+    if !(1..=1000).contains(&min_good) {
+        let wanted = "1 to 1000: a cluster is never to be left without a good snapshot";
+        report.wrong(&path.key("min_good"), &min_good.to_string(), wanted);
+    }
+    let keep_last = raw.keep_last.filter(|keep_last| *keep_last > 0);
+    // In `[defaults]`, which has no name, the other number may still come with the policy.
+    let both_known = raw.min_good.is_some() || raw.name.is_some();
+    if let Some(keep_last) = keep_last.filter(|keep_last| both_known && *keep_last < min_good) {
+        let wanted = format!("0, or at least min_good, which is {min_good}");
+        report.wrong(&path.key("keep_last"), &keep_last.to_string(), wanted);
+    }
+    Protection {
+        min_good: min_good as usize,
+        guard: raw.guard.unwrap_or(usual.guard),
+        keep_last: keep_last.map(|keep_last| keep_last as usize),
+        ..usual
+    }
 }
 
 /// A policy's durations; a wrong one is reported and stands as its default.
@@ -131,6 +161,8 @@ struct Timings {
     jitter: TimeDelta,
     start_window: Option<TimeDelta>,
     completion_window: TimeDelta,
+    rpo: Option<TimeDelta>,
+    guard_gone: TimeDelta,
 }
 
 fn timings(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Timings {
@@ -147,7 +179,11 @@ fn timings(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Timings {
         &raw.completion_window,
         values::COMPLETION_WINDOW,
     );
+    let rpo = read("rpo", &raw.rpo, values::RPO);
+    let guard_gone = read("guard_gone", &raw.guard_gone, values::GUARD_GONE);
     Timings {
+        rpo,
+        guard_gone: guard_gone.unwrap_or(Protection::default().guard_gone),
         jitter: jitter.unwrap_or_else(TimeDelta::zero),
         start_window,
         completion_window: completion_window.unwrap_or(TimeDelta::hours(24)),

@@ -29,7 +29,7 @@ pub(super) const TOP_KEYS: [&str; 10] = [
 ];
 
 /// The settings that the environment may give.
-pub(super) const SCALARS: [&str; 15] = [
+pub(super) const SCALARS: [&str; 20] = [
     "namespace",
     "state_dir",
     "listen",
@@ -45,10 +45,15 @@ pub(super) const SCALARS: [&str; 15] = [
     "defaults.completion_window",
     "defaults.catch_up",
     "defaults.enabled",
+    "defaults.rpo",
+    "defaults.min_good",
+    "defaults.guard",
+    "defaults.guard_gone",
+    "defaults.keep_last",
 ];
 
 /// The keys whose value is true or false.
-pub(super) const FLAGS: [&str; 2] = ["catch_up", "enabled"];
+pub(super) const FLAGS: [&str; 3] = ["catch_up", "enabled", "guard"];
 
 /// Strings, in which `None` stands for an item that was reported already.
 pub(super) type RawList = Vec<Option<String>>;
@@ -200,6 +205,24 @@ pub(super) struct RawPolicy {
     /// `false`: a slot that could not begin within five minutes is missed.
     #[schemars(schema_with = "grammar::flag", extend("default" = true))]
     pub(super) catch_up: Option<bool>,
+    /// The age that the newest good snapshot may reach, `1m` to `3653d`; an older one is an alarm. By default
+    /// none is.
+    #[schemars(schema_with = "grammar::duration")]
+    pub(super) rpo: Option<String>,
+    /// How many of the newest good snapshots of a cluster the guard keeps from expiring and pruning leaves
+    /// alone, 1 to 1000.
+    #[schemars(schema_with = "grammar::count", extend("default" = 2))]
+    pub(super) min_good: Option<u32>,
+    /// `false`: the newest good snapshots may expire though no newer one has come.
+    #[schemars(schema_with = "grammar::flag", extend("default" = true))]
+    pub(super) guard: Option<bool>,
+    /// For how long the guard keeps the snapshots of a cluster that no longer exists, `1d` to `3653d`.
+    #[schemars(schema_with = "grammar::duration", extend("default" = "90d"))]
+    pub(super) guard_gone: Option<String>,
+    /// How many base-tier snapshots of a cluster to keep; older ones are deleted. `0` deletes nothing; else
+    /// `min_good` at least.
+    #[schemars(schema_with = "grammar::number", extend("default" = 0))]
+    pub(super) keep_last: Option<u32>,
     /// A list of `[[blackout]]` names.
     #[schemars(schema_with = "grammar::blackouts", extend("default" = []))]
     pub(super) blackout: Option<RawList>,

@@ -38,6 +38,16 @@ pub(super) const COMPLETION_WINDOW: Bounds = Bounds {
     least: (60, "1m"),
     most: (30 * DAY, "30d"),
 };
+/// The bounds of `rpo`.
+pub(super) const RPO: Bounds = Bounds {
+    least: (60, "1m"),
+    most: (3653 * DAY, "3653d"),
+};
+/// The bounds of `guard_gone`.
+pub(super) const GUARD_GONE: Bounds = Bounds {
+    least: (DAY, "1d"),
+    most: (3653 * DAY, "3653d"),
+};
 /// The bounds of a blackout's `duration`.
 pub(super) const BLACKOUT: Bounds = Bounds {
     least: (60, "1m"),

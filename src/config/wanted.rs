@@ -91,11 +91,12 @@ fn nested(key: &str) -> &'static str {
         "cluster_tags" => "a table of strings such as { env = \"prod\" }",
         "tags" => "a table of strings such as { team = \"data\" }",
         "retention" | "base" | "weekly" | "monthly" | "yearly" => Retention::WANTED,
-        "jitter" | "start_window" | "completion_window" | "duration" => {
+        "jitter" | "start_window" | "completion_window" | "duration" | "rpo" | "guard_gone" => {
             "a duration in s, m, h, d or w such as \"4h\", in quotes"
         }
-        "catch_up" | "enabled" => "true or false",
-        "snapshot_quota" => "a whole number from 1",
+        "catch_up" | "enabled" | "guard" => "true or false",
+        "snapshot_quota" | "min_good" => "a whole number from 1",
+        "keep_last" => "a whole number",
         _ => "a string",
     }
 }
