@@ -4,6 +4,7 @@
 //! calls AWS and never outlives the process: what must survive is in the history.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -84,7 +85,7 @@ pub struct SnapshotListing {
     /// When it began: only what was asked before this can be missing from it for good.
     pub began_at: DateTime<Utc>,
     /// All of them by name, but for those that other accounts share with this one.
-    pub by_id: BTreeMap<SnapshotId, Snapshot>,
+    pub by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
 }
 
 /// When a scope is listed.
@@ -104,7 +105,11 @@ pub enum Listing {
     },
 }
 
-/// A token bucket: so many calls at once, so many a second in the long run.
+/// A token bucket: so many requests at once, so many a second in the long run.
+///
+/// How many pages a listing has is known only afterwards: what it took beyond the bucket is a debt, and nothing is
+/// sent before that is paid off. After a listing of 1,800 snapshots a full bucket still lets a slot start within
+/// two seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
     tokens: f64,
@@ -123,16 +128,16 @@ impl Budget {
         }
     }
 
-    /// How many calls may be made at `now`.
+    /// How many requests may be sent at `now`.
     pub fn available(&self, now: DateTime<Utc>) -> usize {
         self.at(now).tokens as usize
     }
 
-    /// The bucket after one call at `now`.
+    /// The bucket after so many requests by `now`.
     #[must_use]
-    pub fn spent(&self, now: DateTime<Utc>) -> Self {
+    pub fn spent(&self, requests: u32, now: DateTime<Utc>) -> Self {
         let mut budget = self.at(now);
-        budget.tokens = (budget.tokens - 1.0).max(0.0);
+        budget.tokens -= f64::from(requests);
         budget
     }
 
@@ -145,9 +150,9 @@ impl Budget {
         }
     }
 
-    /// When the next call may be made.
-    pub fn next_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let wanting = (1.0 - self.at(now).tokens).max(0.0);
+    /// When so many requests may be sent at once.
+    pub fn holds_at(&self, requests: u32, now: DateTime<Utc>) -> DateTime<Utc> {
+        let wanting = (f64::from(requests) - self.at(now).tokens).max(0.0);
         now + TimeDelta::milliseconds((wanting / Self::PER_SECOND * 1000.0).ceil() as i64)
     }
 

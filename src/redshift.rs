@@ -4,6 +4,7 @@
 //! names the SDK (that is `aws`) and never decides what follows from an answer (that is `run` and `reply`).
 
 use std::future::Future;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -52,6 +53,8 @@ pub struct Answer<T> {
     pub result: Result<T, RedshiftError>,
     /// What the answer told about AWS's clock.
     pub server_date: ServerDate,
+    /// How many requests were sent for it: one for each page.
+    pub requests: u32,
 }
 
 /// The `Date` of the last answer (RFC 9110, section 6.6.1).
@@ -147,14 +150,15 @@ pub trait Redshift: Send + Sync + 'static {
     fn clusters(&self) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
 
     /// All manual snapshots, all pages (DescribeClusterSnapshots).
-    fn snapshots(&self) -> impl Future<Output = Answer<Vec<Snapshot>>> + Send;
+    fn snapshots(&self) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
 
     /// The snapshots of one name: at most one of ours, and those that other accounts share with us. None when
     /// AWS says that there is none.
-    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<Snapshot>>> + Send;
+    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
 
     /// Asks for a snapshot (CreateClusterSnapshot).
-    fn create(&self, request: &CreateRequest) -> impl Future<Output = Answer<Snapshot>> + Send;
+    fn create(&self, request: &CreateRequest)
+    -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
 
     /// The events of a snapshot in the last 14 days (DescribeEvents).
     fn events(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<SnapshotEvent>>> + Send;

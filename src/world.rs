@@ -124,7 +124,7 @@ impl World {
     pub fn dispatched(&mut self, call: &Call, now: DateTime<Utc>) {
         let scope = call.scope();
         if let Some(view) = self.observed.scopes.get_mut(scope) {
-            view.budget = view.budget.spent(now);
+            view.budget = view.budget.spent(call.requests(), now);
             if let (Call::List { .. }, Listing::Next { failures, .. }) = (call, view.listing) {
                 view.listing = Listing::UnderWay { failures };
             }

@@ -9,6 +9,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -145,7 +146,7 @@ fn seen(status: &str, created_at: &str, megabytes: f64) -> Event {
         ..Snapshot::default()
     };
     Event::Seen {
-        snapshot: Box::new(snapshot),
+        snapshot: snapshot.into(),
         look_at: at(created_at),
     }
 }
@@ -205,10 +206,10 @@ fn past(metrics: &Metrics) -> History {
     history
 }
 
-fn manual_snapshot(number: u32) -> (SnapshotId, Snapshot) {
+fn manual_snapshot(number: u32) -> (SnapshotId, Arc<Snapshot>) {
     (
         SnapshotId::recorded(format!("manual-{number}")),
-        Snapshot::default(),
+        Snapshot::default().into(),
     )
 }
 

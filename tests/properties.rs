@@ -269,7 +269,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => instant().prop_map(|look_at| Event::StillLost { look_at }),
         1 => instant().prop_map(|retry_at| Event::NotAccepted { retry_at }),
         3 => (status, instant()).prop_map(|(status, look_at)| Event::Seen {
-            snapshot: Box::new(Snapshot {
+            snapshot: Arc::new(Snapshot {
                 status: status.map(str::to_owned),
                 ..Snapshot::default()
             }),

@@ -7,6 +7,7 @@ mod translate;
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -213,7 +216,7 @@ impl AwsRedshift {
         result
     }
 
-    async fn all_clusters(&self, date: &DateProbe) -> Result<Vec<Cluster>, RedshiftError> {
+    async fn all_clusters(&self, date: &Probe) -> Result<Vec<Cluster>, RedshiftError> {
         let client = self.client();
         all_pages(|marker| async {
             let call = client
@@ -231,7 +234,7 @@ impl AwsRedshift {
         .await
     }
 
-    async fn all_snapshots(&self, date: &DateProbe) -> Result<Vec<Snapshot>, RedshiftError> {
+    async fn all_snapshots(&self, date: &Probe) -> Result<Vec<Arc<Snapshot>>, RedshiftError> {
         let client = self.client();
         all_pages(|marker| async {
             let call = client
@@ -244,7 +247,8 @@ impl AwsRedshift {
                 .measured("DescribeClusterSnapshots", call.send())
                 .await?;
             let snapshots = page.snapshots.unwrap_or_default();
-            Ok((snapshots.into_iter().map(snapshot).collect(), page.marker))
+            let snapshots = snapshots.into_iter().map(snapshot).map(Arc::new);
+            Ok((snapshots.collect(), page.marker))
         })
         .await
     }
@@ -252,7 +256,7 @@ impl AwsRedshift {
     async fn all_events(
         &self,
         id: &SnapshotId,
-        date: &DateProbe,
+        date: &Probe,
     ) -> Result<Vec<SnapshotEvent>, RedshiftError> {
         let client = self.client();
         all_pages(|marker| async {
@@ -274,8 +278,8 @@ impl AwsRedshift {
     async fn named(
         &self,
         id: &SnapshotId,
-        date: &DateProbe,
-    ) -> Result<Vec<Snapshot>, RedshiftError> {
+        date: &Probe,
+    ) -> Result<Vec<Arc<Snapshot>>, RedshiftError> {
         let client = self.client();
         let call = client
             .describe_cluster_snapshots()
@@ -287,17 +291,14 @@ impl AwsRedshift {
                 .unwrap_or_default()
                 .into_iter()
                 .map(snapshot)
+                .map(Arc::new)
                 .collect()),
             Err(error) if error.class == ErrorClass::SnapshotNotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    async fn ask(
-        &self,
-        request: &CreateRequest,
-        date: &DateProbe,
-    ) -> Result<Snapshot, RedshiftError> {
+    async fn ask(&self, request: &CreateRequest, date: &Probe) -> Result<Snapshot, RedshiftError> {
         let tags = request
             .tags
             .iter()
@@ -318,7 +319,7 @@ impl AwsRedshift {
             .ok_or_else(|| unclear("the answer holds no snapshot"))
     }
 
-    async fn identity(&self, date: &DateProbe) -> Result<String, RedshiftError> {
+    async fn identity(&self, date: &Probe) -> Result<String, RedshiftError> {
         let client = aws_sdk_sts::Client::from_conf(
             aws_sdk_sts::config::Builder::from(&self.config)
                 .region(self.region.clone())
@@ -337,32 +338,32 @@ impl AwsRedshift {
 
 impl Redshift for AwsRedshift {
     async fn clusters(&self) -> Answer<Vec<Cluster>> {
-        let date = DateProbe::default();
+        let date = Probe::default();
         date.answer(self.all_clusters(&date).await)
     }
 
-    async fn snapshots(&self) -> Answer<Vec<Snapshot>> {
-        let date = DateProbe::default();
+    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
+        let date = Probe::default();
         date.answer(self.all_snapshots(&date).await)
     }
 
-    async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Snapshot>> {
-        let date = DateProbe::default();
+    async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {
+        let date = Probe::default();
         date.answer(self.named(id, &date).await)
     }
 
-    async fn create(&self, request: &CreateRequest) -> Answer<Snapshot> {
-        let date = DateProbe::default();
-        date.answer(self.ask(request, &date).await)
+    async fn create(&self, request: &CreateRequest) -> Answer<Arc<Snapshot>> {
+        let date = Probe::default();
+        date.answer(self.ask(request, &date).await.map(Arc::new))
     }
 
     async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {
-        let date = DateProbe::default();
+        let date = Probe::default();
         date.answer(self.all_events(id, &date).await)
     }
 
     async fn account_number(&self) -> Answer<String> {
-        let date = DateProbe::default();
+        let date = Probe::default();
         date.answer(self.identity(&date).await)
     }
 }
@@ -398,24 +399,36 @@ fn unclear(message: &str) -> RedshiftError {
 
 /// Reads the `Date` of the answers to one call, as they come in, whatever they say.
 #[derive(Debug, Clone, Default)]
-struct DateProbe {
+struct Probe {
     seen: Arc<Mutex<Option<ServerDate>>>,
+    sent: Arc<AtomicU32>,
 }
 
-impl DateProbe {
+impl Probe {
     fn answer<T>(&self, result: Result<T, RedshiftError>) -> Answer<T> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         Answer {
             result,
             server_date: seen.unwrap_or(ServerDate::NoAnswer),
+            requests: self.sent.load(Ordering::Relaxed),
         }
     }
 }
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for DateProbe {
+impl Intercept for Probe {
     fn name(&self) -> &'static str {
-        "DateProbe"
+        "Probe"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn read_before_deserialization(

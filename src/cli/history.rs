@@ -203,7 +203,7 @@ fn row(run: &Run) -> Row {
     let available = run.state == RunState::Ended(Outcome::Available);
     let snapshot = run
         .snapshot
-        .as_ref()
+        .as_deref()
         .and_then(|snapshot| serde_json::to_value(snapshot).ok());
     Row::of_pair(pair)
         .with("scheduled_at", rfc3339(run.slot.scheduled_at))

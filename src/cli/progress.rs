@@ -70,7 +70,7 @@ fn show_bar(bar: &ProgressBar, run: &Run) {
         bar.finish_and_clear();
         return;
     }
-    let transfer = run.snapshot.as_ref().and_then(Transfer::of);
+    let transfer = run.snapshot.as_deref().and_then(Transfer::of);
     let template = if transfer.is_some() { BAR } else { SPINNER };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

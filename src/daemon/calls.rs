@@ -35,9 +35,7 @@ pub(super) async fn make<R: Redshift>(
                 account_number,
             }))
         }
-        Call::Create { slot, request } => {
-            Reply::Created(slot, Box::new(client.create(&request).await))
-        }
+        Call::Create { slot, request } => Reply::Created(slot, client.create(&request).await),
         Call::Describe { slot, id } => Reply::Described(slot, client.snapshot(&id).await),
         Call::Explain { slot, id } => Reply::Explained(slot, client.events(&id).await),
     }
@@ -53,7 +51,7 @@ pub(super) fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
             snapshots: unknown(),
             account_number: None,
         })),
-        Call::Create { slot, .. } => Reply::Created(slot, Box::new(unknown())),
+        Call::Create { slot, .. } => Reply::Created(slot, unknown()),
         Call::Describe { slot, .. } => Reply::Described(slot, unknown()),
         Call::Explain { slot, .. } => Reply::Explained(slot, unknown()),
     }
@@ -67,5 +65,6 @@ fn unknown<T>() -> Answer<T> {
             message: "the call ended without an answer".to_owned(),
         }),
         server_date: ServerDate::NoAnswer,
+        requests: 1,
     }
 }

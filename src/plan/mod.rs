@@ -80,6 +80,18 @@ impl Call {
         }
     }
 
+    /// How many requests the call takes of its scope's budget when it is made; a listing of more than one page
+    /// is charged for the others when its answer tells how many there were.
+    pub fn requests(&self) -> u32 {
+        match self {
+            Self::List {
+                asks_account: true, ..
+            } => 3,
+            Self::List { .. } => 2,
+            Self::Create { .. } | Self::Describe { .. } | Self::Explain { .. } => 1,
+        }
+    }
+
     /// The slot of the run that the call is for.
     pub fn slot(&self) -> Option<&Slot> {
         match self {
@@ -185,13 +197,15 @@ fn list_scopes(facts: Facts<'_>, plan: &mut Plan) {
             0 => at.min(wanted_at.unwrap_or(at)),
             _ => at,
         };
-        if at <= facts.now && view.budget.available(facts.now) > 0 {
-            plan.calls.push(Call::List {
-                scope: scope.clone(),
-                asks_account: facts.observed.account_number(&scope.account).is_none(),
-            });
+        let call = Call::List {
+            scope: scope.clone(),
+            asks_account: facts.observed.account_number(&scope.account).is_none(),
+        };
+        let affordable_at = view.budget.holds_at(call.requests(), facts.now);
+        if at <= facts.now && affordable_at <= facts.now {
+            plan.calls.push(call);
         } else {
-            plan.wake(at.max(view.budget.next_at(facts.now)));
+            plan.wake(at.max(affordable_at));
         }
     }
 }

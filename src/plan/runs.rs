@@ -37,12 +37,10 @@ pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
         if let Some(Barred::OtherAccount { .. }) = view.barred {
             continue;
         }
-        let planned = plan
-            .calls
-            .iter()
-            .filter(|call| call.scope() == scope)
-            .count();
-        let budget = view.budget.available(facts.now).saturating_sub(planned);
+        let planned = plan.calls.iter().filter(|call| call.scope() == scope);
+        let planned: u32 = planned.map(Call::requests).sum();
+        let budget = view.budget.available(facts.now);
+        let budget = budget.saturating_sub(planned as usize);
         let room = CALLS_IN_FLIGHT.saturating_sub(facts.observed.calls_under_way(scope));
         let mut left = budget.min(room);
         let mut asking: Vec<&Run> = Vec::new();
@@ -58,7 +56,7 @@ pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
                 Need::Wait(at) => plan.wake(at),
                 Need::Nothing => {}
                 Need::Event(event) => record(facts, run, event, plan),
-                Need::Call(_) if left == 0 => plan.wake(view.budget.next_at(facts.now)),
+                Need::Call(_) if left == 0 => plan.wake(view.budget.holds_at(1, facts.now)),
                 Need::Call(call) => {
                     left -= 1;
                     let call = match call {

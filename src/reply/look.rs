@@ -21,6 +21,9 @@ pub(super) fn at_run(
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Option<Change> {
+    if run.is_ended() && !run.is_good() {
+        return None;
+    }
     let found = listing.by_id.get(&run.request.snapshot_id);
     let event = match (&run.state, found) {
         (RunState::Ended(_), None) => return gone(run, listing, now),
@@ -36,7 +39,7 @@ pub(super) fn at_run(
 /// A complete snapshot that a complete listing lacks is gone; soon after its making that may be a listing that
 /// lags behind.
 fn gone(run: &Run, listing: &SnapshotListing, now: DateTime<Utc>) -> Option<Change> {
-    if !run.is_good() || listing.began_at < run.ended_at? + PATIENCE {
+    if listing.began_at < run.ended_at? + PATIENCE {
         return None;
     }
     let mut run = run.clone();

@@ -7,6 +7,7 @@
 mod look;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -31,9 +32,9 @@ pub enum Reply {
     /// To [`crate::plan::Call::List`].
     Listed(Box<Listed>),
     /// To [`crate::plan::Call::Create`].
-    Created(Slot, Box<Answer<Snapshot>>),
+    Created(Slot, Answer<Arc<Snapshot>>),
     /// To [`crate::plan::Call::Describe`].
-    Described(Slot, Answer<Vec<Snapshot>>),
+    Described(Slot, Answer<Vec<Arc<Snapshot>>>),
     /// To [`crate::plan::Call::Explain`].
     Explained(Slot, Answer<Vec<SnapshotEvent>>),
 }
@@ -48,7 +49,7 @@ pub struct Listed {
     /// All clusters.
     pub clusters: Answer<Vec<Cluster>>,
     /// All manual snapshots.
-    pub snapshots: Answer<Vec<Snapshot>>,
+    pub snapshots: Answer<Vec<Arc<Snapshot>>>,
     /// The account's number, if it was asked for.
     pub account_number: Option<Answer<String>>,
 }
@@ -166,7 +167,17 @@ fn note_account(listed: &Listed, observed: &mut Observed) {
     }
 }
 
+/// A listing's further pages, which nobody could know of when it was made.
+fn further_requests(listed: &Listed) -> u32 {
+    let further = |sent: u32| sent.saturating_sub(1);
+    let account = listed.account_number.as_ref();
+    further(listed.clusters.requests)
+        + further(listed.snapshots.requests)
+        + account.map_or(0, |answer| further(answer.requests))
+}
+
 fn note_listing(view: &mut ScopeView, listed: Listed, account: Option<&str>, now: DateTime<Utc>) {
+    view.budget = view.budget.spent(further_requests(&listed), now);
     let Listed {
         scope,
         began_at,
@@ -221,10 +232,10 @@ fn by_id(clusters: Vec<Cluster>) -> BTreeMap<ClusterId, Cluster> {
 
 fn listing(
     began_at: DateTime<Utc>,
-    snapshots: Vec<Snapshot>,
+    snapshots: Vec<Arc<Snapshot>>,
     account: Option<&str>,
 ) -> SnapshotListing {
-    let is_manual = |snapshot: &Snapshot| {
+    let is_manual = |snapshot: &Arc<Snapshot>| {
         snapshot
             .snapshot_type
             .as_deref()
@@ -251,16 +262,21 @@ fn is_shared(snapshot: &Snapshot, account: Option<&str>) -> bool {
 }
 
 /// The event of having found a snapshot under the run's name.
-fn sighted(run: &Run, snapshot: &Snapshot, account: Option<&str>, now: DateTime<Utc>) -> Event {
+fn sighted(
+    run: &Run,
+    snapshot: &Arc<Snapshot>,
+    account: Option<&str>,
+    now: DateTime<Utc>,
+) -> Event {
     match ownership(snapshot, run, account) {
         Ownership::Foreign(what) => Event::Contradicted { what },
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
     }
 }
 
-fn seen(run: &Run, snapshot: &Snapshot, now: DateTime<Utc>) -> Event {
+fn seen(run: &Run, snapshot: &Arc<Snapshot>, now: DateTime<Utc>) -> Event {
     Event::Seen {
-        snapshot: Box::new(snapshot.clone()),
+        snapshot: Arc::clone(snapshot),
         look_at: retry::follow_at(run, now),
     }
 }
@@ -268,7 +284,7 @@ fn seen(run: &Run, snapshot: &Snapshot, now: DateTime<Utc>) -> Event {
 fn created(
     run: &Run,
     view: &mut ScopeView,
-    result: &Result<Snapshot, RedshiftError>,
+    result: &Result<Arc<Snapshot>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> Option<Event> {
     let error = match result {
@@ -330,10 +346,10 @@ fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -
 fn described(
     run: &Run,
     account: Option<&str>,
-    result: &Result<Vec<Snapshot>, RedshiftError>,
+    result: &Result<Vec<Arc<Snapshot>>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> Option<Event> {
-    let ours = |snapshot: &&Snapshot| !is_shared(snapshot, account);
+    let ours = |snapshot: &&Arc<Snapshot>| !is_shared(snapshot, account);
     if let Some(snapshot) = result.iter().flatten().find(ours) {
         return Some(sighted(run, snapshot, account, now));
     }

@@ -17,6 +17,7 @@
 mod transition;
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ pub struct Run {
     /// What AWS said last, with its code.
     pub message: Option<String>,
     /// The snapshot as last seen.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<Arc<Snapshot>>,
     /// When and why the snapshot was no longer there; not the run's outcome.
     pub gone: Option<Gone>,
 }

@@ -3,6 +3,8 @@
 //! Owns: the events and [`Run::apply`]. Terminal states absorb: nothing leaves them. An event that means
 //! nothing in a state changes nothing.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::{Outcome, Refusal, Run, RunState};
@@ -52,7 +54,7 @@ pub enum Event {
     /// AWS has the snapshot, and it is ours.
     Seen {
         /// As AWS describes it.
-        snapshot: Box<Snapshot>,
+        snapshot: Arc<Snapshot>,
         /// When to look next, if it is not complete.
         look_at: DateTime<Utc>,
     },
@@ -167,7 +169,7 @@ impl Run {
                     self.adopt_terms(&snapshot);
                 }
                 self.accepted_at.get_or_insert(now);
-                self.snapshot = Some(*snapshot);
+                self.snapshot = Some(snapshot);
             }
             _ => {}
         }

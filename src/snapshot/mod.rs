@@ -9,6 +9,7 @@ mod ownership;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub use ownership::{Ownership, ownership};
 /// CreateClusterSnapshot documents the rule that it keeps to: 1 to 255 ASCII letters, digits and hyphens,
 /// first a letter, no two hyphens in a row, none at the end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SnapshotId(String);
+pub struct SnapshotId(Arc<str>);
 
 /// The end of the name of a slot's second snapshot.
 const SECOND: &str = "-r1";
@@ -69,7 +70,7 @@ impl SnapshotId {
             &instant,
         ]);
         let stamp = scheduled_at.format("%Y%m%dt%H%M%Sz");
-        let first = Self(format!("{namespace}-{policy}-{cluster}-{stamp}-{hash}"));
+        let first = Self(format!("{namespace}-{policy}-{cluster}-{stamp}-{hash}").into());
         match generation {
             Generation::First => first,
             Generation::Second => first.second(),
@@ -88,14 +89,14 @@ impl SnapshotId {
     /// The name of the one more attempt after the snapshot of this name failed.
     pub fn second(&self) -> Self {
         match self.generation() {
-            Generation::First => Self(format!("{}{SECOND}", self.0)),
+            Generation::First => Self(format!("{}{SECOND}", self.0).into()),
             Generation::Second => self.clone(),
         }
     }
 
     /// An identifier read back from redkeep's own history or from AWS.
     pub fn recorded(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// The identifier as text.

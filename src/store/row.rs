@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use rusqlite::Row;
@@ -268,7 +269,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run, Fault> {
         accepted_at: fields.instant_if_any("accepted_at")?,
         ended_at: fields.instant_if_any("ended_at")?,
         message: fields.get("message")?,
-        snapshot: fields.json_if_any("snapshot")?,
+        snapshot: fields.json_if_any("snapshot")?.map(Arc::new),
         gone: gone(fields)?,
     })
 }

@@ -147,7 +147,7 @@ pub(super) fn upsert_run(connection: &Connection, run: &Run) -> Result<usize, Fa
             ":gone_at": run.gone.as_ref().map(|gone| to_text(gone.at)),
             ":gone_reason": run.gone.as_ref().map(|gone| gone.reason.as_str()),
             ":size_bytes": size_bytes(run),
-            ":snapshot": run.snapshot.as_ref().map(json).transpose()?,
+            ":snapshot": run.snapshot.as_deref().map(json).transpose()?,
             ":progress": progress,
         })?)
 }
@@ -165,7 +165,7 @@ fn update_ended_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), Faul
             ":gone_at": run.gone.as_ref().map(|gone| to_text(gone.at)),
             ":gone_reason": run.gone.as_ref().map(|gone| gone.reason.as_str()),
             ":size_bytes": size_bytes(run),
-            ":snapshot": run.snapshot.as_ref().map(json).transpose()?,
+            ":snapshot": run.snapshot.as_deref().map(json).transpose()?,
         })?;
     Ok(())
 }

@@ -12,6 +12,7 @@ mod sample;
 mod wishes;
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use redkeep::clock::{Clock, SystemClock};
@@ -127,7 +128,7 @@ async fn hostile_texts_come_back_unchanged() {
         .tags
         .insert(hostile.to_owned(), hostile.to_owned());
     if let Some(snapshot) = &mut run.snapshot {
-        snapshot.db_name = Some(hostile.to_owned());
+        Arc::make_mut(snapshot).db_name = Some(hostile.to_owned());
     }
     let mut state = pair_state();
     state.schedule = hostile.to_owned();

@@ -115,13 +115,14 @@ pub fn run(cluster: &str, seconds: i64, state: RunState) -> Run {
         snapshot: None,
         gone: None,
     };
-    run.snapshot = Some(Snapshot {
+    let snapshot = Snapshot {
         snapshot_identifier: first.as_str().to_owned(),
         status: Some("available".to_owned()),
         snapshot_create_time: Some(at(seconds + 4) + TimeDelta::milliseconds(5)),
         total_backup_size_in_mega_bytes: Some(1536.25),
         ..Snapshot::default()
-    });
+    };
+    run.snapshot = Some(snapshot.into());
     run
 }
 

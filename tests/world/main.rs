@@ -17,6 +17,7 @@ mod pairs;
 mod queue;
 mod refusals;
 mod setup;
+#[path = "../simulation/sim/mod.rs"]
 mod sim;
 mod storm;
 mod tiers;

@@ -349,7 +349,10 @@ impl Sim {
     fn take_in(&mut self, host: usize, reply: Reply, looked_at: DateTime<Utc>) -> Step {
         self.step()?;
         let now = self.hosts[host].time(self.now);
-        self.hosts[host].witness.answered(&reply, looked_at);
+        let true_now = self.now;
+        self.hosts[host]
+            .witness
+            .answered(&reply, looked_at, true_now);
         let changes = self.hosts[host].process_mut().world.take_in(reply, now);
         self.commit(host, changes)?;
         self.hosts[host].process_mut().turns_at = self.now;

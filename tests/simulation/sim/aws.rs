@@ -1,6 +1,7 @@
 //! AWS: the sandbox's pure model, called without HTTP, and what can go wrong on the way.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use redkeep::plan::Call;
@@ -15,7 +16,7 @@ use redkeep::sandbox::event::EventKind;
 use redkeep::sandbox::faults::{self, Fault, FaultPlan, FaultRule, Suffering};
 use redkeep::sandbox::operations::{self, Effect, Request, Twist};
 use redkeep::sandbox::query::Params;
-use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
+use redkeep::sandbox::snapshot::{Snapshot as ModelSnapshot, SnapshotFate};
 use redkeep::sandbox::tag::Tag;
 use redkeep::snapshot::Snapshot;
 
@@ -50,6 +51,8 @@ pub struct Aws {
     pub accepted: Vec<(String, DateTime<Utc>)>,
     /// How often each operation was asked for.
     pub asked: BTreeMap<&'static str, u64>,
+    /// What was last told of each snapshot: a description is made anew only when there is something new in it.
+    told: BTreeMap<String, Arc<Snapshot>>,
 }
 
 impl Aws {
@@ -64,6 +67,7 @@ impl Aws {
             date_ahead: Some(TimeDelta::zero()),
             accepted: Vec::new(),
             asked: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -78,6 +82,26 @@ impl Aws {
         self.region(now).clusters.remove(name);
     }
 
+    /// Snapshots that somebody else made.
+    pub fn add_foreign_snapshots(&mut self, cluster: &str, count: u32, now: DateTime<Utc>) {
+        let properties = self.region(now).clusters[cluster].properties.clone();
+        for number in 0..count {
+            let id = format!("foreign-{number}");
+            let snapshot = ModelSnapshot {
+                snapshot_identifier: id.clone(),
+                cluster_identifier: cluster.to_owned(),
+                properties: properties.clone(),
+                created_at: now,
+                retention_days: -1,
+                retention_started_at: now,
+                tags: Vec::new(),
+                fate: SnapshotFate::Completes { at: now },
+                visible_from: now,
+            };
+            self.region(now).snapshots.insert(id, snapshot);
+        }
+    }
+
     pub fn set_status(&mut self, cluster: &str, status: &str, now: DateTime<Utc>) {
         let state = ClusterState::Settled {
             status: status.to_owned(),
@@ -85,7 +109,9 @@ impl Aws {
         self.region(now).cluster_mut(cluster).unwrap().state = state;
     }
 
+    /// The region, for somebody to change whatever he likes in it.
     pub fn region(&mut self, now: DateTime<Utc>) -> &mut Region {
+        self.told.clear();
         self.account.region_mut(REGION, now)
     }
 
@@ -168,8 +194,10 @@ impl Aws {
             Call::List { scope, .. } => Reply::Listed(Box::new(Listed {
                 scope: scope.clone(),
                 began_at,
-                clusters: self.answer(first, now, |aws| Ok(aws.clusters(&region, now))),
-                snapshots: self.answer(&suffered.0[1], now, |aws| Ok(aws.listed(&region, now))),
+                clusters: in_pages(self.answer(first, now, |aws| Ok(aws.clusters(&region, now)))),
+                snapshots: in_pages(
+                    self.answer(&suffered.0[1], now, |aws| Ok(aws.listed(&region, now))),
+                ),
                 account_number: suffered.0.get(2).map(|suffering| {
                     self.answer(suffering, now, |aws| Ok(aws.account.account_id.clone()))
                 }),
@@ -177,7 +205,7 @@ impl Aws {
             Call::Create { slot, request } => {
                 let twist = first.twist();
                 let create = |aws: &mut Self| aws.create(&region, request, twist, now);
-                Reply::Created(slot.clone(), Box::new(self.answer(first, now, create)))
+                Reply::Created(slot.clone(), self.answer(first, now, create))
             }
             Call::Describe { slot, id } => {
                 let find = |aws: &mut Self| {
@@ -233,6 +261,7 @@ impl Aws {
         Answer {
             result,
             server_date,
+            requests: 1,
         }
     }
 
@@ -242,7 +271,7 @@ impl Aws {
         wanted: &CreateRequest,
         twist: Twist,
         now: DateTime<Utc>,
-    ) -> Result<Snapshot, ApiError> {
+    ) -> Result<Arc<Snapshot>, ApiError> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("Version", "2012-12-01")
             .append_pair("Action", CREATE)
@@ -271,12 +300,13 @@ impl Aws {
         let id = wanted.snapshot_id.to_string();
         self.accepted.push((id.clone(), now));
         let made = &self.account.regions[region].snapshots[&id];
-        Ok(described(&self.account, region, made, now))
+        Ok(Arc::new(described(&self.account, region, made, now)))
     }
 
     fn clusters(&self, region: &str, now: DateTime<Utc>) -> Vec<Cluster> {
-        let all = self.account.region(region).into_iter();
-        all.flat_map(|region| region.clusters_at(now))
+        self.account
+            .region_at(region, now)
+            .clusters_at(now)
             .map(|cluster| Cluster {
                 id: cluster.cluster_identifier.parse().unwrap(),
                 status: cluster.status(now).to_owned(),
@@ -287,10 +317,18 @@ impl Aws {
     }
 
     /// The snapshots that a Describe sees.
-    pub fn listed(&self, region: &str, now: DateTime<Utc>) -> Vec<Snapshot> {
-        let all = self.account.region(region).into_iter();
-        all.flat_map(|seen| seen.snapshots_at(now))
-            .map(|snapshot| described(&self.account, region, snapshot, now))
+    pub fn listed(&mut self, region: &str, now: DateTime<Utc>) -> Vec<Arc<Snapshot>> {
+        let (account, told) = (&self.account, &mut self.told);
+        let seen = account.region_at(region, now);
+        seen.snapshots_at(now)
+            .map(|snapshot| match told.get(&snapshot.snapshot_identifier) {
+                Some(told) if is_up_to_date(told, snapshot, now) => Arc::clone(told),
+                _ => {
+                    let fresh = Arc::new(described(account, region, snapshot, now));
+                    told.insert(snapshot.snapshot_identifier.clone(), Arc::clone(&fresh));
+                    fresh
+                }
+            })
             .collect()
     }
 
@@ -314,6 +352,23 @@ fn event_id(kind: EventKind) -> &'static str {
         EventKind::Failed => "REDSHIFT-EVENT-3503",
         EventKind::Deleted => "REDSHIFT-EVENT-2011",
     }
+}
+
+/// A listing took a request for each hundred; one whose marker does not advance, a second one.
+fn in_pages<T>(answer: Answer<Vec<T>>) -> Answer<Vec<T>> {
+    let requests = match &answer.result {
+        Ok(all) => u32::try_from(all.len().div_ceil(100).max(1)).unwrap(),
+        Err(error) if error.message.contains("marker") => 2,
+        Err(_) => 1,
+    };
+    Answer { requests, ..answer }
+}
+
+/// What changes by itself, or by a later snapshot of the same name; all else goes through [`Aws::region`].
+fn is_up_to_date(told: &Snapshot, snapshot: &ModelSnapshot, now: DateTime<Utc>) -> bool {
+    told.status.as_deref() == Some(snapshot.status(now))
+        && told.snapshot_create_time == Some(snapshot.created_at)
+        && told.cluster_identifier.as_deref() == Some(&snapshot.cluster_identifier)
 }
 
 fn described(
