@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::names::AccountName;
+use crate::names::{AccountName, Retention};
 use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Run};
@@ -59,6 +59,21 @@ pub struct MissedRange {
     pub reason: Missed,
 }
 
+/// A snapshot's end that was put off, so that its cluster is not left without a good one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Whose snapshot.
+    pub slot: Slot,
+    /// When.
+    pub extended_at: DateTime<Utc>,
+    /// The period that it had, counted from SnapshotRetentionStartTime.
+    pub from: Retention,
+    /// The period that it has now.
+    pub to: Retention,
+    /// Why, for people.
+    pub reason: String,
+}
+
 /// One step from a history to the next, committed as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -69,6 +84,8 @@ pub enum Change {
     Run(Box<Run>),
     /// These slots were missed.
     Missed(MissedRange),
+    /// A snapshot is kept for longer than it was asked for.
+    Extended(Extension),
     /// The account's name stands for this number, for good.
     Account(AccountName, String),
 }
@@ -99,6 +116,8 @@ pub struct History {
     pub pauses: Pauses,
     /// The account numbers that the accounts' names have stood for since each was first reached.
     pub account_numbers: BTreeMap<AccountName, String>,
+    /// How often the end of a snapshot was put off, by pair.
+    pub extensions: BTreeMap<Pair, u64>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
@@ -145,6 +164,9 @@ impl History {
                     .entry(range.pair)
                     .or_default()
                     .add("missed", range.count);
+            }
+            Change::Extended(extension) => {
+                *self.extensions.entry(extension.slot.pair).or_default() += 1;
             }
             Change::Account(name, number) => {
                 self.account_numbers.entry(name).or_insert(number);

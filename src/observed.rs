@@ -31,6 +31,17 @@ pub struct Observed {
     pub account_numbers: BTreeMap<AccountName, String>,
     /// The runs with a call under way.
     pub in_flight: BTreeSet<Slot>,
+    /// The snapshots whose end could not be put off, until when nothing is tried, and why.
+    pub refused: BTreeMap<Slot, Refused>,
+}
+
+/// A snapshot that AWS did not let redkeep change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// When to ask again.
+    pub until: DateTime<Utc>,
+    /// Code and message.
+    pub message: String,
 }
 
 /// What was seen of one scope.

@@ -160,6 +160,14 @@ pub trait Redshift: Send + Sync + 'static {
     fn create(&self, request: &CreateRequest)
     -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
 
+    /// Sets how long a manual snapshot is kept, counted from its SnapshotRetentionStartTime
+    /// (ModifyClusterSnapshot, never with `Force`).
+    fn keep_for(
+        &self,
+        id: &SnapshotId,
+        retention: Retention,
+    ) -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
+
     /// The events of a snapshot in the last 14 days (DescribeEvents).
     fn events(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<SnapshotEvent>>> + Send;
 

@@ -32,7 +32,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
-use crate::names::{Namespace, Region};
+use crate::names::{Namespace, Region, Retention};
 use crate::policy::{Identity, Role};
 use crate::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
@@ -319,6 +319,25 @@ impl AwsRedshift {
             .ok_or_else(|| unclear("the answer holds no snapshot"))
     }
 
+    async fn modify(
+        &self,
+        id: &SnapshotId,
+        retention: Retention,
+        date: &Probe,
+    ) -> Result<Snapshot, RedshiftError> {
+        let client = self.client();
+        let call = client
+            .modify_cluster_snapshot()
+            .snapshot_identifier(id.as_str())
+            .manual_snapshot_retention_period(retention.days_or_minus_one());
+        let call = call.customize().interceptor(date.clone());
+        let answer = self.measured("ModifyClusterSnapshot", call.send()).await?;
+        answer
+            .snapshot
+            .map(snapshot)
+            .ok_or_else(|| unclear("the answer holds no snapshot"))
+    }
+
     async fn identity(&self, date: &Probe) -> Result<String, RedshiftError> {
         let client = aws_sdk_sts::Client::from_conf(
             aws_sdk_sts::config::Builder::from(&self.config)
@@ -355,6 +374,11 @@ impl Redshift for AwsRedshift {
     async fn create(&self, request: &CreateRequest) -> Answer<Arc<Snapshot>> {
         let date = Probe::default();
         date.answer(self.ask(request, &date).await.map(Arc::new))
+    }
+
+    async fn keep_for(&self, id: &SnapshotId, retention: Retention) -> Answer<Arc<Snapshot>> {
+        let date = Probe::default();
+        date.answer(self.modify(id, retention, &date).await.map(Arc::new))
     }
 
     async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {

@@ -38,6 +38,10 @@ pub(super) async fn make<R: Redshift>(
         Call::Create { slot, request } => Reply::Created(slot, client.create(&request).await),
         Call::Describe { slot, id } => Reply::Described(slot, client.snapshot(&id).await),
         Call::Explain { slot, id } => Reply::Explained(slot, client.events(&id).await),
+        Call::Extend { id, extension } => {
+            let answer = client.keep_for(&id, extension.to).await;
+            Reply::Extended(Box::new(extension), answer)
+        }
     }
 }
 
@@ -54,6 +58,7 @@ pub(super) fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
         Call::Create { slot, .. } => Reply::Created(slot, unknown()),
         Call::Describe { slot, .. } => Reply::Described(slot, unknown()),
         Call::Explain { slot, .. } => Reply::Explained(slot, unknown()),
+        Call::Extend { extension, .. } => Reply::Extended(Box::new(extension), unknown()),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::history::{Change, MissedRange, PairState};
+use crate::history::{Change, Extension, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
@@ -21,6 +21,7 @@ pub(super) struct Journal {
     runs: BTreeMap<Slot, Run>,
     ranges: Vec<MissedRange>,
     accounts: BTreeMap<AccountName, String>,
+    extensions: Vec<Extension>,
     retry_at: Option<Duration>,
 }
 
@@ -32,6 +33,7 @@ impl Journal {
                 Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
                 Change::Run(run) => drop(self.runs.insert(run.slot.clone(), *run)),
                 Change::Missed(range) => self.ranges.push(range),
+                Change::Extended(extension) => self.extensions.push(extension),
                 Change::Account(name, number) => drop(self.accounts.insert(name, number)),
             }
         }
@@ -41,6 +43,7 @@ impl Journal {
     pub(super) fn is_due(&self, now: Duration) -> bool {
         let empty = self.pairs.is_empty() && self.runs.is_empty();
         let empty = empty && self.ranges.is_empty() && self.accounts.is_empty();
+        let empty = empty && self.extensions.is_empty();
         !empty && self.retry_at.is_none_or(|retry_at| now >= retry_at)
     }
 
@@ -67,7 +70,9 @@ impl Journal {
         let ranges = self.ranges.iter().cloned().map(Change::Missed);
         let accounts = self.accounts.clone().into_iter();
         let accounts = accounts.map(|(name, number)| Change::Account(name, number));
-        pairs.chain(runs).chain(ranges).chain(accounts).collect()
+        let extensions = self.extensions.iter().cloned().map(Change::Extended);
+        let last = ranges.chain(accounts).chain(extensions);
+        pairs.chain(runs).chain(last).collect()
     }
 
     /// The store has written everything.

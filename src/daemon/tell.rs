@@ -38,6 +38,15 @@ pub(super) fn change(change: &Change, history: &History) {
                 info!(%policy, %cluster, %scope, "active");
             }
         }
+        Change::Extended(extension) => {
+            let pair = &extension.slot.pair;
+            warn!(
+                policy = %pair.policy, cluster = %pair.cluster, scope = %pair.scope,
+                slot = rfc3339(extension.slot.scheduled_at), reason = extension.reason,
+                from = %extension.from, to = %extension.to,
+                "kept from expiring: it is one of the last good snapshots"
+            );
+        }
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
@@ -117,6 +126,12 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::SameAccount(scope) => {
                 error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
             }
+            Alarm::GuardRefused(slot) => {
+                error!(%slot, reason = said, "one of the last good snapshots is about to expire and cannot be kept");
+            }
+            Alarm::LettingGo(slot) => {
+                warn!(%slot, "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon");
+            }
             Alarm::OtherAccount(account) => {
                 error!(%account, number = said, "the account is another one than before; nothing is done in it; \
                     give it a name of its own in the policy file, or its former credentials back");
@@ -133,6 +148,8 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::StillCreating(_)
             | Alarm::UnknownStatus(_)
             | Alarm::SameAccount(_)
+            | Alarm::GuardRefused(_)
+            | Alarm::LettingGo(_)
             | Alarm::OtherAccount(_) => {}
         }
     }

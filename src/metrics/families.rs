@@ -57,6 +57,13 @@ const DEFINITIONS: &[Definition] = &[
         labels: &["account", "region", "policy", "cluster", "result"],
         samples: runs,
     },
+    Definition {
+        name: "redkeep_guard_extensions_total",
+        help: "Expiries of good snapshots that were put off because no newer one had come, over the whole history.",
+        kind: MetricType::COUNTER,
+        labels: PAIR,
+        samples: |view| pairs(view, |pair| Some(pair.extensions as f64)),
+    },
     gauge(
         "redkeep_run_in_progress",
         "1 while a run has no result yet.",

@@ -39,6 +39,8 @@ pub struct PairView {
     pub pair: Pair,
     /// How its runs ended.
     pub totals: Totals,
+    /// How often the end of one of its snapshots was put off.
+    pub extensions: u64,
     /// Whether one of its runs has no outcome yet.
     pub in_progress: bool,
     /// When AWS created the newest complete snapshot that is still there.
@@ -161,6 +163,7 @@ fn pair_view(
     PairView {
         pair: pair.clone(),
         totals: history.totals.get(pair).copied().unwrap_or_default(),
+        extensions: history.extensions.get(pair).copied().unwrap_or_default(),
         in_progress: history.of_pair(pair).any(|run| !run.is_ended()),
         last_success: good.and_then(Run::created_at),
         active_since: state.active_from,

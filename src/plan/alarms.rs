@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::Facts;
+use super::keep::cares;
 use super::runs::is_overlong;
 use crate::names::AccountName;
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::redshift::ErrorClass;
+use crate::retention::guard::Care;
 use crate::run::{Run, RunState};
 use crate::slot::{Scope, Slot};
 use crate::snapshot::SnapshotStatus;
@@ -29,6 +31,10 @@ pub enum Alarm {
     Unreachable(Scope),
     /// A scope is the same account and region as another, and is left to that one.
     SameAccount(Scope),
+    /// One of the last good snapshots is about to expire, and AWS does not let redkeep put that off.
+    GuardRefused(Slot),
+    /// One of the last good snapshots of a cluster that no longer exists is about to expire, and may.
+    LettingGo(Slot),
     /// An account's credentials belong to another account than the one that its history is of.
     OtherAccount(AccountName),
 }
@@ -41,7 +47,8 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
         .iter()
         .flat_map(|(scope, view)| of_scope(facts, scope, view));
     let runs = facts.history.open().flat_map(|run| of_run(facts, run));
-    scopes.chain(runs).collect()
+    let keeping = cares(facts).filter_map(|(run, care)| of_care(facts, run, &care));
+    scopes.chain(runs).chain(keeping).collect()
 }
 
 fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, String)> {
@@ -74,6 +81,21 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
         ));
     }
     alarms
+}
+
+fn of_care(facts: Facts<'_>, run: &Run, care: &Care) -> Option<(Alarm, String)> {
+    let slot = run.slot.clone();
+    match care {
+        Care::Extend { .. } => {
+            let refused = facts.observed.refused.get(&slot)?;
+            Some((Alarm::GuardRefused(slot), refused.message.clone()))
+        }
+        Care::Shared => {
+            let said = "it is shared with other accounts, and AWS changes no shared snapshot";
+            Some((Alarm::GuardRefused(slot), said.to_owned()))
+        }
+        Care::LetGo => Some((Alarm::LettingGo(slot), String::new())),
+    }
 }
 
 fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {

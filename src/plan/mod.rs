@@ -3,18 +3,19 @@
 //! Owns: every decision of the daemon. Never does anything: a plan is a value, so that a dry run, a test and
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
-//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs; `alarms`
-//! says what an operator should know.
+//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs, `keep`
+//! which snapshots are to be kept for longer; `alarms` says what an operator should know.
 
 mod alarms;
 mod due;
+mod keep;
 mod pairs;
 mod runs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::Config;
-use crate::history::{Change, History};
+use crate::history::{Change, Extension, History};
 use crate::names::Writer;
 use crate::observed::{Listing, Observed};
 use crate::redshift::CreateRequest;
@@ -67,6 +68,13 @@ pub enum Call {
         /// The snapshot.
         id: SnapshotId,
     },
+    /// Put off the end of a good snapshot.
+    Extend {
+        /// The snapshot.
+        id: SnapshotId,
+        /// What is to be recorded of it.
+        extension: Extension,
+    },
 }
 
 impl Call {
@@ -77,6 +85,7 @@ impl Call {
             Self::Create { slot, .. }
             | Self::Describe { slot, .. }
             | Self::Explain { slot, .. } => &slot.pair.scope,
+            Self::Extend { extension, .. } => &extension.slot.pair.scope,
         }
     }
 
@@ -88,7 +97,10 @@ impl Call {
                 asks_account: true, ..
             } => 3,
             Self::List { .. } => 2,
-            Self::Create { .. } | Self::Describe { .. } | Self::Explain { .. } => 1,
+            Self::Create { .. }
+            | Self::Describe { .. }
+            | Self::Explain { .. }
+            | Self::Extend { .. } => 1,
         }
     }
 
@@ -99,6 +111,7 @@ impl Call {
             Self::Create { slot, .. }
             | Self::Describe { slot, .. }
             | Self::Explain { slot, .. } => Some(slot),
+            Self::Extend { extension, .. } => Some(&extension.slot),
         }
     }
 }
@@ -175,6 +188,7 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         // The listings first: when calls are scarce, a look that many runs wait for is worth the most.
         list_scopes(facts, &mut plan);
         runs::advance(facts, &mut plan);
+        keep::extend(facts, &mut plan);
     }
     plan
 }

@@ -4,6 +4,7 @@
 //! the runs. Pure: the daemon makes the call and hands its answer over with the instant at which it came.
 //! Never plans: what is to be done next is read off the new history.
 
+mod keep;
 mod look;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::history::{Change, History};
+use crate::history::{Change, Extension, History};
 use crate::names::{AccountName, ClusterId};
 use crate::observed::{Barred, LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
 use crate::redshift::{Answer, Cluster, ErrorClass, RedshiftError, SnapshotEvent};
@@ -35,6 +36,8 @@ pub enum Reply {
     Created(Slot, Answer<Arc<Snapshot>>),
     /// To [`crate::plan::Call::Describe`].
     Described(Slot, Answer<Vec<Arc<Snapshot>>>),
+    /// To [`crate::plan::Call::Extend`].
+    Extended(Box<Extension>, Answer<Arc<Snapshot>>),
     /// To [`crate::plan::Call::Explain`].
     Explained(Slot, Answer<Vec<SnapshotEvent>>),
 }
@@ -72,6 +75,9 @@ pub fn take_in(
             one_run(slot, history, observed, &answer, now, |run, _, account| {
                 described(run, account, &answer.result, now)
             })
+        }
+        Reply::Extended(extension, answer) => {
+            keep::extended(*extension, answer, history, observed, now)
         }
         Reply::Explained(slot, answer) => {
             one_run(slot, history, observed, &answer, now, |run, _, _| {

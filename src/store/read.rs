@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::row::{self, ACCOUNTS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
+use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
 use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::pause::Pauses;
@@ -30,6 +30,11 @@ const TOTALS: [(&Table, &str); 2] = [
          GROUP BY policy, account, region, cluster",
     ),
 ];
+
+/// How often the end of a snapshot was put off, by pair.
+const EXTENSIONS_BY_PAIR: &str = "
+    SELECT min(rowid), policy, account, region, cluster, count(*) FROM extensions
+    GROUP BY policy, account, region, cluster";
 
 /// The runs that the next decision may need: open, good, or the newest of their pair.
 const WANTED_RUNS: [&str; 3] = [
@@ -247,6 +252,12 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
     each(&snapshot, &ACCOUNTS.select(), |row| {
         let (name, number) = row::account(row)?;
         history.account_numbers.insert(name, number);
+        Ok(())
+    })?;
+    each(&snapshot, EXTENSIONS_BY_PAIR, |row| {
+        let count: i64 = row.get(5)?;
+        let pair = row::pair_of(&EXTENSIONS, row)?;
+        history.extensions.insert(pair, count.unsigned_abs());
         Ok(())
     })?;
     for (table, totals) in TOTALS {

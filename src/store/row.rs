@@ -88,6 +88,11 @@ pub(super) const PAUSES: Table = Table {
     columns: &["policy", "paused_at", "resumed_at"],
 };
 
+pub(super) const EXTENSIONS: Table = Table {
+    name: "extensions",
+    columns: &["policy", "account", "region", "cluster"],
+};
+
 pub(super) const ACCOUNTS: Table = Table {
     name: "accounts",
     columns: &["name", "number"],

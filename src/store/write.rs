@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::{Fault, StoreError};
 use super::file::File;
 use super::row::to_text;
-use crate::history::{Change, MissedRange, PairState};
+use crate::history::{Change, Extension, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::run::{Run, RunState};
 use crate::slot::Pair;
@@ -63,6 +63,12 @@ const UPSERT_MISSED_RANGE: &str = "
         last_at = excluded.last_at, count = excluded.count, reason = excluded.reason
     WHERE excluded.last_at > last_at";
 
+const INSERT_EXTENSION: &str = "
+    INSERT INTO extensions (policy, account, region, cluster, scheduled_at, extended_at, from_days, to_days,
+        reason)
+    VALUES (:policy, :account, :region, :cluster, :scheduled_at, :extended_at, :from_days, :to_days, :reason)
+    ON CONFLICT DO NOTHING";
+
 /// Writes all changes or none.
 pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<(), StoreError> {
     file.check_in_place()?;
@@ -77,6 +83,7 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<(), Fault> {
             Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
             Change::Run(run) => write_run(&transaction, run)?,
             Change::Missed(range) => write_missed_range(&transaction, range)?,
+            Change::Extended(extension) => write_extension(&transaction, extension)?,
             Change::Account(name, number) => write_account(&transaction, name, number)?,
         }
     }
@@ -183,6 +190,24 @@ fn write_missed_range(transaction: &Transaction<'_>, range: &MissedRange) -> Res
             ":last_at": to_text(range.last_at),
             ":count": i64::try_from(range.count).unwrap_or(i64::MAX),
             ":reason": range.reason.as_str(),
+        })?;
+    Ok(())
+}
+
+fn write_extension(transaction: &Transaction<'_>, extension: &Extension) -> Result<(), Fault> {
+    let pair = &extension.slot.pair;
+    transaction
+        .prepare_cached(INSERT_EXTENSION)?
+        .execute(named_params! {
+            ":policy": pair.policy.as_str(),
+            ":account": pair.scope.account.as_str(),
+            ":region": pair.scope.region.as_str(),
+            ":cluster": pair.cluster.as_str(),
+            ":scheduled_at": to_text(extension.slot.scheduled_at),
+            ":extended_at": to_text(extension.extended_at),
+            ":from_days": extension.from.days_or_minus_one(),
+            ":to_days": extension.to.days_or_minus_one(),
+            ":reason": extension.reason,
         })?;
     Ok(())
 }

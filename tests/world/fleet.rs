@@ -155,6 +155,7 @@ fn a_ledger_three_days_old_is_caught_up_from_what_is_there() {
     let copy = crate::sim::journal::Ledger {
         accounts: ledger.accounts.clone(),
         pauses: ledger.pauses.clone(),
+        extensions: ledger.extensions.clone(),
         pairs: ledger.pairs.clone(),
         runs: ledger.runs.clone(),
         ranges: ledger.ranges.clone(),

@@ -13,6 +13,7 @@ mod clocks;
 mod crashes;
 mod fates;
 mod fleet;
+mod guard;
 mod pairs;
 mod queue;
 mod refusals;

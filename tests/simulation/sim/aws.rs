@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use redkeep::names::Retention;
 use redkeep::plan::Call;
 use redkeep::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
@@ -18,7 +19,7 @@ use redkeep::sandbox::operations::{self, Effect, Request, Twist};
 use redkeep::sandbox::query::Params;
 use redkeep::sandbox::snapshot::{Snapshot as ModelSnapshot, SnapshotFate};
 use redkeep::sandbox::tag::Tag;
-use redkeep::snapshot::Snapshot;
+use redkeep::snapshot::{Snapshot, SnapshotId};
 
 pub const REGION: &str = "eu-central-1";
 pub const CREATE: &str = "CreateClusterSnapshot";
@@ -49,6 +50,8 @@ pub struct Aws {
     pub date_ahead: Option<TimeDelta>,
     /// Every create call that was accepted.
     pub accepted: Vec<(String, DateTime<Utc>)>,
+    /// Every call that changed a snapshot's retention.
+    pub modified: Vec<(String, DateTime<Utc>)>,
     /// How often each operation was asked for.
     pub asked: BTreeMap<&'static str, u64>,
     /// What was last told of each snapshot: a description is made anew only when there is something new in it.
@@ -66,6 +69,7 @@ impl Aws {
             faults: FaultPlan::default(),
             date_ahead: Some(TimeDelta::zero()),
             accepted: Vec::new(),
+            modified: Vec::new(),
             asked: BTreeMap::new(),
             told: BTreeMap::new(),
         }
@@ -163,6 +167,7 @@ impl Aws {
             Call::Create { .. } => vec![CREATE],
             Call::Describe { .. } => vec![SNAPSHOTS],
             Call::Explain { .. } => vec!["DescribeEvents"],
+            Call::Extend { .. } => vec!["ModifyClusterSnapshot"],
         };
         let cluster = match call {
             Call::Create { request, .. } => Some(request.cluster.as_str()),
@@ -218,6 +223,11 @@ impl Aws {
             Call::Explain { slot, id } => {
                 let events = |aws: &mut Self| Ok(aws.events(&region, id.as_str(), now));
                 Reply::Explained(slot.clone(), self.answer(first, now, events))
+            }
+            Call::Extend { id, extension } => {
+                let modify = |aws: &mut Self| aws.modify(&region, id, extension.to, now);
+                let answer = self.answer(first, now, modify);
+                Reply::Extended(Box::new(extension.clone()), answer)
             }
         }
     }
@@ -284,9 +294,42 @@ impl Aws {
             form.append_pair(&format!("{place}.Key"), key)
                 .append_pair(&format!("{place}.Value"), value);
         }
+        self.perform(region, &form.finish(), twist, now)?;
+        let id = wanted.snapshot_id.to_string();
+        self.accepted.push((id.clone(), now));
+        let made = &self.account.regions[region].snapshots[&id];
+        Ok(Arc::new(described(&self.account, region, made, now)))
+    }
+
+    fn modify(
+        &mut self,
+        region: &str,
+        id: &SnapshotId,
+        retention: Retention,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Snapshot>, ApiError> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let days = retention.days_or_minus_one().to_string();
+        form.append_pair("Version", "2012-12-01")
+            .append_pair("Action", "ModifyClusterSnapshot")
+            .append_pair("SnapshotIdentifier", id.as_str())
+            .append_pair("ManualSnapshotRetentionPeriod", &days);
+        self.perform(region, &form.finish(), Twist::None, now)?;
+        self.modified.push((id.to_string(), now));
+        let made = &self.account.regions[region].snapshots[id.as_str()];
+        Ok(Arc::new(described(&self.account, region, made, now)))
+    }
+
+    fn perform(
+        &mut self,
+        region: &str,
+        form: &str,
+        twist: Twist,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
         let request = Request {
             region: region.to_owned(),
-            params: Params::parse(form.finish().as_bytes()),
+            params: Params::parse(form.as_bytes()),
             now,
             twist,
         };
@@ -297,10 +340,7 @@ impl Aws {
                 unreachable!("this asks for snapshots only")
             }
         };
-        let id = wanted.snapshot_id.to_string();
-        self.accepted.push((id.clone(), now));
-        let made = &self.account.regions[region].snapshots[&id];
-        Ok(Arc::new(described(&self.account, region, made, now)))
+        Ok(())
     }
 
     fn clusters(&self, region: &str, now: DateTime<Utc>) -> Vec<Cluster> {
@@ -368,6 +408,7 @@ fn in_pages<T>(answer: Answer<Vec<T>>) -> Answer<Vec<T>> {
 fn is_up_to_date(told: &Snapshot, snapshot: &ModelSnapshot, now: DateTime<Utc>) -> bool {
     told.status.as_deref() == Some(snapshot.status(now))
         && told.snapshot_create_time == Some(snapshot.created_at)
+        && told.manual_snapshot_retention_period == Some(snapshot.retention_days)
         && told.cluster_identifier.as_deref() == Some(&snapshot.cluster_identifier)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use redkeep::history::{Change, History, MissedRange, PairState};
+use redkeep::history::{Change, Extension, History, MissedRange, PairState};
 use redkeep::names::AccountName;
 use redkeep::pause::Pauses;
 use redkeep::run::Run;
@@ -20,6 +20,7 @@ pub struct Ledger {
     pub runs: BTreeMap<Slot, Run>,
     pub ranges: Vec<MissedRange>,
     pub accounts: BTreeMap<AccountName, String>,
+    pub extensions: Vec<Extension>,
     /// Written by the commands, not by changes.
     pub pauses: Pauses,
 }
@@ -43,6 +44,7 @@ impl Ledger {
                 self.runs.insert(run.slot.clone(), (**run).clone());
             }
             Change::Missed(range) => self.ranges.push(range.clone()),
+            Change::Extended(extension) => self.extensions.push(extension.clone()),
             Change::Account(name, number) => {
                 let before = self.accounts.entry(name.clone()).or_insert(number.clone());
                 assert_eq!(before, number, "the account {name} becomes another");

@@ -122,7 +122,7 @@ impl Witness {
     /// A change is about to be committed.
     pub fn committing(&self, change: &Change, journal: &Journal, aws: &Aws, now: DateTime<Utc>) {
         match change {
-            Change::Pair(..) | Change::Account(..) => {}
+            Change::Pair(..) | Change::Account(..) | Change::Extended(..) => {}
             Change::Missed(range) => self.check_range(range),
             Change::Run(run) => {
                 let before = journal.ledger.runs.get(&run.slot);

@@ -1,10 +1,9 @@
-//! Retention: which slot is kept for how long.
+//! The tier of a slot.
 //!
-//! Owns: the tier of a slot. Never asks AWS and never knows the present: it decides from what a pair holds.
-//!
-//! A slot takes the longest tier of its policy whose calendar period holds nothing of that tier or a longer
-//! one, so the first snapshot of a year serves as that month's and that week's too, and a month whose first
-//! snapshot failed still gets its monthly by the next.
+//! Owns: which calendar periods a pair has covered. A slot takes the longest tier of its policy whose period
+//! holds nothing of that tier or a longer one, so the first snapshot of a year serves as that month's and that
+//! week's too, and a month whose first snapshot failed still gets its monthly by the next. Never knows the
+//! present: it decides from what the pair holds.
 
 use std::fmt;
 

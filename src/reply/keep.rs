@@ -1,0 +1,60 @@
+//! What follows from having changed a snapshot, or not having been let.
+//!
+//! Owns: the record of it, and when to try again. The next listing tells what is really there.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::history::{Change, Extension, History};
+use crate::observed::{Observed, Refused};
+use crate::redshift::{Answer, ErrorClass};
+use crate::snapshot::Snapshot;
+
+/// When to ask again after a refusal that somebody has to mend.
+const SLOWLY: TimeDelta = TimeDelta::minutes(10);
+/// When to ask again after one that passes by itself.
+const SOON: TimeDelta = TimeDelta::minutes(1);
+
+/// Takes the answer to a call that was to put off a snapshot's end.
+pub(super) fn extended(
+    extension: Extension,
+    answer: Answer<Arc<Snapshot>>,
+    history: &History,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let slot = &extension.slot;
+    observed.in_flight.remove(slot);
+    let Some(view) = observed.scopes.get_mut(&slot.pair.scope) else {
+        return Vec::new();
+    };
+    view.note_date(answer.server_date, now);
+    view.want_listing(now);
+    let (Some(run), Ok(snapshot)) = (history.runs.get(slot), &answer.result) else {
+        if let Err(error) = answer.result {
+            let until = now + pause(error.class);
+            let message = error.told();
+            observed
+                .refused
+                .insert(slot.clone(), Refused { until, message });
+        }
+        return Vec::new();
+    };
+    observed.refused.remove(slot);
+    // Until the listing comes, this is what is there.
+    if let Some(listing) = &mut view.snapshots {
+        let id = run.request.snapshot_id.clone();
+        listing.by_id.insert(id, Arc::clone(snapshot));
+    }
+    let mut run = run.clone();
+    run.snapshot = Some(Arc::clone(snapshot));
+    vec![Change::Extended(extension), Change::Run(Box::new(run))]
+}
+
+fn pause(class: ErrorClass) -> TimeDelta {
+    match class {
+        ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent => SOON,
+        _ => SLOWLY,
+    }
+}

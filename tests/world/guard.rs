@@ -1,0 +1,150 @@
+//! The last-good guard: whatever stops the snapshots from coming, the newest good ones do not expire.
+
+use chrono::{DateTime, Utc};
+use redkeep::plan::Alarm;
+use redkeep::sandbox::faults::Fault;
+
+use crate::setup::{at, config, policy, sim};
+use crate::sim::Sim;
+use crate::sim::aws::CREATE;
+
+const NIGHTLY: &str = "30 2 * * *";
+const START: &str = "2026-11-24 00:00";
+
+fn three_days(more: &str) -> String {
+    policy("p", NIGHTLY, "d*", more).replace("\"35d\"", "\"3d\"")
+}
+
+/// The snapshots that are there, by the day of their slot.
+fn held(sim: &mut Sim) -> Vec<String> {
+    let now = sim.now;
+    let there = sim.aws.listed(crate::sim::aws::REGION, now);
+    let mut days: Vec<String> = there
+        .iter()
+        .filter(|one| one.status.as_deref() == Some("available"))
+        .map(|one| one.tags["redkeep:slot"][5..10].to_owned())
+        .collect();
+    days.sort_unstable();
+    days
+}
+
+fn refused(sim: &Sim) -> bool {
+    let mut alarms = sim.hosts[0].alarms.keys();
+    alarms.any(|alarm| matches!(alarm, Alarm::GuardRefused(_)))
+}
+
+#[test]
+fn while_all_goes_well_nothing_is_modified() {
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-12-24 00:00");
+    assert_eq!(sim.aws.modified, []);
+    assert_eq!(held(&mut sim), ["12-21", "12-22", "12-23"]);
+}
+
+#[test]
+fn after_weeks_of_failing_snapshots_the_last_two_good_ones_are_still_there() {
+    let message = "Injected.".to_owned();
+    let refused = Fault::Error {
+        code: "InvalidClusterState".to_owned(),
+        status: 400,
+        message: "paused".to_owned(),
+    };
+    for fault in [Fault::FailSnapshot { message }, refused, Fault::Hang] {
+        let mut sim = sim(START, &three_days(""));
+        sim.until("2026-11-28 00:00");
+        sim.aws.strike(CREATE, None, fault);
+        sim.until("2026-12-31 00:00");
+        assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+        let extensions = &sim.hosts[0].journal.ledger.extensions;
+        // Each time by a little over two weeks less the two days of concern: not every day.
+        assert!(
+            (4..=8).contains(&extensions.len()),
+            "{}",
+            extensions.len()
+        );
+        let modified: Vec<&str> = sim.aws.modified.iter().map(|(id, _)| id.as_str()).collect();
+        assert!(
+            modified
+                .iter()
+                .all(|id| id.contains("20261126") || id.contains("20261127"))
+        );
+        sim.aws.heal();
+        // They are let go when newer ones are there.
+        sim.until("2027-01-05 00:00");
+        assert_eq!(held(&mut sim), ["01-02", "01-03", "01-04"]);
+    }
+}
+
+#[test]
+fn a_policy_that_is_disabled_or_paused_keeps_its_last_good_ones() {
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    sim.reload(0, config(&three_days("enabled = false")));
+    sim.until("2027-02-01 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+}
+
+#[test]
+fn without_the_guard_they_expire() {
+    let mut sim = sim(START, &three_days("guard = false"));
+    sim.until("2026-11-28 00:00");
+    sim.reload(0, config(&three_days("guard = false\nenabled = false")));
+    sim.until("2027-02-01 00:00");
+    assert_eq!(held(&mut sim), Vec::<String>::new());
+    assert_eq!(sim.aws.modified, []);
+}
+
+#[test]
+fn the_snapshots_of_a_cluster_that_is_gone_are_kept_for_guard_gone_and_then_let_go_with_an_alarm() {
+    let mut sim = sim(START, &three_days("guard_gone = \"30d\""));
+    sim.until("2026-11-28 00:00");
+    let now: DateTime<Utc> = at("2026-11-28 00:00");
+    sim.aws.remove_cluster("dw", now);
+    sim.until("2026-12-27 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+    sim.until("2027-02-01 00:00");
+    assert_eq!(held(&mut sim), Vec::<String>::new());
+    let told = sim.hosts[0]
+        .alarms_ever
+        .iter()
+        .filter(|alarm| alarm.starts_with("LettingGo"));
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn where_aws_denies_it_there_is_an_alarm_and_creating_goes_on() {
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    sim.aws.set_status("dw", "paused", at("2026-11-28 00:00"));
+    sim.aws
+        .refuse("ModifyClusterSnapshot", None, "AccessDenied", 403);
+    sim.until("2026-11-28 23:00");
+    assert!(refused(&sim));
+    let asked = sim.aws.asked["ModifyClusterSnapshot"];
+    assert!(
+        (1..=2 * 24 * 6).contains(&asked),
+        "at most every ten minutes: {asked}"
+    );
+    sim.aws
+        .set_status("dw", "available", at("2026-11-28 23:00"));
+    sim.until("2026-11-29 12:00");
+    assert_eq!(sim.outcome("p", "2026-11-29 02:30"), "available");
+    assert!(!refused(&sim), "with a new one there is no need");
+}
+
+#[test]
+fn a_snapshot_whose_tags_do_not_prove_it_ours_is_not_modified() {
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    let now = sim.now;
+    let ids: Vec<String> = sim.aws.region(now).snapshots.keys().cloned().collect();
+    for id in &ids {
+        let tags = &mut sim.aws.snapshot_mut(id, now).tags;
+        for tag in tags.iter_mut().filter(|tag| tag.key == "redkeep:policy") {
+            tag.value = "other".to_owned();
+        }
+    }
+    sim.aws.set_status("dw", "paused", now);
+    sim.until("2026-12-04 00:00");
+    assert_eq!(sim.aws.modified, []);
+}
