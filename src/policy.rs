@@ -148,13 +148,22 @@ pub struct Selector {
 impl Selector {
     /// Whether a cluster with these tags, seen in a listing, is selected.
     pub fn selects(&self, cluster: &ClusterId, tags: &Tags) -> bool {
-        let named =
-            self.literals.contains(cluster) || self.globs.iter().any(|glob| glob.matches(cluster));
         let tagged = self
             .cluster_tags
             .iter()
             .all(|(key, value)| tags.get(key) == Some(value));
-        named && tagged && !self.excludes(cluster)
+        self.named_by(cluster).is_some() && tagged && !self.excludes(cluster)
+    }
+
+    /// The identifier or pattern in `clusters` that names the cluster, as written in the file.
+    pub fn named_by(&self, cluster: &ClusterId) -> Option<&str> {
+        let literal = self.literals.get(cluster).map(ClusterId::as_str);
+        literal.or_else(|| first_match(&self.globs, cluster))
+    }
+
+    /// The pattern in `exclude` that leaves the cluster out.
+    pub fn excluded_by(&self, cluster: &ClusterId) -> Option<&str> {
+        first_match(&self.exclude, cluster)
     }
 
     /// The clusters that are selected without having been seen: named literally, not excluded, and no
@@ -177,8 +186,13 @@ impl Selector {
     }
 
     fn excludes(&self, cluster: &ClusterId) -> bool {
-        self.exclude.iter().any(|glob| glob.matches(cluster))
+        self.excluded_by(cluster).is_some()
     }
+}
+
+fn first_match<'a>(globs: &'a [ClusterGlob], cluster: &ClusterId) -> Option<&'a str> {
+    let glob = globs.iter().find(|glob| glob.matches(cluster))?;
+    Some(glob.pattern())
 }
 
 /// A name for credentials and the regions to use them in.

@@ -66,6 +66,8 @@ pub fn rfc3339(instant: DateTime<Utc>) -> String {
 /// When a slot may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
+    /// The instant after jitter, before blackouts.
+    pub ready_at: DateTime<Utc>,
     /// The first instant at which the snapshot may be asked for; `None` when a blackout covers the whole
     /// start window.
     pub starts_at: Option<DateTime<Utc>>,
@@ -131,6 +133,7 @@ fn timing(
     let deadline = scheduled_at + window;
     let ready_at = scheduled_at + delay(policy.jitter.min(interval).min(window / 2));
     Timing {
+        ready_at,
         starts_at: first_open(&policy.blackouts(), ready_at).filter(|start| *start < deadline),
         deadline,
         interval,

@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod explain;
 mod history;
 mod iam_policy;
 mod man;
@@ -15,6 +16,7 @@ mod progress;
 mod run;
 mod sandbox;
 mod schema;
+mod state_dir;
 mod status;
 mod take;
 
@@ -68,6 +70,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Show for each policy and cluster the last good snapshot and the next slot
     Status(status::StatusArgs),
+    /// Tell why a cluster got its snapshots, did not, or will
+    Explain(explain::ExplainArgs),
     /// Show one snapshot with everything that is known of it, and how to restore it
     Show(history::ShowArgs),
     /// Take one snapshot now
@@ -172,6 +176,7 @@ impl Cli {
             Command::Plan(args) => plan::plan(&args, clock.now()).await,
             Command::History(args) => history::history(&args, clock.now()).await,
             Command::Status(args) => status::status(&args, clock.now()).await,
+            Command::Explain(args) => explain::explain(&args, clock.now()).await,
             Command::Show(args) => history::show(&args).await,
             Command::Take(args) => take::take(args, clock).await,
             Command::Pause(args) => pause::pause(&args, clock).await,

@@ -1,9 +1,10 @@
 //! `redkeep status`: how well each pair is protected now.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
 use crate::config::Config;
+use crate::explain::span;
 use crate::history::{History, PairState};
 use crate::run::Run;
 use crate::slot::{Pair, rfc3339};
@@ -110,7 +111,7 @@ fn row(
         .with("paused_since", instant(history.pauses.since(&pair.policy)))
         .with("last_success_at", instant(good_at))
         .with("age_seconds", age)
-        .with("age", age.map(for_people))
+        .with("age", age.map(|age| span(TimeDelta::seconds(age))))
         .with(
             "last_snapshot_id",
             good.map(|run| run.request.snapshot_id.to_string()),
@@ -129,15 +130,4 @@ fn row(
             last_ended(history, pair).map(|run| run.word()),
         )
         .with("next_run_at", instant(next))
-}
-
-/// An age in its two largest units.
-fn for_people(seconds: i64) -> String {
-    let seconds = u64::try_from(seconds).unwrap_or_default();
-    let rounded = match seconds {
-        0..3600 => seconds,
-        3600..86_400 => seconds / 60 * 60,
-        _ => seconds / 3600 * 3600,
-    };
-    humantime::format_duration(std::time::Duration::from_secs(rounded)).to_string()
 }

@@ -10,7 +10,7 @@ mod alarms;
 mod due;
 mod keep;
 mod pairs;
-mod runs;
+pub(crate) mod runs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 

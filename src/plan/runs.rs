@@ -194,20 +194,20 @@ fn missed(facts: Facts<'_>, view: &ScopeView, run: &Run) -> Option<Missed> {
     }
 }
 
-fn is_configured(facts: Facts<'_>, run: &Run) -> bool {
+pub(crate) fn is_configured(facts: Facts<'_>, run: &Run) -> bool {
     let policy = facts.config.policy(&run.slot.pair.policy);
     policy.is_some_and(|policy| policy.enabled)
 }
 
 /// Whether the slot falls into a pause, or its policy is paused now.
-fn is_paused(facts: Facts<'_>, run: &Run) -> bool {
+pub(crate) fn is_paused(facts: Facts<'_>, run: &Run) -> bool {
     let (pauses, policy) = (&facts.history.pauses, &run.slot.pair.policy);
     pauses.covers(policy, run.slot.scheduled_at) || pauses.since(policy).is_some()
 }
 
 /// Whether a newer slot of the pair may be asked for, or has been. What a person asks for, for a time of their
 /// own, neither replaces a slot of the schedule nor is replaced by one.
-fn superseded(facts: Facts<'_>, run: &Run) -> bool {
+pub(crate) fn superseded(facts: Facts<'_>, run: &Run) -> bool {
     facts
         .history
         .of_pair(&run.slot.pair)
@@ -294,7 +294,7 @@ fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -
 }
 
 /// The pair's earlier run whose snapshot AWS is still making, inside its completion window.
-fn overlapping<'a>(facts: Facts<'a>, run: &Run) -> Option<&'a Run> {
+pub(crate) fn overlapping<'a>(facts: Facts<'a>, run: &Run) -> Option<&'a Run> {
     facts
         .history
         .of_pair(&run.slot.pair)
@@ -304,7 +304,7 @@ fn overlapping<'a>(facts: Facts<'a>, run: &Run) -> Option<&'a Run> {
 
 /// Different policies on one cluster queue, until a quarter of the start window is left; then AWS is asked
 /// all the same, and may refuse.
-fn queued_until(facts: Facts<'_>, run: &Run, asking: &[&Run]) -> Option<DateTime<Utc>> {
+pub(crate) fn queued_until(facts: Facts<'_>, run: &Run, asking: &[&Run]) -> Option<DateTime<Utc>> {
     let window = run.request.deadline - run.slot.scheduled_at;
     let patience_ends_at = run.request.deadline - window / 4;
     let same_cluster = |other: &&Run| {
@@ -321,7 +321,7 @@ fn queued_until(facts: Facts<'_>, run: &Run, asking: &[&Run]) -> Option<DateTime
     (is_queued && facts.now < patience_ends_at).then_some(patience_ends_at)
 }
 
-fn blocks(facts: Facts<'_>, run: &Run) -> bool {
+pub(crate) fn blocks(facts: Facts<'_>, run: &Run) -> bool {
     match &run.state {
         RunState::Creating { .. } => !is_overlong(facts, run),
         RunState::Asking { .. } => true,
@@ -329,7 +329,8 @@ fn blocks(facts: Facts<'_>, run: &Run) -> bool {
     }
 }
 
-pub(super) fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
+/// Whether the snapshot has been `creating` for longer than its completion window.
+pub(crate) fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
     let accepted = run.accepted_at.unwrap_or(run.slot.scheduled_at);
     run.is_creating() && facts.now >= accepted + run.request.completion_window
 }

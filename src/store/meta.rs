@@ -98,7 +98,8 @@ pub(super) fn identity(connection: &Connection) -> Result<Identity, Fault> {
     })
 }
 
-fn read(connection: &Connection) -> Result<(Identity, EndpointKind), Fault> {
+/// The same, and of which kind of endpoint.
+pub(super) fn read(connection: &Connection) -> Result<(Identity, EndpointKind), Fault> {
     let identity = identity(connection)?;
     let kind = parsed(connection, "endpoint_kind", |text| {
         EndpointKind::ALL

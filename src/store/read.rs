@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
+use super::meta::{self, EndpointKind, Identity};
 use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
 use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
@@ -143,6 +144,14 @@ impl Reader {
     /// As [`Reader::runs`].
     pub fn history(&self) -> Result<History, StoreError> {
         load(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
+    }
+
+    /// Whose history it is, and of which kind of endpoint.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn identity(&self) -> Result<(Identity, EndpointKind), StoreError> {
+        meta::read(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
     }
 
     fn answer<T>(

@@ -264,14 +264,11 @@ async fn the_json_page_has_exactly_the_fields() {
     let database = directory.join("history.db");
     let opened = Store::open(&database, EndpointKind::Sandbox, DateTime::UNIX_EPOCH).unwrap();
     opened.store.close().await.unwrap();
-    for command in ["plan", "history", "status"] {
-        let output = redkeep(&[
-            command,
-            "--output",
-            "csv",
-            "--config",
-            file.to_str().unwrap(),
-        ]);
+    let (file, form) = (file.to_str().unwrap(), ["--output", "csv", "--config"]);
+    for words in ["plan", "history", "status", "explain dw"] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let command = words[0];
+        let output = redkeep(&[&words[..], &form[..], &[file]].concat());
         let told = String::from_utf8(output.stdout).unwrap();
         let fields: Vec<&str> = told.lines().next().unwrap().split(',').collect();
         assert_eq!(documented_fields(command), fields, "{command}");

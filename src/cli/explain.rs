@@ -1,0 +1,311 @@
+//! `redkeep explain`: why a cluster got its snapshots, did not, or will.
+
+use std::io::Write;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::explain::{Part, Past, Told, coming, missed_range, relations, run};
+use crate::history::{History, MissedRange};
+use crate::logging::one_line;
+use crate::names::{ClusterId, PolicyName, Writer};
+use crate::observed::Observed;
+use crate::plan::{Extent, Facts};
+use crate::run::Run;
+use crate::slot::{Pair, rfc3339};
+use crate::store::{Reader, RunFilter, StoreError};
+
+use super::history::unreadable;
+use super::output::{Output, Row, write_rows};
+use super::state_dir::{Holder, holder};
+use super::{ConfigArgs, Failure, instant, load};
+
+/// Tells for each policy that touches a cluster, or nearly does, what happened, why, and what comes next.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep explain dw-prod
+  redkeep explain dw-prod --policy nightly --slots 20
+  redkeep explain dw-prod --output json
+
+AWS is not asked. Exits with 1 when no policy touches the cluster.")]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The cluster's identifier
+    #[arg(value_name = "CLUSTER")]
+    cluster: ClusterId,
+    /// Only this policy
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    /// The newest so many slots of each policy
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    slots: u32,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const FIELDS: &[&str] = &[
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "about",
+    "touches",
+    "scheduled_at",
+    "local_time",
+    "starts_at",
+    "deadline_at",
+    "snapshot_id",
+    "state",
+    "slots",
+    "waits_until",
+    "words",
+];
+
+/// Everything that is known without asking AWS.
+struct Known {
+    config: Config,
+    past: Option<(Reader, History, Writer)>,
+    now: DateTime<Utc>,
+}
+
+pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<(), Failure> {
+    let config = load(&args.config).await?;
+    let known = Known {
+        past: past(&config)?,
+        config,
+        now,
+    };
+    let history = known.past.as_ref().map(|(_, history, _)| history);
+    let mut parts = relations(&known.config, history, &args.cluster);
+    if let Some(only) = &args.policy {
+        parts.retain(|part| part.policy == *only);
+        if parts.is_empty() && known.config.policy(only).is_none() {
+            let file = args.config.config.display();
+            return Err(Failure::Other(format!(
+                "no policy is named {:?} in {file}",
+                only.as_str()
+            )));
+        }
+    }
+    let mut rows = Vec::new();
+    for part in &parts {
+        rows.extend(known.part(part, args)?);
+    }
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Table => write_text(&mut out, &args.cluster, &rows)?,
+        other => write_rows(&mut out, other, FIELDS, &[], &rows)?,
+    }
+    known.remarks(&parts)?;
+    match parts.iter().any(|part| part.relation.touches()) {
+        true => Ok(()),
+        false => Err(Failure::Finding),
+    }
+}
+
+/// The history; `None` where no daemon has begun it.
+fn past(config: &Config) -> Result<Option<(Reader, History, Writer)>, Failure> {
+    let reader = match Reader::open(&config.database()) {
+        Err(StoreError::Missing { .. }) => return Ok(None),
+        reader => reader.map_err(unreadable)?,
+    };
+    let history = reader.history().map_err(unreadable)?;
+    let (identity, _) = reader.identity().map_err(unreadable)?;
+    let writer = config.writer.clone().unwrap_or(identity.installation);
+    Ok(Some((reader, history, writer)))
+}
+
+impl Known {
+    /// What has to be known to read the rows aright, on stderr.
+    fn remarks(&self, parts: &[Part]) -> Result<(), Failure> {
+        let mut err = std::io::stderr();
+        if parts.is_empty() {
+            writeln!(
+                err,
+                "no policy touches it, nor nearly; `redkeep plan` shows what the policies name"
+            )?;
+        }
+        if self.past.is_none() {
+            writeln!(
+                err,
+                "note: there is no history yet: `redkeep run` begins it"
+            )?;
+        }
+        if let Ok(Holder::Nobody) = holder(&self.config.state_dir) {
+            writeln!(
+                err,
+                "note: no daemon runs on this state directory, and nothing happens until one does"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The rows of one policy: what it is to the cluster, its slots, oldest first, and the next one.
+    fn part(&self, part: &Part, args: &ExplainArgs) -> Result<Vec<Row>, Failure> {
+        let mut rows = vec![self.head(part, &args.cluster)];
+        let Some(pair) = part.pair(&args.cluster) else {
+            return Ok(rows);
+        };
+        let touches = part.relation.touches();
+        rows.extend(self.slots(&pair, touches, args.slots)?);
+        if touches {
+            rows.extend(self.coming(&pair));
+        }
+        Ok(rows)
+    }
+
+    fn head(&self, part: &Part, cluster: &ClusterId) -> Row {
+        let mut words = part.relation.words();
+        if let Some(policy) = self.config.policy(&part.policy) {
+            let schedule = &policy.schedule;
+            words = format!(
+                "{words}; schedule {:?} in {}",
+                schedule.expression(),
+                schedule.timezone()
+            );
+        }
+        let scope = part.scope.as_ref();
+        Row::default()
+            .with("policy", part.policy.as_str())
+            .with("account", scope.map(|scope| scope.account.as_str()))
+            .with("region", scope.map(|scope| scope.region.as_str()))
+            .with("cluster", cluster.as_str())
+            .with("about", "policy")
+            .with("touches", part.relation.touches())
+            .with("words", words)
+    }
+
+    fn slots(&self, pair: &Pair, touches: bool, limit: u32) -> Result<Vec<Row>, Failure> {
+        let Some((reader, history, writer)) = &self.past else {
+            return Ok(Vec::new());
+        };
+        // One more, since the run before may be what an outcome is about.
+        let filter = RunFilter {
+            policy: Some(pair.policy.clone()),
+            account: Some(pair.scope.account.clone()),
+            region: Some(pair.scope.region.clone()),
+            cluster: Some(pair.cluster.clone()),
+            limit: Some(limit.saturating_add(1)),
+            ..RunFilter::default()
+        };
+        let recent = reader.runs(&filter).map_err(unreadable)?;
+        let ranges = reader.missed_ranges(&filter).map_err(unreadable)?;
+        let past = Past {
+            facts: Facts {
+                config: &self.config,
+                observed: &Observed::default(),
+                history,
+                writer,
+                extent: &Extent::Endless,
+                now: self.now,
+            },
+            recent: &recent,
+        };
+        let mut rows: Vec<(DateTime<Utc>, Row)> = recent
+            .iter()
+            .map(|one| {
+                (
+                    one.slot.scheduled_at,
+                    self.slot(one, touches, run(one, past)),
+                )
+            })
+            .chain(
+                ranges
+                    .iter()
+                    .map(|range| (range.first_at, range_row(range, touches))),
+            )
+            .collect();
+        rows.sort_by_key(|(scheduled_at, _)| *scheduled_at);
+        let surplus = rows.len().saturating_sub(limit as usize);
+        Ok(rows.into_iter().skip(surplus).map(|(_, row)| row).collect())
+    }
+
+    fn slot(&self, run: &Run, touches: bool, told: Told) -> Row {
+        Row::of_pair(&run.slot.pair)
+            .with("about", "slot")
+            .with("touches", touches)
+            .with("scheduled_at", rfc3339(run.slot.scheduled_at))
+            .with(
+                "local_time",
+                self.local(&run.slot.pair, run.slot.scheduled_at),
+            )
+            .with("starts_at", rfc3339(run.request.starts_at))
+            .with("deadline_at", rfc3339(run.request.deadline))
+            .with("snapshot_id", run.request.snapshot_id.as_str())
+            .with("state", run.word())
+            .with("slots", 1)
+            .with("waits_until", instant(told.waits_until))
+            .with("words", told.words)
+    }
+
+    fn coming(&self, pair: &Pair) -> Option<Row> {
+        let policy = self.config.policy(&pair.policy)?;
+        let state = self
+            .past
+            .as_ref()
+            .and_then(|(_, history, _)| history.pairs.get(pair));
+        let after = state.map_or(self.now, |state| state.watermark);
+        let next = coming(&self.config.namespace, policy, pair, after, self.now)?;
+        Some(
+            Row::of_pair(pair)
+                .with("about", "next")
+                .with("touches", true)
+                .with("scheduled_at", rfc3339(next.slot.scheduled_at))
+                .with("local_time", self.local(pair, next.slot.scheduled_at))
+                .with("starts_at", instant(next.timing.starts_at))
+                .with("deadline_at", rfc3339(next.timing.deadline))
+                .with("snapshot_id", next.snapshot_id.as_str())
+                .with("slots", 1)
+                .with("waits_until", instant(next.told.waits_until))
+                .with("words", next.told.words),
+        )
+    }
+
+    fn local(&self, pair: &Pair, at: DateTime<Utc>) -> Option<String> {
+        let zone = self.config.policy(&pair.policy)?.schedule.timezone();
+        let local = at.with_timezone(&zone);
+        Some(local.to_rfc3339_opts(SecondsFormat::Secs, false))
+    }
+}
+
+fn range_row(range: &MissedRange, touches: bool) -> Row {
+    Row::of_pair(&range.pair)
+        .with("about", "slot")
+        .with("touches", touches)
+        .with("scheduled_at", rfc3339(range.first_at))
+        .with("state", "missed")
+        .with("slots", range.count)
+        .with("words", missed_range(range))
+}
+
+/// A paragraph for each policy: what it is to the cluster, then a line for each slot.
+fn write_text(out: &mut impl Write, cluster: &ClusterId, rows: &[Row]) -> Result<(), Failure> {
+    for row in rows {
+        let text = |field| row.get(field).and_then(Value::as_str).map(one_line);
+        let words = text("words").unwrap_or_default();
+        match text("scheduled_at") {
+            None => {
+                let place = text("account").zip(text("region"));
+                let place = place.map_or_else(String::new, |(account, region)| {
+                    format!(" in {account}/{region}")
+                });
+                let verb = match row.get("touches") {
+                    Some(Value::Bool(true)) => "touches",
+                    _ => "does not touch",
+                };
+                let policy = text("policy").unwrap_or_default();
+                writeln!(out, "policy {policy}{place} {verb} {cluster}: {words}")?;
+            }
+            Some(scheduled_at) => {
+                let state = text("state").unwrap_or_else(|| "next".to_owned());
+                writeln!(out, "  {scheduled_at}  {state:<9}  {words}")?;
+            }
+        }
+    }
+    Ok(())
+}

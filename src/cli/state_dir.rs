@@ -1,0 +1,34 @@
+//! Looking at the state directory of a daemon that may be running.
+//!
+//! Owns: whether somebody holds it. Never makes or changes a file in it.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// Whether a redkeep holds the state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// One does.
+    Somebody,
+    /// None does.
+    Nobody,
+}
+
+/// Who holds `state_dir`.
+///
+/// The lock is taken for an instant where it is free: there is no way to ask for it without.
+///
+/// # Errors
+/// When the lock file is there and cannot be looked at.
+pub(super) fn holder(state_dir: &Path) -> io::Result<Holder> {
+    let file = match File::open(state_dir.join("lock")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Holder::Nobody),
+        file => file?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Holder::Nobody),
+        Err(TryLockError::WouldBlock) => Ok(Holder::Somebody),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

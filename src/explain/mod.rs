@@ -1,0 +1,67 @@
+//! Why a cluster got its snapshots, did not, or will: the answers of `redkeep explain`, in words.
+//!
+//! Owns: which policies touch a cluster or nearly do (`relation`), what a run's record says (`words`), and what
+//! comes next (`coming`). Pure, like the plan whose decisions it tells; where it foretells one it asks the plan's
+//! own predicates, so that the two cannot disagree. Never asks AWS, so what only a listing shows is said to be so.
+//!
+//! AWS's messages are quoted as they are: whoever shows the words to a terminal escapes them.
+
+mod coming;
+mod relation;
+mod words;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::plan::Facts;
+use crate::run::Run;
+
+pub use coming::{Coming, coming};
+pub use relation::{Near, Part, Relation, relations};
+pub use words::{missed_range, run};
+
+/// What the words about a run are made from.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    /// What the plan would decide from; of what was observed only the history is known here.
+    pub facts: Facts<'a>,
+    /// The pair's newest runs, oldest first.
+    pub recent: &'a [Run],
+}
+
+/// A text, and until when what it tells of is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// For people.
+    pub words: String,
+    /// The next instant at which something may happen, where one is known.
+    pub waits_until: Option<DateTime<Utc>>,
+}
+
+impl Told {
+    fn now(words: String) -> Self {
+        Self {
+            words,
+            waits_until: None,
+        }
+    }
+
+    fn until(at: DateTime<Utc>, words: String) -> Self {
+        Self {
+            words,
+            waits_until: Some(at),
+        }
+    }
+}
+
+/// A length of time in its two largest units; what is negative is none.
+pub fn span(length: TimeDelta) -> String {
+    let seconds = u64::try_from(length.num_seconds()).unwrap_or_default();
+    let rounded = match seconds {
+        0..3600 => seconds,
+        3600..86_400 => seconds / 60 * 60,
+        _ => seconds / 3600 * 3600,
+    };
+    humantime::format_duration(Duration::from_secs(rounded)).to_string()
+}
