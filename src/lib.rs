@@ -33,6 +33,7 @@ pub mod pause;
 pub mod run;
 
 // What is decided: what to do, what an answer means, when to try again.
+pub mod doctor;
 pub mod explain;
 pub mod iam;
 pub mod plan;

@@ -4,9 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::config::Endpoint;
-
-use super::{ConfigArgs, Failure, load};
+use super::{ConfigArgs, Failure, described, load};
 
 /// Reads the policy file as `run` would, and lists every error in it.
 #[derive(Debug, Args)]
@@ -27,22 +25,6 @@ pub(super) async fn check(args: &CheckArgs) -> Result<(), Failure> {
     for warning in &config.warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
-    let (policies, scopes) = (config.policies.len(), config.scopes().len());
-    let endpoint = match &config.endpoint {
-        Endpoint::Aws => "AWS",
-        Endpoint::Sandbox => "the embedded sandbox",
-        Endpoint::Url(url) => url,
-    };
-    let file = args.config.config.display();
-    writeln!(
-        out,
-        "{file}: fine: {}, {}, on {endpoint}",
-        count(policies, "policy", "policies"),
-        count(scopes, "scope", "scopes")
-    )?;
+    writeln!(out, "{}", described(&args.config, &config))?;
     Ok(())
-}
-
-fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -86,7 +86,7 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
         parts.retain(|part| part.policy == *only);
         if parts.is_empty() && known.config.policy(only).is_none() {
             let file = args.config.config.display();
-            return Err(Failure::Other(format!(
+            return Err(Failure::Usage(format!(
                 "no policy is named {:?} in {file}",
                 only.as_str()
             )));

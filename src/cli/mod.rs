@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod doctor;
 mod explain;
 mod history;
 mod iam_policy;
@@ -31,7 +32,7 @@ use serde_json::Value;
 
 use crate::aws;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Sources};
+use crate::config::{self, Config, ConfigErrors, Endpoint, Sources};
 use crate::slot::rfc3339;
 
 pub use output::Output;
@@ -72,6 +73,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Tell why a cluster got its snapshots, did not, or will
     Explain(explain::ExplainArgs),
+    /// Check the configuration, this machine and AWS, and say what to do
+    Doctor(doctor::DoctorArgs),
     /// Show one snapshot with everything that is known of it, and how to restore it
     Show(history::ShowArgs),
     /// Take one snapshot now
@@ -177,6 +180,7 @@ impl Cli {
             Command::History(args) => history::history(&args, clock.now()).await,
             Command::Status(args) => status::status(&args, clock.now()).await,
             Command::Explain(args) => explain::explain(&args, clock.now()).await,
+            Command::Doctor(args) => doctor::doctor(&args, clock).await,
             Command::Show(args) => history::show(&args).await,
             Command::Take(args) => take::take(args, clock).await,
             Command::Pause(args) => pause::pause(&args, clock).await,
@@ -203,6 +207,24 @@ async fn sources(args: &ConfigArgs) -> Sources {
 
 async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
     config::load(&sources(args).await).map_err(invalid)
+}
+
+/// What a configuration is about, on one line.
+fn described(args: &ConfigArgs, config: &Config) -> String {
+    let count = |number: usize, one: &str, many: &str| {
+        format!("{number} {}", if number == 1 { one } else { many })
+    };
+    let endpoint = match &config.endpoint {
+        Endpoint::Aws => "AWS",
+        Endpoint::Sandbox => "the embedded sandbox",
+        Endpoint::Url(url) => url,
+    };
+    format!(
+        "{}: fine: {}, {}, on {endpoint}",
+        args.config.display(),
+        count(config.policies.len(), "policy", "policies"),
+        count(config.scopes().len(), "scope", "scopes")
+    )
 }
 
 /// All errors, below a line of their own when there are several, so that each is a line `file:line:column: …`.

@@ -169,7 +169,7 @@ async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
 }
 
 /// Which kind of history the endpoint makes.
-fn endpoint_kind(
+pub(super) fn endpoint_kind(
     config: &Config,
     environment: &[(String, String)],
 ) -> Result<EndpointKind, Failure> {

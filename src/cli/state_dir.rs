@@ -1,9 +1,10 @@
 //! Looking at the state directory of a daemon that may be running.
 //!
-//! Owns: whether somebody holds it. Never makes or changes a file in it.
+//! Owns: whether somebody holds it, and where its sandbox listens. Never makes or changes a file in it.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Whether a redkeep holds the state directory.
@@ -31,4 +32,10 @@ pub(super) fn holder(state_dir: &Path) -> io::Result<Holder> {
         Err(TryLockError::WouldBlock) => Ok(Holder::Somebody),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Where the embedded sandbox of the daemon that holds `state_dir` listens.
+pub(super) fn sandbox_address(state_dir: &Path) -> Option<SocketAddr> {
+    let text = std::fs::read_to_string(state_dir.join("sandbox.address")).ok()?;
+    text.trim().parse().ok()
 }

@@ -165,6 +165,11 @@ impl Config {
         self.state_dir.join("history.db")
     }
 
+    /// Where the daily copy of the history is.
+    pub fn database_copy(&self) -> PathBuf {
+        self.state_dir.join("history.copy.db")
+    }
+
     /// The policy of that name.
     pub fn policy(&self, name: &PolicyName) -> Option<&Policy> {
         self.policies.iter().find(|policy| policy.name == *name)

@@ -312,7 +312,7 @@ impl<R: Redshift> Daemon<R> {
         match tick {
             Tick::Second => self.heed().await || self.wake_at <= self.parts.clock.now(),
             Tick::Copy => {
-                let to = self.parts.world.config.state_dir.join("history.copy.db");
+                let to = self.parts.world.config.database_copy();
                 tokio::spawn(copy(self.parts.store.clone(), to));
                 false
             }

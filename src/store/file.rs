@@ -130,7 +130,7 @@ impl File {
     }
 
     /// `application_id`, `user_version` and the number of objects in the schema.
-    fn marks(&self) -> Result<[i64; 3], Fault> {
+    pub(super) fn marks(&self) -> Result<[i64; 3], Fault> {
         let one = |sql| self.connection.query_row(sql, [], |row| row.get(0));
         Ok([
             one("PRAGMA application_id")?,

@@ -146,6 +146,27 @@ impl Reader {
         load(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
     }
 
+    /// SQLite's own check of all pages and constraints (`quick_check`), about a second for each gigabyte.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] has the first thing that is wrong.
+    pub fn check_sound(&self) -> Result<(), StoreError> {
+        self.file
+            .check_sound()
+            .map_err(|fault| fault.at(&self.file.path))
+    }
+
+    /// The version of the file's schema.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn schema_version(&self) -> Result<i64, StoreError> {
+        let marks = self.file.marks();
+        marks
+            .map(|[_, version, _]| version)
+            .map_err(|fault| fault.at(&self.file.path))
+    }
+
     /// Whose history it is, and of which kind of endpoint.
     ///
     /// # Errors

@@ -1,0 +1,180 @@
+//! `redkeep doctor`: looks at everything that an installation needs.
+
+mod ask;
+mod look;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::aws::{Connector, Target};
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigErrors, Endpoint};
+use crate::doctor::{Asked, Evidence, Finding, Verdict, evidence, of_host, of_scopes};
+use crate::logging::one_line;
+use crate::store::{EndpointKind, Reader};
+
+use super::output::{Output, Row, write_rows};
+use super::parts::endpoint_kind;
+use super::state_dir::sandbox_address;
+use super::{ConfigArgs, Failure, described, sources};
+
+/// Checks the configuration, this machine and AWS, and says what to do about what it finds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep doctor
+  redkeep doctor --output json
+
+Changes nothing, here or at AWS. Exits with 1 when a check failed, 69 when AWS answered nowhere, 78 when the
+configuration is bad; warnings alone exit with 0.")]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const FIELDS: &[&str] = &["check", "account", "region", "result", "found", "advice"];
+const CONFIGURATION: &str = "configuration";
+
+pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let sources = sources(&args.config).await;
+    let loaded = config::load(&sources).map_err(|errors| of_errors(&errors));
+    let usable = loaded.and_then(
+        |config| match endpoint_kind(&config, &sources.environment) {
+            Ok(kind) => Ok((config, kind)),
+            Err(error) => Err(vec![bad_configuration(&error.to_string())]),
+        },
+    );
+    match usable {
+        Ok((config, kind)) => examine(args, &config, kind, clock).await,
+        Err(findings) => {
+            tell(args.output, &findings)?;
+            Err(Failure::Config("the configuration is not valid".to_owned()))
+        }
+    }
+}
+
+async fn examine(
+    args: &DoctorArgs,
+    config: &Config,
+    kind: EndpointKind,
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
+    let host = look::host(config, kind);
+    let mut findings = of_config(args, config);
+    findings.extend(of_host(&host, clock.now()));
+    let asked = asked(config, host.is_held == Ok(true), clock).await;
+    let (of_scopes, is_unreachable) = of_scopes(&asked);
+    findings.extend(of_scopes);
+    tell(args.output, &findings)?;
+    let is_failed = |finding: &Finding| finding.verdict == Verdict::Failed;
+    if is_unreachable {
+        Err(Failure::Unreachable("AWS answered in no scope".to_owned()))
+    } else if findings.iter().any(is_failed) {
+        Err(Failure::Finding)
+    } else {
+        Ok(())
+    }
+}
+
+fn of_errors(errors: &ConfigErrors) -> Vec<Finding> {
+    errors
+        .iter()
+        .map(|error| bad_configuration(&error.to_string()))
+        .collect()
+}
+
+fn bad_configuration(error: &str) -> Finding {
+    Finding::failed(
+        CONFIGURATION,
+        error,
+        "mend it; `redkeep check` tells whether it is valid",
+    )
+}
+
+fn of_config(args: &DoctorArgs, config: &Config) -> Vec<Finding> {
+    let fine = Finding::ok(CONFIGURATION, described(&args.config, config));
+    let warnings = config.warnings.iter().map(|warning| {
+        Finding::warning(
+            CONFIGURATION,
+            warning,
+            "change it, or leave it if it is meant so",
+        )
+    });
+    std::iter::once(fine).chain(warnings).collect()
+}
+
+/// Asks every scope, unless there is nobody to ask.
+async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Asked> {
+    let target = match &config.endpoint {
+        Endpoint::Aws => Some(Target::Ambient),
+        Endpoint::Url(url) => Some(Target::Url(url.clone())),
+        // An address that a daemon has left behind may be anybody's by now.
+        Endpoint::Sandbox => sandbox_address(&config.state_dir)
+            .filter(|_| is_held)
+            .map(|address| Target::Sandbox(format!("http://{address}"))),
+    };
+    let mut answers = match target {
+        Some(target) => {
+            let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
+            Some(ask::scopes(config, &connector, &clock).await)
+        }
+        None => None,
+    };
+    let history = Reader::open(&config.database()).and_then(|reader| reader.history());
+    let told = |scope: &_| {
+        history
+            .as_ref()
+            .map_or(Evidence::None, |history| evidence(history, scope))
+    };
+    config
+        .scopes()
+        .into_iter()
+        .map(|scope| Asked {
+            probes: answers
+                .as_mut()
+                .map(|answers| answers.remove(&scope).unwrap_or_default()),
+            evidence: told(&scope),
+            scope,
+        })
+        .collect()
+}
+
+fn tell(output: Output, findings: &[Finding]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    if output == Output::Table {
+        return findings
+            .iter()
+            .try_for_each(|finding| write_text(&mut out, finding));
+    }
+    let rows: Vec<Row> = findings.iter().map(row).collect();
+    write_rows(&mut out, output, FIELDS, &[], &rows)?;
+    Ok(())
+}
+
+fn row(finding: &Finding) -> Row {
+    let scope = finding.scope.as_ref();
+    Row::default()
+        .with("check", finding.check)
+        .with("account", scope.map(|scope| scope.account.as_str()))
+        .with("region", scope.map(|scope| scope.region.as_str()))
+        .with("result", finding.verdict.as_str())
+        .with("found", finding.found.as_str())
+        .with("advice", finding.advice.as_deref())
+}
+
+fn write_text(out: &mut impl Write, finding: &Finding) -> Result<(), Failure> {
+    let place = finding.scope.as_ref();
+    let place = place.map_or_else(String::new, |scope| format!("{scope}: "));
+    let verdict = finding.verdict.as_str();
+    let found = one_line(&finding.found);
+    writeln!(out, "{verdict:<7}  {place}{}: {found}", finding.check)?;
+    if let Some(advice) = &finding.advice {
+        writeln!(out, "         → {}", one_line(advice))?;
+    }
+    Ok(())
+}

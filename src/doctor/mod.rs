@@ -1,0 +1,95 @@
+//! What is wrong with an installation, and what to do: the judgement of `redkeep doctor`.
+//!
+//! Owns: the checks and the step from facts to findings, `host` for what this machine shows and `scopes` for what
+//! AWS answered. Pure; the command gathers the facts. Never judges a policy's clusters or slots: that is `explain`'s
+//! and `status`'s.
+
+mod host;
+mod scopes;
+
+use crate::slot::Scope;
+
+pub use host::{Directory, Host, Sound, Space, findings as of_host};
+pub use scopes::{Asked, Evidence, Probe, Question, evidence, findings as of_scopes};
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was checked, a word of the JSON contract; permissions as IAM names them.
+    pub check: &'static str,
+    /// Where; `None` for what concerns the whole installation.
+    pub scope: Option<Scope>,
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It may work, or could not be found out.
+    Warning,
+    /// redkeep cannot do its work like this.
+    Failed,
+}
+
+impl Verdict {
+    /// The word of the JSON contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Finding {
+    /// All is as it should be.
+    pub fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            check,
+            scope: None,
+            verdict: Verdict::Ok,
+            found: found.into(),
+            advice: None,
+        }
+    }
+
+    /// It may work, or could not be found out.
+    pub fn warning(
+        check: &'static str,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            verdict: Verdict::Warning,
+            advice: Some(advice.into()),
+            ..Self::ok(check, found)
+        }
+    }
+
+    /// redkeep cannot do its work like this.
+    pub fn failed(
+        check: &'static str,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            verdict: Verdict::Failed,
+            ..Self::warning(check, found, advice)
+        }
+    }
+
+    fn at(self, scope: &Scope) -> Self {
+        Self {
+            scope: Some(scope.clone()),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What AWS answered in each scope.
+//!
+//! Owns: what an answer, a refusal or a silence says of reachability, the clock, the identity and the permissions.
+//! There is no dry run of CreateClusterSnapshot, and AWS does not document that it checks the permission before the
+//! rest of a request: the history is what tells whether AWS has accepted one.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Finding;
+use crate::explain::span;
+use crate::history::History;
+use crate::names::Region;
+use crate::observed::SKEW_LIMIT;
+use crate::redshift::{ErrorClass, RedshiftError, ServerDate};
+use crate::run::{Outcome, Run, RunState};
+use crate::slot::{Scope, rfc3339};
+
+/// What a scope is asked, all of it without side effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// STS GetCallerIdentity, which needs no permission.
+    Identity,
+    /// DescribeClusters.
+    Clusters,
+    /// DescribeClusterSnapshots.
+    Snapshots,
+    /// DescribeEvents.
+    Events,
+}
+
+impl Question {
+    fn check(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Clusters => "redshift:DescribeClusters",
+            Self::Snapshots => "redshift:DescribeClusterSnapshots",
+            Self::Events => "redshift:DescribeEvents",
+        }
+    }
+}
+
+/// What became of a question.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// What was asked.
+    pub question: Question,
+    /// What the answer says, for people; for [`Question::Identity`] the account's number.
+    pub result: Result<String, RedshiftError>,
+    /// The answer's date.
+    pub server_date: ServerDate,
+    /// When it came, by this machine's clock.
+    pub answered_at: DateTime<Utc>,
+}
+
+/// A scope, and what became of the questions there.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The scope.
+    pub scope: Scope,
+    /// The answers; `None` where the embedded sandbox is not running, so that there is nobody to ask.
+    pub probes: Option<Vec<Probe>>,
+    /// What the history says about creating.
+    pub evidence: Evidence,
+}
+
+/// What the history says of the permission to create in a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing.
+    None,
+    /// AWS accepted a snapshot.
+    Accepted {
+        /// When.
+        at: DateTime<Utc>,
+        /// Its name.
+        id: String,
+    },
+    /// AWS refused the last one for lack of permission.
+    Denied {
+        /// When it was asked for last.
+        at: DateTime<Utc>,
+        /// AWS's words.
+        message: String,
+    },
+}
+
+/// What the newest create calls of a scope tell.
+pub fn evidence(history: &History, scope: &Scope) -> Evidence {
+    let runs = history.runs.values();
+    let telling = runs
+        .filter(|run| run.slot.pair.scope == *scope)
+        .filter_map(|run| Some((run.asked_at?, told_by(run)?)));
+    let newest = telling.max_by_key(|(at, _)| *at);
+    newest.map_or(Evidence::None, |(_, evidence)| evidence)
+}
+
+fn told_by(run: &Run) -> Option<Evidence> {
+    let denied = ErrorClass::AccessDenied.reason();
+    let is_denied = match &run.state {
+        RunState::Waiting { refusal, .. } => refusal.why == denied,
+        RunState::Ended(Outcome::Expired(why)) => why.ends_with(denied),
+        _ => false,
+    };
+    if is_denied {
+        return Some(Evidence::Denied {
+            at: run.asked_at?,
+            message: run.message.clone().unwrap_or_default(),
+        });
+    }
+    Some(Evidence::Accepted {
+        at: run.accepted_at?,
+        id: run.request.snapshot_id.to_string(),
+    })
+}
+
+/// What is to be said of the scopes, and whether AWS answered in none of those that were asked.
+pub fn findings(asked: &[Asked]) -> (Vec<Finding>, bool) {
+    let mut numbers = BTreeMap::new();
+    let findings = asked
+        .iter()
+        .flat_map(|asked| of_scope(asked, &mut numbers))
+        .collect();
+    let mut probed = asked
+        .iter()
+        .filter_map(|asked| asked.probes.as_deref())
+        .peekable();
+    let is_unreachable = probed.peek().is_some() && probed.all(is_silent);
+    (findings, is_unreachable)
+}
+
+/// The scopes by the account's number and the region, as far as they are known.
+type Numbers = BTreeMap<(String, Region), Scope>;
+
+fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
+    let findings = match &asked.probes {
+        None => vec![Finding::warning(
+            "reachability",
+            "the embedded sandbox runs inside `redkeep run`, and none is running: nothing was asked",
+            "start `redkeep run`",
+        )],
+        Some(probes) if is_silent(probes) => vec![unreachable(probes)],
+        Some(probes) => {
+            let mut findings = vec![reached(probes)];
+            findings.extend(clock(probes));
+            findings.extend(probes.iter().map(|probe| answered(probe, &asked.scope)));
+            findings.extend(twin(probes, &asked.scope, numbers));
+            findings.push(creating(asked));
+            findings
+        }
+    };
+    let at = |finding: Finding| finding.at(&asked.scope);
+    findings.into_iter().map(at).collect()
+}
+
+fn is_silent(probes: &[Probe]) -> bool {
+    probes.iter().all(|probe| match &probe.result {
+        Ok(_) => false,
+        // Without credentials nothing was sent, and nothing is known of the way.
+        Err(error) => {
+            probe.server_date == ServerDate::NoAnswer && error.class != ErrorClass::Credentials
+        }
+    })
+}
+
+fn unreachable(probes: &[Probe]) -> Finding {
+    let error = probes.iter().find_map(|probe| probe.result.as_ref().err());
+    Finding::failed(
+        "reachability",
+        error.map_or_else(
+            || "the questions ended without an answer".to_owned(),
+            RedshiftError::told,
+        ),
+        "look at the network: name resolution, routes, proxy, firewall, a VPC endpoint; and at `endpoint` and the region",
+    )
+}
+
+fn reached(probes: &[Probe]) -> Finding {
+    let is_told = |probe: &Probe| probe.result.is_ok() || probe.server_date != ServerDate::NoAnswer;
+    match probes.iter().any(is_told) {
+        true => Finding::ok("reachability", "AWS answers"),
+        false => Finding::warning(
+            "reachability",
+            "nothing could be sent without credentials",
+            "mend the credentials first",
+        ),
+    }
+}
+
+/// The smallest difference, since a slow answer makes one greater.
+fn clock(probes: &[Probe]) -> Option<Finding> {
+    const CHECK: &str = "clock";
+    let dated = probes.iter().filter_map(|probe| match probe.server_date {
+        ServerDate::At(date) => Some(probe.answered_at - date),
+        ServerDate::NoAnswer | ServerDate::Undated => None,
+    });
+    let Some(skew) = dated.min_by_key(TimeDelta::abs) else {
+        let is_undated = |probe: &Probe| probe.server_date == ServerDate::Undated;
+        return probes.iter().any(is_undated).then(|| {
+            Finding::ok(
+                CHECK,
+                "the endpoint sends no date, and is taken at its word",
+            )
+        });
+    };
+    let direction = if skew < TimeDelta::zero() {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    let found = format!("{} {direction} AWS's", span(skew.abs()));
+    let advice = "set this machine's clock, and keep it set (chrony, systemd-timesyncd)";
+    Some(if skew.abs() > SKEW_LIMIT {
+        Finding::failed(CHECK, found, advice)
+    } else if skew.abs() > SKEW_LIMIT / 5 {
+        Finding::warning(CHECK, found, advice)
+    } else {
+        Finding::ok(CHECK, found)
+    })
+}
+
+fn answered(probe: &Probe, scope: &Scope) -> Finding {
+    let check = probe.question.check();
+    match (&probe.result, probe.question) {
+        (Ok(number), Question::Identity) => Finding::ok(check, format!("account {number}")),
+        (Ok(told), _) => Finding::ok(check, told.clone()),
+        // The question was about a snapshot that need not be there.
+        (Err(error), Question::Events) if error.class == ErrorClass::SnapshotNotFound => {
+            Finding::ok(check, "AWS answers")
+        }
+        (Err(error), _) => refused(check, error, scope),
+    }
+}
+
+fn refused(check: &'static str, error: &RedshiftError, scope: &Scope) -> Finding {
+    let found = format!("{}: {}", error.class.reason(), error.told());
+    match error.class {
+        ErrorClass::Throttled => {
+            Finding::warning(check, found, "try again; redkeep itself asks more slowly")
+        }
+        ErrorClass::AccessDenied => Finding::failed(
+            check,
+            found,
+            format!(
+                "allow it to the identity of this account; `redkeep iam-policy --account {}` prints what it needs",
+                scope.account
+            ),
+        ),
+        ErrorClass::Credentials => Finding::failed(
+            check,
+            found,
+            "look at the account's `profile` and `role_arn`, and at the environment that the daemon gets",
+        ),
+        ErrorClass::ClockSkew => Finding::failed(check, found, "set this machine's clock"),
+        ErrorClass::Unknown | ErrorClass::Unsent => Finding::failed(
+            check,
+            found,
+            "try again; if it stays so, look at the network and AWS's health page",
+        ),
+        _ => Finding::failed(check, found, "look AWS's code up; redkeep's log has more"),
+    }
+}
+
+/// Two names for one account and region: the daemon leaves the second one to the first.
+fn twin(probes: &[Probe], scope: &Scope, numbers: &mut Numbers) -> Option<Finding> {
+    let identity = probes
+        .iter()
+        .find(|probe| probe.question == Question::Identity)?;
+    let number = identity.result.as_ref().ok()?;
+    let place = (number.clone(), scope.region.clone());
+    let first = numbers.entry(place).or_insert_with(|| scope.clone());
+    (first != scope).then(|| {
+        Finding::failed(
+            "identity",
+            format!("the same AWS account and region as {first}"),
+            "give each account of the file the credentials of another AWS account, or take one out",
+        )
+    })
+}
+
+fn creating(asked: &Asked) -> Finding {
+    const CHECK: &str = "redshift:CreateClusterSnapshot";
+    let print = format!("`redkeep iam-policy --account {}`", asked.scope.account);
+    match &asked.evidence {
+        Evidence::None => Finding::warning(
+            CHECK,
+            "whether it and redshift:CreateTags are allowed cannot be asked without side effects: Redshift has no \
+             dry run; no snapshot was asked for here yet",
+            format!(
+                "compare the identity's permissions with {print}, or have IAM simulate them (aws iam \
+                 simulate-principal-policy); the first slot will tell"
+            ),
+        ),
+        Evidence::Accepted { at, id } => Finding::ok(
+            CHECK,
+            format!(
+                "not asked, since Redshift has no dry run; AWS accepted {id}, with its tags, at {}",
+                rfc3339(*at)
+            ),
+        ),
+        Evidence::Denied { at, message } => Finding::failed(
+            CHECK,
+            format!(
+                "not asked, since Redshift has no dry run; AWS refused the last one, at {}: {message}",
+                rfc3339(*at)
+            ),
+            format!("allow it and redshift:CreateTags; {print} prints what is needed"),
+        ),
+    }
+}
