@@ -1,12 +1,13 @@
 //! Why a cluster got its snapshots, did not, or will: the answers of `redkeep explain`, in words.
 //!
-//! Owns: which policies touch a cluster or nearly do (`relation`), what a run's record says (`words`), and what
-//! comes next (`coming`). Pure, like the plan whose decisions it tells; where it foretells one it asks the plan's
+//! Owns: which policies touch a cluster or nearly do (`relation`), what a run's record says (`words`, `outcome`), and
+//! what comes next (`coming`). Pure, like the plan whose decisions it tells; where it foretells one it asks the plan's
 //! own predicates, so that the two cannot disagree. Never asks AWS, so what only a listing shows is said to be so.
 //!
 //! AWS's messages are quoted as they are: whoever shows the words to a terminal escapes them.
 
 mod coming;
+mod outcome;
 mod relation;
 mod words;
 
@@ -18,8 +19,9 @@ use crate::plan::Facts;
 use crate::run::Run;
 
 pub use coming::{Coming, coming};
+pub use outcome::missed_range;
 pub use relation::{Near, Part, Relation, relations};
-pub use words::{missed_range, run};
+pub use words::run;
 
 /// What the words about a run are made from.
 #[derive(Clone, Copy)]

@@ -1,17 +1,17 @@
 //! What a run's record says, in words.
 //!
-//! Owns: one sentence for each state and outcome: what happened, why, and for an open run what it waits for.
+//! Owns: one sentence for each state of an open run: what it waits for, why, and until when.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::coming::{blackout_at, start};
+use super::outcome::{advice, outcome, said};
 use super::{Past, Told, span};
-use crate::history::MissedRange;
 use crate::plan::runs::{
     blocks, is_configured, is_overlong, is_paused, overlapping, queued_until, superseded,
 };
 use crate::retry;
-use crate::run::{GoneReason, Missed, Outcome, Refusal, Run, RunState};
+use crate::run::{Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
 use crate::slot::rfc3339;
 use crate::snapshot::{Generation, SnapshotStatus, Trigger};
@@ -48,23 +48,6 @@ pub fn run(run: &Run, past: Past<'_>) -> Told {
     }
 }
 
-/// What a range of missed slots says.
-pub fn missed_range(range: &MissedRange) -> String {
-    format!(
-        "{} slots in a row up to {}: {}",
-        range.count,
-        rfc3339(range.last_at),
-        match range.reason {
-            Missed::Late =>
-                "their start windows ended before AWS could be asked; no daemon ran, or AWS did not answer",
-            Missed::Blackout => "a blackout covered their start windows",
-            Missed::Coalesced => "newer slots were due too",
-            Missed::Disabled => "the policy was switched off or removed before they started",
-            Missed::Paused => "the policy was paused (`redkeep pause`)",
-        }
-    )
-}
-
 fn due(run: &Run, past: Past<'_>) -> Told {
     let (facts, request) = (past.facts, &run.request);
     let deadline = rfc3339(request.deadline);
@@ -84,9 +67,12 @@ fn due(run: &Run, past: Past<'_>) -> Told {
         return Told::until(request.starts_at, not_yet(run, past));
     }
     if let Some(previous) = overlapping(facts, run) {
-        return Told::until(
-            request.deadline,
-            format!(
+        let look_at = match &previous.state {
+            RunState::Creating { look_at } => Some(*look_at),
+            _ => None,
+        };
+        return Told {
+            words: format!(
                 "the previous snapshot {} is still being made: {}",
                 previous.request.snapshot_id,
                 match run.trigger {
@@ -95,13 +81,13 @@ fn due(run: &Run, past: Past<'_>) -> Told {
                     Trigger::Manual => "this one is asked for after it",
                 }
             ),
-        );
+            waits_until: look_at,
+        };
     }
     held_up(run, past).unwrap_or_else(|| {
-        Told::until(
-            request.deadline,
-            format!("may start now, until {deadline}: AWS is asked as soon as a daemon runs and AWS's clock agrees"),
-        )
+        Told::now(format!(
+            "may start now, until {deadline}: AWS is asked as soon as a daemon runs and AWS's clock agrees"
+        ))
     })
 }
 
@@ -222,22 +208,6 @@ fn refused(run: &Run, refusal: &Refusal) -> String {
     format!("AWS refused{times} ({}){}", refusal.why, said(run))
 }
 
-/// What an operator can do about what stands in the way, in the words of [`crate::redshift::ErrorClass::reason`].
-fn advice(why: &str) -> &'static str {
-    match why {
-        "access denied" => "; compare the identity's permissions with `redkeep iam-policy`",
-        "quota" => "; delete manual snapshots, or have the quota raised",
-        "credentials" => "; look at the credentials of the account, `redkeep doctor` tries them",
-        "clock skew" => "; set this machine's clock",
-        "unreachable" | "no clear answer" => "; `redkeep doctor` tries to reach AWS",
-        "not_found" => "; look at the cluster's name and region",
-        why if why.starts_with("cluster ") => {
-            "; a cluster takes snapshots only while it is available"
-        }
-        _ => "",
-    }
-}
-
 fn in_doubt(run: &Run, since: DateTime<Utc>, look_at: DateTime<Utc>) -> Told {
     Told::until(
         look_at,
@@ -285,152 +255,6 @@ fn progress(run: &Run) -> String {
     told.map_or_else(String::new, |percent| {
         format!(" ({percent:.0} % when last seen)")
     })
-}
-
-fn outcome(run: &Run, outcome: &Outcome, past: Past<'_>) -> String {
-    match outcome {
-        Outcome::Available => available(run),
-        Outcome::Failed(why) => failed(run, why),
-        Outcome::Missed(missed) => not_started(run, *missed, past),
-        Outcome::Skipped => skipped(run, past),
-        Outcome::Expired(why) => expired(run, why),
-        Outcome::Conflict(what) => format!(
-            "a snapshot of this name exists and is not redkeep's ({what}); it was left alone"
-        ),
-    }
-}
-
-fn available(run: &Run) -> String {
-    let delay = |instant: DateTime<Utc>| span(instant - run.slot.scheduled_at);
-    let asked = run.requested_at.map_or_else(
-        || "found under its name, without having been asked for here".to_owned(),
-        |requested| format!("asked for {} after its slot", delay(requested)),
-    );
-    let complete = run
-        .ended_at
-        .map(|ended| format!(", complete {} after it", delay(ended)));
-    let attempts = match run.attempts {
-        0 | 1 => String::new(),
-        attempts => format!("; it took {attempts} create calls{}", said(run)),
-    };
-    let second = match run.generation() {
-        Generation::First => "",
-        Generation::Second => "; the second one, after the first failed",
-    };
-    let fate = run.gone.as_ref().map_or_else(
-        || match run.request.retention.days_or_minus_one() {
-            -1 => "kept until somebody deletes it".to_owned(),
-            days => format!("kept by AWS for {days} d"),
-        },
-        |gone| {
-            let how = match gone.reason {
-                GoneReason::Expired => "its retention had passed",
-                GoneReason::Deleted => "somebody deleted it; it is not made again",
-            };
-            format!("not there any more since {}: {how}", rfc3339(gone.at))
-        },
-    );
-    format!(
-        "{asked}{}{attempts}{second}; {fate}",
-        complete.unwrap_or_default()
-    )
-}
-
-fn failed(run: &Run, why: &str) -> String {
-    let told = said(run);
-    match why {
-        Outcome::SNAPSHOT_FAILED => {
-            let second = match run.generation() {
-                Generation::First => "",
-                Generation::Second => ", and there was no second one in time",
-            };
-            format!("AWS accepted the snapshot and could not complete it{second}{told}")
-        }
-        "not_found" => format!("AWS has no such cluster here{told}"),
-        "config" => {
-            format!("AWS refuses the request for good, it is the policy that must change{told}")
-        }
-        why => format!("{why}{told}"),
-    }
-}
-
-fn expired(run: &Run, why: &str) -> String {
-    let calls = match run.attempts {
-        1 => "one create call".to_owned(),
-        attempts => format!("{attempts} create calls"),
-    };
-    match why.strip_prefix("superseded: ") {
-        Some(why) => format!(
-            "AWS had not accepted it ({why}) when a newer slot was due too, after {calls}{}",
-            said(run)
-        ),
-        None => format!(
-            "AWS had not accepted it when its start window ended at {} ({why}), after {calls}{}{}",
-            rfc3339(run.request.deadline),
-            said(run),
-            advice(why)
-        ),
-    }
-}
-
-fn not_started(run: &Run, missed: Missed, past: Past<'_>) -> String {
-    let deadline = rfc3339(run.request.deadline);
-    match missed {
-        Missed::Late => format!(
-            "its start window ended at {deadline} before AWS was asked: {}",
-            match &run.message {
-                Some(message) => format!("AWS could not be listed ({message})"),
-                None =>
-                    "no daemon ran then, or AWS did not answer, or the clocks disagreed".to_owned(),
-            }
-        ),
-        Missed::Blackout => {
-            let policy = past.facts.config.policy(&run.slot.pair.policy);
-            let name = policy.and_then(|policy| blackout_at(policy, run.slot.scheduled_at));
-            let name = name.map_or_else(
-                || "a blackout".to_owned(),
-                |name| format!("the blackout {name:?}"),
-            );
-            format!("{name} covered its whole start window, up to {deadline}")
-        }
-        Missed::Coalesced => {
-            let newer = past
-                .recent
-                .iter()
-                .find(|other| other.slot.scheduled_at > run.slot.scheduled_at);
-            let newer = newer.map(|newer| format!(" ({})", rfc3339(newer.slot.scheduled_at)));
-            format!(
-                "a newer slot was due too{}: of several only the newest is taken",
-                newer.unwrap_or_default()
-            )
-        }
-        Missed::Disabled => "the policy was switched off or removed before it started".to_owned(),
-        Missed::Paused => "the policy was paused (`redkeep pause`)".to_owned(),
-    }
-}
-
-fn skipped(run: &Run, past: Past<'_>) -> String {
-    let began = run.ended_at.unwrap_or(run.request.starts_at);
-    let was_open = |other: &&Run| {
-        other.slot.scheduled_at < run.slot.scheduled_at
-            && other.accepted_at.is_some()
-            && other
-                .ended_at
-                .is_none_or(|ended| ended + TimeDelta::seconds(1) > began)
-    };
-    let previous = past.recent.iter().rev().find(was_open);
-    let previous = previous.map(|previous| format!(" {}", previous.request.snapshot_id));
-    format!(
-        "overlap: the snapshot{} of an earlier slot was still being made",
-        previous.unwrap_or_default()
-    )
-}
-
-/// What AWS, or the transport, said last.
-fn said(run: &Run) -> String {
-    run.message
-        .as_ref()
-        .map_or_else(String::new, |message| format!(": {message}"))
 }
 
 fn at(before: &str, instant: Option<DateTime<Utc>>) -> String {
