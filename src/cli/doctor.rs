@@ -126,11 +126,7 @@ async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Ask
         None => None,
     };
     let history = Reader::open(&config.database()).and_then(|reader| reader.history());
-    let told = |scope: &_| {
-        history
-            .as_ref()
-            .map_or(Evidence::None, |history| evidence(history, scope))
-    };
+    let history = history.as_ref().ok();
     config
         .scopes()
         .into_iter()
@@ -138,7 +134,10 @@ async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Ask
             probes: answers
                 .as_mut()
                 .map(|answers| answers.remove(&scope).unwrap_or_default()),
-            evidence: told(&scope),
+            evidence: history.map_or(Evidence::None, |history| evidence(history, &scope)),
+            known_number: history
+                .and_then(|history| history.account_numbers.get(&scope.account))
+                .cloned(),
             scope,
         })
         .collect()

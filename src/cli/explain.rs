@@ -245,12 +245,18 @@ impl Known {
 
     fn coming(&self, pair: &Pair) -> Option<Row> {
         let policy = self.config.policy(&pair.policy)?;
-        let state = self
-            .past
-            .as_ref()
-            .and_then(|(_, history, _)| history.pairs.get(pair));
+        let history = self.past.as_ref().map(|(_, history, _)| history);
+        let state = history.and_then(|history| history.pairs.get(pair));
         let after = state.map_or(self.now, |state| state.watermark);
-        let next = coming(&self.config.namespace, policy, pair, after, self.now)?;
+        let paused_since = history.and_then(|history| history.pauses.since(&pair.policy));
+        let next = coming(
+            &self.config.namespace,
+            policy,
+            pair,
+            after,
+            paused_since,
+            self.now,
+        )?;
         Some(
             Row::of_pair(pair)
                 .with("about", "next")

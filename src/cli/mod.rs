@@ -49,6 +49,8 @@ Examples:
   redkeep plan --count 5                     the next five snapshots, without asking AWS
   redkeep run                                the daemon, as systemd starts it
   redkeep history --since 7d --output json   what became of every slot of a week
+  redkeep explain dw-prod                    why a cluster got its snapshots, or did not
+  redkeep doctor                             what is wrong here, and what to do
   redkeep take --policy p --cluster dw       one snapshot now, beside the schedules
 
 Exit codes: 0 fine, 1 failure or finding, 2 usage, 69 AWS unreachable,

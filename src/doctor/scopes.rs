@@ -63,6 +63,8 @@ pub struct Asked {
     pub probes: Option<Vec<Probe>>,
     /// What the history says about creating.
     pub evidence: Evidence,
+    /// The number that the account's name has stood for, by the history.
+    pub known_number: Option<String>,
 }
 
 /// What the history says of the permission to create in a scope.
@@ -145,7 +147,7 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
             let mut findings = vec![reached(probes)];
             findings.extend(clock(probes));
             findings.extend(probes.iter().map(|probe| answered(probe, &asked.scope)));
-            findings.extend(twin(probes, &asked.scope, numbers));
+            findings.extend(barred(probes, asked, numbers));
             findings.push(creating(asked));
             findings
         }
@@ -262,12 +264,21 @@ fn refused(check: &'static str, error: &RedshiftError, scope: &Scope) -> Finding
     }
 }
 
-/// Two names for one account and region: the daemon leaves the second one to the first.
-fn twin(probes: &[Probe], scope: &Scope, numbers: &mut Numbers) -> Option<Finding> {
+/// What keeps the daemon from working in a scope: its account's name has stood for another account, or two names
+/// stand for one account and region, of which the first works.
+fn barred(probes: &[Probe], asked: &Asked, numbers: &mut Numbers) -> Option<Finding> {
+    let scope = &asked.scope;
     let identity = probes
         .iter()
         .find(|probe| probe.question == Question::Identity)?;
     let number = identity.result.as_ref().ok()?;
+    if let Some(known) = asked.known_number.as_ref().filter(|known| *known != number) {
+        return Some(Finding::failed(
+            "identity",
+            format!("the history has the account's name for the AWS account {known}"),
+            "give the account its credentials back, or a name of its own to the other AWS account",
+        ));
+    }
     let place = (number.clone(), scope.region.clone());
     let first = numbers.entry(place).or_insert_with(|| scope.clone());
     (first != scope).then(|| {

@@ -25,12 +25,14 @@ pub struct Coming {
 
 /// The first slot of `pair` after `after`, which is its watermark, or `now` where it has none yet.
 ///
-/// `None` where the policy's schedule has none left.
+/// `paused_since` is the beginning of the pause that the policy is in. `None` where the policy's schedule has no slot
+/// left.
 pub fn coming(
     namespace: &Namespace,
     policy: &Policy,
     pair: &Pair,
     after: DateTime<Utc>,
+    paused_since: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Option<Coming> {
     let slot = Slot {
@@ -53,7 +55,15 @@ pub fn coming(
             span(now - scheduled_at)
         ),
     };
-    let words = format!("{instant}; {}", start(policy, scheduled_at, timing));
+    let fate = match paused_since {
+        None => start(policy, scheduled_at, timing),
+        Some(since) => format!(
+            "the policy is paused since {}: it will be missed(paused) unless `redkeep resume {}` comes before it",
+            rfc3339(since),
+            policy.name
+        ),
+    };
+    let words = format!("{instant}; {fate}");
     let told = match timing.starts_at.unwrap_or(scheduled_at) {
         at if at > now => Told::until(at, words),
         _ => Told::now(words),

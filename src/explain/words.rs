@@ -18,6 +18,17 @@ use crate::snapshot::{Generation, SnapshotStatus, Trigger};
 
 /// What happened to `run`, or what it waits for.
 pub fn run(run: &Run, past: Past<'_>) -> Told {
+    let told = of_state(run, past);
+    match run.trigger {
+        Trigger::Schedule => told,
+        Trigger::Manual => Told {
+            words: format!("asked for by hand (`redkeep take`); {}", told.words),
+            ..told
+        },
+    }
+}
+
+fn of_state(run: &Run, past: Past<'_>) -> Told {
     match &run.state {
         RunState::Due => due(run, past),
         RunState::Waiting { until, refusal } => waiting(run, *until, refusal, past),

@@ -163,6 +163,9 @@ fn each_outcome_is_told_with_what_aws_said() {
     let excluded = dark.iter().find(|row| row["policy"] == "often").unwrap();
     assert_eq!(excluded["touches"], false, "{excluded}");
     no_escape_reaches_the_terminal(&daemon.config);
+    let paused = text(&["pause", "often"], &daemon.config);
+    assert!(paused.status.success(), "{paused:?}");
+    wait(&daemon, "good", "missed", "the policy was paused");
 }
 
 fn no_escape_reaches_the_terminal(config: &Path) {

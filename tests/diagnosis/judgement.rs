@@ -238,6 +238,7 @@ fn asked(place: &str, result: Result<&str, ErrorClass>, date: Option<DateTime<Ut
         scope: scope(place),
         probes: Some(probes.to_vec()),
         evidence: Evidence::None,
+        known_number: None,
     }
 }
 
@@ -333,6 +334,21 @@ fn two_names_for_one_account_and_region_are_a_finding() {
     assert_eq!(
         verdicts(&findings, "identity"),
         [Verdict::Ok, Verdict::Ok, Verdict::Failed]
+    );
+}
+
+#[test]
+fn a_name_that_stood_for_another_account_is_a_finding() {
+    let named = |number: &str| Asked {
+        known_number: Some(number.to_owned()),
+        ..asked("a/us-east-1", Ok("111122223333"), Some(at(NOW)))
+    };
+    let (findings, _) = of_scopes(&[named("111122223333")]);
+    assert_eq!(verdicts(&findings, "identity"), [Verdict::Ok]);
+    let (findings, _) = of_scopes(&[named("444455556666")]);
+    assert_eq!(
+        verdicts(&findings, "identity"),
+        [Verdict::Ok, Verdict::Failed]
     );
 }
 

@@ -5,8 +5,10 @@ use redkeep::config::Config;
 use redkeep::explain::{Past, Told, coming, missed_range, run, span};
 use redkeep::history::{History, MissedRange};
 use redkeep::observed::Observed;
+use redkeep::pause::Pause;
 use redkeep::plan::{Extent, Facts};
 use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Run, RunState};
+use redkeep::snapshot::Trigger;
 
 use crate::{at, config, due, pair};
 
@@ -50,12 +52,15 @@ fn nightly(config: &Config) -> Run {
 fn told(config: &Config, runs: &[Run], now: DateTime<Utc>) -> Told {
     let mut history = History::default();
     runs.iter().for_each(|run| history.insert(run.clone()));
-    let of = runs.last().unwrap();
+    told_in(config, &history, runs.last().unwrap(), now)
+}
+
+fn told_in(config: &Config, history: &History, of: &Run, now: DateTime<Utc>) -> Told {
     let recent: Vec<Run> = history.of_pair(&of.slot.pair).cloned().collect();
     let facts = Facts {
         config,
         observed: &Observed::default(),
-        history: &history,
+        history,
         writer: &"me".parse().unwrap(),
         extent: &Extent::Endless,
         now,
@@ -246,7 +251,7 @@ fn a_due_run_tells_of_jitter_blackout_overlap_queue_and_newer_slots() {
 fn every_outcome_is_told_with_its_reason() {
     let now = "2026-11-24 12:00";
     let message = |run: &mut Run| run.message = Some("E: because".to_owned());
-    let cases: [(Outcome, &[&str]); 12] = [
+    let cases: [(Outcome, &[&str]); 13] = [
         (
             Outcome::Available,
             &["asked for 0s after its slot, complete 10m after it; kept by AWS for 35 d"],
@@ -279,6 +284,7 @@ fn every_outcome_is_told_with_its_reason() {
             Outcome::Missed(Missed::Disabled),
             &["switched off or removed"],
         ),
+        (Outcome::Missed(Missed::Paused), &["the policy was paused"]),
         (Outcome::Skipped, &["overlap: the snapshot"]),
         (
             Outcome::Expired("cluster paused".to_owned()),
@@ -354,7 +360,15 @@ fn what_comes_next_is_told_in_local_time_with_its_start() {
     let config = config(POLICIES);
     let next = |policy: &str, now: &str| {
         let of = config.policy(&policy.parse().unwrap()).unwrap();
-        coming(&config.namespace, of, &pair(policy, "dw"), at(now), at(now)).unwrap()
+        coming(
+            &config.namespace,
+            of,
+            &pair(policy, "dw"),
+            at(now),
+            None,
+            at(now),
+        )
+        .unwrap()
     };
     let night = next("nightly", "2026-11-24 12:00");
     has(
@@ -376,8 +390,51 @@ fn what_comes_next_is_told_in_local_time_with_its_start() {
     has(&next("spread", "2026-11-24 12:00").told, &["(jitter)"]);
     let of = config.policy(&"hourly".parse().unwrap()).unwrap();
     let (watermark, now) = (at("2026-11-24 10:00"), at("2026-11-24 12:00"));
-    let late = coming(&config.namespace, of, &pair("hourly", "dw"), watermark, now).unwrap();
+    let late = coming(
+        &config.namespace,
+        of,
+        &pair("hourly", "dw"),
+        watermark,
+        None,
+        now,
+    )
+    .unwrap();
     has(&late.told, &["was due 1h ago and has no record yet"]);
+}
+
+#[test]
+fn a_pause_is_told_of_the_slot_that_is_due_and_of_the_next() {
+    let config = config(POLICIES);
+    let policy = "nightly".parse().unwrap();
+    let since = at("2026-11-23 00:00");
+    let pause = Pause {
+        paused_at: since,
+        resumed_at: None,
+    };
+    let mut history = History::default();
+    history.pauses = [(policy, pause)].into_iter().collect();
+    let run = nightly(&config);
+    let told = told_in(&config, &history, &run, at(SLOT));
+    has(&told, &["the policy is paused: it will be missed(paused)"]);
+    let by_hand = Run {
+        trigger: Trigger::Manual,
+        ..run
+    };
+    let told = told_in(&config, &history, &by_hand, at(SLOT));
+    has(
+        &told,
+        &["asked for by hand (`redkeep take`); may start now"],
+    );
+    let (of, now) = (config.policies.first().unwrap(), at(SLOT));
+    let pair = pair("nightly", "dw");
+    let next = coming(&config.namespace, of, &pair, now, Some(since), now).unwrap();
+    has(
+        &next.told,
+        &[
+            "paused since 2026-11-23T00:00:00Z",
+            "`redkeep resume nightly`",
+        ],
+    );
 }
 
 #[test]
@@ -386,7 +443,7 @@ fn a_blackout_that_ends_inside_the_start_window_delays_the_start() {
     let config = config(&tables);
     let of = config.policy(&"hourly".parse().unwrap()).unwrap();
     let now = at("2026-11-24 17:30");
-    let next = coming(&config.namespace, of, &pair("hourly", "dw"), now, now).unwrap();
+    let next = coming(&config.namespace, of, &pair("hourly", "dw"), now, None, now).unwrap();
     has(
         &next.told,
         &["from 2026-11-24T18:20:00Z, when the blackout \"evening\" ends"],
