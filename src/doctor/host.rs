@@ -220,9 +220,10 @@ fn history(host: &Host) -> Finding {
 /// The store's errors say after a semicolon what to do.
 fn unusable(finding: Finding, error: &StoreError) -> Finding {
     let told = with_causes(error);
-    let (found, advice) = told
-        .split_once("; ")
-        .unwrap_or((&told, "look at the file and its directory"));
+    let (found, advice) = told.split_once("; ").unwrap_or((
+        &told,
+        "look at the file and its directory, and as whom this is run",
+    ));
     Finding {
         found: found.to_owned(),
         advice: Some(advice.to_owned()),

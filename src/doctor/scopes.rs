@@ -124,11 +124,12 @@ pub fn findings(asked: &[Asked]) -> (Vec<Finding>, bool) {
         .iter()
         .flat_map(|asked| of_scope(asked, &mut numbers))
         .collect();
-    let mut probed = asked
+    let mut ways = asked
         .iter()
         .filter_map(|asked| asked.probes.as_deref())
-        .peekable();
-    let is_unreachable = probed.peek().is_some() && probed.all(is_silent);
+        .map(way);
+    let is_unreachable =
+        ways.clone().any(|way| way == Way::Silent) && ways.all(|way| way != Way::Open);
     (findings, is_unreachable)
 }
 
@@ -136,15 +137,16 @@ pub fn findings(asked: &[Asked]) -> (Vec<Finding>, bool) {
 type Numbers = BTreeMap<(String, Region), Scope>;
 
 fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
-    let findings = match &asked.probes {
+    let findings = match asked.probes.as_deref().map(|probes| (probes, way(probes))) {
         None => vec![Finding::warning(
             "reachability",
             "the embedded sandbox runs inside `redkeep run`, and none is running: nothing was asked",
             "start `redkeep run`",
         )],
-        Some(probes) if is_silent(probes) => vec![unreachable(probes)],
-        Some(probes) => {
-            let mut findings = vec![reached(probes)];
+        Some((probes, Way::Silent)) => vec![unreachable(probes)],
+        Some((probes, Way::Keyless)) => keyless(probes, &asked.scope),
+        Some((probes, Way::Open)) => {
+            let mut findings = vec![Finding::ok("reachability", "AWS answers")];
             findings.extend(clock(probes));
             findings.extend(probes.iter().map(|probe| answered(probe, &asked.scope)));
             findings.extend(barred(probes, asked, numbers));
@@ -156,14 +158,30 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
     findings.into_iter().map(at).collect()
 }
 
-fn is_silent(probes: &[Probe]) -> bool {
-    probes.iter().all(|probe| match &probe.result {
-        Ok(_) => false,
-        // Without credentials nothing was sent, and nothing is known of the way.
-        Err(error) => {
-            probe.server_date == ServerDate::NoAnswer && error.class != ErrorClass::Credentials
-        }
-    })
+/// Whether a scope can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// An answer came.
+    Open,
+    /// None did, and without credentials nothing could be sent.
+    Keyless,
+    /// None did.
+    Silent,
+}
+
+fn way(probes: &[Probe]) -> Way {
+    let is_told = |probe: &Probe| probe.result.is_ok() || probe.server_date != ServerDate::NoAnswer;
+    let lacks_keys = |probe: &Probe| {
+        let error = probe.result.as_ref().err();
+        error.is_some_and(|error| error.class == ErrorClass::Credentials)
+    };
+    if probes.iter().any(is_told) {
+        Way::Open
+    } else if probes.iter().any(lacks_keys) {
+        Way::Keyless
+    } else {
+        Way::Silent
+    }
 }
 
 fn unreachable(probes: &[Probe]) -> Finding {
@@ -178,16 +196,18 @@ fn unreachable(probes: &[Probe]) -> Finding {
     )
 }
 
-fn reached(probes: &[Probe]) -> Finding {
-    let is_told = |probe: &Probe| probe.result.is_ok() || probe.server_date != ServerDate::NoAnswer;
-    match probes.iter().any(is_told) {
-        true => Finding::ok("reachability", "AWS answers"),
-        false => Finding::warning(
-            "reachability",
-            "nothing could be sent without credentials",
-            "mend the credentials first",
-        ),
-    }
+/// The permissions are not told of: they are all as unknown as the identity.
+fn keyless(probes: &[Probe], scope: &Scope) -> Vec<Finding> {
+    let way = Finding::warning(
+        "reachability",
+        "nothing could be sent without credentials",
+        "mend the credentials first",
+    );
+    let identity = probes
+        .iter()
+        .find(|probe| probe.question == Question::Identity);
+    let identity = identity.map(|probe| answered(probe, scope));
+    std::iter::once(way).chain(identity).collect()
 }
 
 /// The smallest difference, since a slow answer makes one greater.

@@ -264,6 +264,10 @@ fn aws_is_unreachable_only_when_no_scope_answers() {
     assert!(!unreachable, "nothing was sent");
     assert_eq!(verdicts(&findings, "reachability"), [Verdict::Warning]);
     assert_eq!(verdicts(&findings, "identity"), [Verdict::Failed]);
+    assert_eq!(findings.len(), 2, "one cause is told once: {findings:?}");
+    let keyless = asked("prod/us-east-1", Err(ErrorClass::Credentials), None);
+    let (_, unreachable) = of_scopes(&[keyless, silent()]);
+    assert!(unreachable, "nothing answers");
     let nobody = Asked {
         probes: None,
         ..silent()
