@@ -61,8 +61,8 @@ fn available(run: &Run) -> String {
     };
     let fate = run.gone.as_ref().map_or_else(
         || match run.request.retention.days_or_minus_one() {
-            -1 => "kept until somebody deletes it".to_owned(),
-            days => format!("kept by AWS for {days} d"),
+            -1 => format!("kept until somebody deletes it{}", tier(run)),
+            days => format!("kept by AWS for {days} d{}", tier(run)),
         },
         |gone| {
             let how = match gone.reason {
@@ -76,6 +76,17 @@ fn available(run: &Run) -> String {
         "{asked}{}{attempts}{second}; {fate}",
         complete.unwrap_or_default()
     )
+}
+
+/// The retention class with its reason, where the policy has several.
+fn tier(run: &Run) -> String {
+    let request = &run.request;
+    request
+        .tier_reason
+        .as_ref()
+        .map_or_else(String::new, |why| {
+            format!(" ({}: {why})", request.tier.as_str())
+        })
 }
 
 fn failed(run: &Run, why: &str) -> String {

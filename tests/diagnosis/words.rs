@@ -8,7 +8,7 @@ use redkeep::observed::Observed;
 use redkeep::pause::Pause;
 use redkeep::plan::{Extent, Facts};
 use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Run, RunState};
-use redkeep::snapshot::Trigger;
+use redkeep::snapshot::{Tier, Trigger};
 
 use crate::{at, config, due, pair};
 
@@ -464,6 +464,21 @@ fn a_range_of_missed_slots_is_one_line() {
     assert!(
         words.starts_with("745 slots in a row up to 2026-02-01T00:00:00Z: their start windows"),
         "{words}"
+    );
+}
+
+#[test]
+fn a_snapshot_of_a_longer_tier_says_why_it_is() {
+    let monthly = |run: &mut Run| {
+        accepted(run);
+        run.request.tier = Tier::Monthly;
+        run.request.tier_reason = Some("the first of 2026-11".to_owned());
+        ended(Outcome::Available)(run);
+    };
+    let told = said(monthly, "2026-11-24 12:00");
+    has(
+        &told,
+        &["kept by AWS for 35 d (monthly: the first of 2026-11)"],
     );
 }
 
