@@ -20,8 +20,8 @@ pub(super) enum Progress {
     Lines(String),
 }
 
-const BAR: &str = "{msg} [{bar:30}] {percent:>3} % {elapsed_precise}";
-const SPINNER: &str = "{spinner} {msg} {elapsed_precise}";
+const BAR: &str = "{prefix}\n{spinner} creating [{wide_bar}] {percent:>3} %  {msg}";
+const SPINNER: &str = "{prefix}\n{spinner} {wide_msg}";
 const MEGABYTE: f64 = 1_048_576.0;
 
 impl Progress {
@@ -55,14 +55,12 @@ impl Progress {
 }
 
 fn told_of(run: &Run) -> String {
+    format!("{} is {}", run.request.snapshot_id, state_of(run))
+}
+
+fn state_of(run: &Run) -> String {
     let reason = run.reason().map(|reason| format!(": {reason}"));
-    let text = format!(
-        "{} is {}{}",
-        run.request.snapshot_id,
-        run.word(),
-        reason.unwrap_or_default()
-    );
-    one_line(&text)
+    one_line(&format!("{}{}", run.word(), reason.unwrap_or_default()))
 }
 
 fn show_bar(bar: &ProgressBar, run: &Run) {
@@ -79,8 +77,11 @@ fn show_bar(bar: &ProgressBar, run: &Run) {
         bar.set_length(transfer.whole_bytes);
         bar.set_position(transfer.done_bytes);
     }
-    let details = transfer.map(|transfer| transfer.told()).unwrap_or_default();
-    bar.set_message(format!("{}{details}", told_of(run)));
+    bar.set_prefix(run.request.snapshot_id.to_string());
+    bar.set_message(match transfer {
+        Some(transfer) => transfer.told(),
+        None => state_of(run),
+    });
 }
 
 /// How far AWS has got, in its own figures.
@@ -111,7 +112,7 @@ impl Transfer {
 
     fn told(&self) -> String {
         format!(
-            ", {} of {} at {}/s, about {} left",
+            "{} of {}, {}/s, {} left",
             HumanBytes(self.done_bytes),
             HumanBytes(self.whole_bytes),
             HumanBytes(self.bytes_per_second),

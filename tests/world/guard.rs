@@ -57,11 +57,7 @@ fn after_weeks_of_failing_snapshots_the_last_two_good_ones_are_still_there() {
         assert_eq!(held(&mut sim), ["11-26", "11-27"]);
         let extensions = &sim.hosts[0].journal.ledger.extensions;
         // Each time by a little over two weeks less the two days of concern: not every day.
-        assert!(
-            (4..=8).contains(&extensions.len()),
-            "{}",
-            extensions.len()
-        );
+        assert!((4..=8).contains(&extensions.len()), "{}", extensions.len());
         let modified: Vec<&str> = sim.aws.modified.iter().map(|(id, _)| id.as_str()).collect();
         assert!(
             modified
