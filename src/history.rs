@@ -88,6 +88,18 @@ pub enum Change {
     Extended(Extension),
     /// The account's name stands for this number, for good.
     Account(AccountName, String),
+    /// AWS has a snapshot of ours whose run was not known: this run, made from its tags and name. A run of the
+    /// slot that has ended in the store stays.
+    Adopted(Box<Run>),
+    /// What this installation had recorded was found to be lost, whole or in part.
+    Rebuilt(DateTime<Utc>),
+}
+
+impl Change {
+    /// Whether it makes or changes the run of this slot.
+    pub fn is_of(&self, slot: &Slot) -> bool {
+        matches!(self, Self::Run(run) | Self::Adopted(run) if run.slot == *slot)
+    }
 }
 
 /// How many runs of a pair ended with each result, over all time.
@@ -118,6 +130,8 @@ pub struct History {
     pub account_numbers: BTreeMap<AccountName, String>,
     /// How often the end of a snapshot was put off, by pair.
     pub extensions: BTreeMap<Pair, u64>,
+    /// When records were first found to be lost; until somebody has acknowledged that, nothing may be deleted.
+    pub rebuilt_at: Option<DateTime<Utc>>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
@@ -158,7 +172,8 @@ impl History {
             Change::Pair(pair, state) => {
                 self.pairs.insert(pair, state);
             }
-            Change::Run(run) => self.apply_run(*run),
+            Change::Run(run) | Change::Adopted(run) => self.apply_run(*run),
+            Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(at)),
             Change::Missed(range) => {
                 self.totals
                     .entry(range.pair)
@@ -187,7 +202,7 @@ impl History {
         self.forget_old(&pair);
     }
 
-    /// Adds a run as it was found in the store: nothing is counted.
+    /// Puts in a run as it was found in the store: nothing is counted.
     pub fn insert(&mut self, run: Run) {
         if run.is_ended() {
             self.open.remove(&run.slot);
@@ -202,7 +217,9 @@ impl History {
         let newest = self.of_pair(pair).last().map(|run| run.slot.clone());
         let old: Vec<Slot> = self
             .of_pair(pair)
-            .filter(|run| run.is_ended() && !run.is_good() && Some(&run.slot) != newest.as_ref())
+            .filter(|run| {
+                run.is_ended() && !run.has_snapshot() && Some(&run.slot) != newest.as_ref()
+            })
             .map(|run| run.slot.clone())
             .collect();
         for slot in old {

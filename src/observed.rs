@@ -238,6 +238,11 @@ impl ScopeView {
         }
     }
 
+    /// Whether a listing has ended since the start, well or not.
+    pub fn was_looked_at(&self) -> bool {
+        self.reached_at.is_some() || self.trouble.is_some()
+    }
+
     /// Whether a complete listing of snapshots began at or after `since`.
     pub fn listed_since(&self, since: DateTime<Utc>) -> bool {
         self.snapshots

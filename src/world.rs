@@ -13,7 +13,7 @@ use crate::names::{AccountName, PolicyName, Writer};
 use crate::observed::{Listing, Observed};
 use crate::pause::Pauses;
 use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
-use crate::reply::{Reply, take_in};
+use crate::reply::{Known, Reply, take_in};
 use crate::run::{Event, Run, RunState};
 use crate::slot::{Scope, Slot};
 
@@ -120,6 +120,13 @@ impl World {
         }
     }
 
+    /// Puts in what the store told of runs that had ended before.
+    pub fn recall(&mut self, runs: Vec<Run>) {
+        for run in runs {
+            self.history.insert(run);
+        }
+    }
+
     /// Notes that a call is being made.
     pub fn dispatched(&mut self, call: &Call, now: DateTime<Utc>) {
         let scope = call.scope();
@@ -134,7 +141,12 @@ impl World {
 
     /// Takes an answer in; the changes are for the caller to commit and apply.
     pub fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
-        take_in(reply, &self.history, &mut self.observed, now)
+        let known = Known {
+            config: &self.config,
+            history: &self.history,
+            writer: &self.writer,
+        };
+        take_in(reply, known, &mut self.observed, now)
     }
 
     /// Takes in the pauses that people ask for; returns what was not known. The runs among it are for the

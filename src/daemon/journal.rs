@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::history::{Change, Extension, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::run::Run;
@@ -22,6 +24,7 @@ pub(super) struct Journal {
     ranges: Vec<MissedRange>,
     accounts: BTreeMap<AccountName, String>,
     extensions: Vec<Extension>,
+    rebuilt_at: Option<DateTime<Utc>>,
     retry_at: Option<Duration>,
 }
 
@@ -31,10 +34,13 @@ impl Journal {
         for change in changes {
             match change.clone() {
                 Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
-                Change::Run(run) => drop(self.runs.insert(run.slot.clone(), *run)),
+                Change::Run(run) | Change::Adopted(run) => {
+                    drop(self.runs.insert(run.slot.clone(), *run));
+                }
                 Change::Missed(range) => self.ranges.push(range),
                 Change::Extended(extension) => self.extensions.push(extension),
                 Change::Account(name, number) => drop(self.accounts.insert(name, number)),
+                Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(at)),
             }
         }
     }
@@ -43,7 +49,7 @@ impl Journal {
     pub(super) fn is_due(&self, now: Duration) -> bool {
         let empty = self.pairs.is_empty() && self.runs.is_empty();
         let empty = empty && self.ranges.is_empty() && self.accounts.is_empty();
-        let empty = empty && self.extensions.is_empty();
+        let empty = empty && self.extensions.is_empty() && self.rebuilt_at.is_none();
         !empty && self.retry_at.is_none_or(|retry_at| now >= retry_at)
     }
 
@@ -71,8 +77,9 @@ impl Journal {
         let accounts = self.accounts.clone().into_iter();
         let accounts = accounts.map(|(name, number)| Change::Account(name, number));
         let extensions = self.extensions.iter().cloned().map(Change::Extended);
-        let last = ranges.chain(accounts).chain(extensions);
-        pairs.chain(runs).chain(last).collect()
+        let rebuilt = self.rebuilt_at.map(Change::Rebuilt);
+        let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
+        pairs.chain(runs).chain(others).collect()
     }
 
     /// The store has written everything.

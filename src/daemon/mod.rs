@@ -248,25 +248,33 @@ impl<R: Redshift> Daemon<R> {
 
     /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags
     /// are the ledger, and what could not be written is kept and tried again.
-    async fn commit(&mut self, changes: Vec<Change>) {
+    async fn commit(&mut self, mut changes: Vec<Change>) {
         self.journal.extend(&changes);
+        let mut stay = Vec::new();
         if self.journal.is_due(self.parts.clock.monotonic()) {
             let was_failing = self.journal.is_failing();
-            let committed = self.parts.store.commit(self.journal.changes()).await;
-            let trouble = committed.err().map(|error| with_causes(&error));
-            match &trouble {
-                None => self.journal.written(),
-                Some(_) => self.journal.failed(self.parts.clock.monotonic()),
-            }
+            let trouble = match self.parts.store.commit(self.journal.changes()).await {
+                Ok(runs) => {
+                    self.journal.written();
+                    stay = runs;
+                    None
+                }
+                Err(error) => {
+                    self.journal.failed(self.parts.clock.monotonic());
+                    Some(with_causes(&error))
+                }
+            };
             tell::writing(was_failing, trouble.as_deref());
             self.parts
                 .health
                 .update(|health| health.history_trouble = trouble);
         }
+        changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
         for change in &changes {
             self.note(change);
         }
         self.parts.world.apply(changes);
+        self.parts.world.recall(stay);
     }
 
     /// Logs and measures a change before it is applied.

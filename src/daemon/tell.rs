@@ -11,6 +11,19 @@ use crate::plan::Alarm;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
 
+macro_rules! tell {
+    ($level:ident, $run:expr, $($message:tt)+) => {
+        $level!(
+            policy = %$run.slot.pair.policy,
+            cluster = %$run.slot.pair.cluster,
+            scope = %$run.slot.pair.scope,
+            slot = rfc3339($run.slot.scheduled_at),
+            snapshot = %$run.request.snapshot_id,
+            $($message)+
+        )
+    };
+}
+
 /// Tells what `change` means, given the history before it.
 pub(super) fn change(change: &Change, history: &History) {
     match change {
@@ -26,6 +39,20 @@ pub(super) fn change(change: &Change, history: &History) {
                 tell_run(run);
             }
         }
+        Change::Adopted(run) => {
+            let (state, reason) = (run.word(), run.reason().unwrap_or_default());
+            tell!(
+                info,
+                run,
+                state,
+                reason,
+                "found without a record, which it has now"
+            );
+        }
+        Change::Rebuilt(_) => error!(
+            "the history lacked snapshots that this installation had made: it was lost, or an older copy was put \
+             in its place; it is rebuilt from their tags, and nothing is deleted until somebody has acknowledged that"
+        ),
         Change::Pair(pair, state) => {
             let (policy, cluster, scope) = (&pair.policy, &pair.cluster, &pair.scope);
             let before = history
@@ -59,19 +86,6 @@ pub(super) fn change(change: &Change, history: &History) {
             );
         }
     }
-}
-
-macro_rules! tell {
-    ($level:ident, $run:expr, $($message:tt)+) => {
-        $level!(
-            policy = %$run.slot.pair.policy,
-            cluster = %$run.slot.pair.cluster,
-            scope = %$run.slot.pair.scope,
-            slot = rfc3339($run.slot.scheduled_at),
-            snapshot = %$run.request.snapshot_id,
-            $($message)+
-        )
-    };
 }
 
 fn tell_run(run: &Run) {

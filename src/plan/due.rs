@@ -2,11 +2,10 @@
 //!
 //! Owns: the step from the watermark to now. Every slot that has become due gets a record: a run of its own,
 //! or, when more than a hundred were missed in a row, a place in a range. Never steps further than AWS's
-//! clock allows: a watermark in the wrong decade could not be taken back.
+//! clock allows: a watermark in the wrong decade could not be taken back. Nor before the scope was listed: the
+//! cluster may be another by now, and snapshots that nobody has recorded may be there.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, MissedRange, PairState};
@@ -30,7 +29,7 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
         let view = facts.observed.scopes.get(&pair.scope);
         let (Some(policy), Some(view), None) = (
             policy,
-            view.filter(|view| view.barred.is_none()),
+            view.filter(|view| view.barred.is_none() && view.was_looked_at()),
             state.closed_at,
         ) else {
             continue;
@@ -63,27 +62,21 @@ fn open_pair(
     if old.last().is_some_and(|last| !view.listed_since(*last)) {
         return;
     }
-    let found = if old.is_empty() {
-        BTreeSet::new()
-    } else {
-        listed_slots(facts, view, pair)
+    let slot_at = |at: &DateTime<Utc>| Slot {
+        pair: pair.clone(),
+        scheduled_at: *at,
     };
-    let fate = |at: &DateTime<Utc>| (!found.contains(at)).then(|| missed_so(facts, pair, *at));
+    // Such as those whose snapshots the listing had.
+    let is_recorded = |at: &DateTime<Utc>| facts.history.runs.contains_key(&slot_at(at));
+    let fate = |at: &DateTime<Utc>| (!is_recorded(at)).then(|| missed_so(facts, pair, *at));
     for stretch in old.chunk_by(|one, next| fate(one) == fate(next)) {
         let missed = stretch.first().and_then(fate);
         let range = missed.and_then(|reason| missed_range(pair, stretch, reason));
         plan.changes.extend(range.map(Change::Missed));
     }
-    let found = old.iter().filter(|at| found.contains(*at));
-    for scheduled_at in found.chain(recent) {
-        let slot = Slot {
-            pair: pair.clone(),
-            scheduled_at: *scheduled_at,
-        };
-        if !facts.history.runs.contains_key(&slot) {
-            plan.changes
-                .push(Change::Run(Box::new(due_run(facts, policy, slot))));
-        }
+    for scheduled_at in recent.iter().filter(|at| !is_recorded(at)) {
+        let run = due_run(facts, policy, slot_at(scheduled_at));
+        plan.changes.push(Change::Run(Box::new(run)));
     }
     plan.changes.push(Change::Pair(
         pair.clone(),
@@ -111,27 +104,6 @@ fn due_slots(
     // A year of minutes is not counted in every turn until AWS answers.
     let few: Vec<DateTime<Utc>> = slots.take(RANGE_FROM + 2).collect();
     (few.len() < RANGE_FROM + 2).then_some(few)
-}
-
-/// The slots of a pair whose snapshots the last complete listing has, as their identifiers tell.
-fn listed_slots(facts: Facts<'_>, view: &ScopeView, pair: &Pair) -> BTreeSet<DateTime<Utc>> {
-    let namespace = &facts.config.namespace;
-    let prefix = format!("{namespace}-{}-{}-", pair.policy, pair.cluster);
-    let slot_of = |id: &SnapshotId| {
-        let stamp = id.as_str().strip_prefix(&prefix)?.split('-').next()?;
-        let instant = NaiveDateTime::parse_from_str(stamp, "%Y%m%dt%H%M%Sz").ok()?;
-        let slot = Slot {
-            pair: pair.clone(),
-            scheduled_at: instant.and_utc(),
-        };
-        let first = SnapshotId::derive(namespace, &slot, Generation::First);
-        (*id == first || *id == first.second()).then_some(slot.scheduled_at)
-    };
-    view.snapshots
-        .iter()
-        .flat_map(|listing| listing.by_id.keys())
-        .filter_map(slot_of)
-        .collect()
 }
 
 /// What a slot long past is missed for.

@@ -21,7 +21,7 @@ pub(super) fn at_run(
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Option<Change> {
-    if run.is_ended() && !run.is_good() {
+    if run.is_ended() && !run.has_snapshot() {
         return None;
     }
     let found = listing.by_id.get(&run.request.snapshot_id);
@@ -36,7 +36,7 @@ pub(super) fn at_run(
     change(run, event, now)
 }
 
-/// A complete snapshot that a complete listing lacks is gone; soon after its making that may be a listing that
+/// A snapshot that a complete listing lacks is gone; soon after its making that may be a listing that
 /// lags behind.
 fn gone(run: &Run, listing: &SnapshotListing, now: DateTime<Utc>) -> Option<Change> {
     if listing.began_at < run.ended_at? + PATIENCE {

@@ -1,9 +1,10 @@
 //! What follows from an answer of AWS.
 //!
 //! Owns: taking an answer in, as changes of the history and of what is observed; `look` matches a listing with
-//! the runs. Pure: the daemon makes the call and hands its answer over with the instant at which it came.
-//! Never plans: what is to be done next is read off the new history.
+//! the runs, `adopt` makes runs of the snapshots that have none. Pure: the daemon makes the call and hands its
+//! answer over with the instant at which it came. Never plans: what is to be done next is read off the new history.
 
+mod adopt;
 mod keep;
 mod look;
 
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::config::Config;
 use crate::history::{Change, Extension, History};
-use crate::names::{AccountName, ClusterId};
+use crate::names::{AccountName, ClusterId, Writer};
 use crate::observed::{Barred, LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
 use crate::redshift::{Answer, Cluster, ErrorClass, RedshiftError, SnapshotEvent};
 use crate::retry;
@@ -57,15 +59,27 @@ pub struct Listed {
     pub account_number: Option<Answer<String>>,
 }
 
+/// What is known before an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The past.
+    pub history: &'a History,
+    /// This installation.
+    pub writer: &'a Writer,
+}
+
 /// Takes `reply` in: `observed` is brought up to date, the changes are for the caller to commit and apply.
 pub fn take_in(
     reply: Reply,
-    history: &History,
+    known: Known<'_>,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
+    let history = known.history;
     match reply {
-        Reply::Listed(listed) => listing_taken_in(*listed, history, observed, now),
+        Reply::Listed(listed) => listing_taken_in(*listed, known, observed, now),
         Reply::Created(slot, answer) => {
             one_run(slot, history, observed, &answer, now, |run, view, _| {
                 created(run, view, &answer.result, now)
@@ -80,8 +94,8 @@ pub fn take_in(
             keep::extended(*extension, answer, history, observed, now)
         }
         Reply::Explained(slot, answer) => {
-            one_run(slot, history, observed, &answer, now, |run, _, _| {
-                explained(run, &answer.result, now)
+            one_run(slot, history, observed, &answer, now, |run, view, _| {
+                explained(run, view, &answer.result, now)
             })
         }
     }
@@ -89,37 +103,42 @@ pub fn take_in(
 
 fn listing_taken_in(
     listed: Listed,
-    history: &History,
+    known: Known<'_>,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let (scope, began_at) = (listed.scope.clone(), listed.began_at);
     note_account(&listed, observed);
-    observed.bar_scopes(&history.account_numbers);
-    let account = account_number(&scope.account, history, observed);
+    observed.bar_scopes(&known.history.account_numbers);
+    let account = account_number(&scope.account, known.history, observed);
     let account = account.as_deref();
     let Some(view) = observed.scopes.get_mut(&scope) else {
         return Vec::new();
     };
     note_listing(view, listed, account, now);
-    let seen = observed
-        .scopes
-        .get(&scope)
-        .and_then(|view| view.snapshots.as_ref());
-    match seen.filter(|listing| listing.began_at == began_at) {
-        Some(listing) => {
-            let idle = |run: &&Run| {
-                run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot)
-            };
-            let runs = history.runs.values().filter(idle);
-            let changes = runs.filter_map(|run| look::at_run(run, listing, account, now));
-            binding(&scope, history, observed)
-                .into_iter()
-                .chain(changes)
-                .collect()
-        }
-        None => Vec::new(),
+    let Some(view) = observed.scopes.get(&scope) else {
+        return Vec::new();
+    };
+    let seen = view.snapshots.as_ref();
+    let Some(listing) = seen.filter(|listing| listing.began_at == began_at) else {
+        return Vec::new();
+    };
+    let idle = |run: &&Run| run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot);
+    let runs = known.history.runs.values().filter(idle);
+    let runs = runs.filter_map(|run| look::at_run(run, listing, account, now));
+    let bound = binding(&scope, known.history, observed).into_iter();
+    let mut changes: Vec<Change> = bound.chain(runs).collect();
+    if view.barred.is_none() && is_told_apart(known.config, &scope, account) {
+        changes.extend(adopt::unrecorded(known, &scope, listing, account, now));
     }
+    changes
+}
+
+/// Whether it is certain that no other scope lists the same snapshots.
+fn is_told_apart(config: &Config, scope: &Scope, account: Option<&str>) -> bool {
+    let scopes = config.scopes();
+    let mut others = scopes.iter().filter(|other| *other != scope);
+    account.is_some() || !others.any(|other| other.region == scope.region)
 }
 
 fn one_run<T>(
@@ -374,6 +393,7 @@ fn described(
 
 fn explained(
     run: &Run,
+    view: &ScopeView,
     result: &Result<Vec<SnapshotEvent>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> Option<Event> {
@@ -393,7 +413,14 @@ fn explained(
         (None, Ok(_)) => "AWS gave no reason".to_owned(),
         (None, Err(error)) => format!("the reason could not be read: {error}"),
     };
-    let again = run.generation() == Generation::First && now < run.request.deadline;
+    // Another host may have asked for the second one in time: then that is the run's, however late it is found.
+    let is_there = holds(view, &run.request.snapshot_id.second());
+    let again = run.generation() == Generation::First && (now < run.request.deadline || is_there);
     let retry_at = again.then(|| now + TimeDelta::seconds(1));
     Some(Event::Explained { message, retry_at })
+}
+
+fn holds(view: &ScopeView, id: &SnapshotId) -> bool {
+    let listing = view.snapshots.as_ref();
+    listing.is_some_and(|listing| listing.by_id.contains_key(id))
 }

@@ -299,6 +299,11 @@ impl Run {
         self.state == RunState::Ended(Outcome::Available) && self.gone.is_none()
     }
 
+    /// Whether the run has ended and AWS still has a snapshot of it, complete or failed.
+    pub fn has_snapshot(&self) -> bool {
+        self.is_good() || self.is_ended() && self.snapshot.is_some() && self.gone.is_none()
+    }
+
     /// Whether AWS is making the snapshot now.
     pub fn is_creating(&self) -> bool {
         matches!(self.state, RunState::Creating { .. })

@@ -201,6 +201,8 @@ impl FromStr for Trigger {
 
 /// The keys of the tags that redkeep puts on every snapshot, in the create call itself.
 pub mod tag {
+    /// How all of them begin.
+    pub const PREFIX: &str = "redkeep:";
     /// The namespace.
     pub const NAMESPACE: &str = "redkeep:namespace";
     /// The policy.

@@ -55,7 +55,7 @@ fn contradiction(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -
 }
 
 fn contradicting_tag(tags: &Tags, asked: &Tags) -> Option<String> {
-    let any_of_ours = tags.keys().any(|key| key.starts_with("redkeep:"));
+    let any_of_ours = tags.keys().any(|key| key.starts_with(tag::PREFIX));
     let keys = [tag::NAMESPACE, tag::POLICY, tag::CLUSTER, tag::SLOT];
     keys.into_iter()
         .find_map(|key| match (tags.get(key), asked.get(key)) {

@@ -110,17 +110,41 @@ pub(super) fn read(connection: &Connection) -> Result<(Identity, EndpointKind), 
     Ok((identity, kind))
 }
 
+/// When records were first found to be lost, as long as nobody has acknowledged that.
+pub(super) fn rebuilt_at(connection: &Connection) -> Result<Option<DateTime<Utc>>, Fault> {
+    parsed_if_any(connection, "rebuilt_at", parse_instant)
+}
+
+/// Notes that records were found to be lost; the first time counts.
+pub(super) fn write_rebuilt(connection: &Connection, at: DateTime<Utc>) -> Result<(), Fault> {
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('rebuilt_at', ?1) ON CONFLICT DO NOTHING",
+        [to_text(at)],
+    )?;
+    Ok(())
+}
+
 fn parsed<T>(
     connection: &Connection,
     key: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<T, Fault> {
-    let place = || format!("table meta, row {key}, column value");
-    let text: String = connection
-        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
-            row.get(0)
-        })
-        .optional()?
-        .ok_or_else(|| Fault::damage(place(), "missing"))?;
-    parse(&text).map_err(|what| Fault::damage(place(), what))
+    parsed_if_any(connection, key, parse)?.ok_or_else(|| Fault::damage(place(key), "missing"))
+}
+
+fn parsed_if_any<T>(
+    connection: &Connection,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, Fault> {
+    let select = "SELECT value FROM meta WHERE key = ?1";
+    let text: Option<String> = connection
+        .query_row(select, [key], |row| row.get(0))
+        .optional()?;
+    let value = text.map(|text| parse(&text)).transpose();
+    value.map_err(|what| Fault::damage(place(key), what))
+}
+
+fn place(key: &str) -> String {
+    format!("table meta, row {key}, column value")
 }

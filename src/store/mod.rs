@@ -25,6 +25,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::history::{Change, History};
+use crate::run::Run;
 use crate::world::Wishes;
 use file::File;
 
@@ -39,7 +40,7 @@ const QUEUE: usize = 64;
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Request {
-    Commit(Vec<Change>, Answer<()>),
+    Commit(Vec<Change>, Answer<Vec<Run>>),
     Wishes(Answer<Option<Wishes>>),
     Close(Answer<()>),
 }
@@ -103,10 +104,13 @@ impl Store {
     /// and watermark only grow, whatever the changes say. A caller that stops waiting does not stop the
     /// commit.
     ///
+    /// Returns the runs, as the store has them, that had ended before otherwise than the changes say: what the
+    /// daemon in memory has forgotten of them is told again.
+    ///
     /// # Errors
     /// [`StoreError::is_storage`] tells a full or failing disk; nothing of the changes is written then, and
     /// the store can be used on.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Run>, StoreError> {
         self.ask(|answer| Request::Commit(changes, answer)).await
     }
 

@@ -16,6 +16,7 @@ use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::pause::Pauses;
 use crate::run::Run;
+use crate::slot::Slot;
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
 const TOTALS: [(&Table, &str); 2] = [
@@ -37,10 +38,11 @@ const EXTENSIONS_BY_PAIR: &str = "
     SELECT min(rowid), policy, account, region, cluster, count(*) FROM extensions
     GROUP BY policy, account, region, cluster";
 
-/// The runs that the next decision may need: open, good, or the newest of their pair.
-const WANTED_RUNS: [&str; 3] = [
+/// The runs that the next decision may need: open, with a snapshot that is there, or the newest of their pair.
+const WANTED_RUNS: [&str; 4] = [
     " WHERE progress IS NOT NULL",
     " WHERE state = 'available' AND gone_at IS NULL",
+    " WHERE state <> 'available' AND progress IS NULL AND gone_at IS NULL AND snapshot IS NOT NULL",
     " WHERE (policy, account, region, cluster, scheduled_at) IN (
          SELECT policy, account, region, cluster, max(scheduled_at) FROM runs
          GROUP BY policy, account, region, cluster)",
@@ -262,10 +264,26 @@ impl Query {
     }
 }
 
+/// The run of a slot.
+pub(super) fn run_of(connection: &Connection, slot: &Slot) -> Result<Option<Run>, Fault> {
+    let pair = &slot.pair;
+    let mut query = Query::new(&RUNS);
+    query.of_pair(&RunFilter {
+        policy: Some(pair.policy.clone()),
+        account: Some(pair.scope.account.clone()),
+        region: Some(pair.scope.region.clone()),
+        cluster: Some(pair.cluster.clone()),
+        ..RunFilter::default()
+    });
+    query.compare("scheduled_at = ?", Some(to_text(slot.scheduled_at)));
+    Ok(query.run(connection, row::run)?.pop())
+}
+
 /// The history as far as decisions and metrics need it, all as of one instant.
 pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
     let snapshot = connection.unchecked_transaction()?;
     let mut history = History::default();
+    history.rebuilt_at = meta::rebuilt_at(&snapshot)?;
     each(&snapshot, &PAIRS.select(), |row| {
         let (pair, state) = row::pair(row)?;
         history.pairs.insert(pair, state);

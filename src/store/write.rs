@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::error::{Fault, StoreError};
 use super::file::File;
 use super::row::to_text;
+use super::{meta, read};
 use crate::history::{Change, Extension, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::run::{Run, RunState};
@@ -69,25 +70,28 @@ const INSERT_EXTENSION: &str = "
     VALUES (:policy, :account, :region, :cluster, :scheduled_at, :extended_at, :from_days, :to_days, :reason)
     ON CONFLICT DO NOTHING";
 
-/// Writes all changes or none.
-pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<(), StoreError> {
+/// Writes all changes or none; returns the runs that had ended otherwise before, and stay as they are.
+pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<Vec<Run>, StoreError> {
     file.check_in_place()?;
     write(&mut file.connection, changes).map_err(|fault| fault.at(&file.path))
 }
 
-fn write(connection: &mut Connection, changes: &[Change]) -> Result<(), Fault> {
+fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fault> {
     // Immediate: waits for a lock at the beginning, where waiting is safe.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut stay = Vec::new();
     for change in changes {
         match change {
             Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
-            Change::Run(run) => write_run(&transaction, run)?,
+            Change::Run(run) | Change::Adopted(run) => stay.extend(write_run(&transaction, run)?),
             Change::Missed(range) => write_missed_range(&transaction, range)?,
             Change::Extended(extension) => write_extension(&transaction, extension)?,
             Change::Account(name, number) => write_account(&transaction, name, number)?,
+            Change::Rebuilt(at) => meta::write_rebuilt(&transaction, *at)?,
         }
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    Ok(stay)
 }
 
 fn write_pair(transaction: &Transaction<'_>, pair: &Pair, state: &PairState) -> Result<(), Fault> {
@@ -110,13 +114,17 @@ fn write_pair(transaction: &Transaction<'_>, pair: &Pair, state: &PairState) -> 
     Ok(())
 }
 
-fn write_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), Fault> {
-    let changed = upsert_run(transaction, run)?;
+/// Writes a run; returns the one in the store where that had ended otherwise.
+fn write_run(transaction: &Transaction<'_>, run: &Run) -> Result<Option<Run>, Fault> {
+    if upsert_run(transaction, run)? > 0 {
+        return Ok(None);
+    }
     // What is known of an open run says nothing about one that has ended since.
-    if changed == 0 && run.is_ended() {
+    if run.is_ended() {
         update_ended_run(transaction, run)?;
     }
-    Ok(())
+    let stored = read::run_of(transaction, &run.slot)?;
+    Ok(stored.filter(|stored| stored.state != run.state))
 }
 
 pub(super) fn upsert_run(connection: &Connection, run: &Run) -> Result<usize, Fault> {

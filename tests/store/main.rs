@@ -188,6 +188,64 @@ async fn an_ended_run_changes_only_in_what_became_of_its_snapshot() {
 }
 
 #[tokio::test]
+async fn a_run_that_had_ended_otherwise_is_told_to_whoever_has_forgotten_it() {
+    let place = Place::new();
+    let store = place.open().store;
+    let mut missed = run("dw", 0, RunState::Ended(Outcome::Missed(Missed::Late)));
+    missed.snapshot = None;
+    let good = || run("dw", 0, RunState::Ended(Outcome::Available));
+    assert_eq!(
+        store.commit(vec![change(missed.clone())]).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        store.commit(vec![change(missed.clone())]).await.unwrap(),
+        []
+    );
+    let told = store
+        .commit(vec![
+            change(run("dw", 0, RunState::Due)),
+            change(run("dw", 60, RunState::Due)),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(told, [missed.clone()]);
+    let told = store
+        .commit(vec![Change::Adopted(Box::new(good()))])
+        .await
+        .unwrap();
+    missed.snapshot = good().snapshot;
+    assert_eq!(
+        told,
+        [missed.clone()],
+        "it takes only what AWS says of the snapshot"
+    );
+    let later = run("dw", 120, RunState::Ended(Outcome::Skipped));
+    store.commit(vec![change(later)]).await.unwrap();
+    let history = Reader::open(&place.file()).unwrap().history().unwrap();
+    assert_eq!(
+        history.runs[&missed.slot], missed,
+        "it is remembered while the snapshot is there"
+    );
+}
+
+#[tokio::test]
+async fn that_records_were_lost_is_kept_with_the_first_instant() {
+    let place = Place::new();
+    let opened = place.open();
+    assert_eq!(opened.history.rebuilt_at, None);
+    for seconds in [7, 9] {
+        opened
+            .store
+            .commit(vec![Change::Rebuilt(at(seconds))])
+            .await
+            .unwrap();
+    }
+    opened.store.close().await.unwrap();
+    assert_eq!(place.open().history.rebuilt_at, Some(at(7)));
+}
+
+#[tokio::test]
 async fn not_even_the_sqlite3_shell_changes_how_a_run_ended() {
     let place = Place::new();
     let store = place.open().store;
@@ -372,11 +430,10 @@ async fn ten_thousand_rows_are_committed_at_once_and_quickly() {
     let place = Place::new();
     let store = place.open().store;
     let missed = |n: i64| {
-        change(run(
-            "dw",
-            n * 60,
-            RunState::Ended(Outcome::Missed(Missed::Coalesced)),
-        ))
+        let state = RunState::Ended(Outcome::Missed(Missed::Coalesced));
+        let mut run = run("dw", n * 60, state);
+        run.snapshot = None;
+        change(run)
     };
     let clock = SystemClock::new();
     store

@@ -151,15 +151,7 @@ fn a_ledger_three_days_old_is_caught_up_from_what_is_there() {
     let tables = policy("hourly", "0 * * * *", "dw", "");
     let mut sim = sim_of_clusters("2026-11-24 00:10", &["dw"], &tables);
     sim.until("2026-11-24 01:10");
-    let ledger = &sim.hosts[0].journal.ledger;
-    let copy = crate::sim::journal::Ledger {
-        accounts: ledger.accounts.clone(),
-        pauses: ledger.pauses.clone(),
-        extensions: ledger.extensions.clone(),
-        pairs: ledger.pairs.clone(),
-        runs: ledger.runs.clone(),
-        ranges: ledger.ranges.clone(),
-    };
+    let copy = sim.hosts[0].journal.ledger.clone();
     sim.until("2026-11-27 01:10");
     let made = sim.aws.accepted.len();
     sim.stop(0);

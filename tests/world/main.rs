@@ -14,6 +14,7 @@ mod crashes;
 mod fates;
 mod fleet;
 mod guard;
+mod losses;
 mod pairs;
 mod queue;
 mod refusals;

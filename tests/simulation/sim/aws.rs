@@ -275,6 +275,18 @@ impl Aws {
         }
     }
 
+    /// Makes a snapshot as somebody else would, with these tags.
+    pub fn plant(&mut self, id: &str, tags: &[(&str, &str)], now: DateTime<Utc>) {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let request = CreateRequest {
+            snapshot_id: SnapshotId::recorded(id.to_owned()),
+            cluster: "dw".parse().unwrap(),
+            retention: "35d".parse().unwrap(),
+            tags: tags.iter().map(own).collect(),
+        };
+        self.create(REGION, &request, Twist::None, now).unwrap();
+    }
+
     fn create(
         &mut self,
         region: &str,

@@ -14,7 +14,7 @@ use redkeep::store::{EndpointKind, Reader, RunFilter, Store};
 use tokio::runtime::{Builder, Runtime};
 
 /// Everything that was ever committed, and the rules that no commit may break.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Ledger {
     pub pairs: BTreeMap<Pair, PairState>,
     pub runs: BTreeMap<Slot, Run>,
@@ -23,10 +23,12 @@ pub struct Ledger {
     pub extensions: Vec<Extension>,
     /// Written by the commands, not by changes.
     pub pauses: Pauses,
+    pub rebuilt_at: Option<DateTime<Utc>>,
 }
 
 impl Ledger {
-    fn take(&mut self, change: &Change) {
+    /// Takes a change in; returns the run that had ended before and stays, as the store does.
+    fn take(&mut self, change: &Change) -> Option<Run> {
         match change {
             Change::Pair(pair, state) => {
                 if let Some(before) = self.pairs.get(pair) {
@@ -43,21 +45,32 @@ impl Ledger {
                 }
                 self.runs.insert(run.slot.clone(), (**run).clone());
             }
+            Change::Adopted(run) => {
+                let before = self.runs.get_mut(&run.slot);
+                if let Some(before) = before.filter(|before| before.is_ended()) {
+                    before.snapshot.clone_from(&run.snapshot);
+                    return Some(before.clone());
+                }
+                self.runs.insert(run.slot.clone(), (**run).clone());
+            }
             Change::Missed(range) => self.ranges.push(range.clone()),
             Change::Extended(extension) => self.extensions.push(extension.clone()),
             Change::Account(name, number) => {
                 let before = self.accounts.entry(name.clone()).or_insert(number.clone());
                 assert_eq!(before, number, "the account {name} becomes another");
             }
+            Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(*at)),
         }
+        None
     }
 
     /// What a start needs of it, as the store gives it.
-    fn history(&self) -> History {
+    pub fn history(&self) -> History {
         let mut history = History::default();
         history.pairs.clone_from(&self.pairs);
         history.account_numbers.clone_from(&self.accounts);
         history.pauses.clone_from(&self.pauses);
+        history.rebuilt_at = self.rebuilt_at;
         // Oldest first, so that the newest of each pair stays.
         for run in self.runs.values() {
             history.apply(Change::Run(Box::new(run.clone())));
@@ -102,15 +115,17 @@ impl Journal {
         }
     }
 
-    pub fn commit(&mut self, changes: &[Change]) {
-        for change in changes {
-            self.ledger.take(change);
-        }
+    /// Commits; returns the runs that had ended before otherwise, and stay.
+    pub fn commit(&mut self, changes: &[Change]) -> Vec<Run> {
+        let taken = changes.iter().filter_map(|change| self.ledger.take(change));
+        let stay: Vec<Run> = taken.collect();
         if let Some(file) = &self.file {
             let store = file.store.as_ref().unwrap();
             let committed = file.runtime.block_on(store.commit(changes.to_vec()));
-            committed.unwrap();
+            let states = |runs: &[Run]| runs.iter().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!(states(&committed.unwrap()), states(&stay));
         }
+        stay
     }
 
     /// What a new process finds.

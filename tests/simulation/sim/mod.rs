@@ -244,7 +244,7 @@ impl Sim {
         Ok(())
     }
 
-    fn commit(&mut self, host: usize, changes: Vec<Change>) -> Step {
+    fn commit(&mut self, host: usize, mut changes: Vec<Change>) -> Step {
         if changes.is_empty() {
             return Ok(());
         }
@@ -255,9 +255,12 @@ impl Sim {
                 .witness
                 .committing(change, &host_ref.journal, &self.aws, self.now);
         }
-        host_ref.journal.commit(&changes);
+        let stay = host_ref.journal.commit(&changes);
         self.step()?;
-        self.hosts[host].process_mut().world.apply(changes);
+        changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
+        let world = &mut self.hosts[host].process_mut().world;
+        world.apply(changes);
+        world.recall(stay);
         Ok(())
     }
 
