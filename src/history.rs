@@ -166,6 +166,14 @@ impl Totals {
 }
 
 impl History {
+    /// The history in the place of one that was found to be lost at `at`.
+    pub fn rebuilt(at: DateTime<Utc>) -> Self {
+        Self {
+            rebuilt_at: Some(at),
+            ..Self::default()
+        }
+    }
+
     /// Takes in a change that the store has committed.
     pub fn apply(&mut self, change: Change) {
         match change {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::aws::{AwsRedshift, Connector, Target};
 use crate::cause::with_causes;
@@ -41,7 +41,9 @@ pub(super) async fn parts(
 ) -> Result<(Parts<AwsRedshift>, File), Failure> {
     let lock = hold_soon(&config.state_dir).await?;
     let kind = endpoint_kind(&config, &sources.environment)?;
-    let opened = Store::open(&config.database(), kind, clock.now()).map_err(unusable_store)?;
+    let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now());
+    let opened = opened.map_err(unusable_store)?;
+    tell(&opened);
     let target = target(&config, &clock).await?;
     let metrics = Arc::new(Metrics::new(clock.now()).map_err(other)?);
     let health = Arc::new(Health::starting(clock.monotonic()));
@@ -106,6 +108,24 @@ async fn prepare_history(
     closed
 }
 
+/// Says loudly what the history has lost, and that it cannot be written.
+fn tell(opened: &Opened) {
+    if let Some(lost) = &opened.lost {
+        let moved_to = lost.moved_to.as_deref().map(Path::display);
+        error!(
+            reason = with_causes(&lost.why),
+            moved_to = moved_to.map(tracing::field::display),
+            "the history was lost; a new one is begun and rebuilt from what the snapshots tell"
+        );
+    }
+    if let Some(trouble) = &opened.trouble {
+        error!(
+            reason = with_causes(trouble),
+            "the history cannot be written; snapshots go on, the journal is in memory"
+        );
+    }
+}
+
 fn world(config: Config, opened: &Opened, clock: &dyn Clock) -> World {
     let writer = config
         .writer
@@ -145,7 +165,9 @@ pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
         .create(true)
         .truncate(false)
         .write(true)
-        .open(path)
+        .open(&path)
+        // Where nothing can be written, the file of an earlier start is locked as well.
+        .or_else(|error| File::open(&path).map_err(|_| error))
         .map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -167,7 +167,7 @@ impl Config {
 
     /// Where the daily copy of the history is.
     pub fn database_copy(&self) -> PathBuf {
-        self.state_dir.join("history.copy.db")
+        crate::store::copy_of(&self.database())
     }
 
     /// The policy of that name.

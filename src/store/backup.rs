@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Fault, StoreError};
-use super::file::{File, create_private, directory_of};
+use super::file::{File, create_private, directory_of, not_text, sync};
 
 /// Copies the history at `from` to `to`, mode 0600, replacing an older copy only when the new one is
 /// complete, checked and on the disk.
@@ -30,7 +30,7 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let source = File::open_read_only(from)?;
-    let name = to.to_str().ok_or_else(|| not_text(to))?;
+    let name = to.to_str().ok_or_else(|| not_text("copy to", to))?;
     source
         .connection
         .execute("VACUUM INTO ?1", [name])
@@ -50,11 +50,6 @@ fn beside(to: &Path) -> Result<PathBuf, StoreError> {
     Ok(PathBuf::from(name))
 }
 
-fn not_text(path: &Path) -> StoreError {
-    let error = io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
-    StoreError::file("copy to", path)(error)
-}
-
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -62,10 +57,4 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
-}
-
-fn sync(path: &Path) -> Result<(), StoreError> {
-    fs::File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::file("flush", path))
 }

@@ -31,7 +31,7 @@ pub enum StoreError {
     },
     /// The file is something else than an SQLite database.
     #[error(
-        "{path} is not an SQLite database; move it away, or set state_dir to another directory"
+        "{path} is not an SQLite database; \"redkeep run\" moves it aside and begins a new history"
     )]
     NotADatabase {
         /// The file.
@@ -52,8 +52,8 @@ pub enum StoreError {
     },
     /// The file is damaged, or somebody wrote into it what redkeep never writes.
     #[error(
-        "{path} is damaged: {what}; move it aside together with its -wal and -shm files, and start \
-         again or put the daily copy in its place"
+        "{path} is damaged: {what}; \"redkeep run\" moves it aside and rebuilds what the snapshots tell, or put \
+         the daily copy in its place"
     )]
     Corrupt {
         /// The file.
@@ -106,6 +106,16 @@ pub enum StoreError {
         got: String,
         /// The first good version.
         wanted: String,
+    },
+    /// The storage cannot have a log beside the file (sqlite.org/wal.html, "Disadvantages").
+    #[error(
+        "{path} cannot be used with a log (journal_mode {got:?}, wanted \"wal\"); set state_dir to a local disk"
+    )]
+    NoLog {
+        /// The file.
+        path: PathBuf,
+        /// The journal mode that SQLite fell back to.
+        got: String,
     },
     /// The open file is no longer the one at its path, so what is written would be lost.
     #[error("{path} was removed or replaced while it was open; restart redkeep")]
@@ -164,7 +174,15 @@ impl StoreError {
     pub fn is_storage(&self) -> bool {
         matches!(
             self,
-            Self::Storage { .. } | Self::File { .. } | Self::Replaced { .. }
+            Self::Storage { .. } | Self::File { .. } | Self::Replaced { .. } | Self::NoLog { .. }
+        )
+    }
+
+    /// Whether what is in the file is at fault, so that it cannot be used again.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt { .. } | Self::NotADatabase { .. } | Self::Sqlite { .. }
         )
     }
 

@@ -3,6 +3,7 @@
 //! Owns: opening, creating, checking and migrating the file. Never reads a run: what cannot be trusted is
 //! refused here, so that `read` and `write` meet only a file of redkeep's own version.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -14,6 +15,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::Migrations;
 
+use super::aside::with;
 use super::error::{Fault, StoreError};
 
 static MIGRATIONS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
@@ -50,10 +52,26 @@ impl File {
         }
         let mut file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         file.check_schema(true)?;
-        file.set_durable().map_err(|fault| fault.at(path))?;
         file.check_sound().map_err(|fault| fault.at(path))?;
+        file.set_durable()?;
         file.migrate()?;
+        // Not before: a damaged file is set aside as it is, with its log.
+        file.checkpoint_on_close(true)
+            .map_err(|fault| fault.at(path))?;
         Ok(file)
+    }
+
+    /// Opens an existing history on a storage that takes no writing, not even SQLite's own file of locks: then
+    /// nobody else can be writing it either, and if it has no log, it is read as it lies.
+    pub(super) fn open_unwritable(path: &Path) -> Result<Self, StoreError> {
+        match Self::open_read_only(path) {
+            Err(error) if error.is_storage() && !with(path, "-wal").exists() => {
+                let file = Self::connect_as_it_lies(path)?;
+                file.check_schema(false)?;
+                Ok(file)
+            }
+            opened => opened,
+        }
     }
 
     /// Opens an existing history of this version for reading.
@@ -64,7 +82,7 @@ impl File {
                 path: path.to_owned(),
             });
         }
-        let file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let file = Self::connect_for_reading(path)?;
         file.check_schema(false)?;
         Ok(file)
     }
@@ -79,22 +97,54 @@ impl File {
         }
         let file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         file.check_schema(false)?;
-        file.set_durable().map_err(|fault| fault.at(path))?;
+        file.set_durable()?;
+        file.checkpoint_on_close(true)
+            .map_err(|fault| fault.at(path))?;
         Ok(file)
     }
 
+    /// A reading connection to whatever the file is.
+    pub(super) fn connect_for_reading(path: &Path) -> Result<Self, StoreError> {
+        Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
     fn connect(path: &Path, access: OpenFlags) -> Result<Self, StoreError> {
+        Self::connect_by(path, without_links(path)?.as_os_str(), access)
+    }
+
+    /// A reading connection that takes no locks ("immutable" in sqlite.org/uri.html).
+    fn connect_as_it_lies(path: &Path) -> Result<Self, StoreError> {
+        let resolved = without_links(path)?;
+        let name = resolved.to_str().ok_or_else(|| not_text("read", path))?;
+        let escaped = [('%', "%25"), ('?', "%3f"), ('#', "%23")]
+            .into_iter()
+            .fold(name.to_owned(), |name, (from, to)| name.replace(from, to));
+        let name = format!("file:{escaped}?immutable=1");
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Self::connect_by(path, OsStr::new(&name), access)
+    }
+
+    fn connect_by(path: &Path, name: &OsStr, access: OpenFlags) -> Result<Self, StoreError> {
         check_magic(path)?;
         let identity = inode(path).map_err(StoreError::file("look at", path))?;
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let connection = Connection::open_with_flags(without_links(path)?, flags)
+        let connection = Connection::open_with_flags(name, flags)
             .and_then(harden)
             .map_err(|error| Fault::from(error).at(path))?;
-        Ok(Self {
+        let file = Self {
             path: path.to_owned(),
             connection,
             identity,
-        })
+        };
+        file.checkpoint_on_close(false)
+            .map_err(|fault| fault.at(path))?;
+        Ok(file)
+    }
+
+    fn checkpoint_on_close(&self, does: bool) -> Result<(), Fault> {
+        let setting = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        self.connection.set_db_config(setting, !does)?;
+        Ok(())
     }
 
     /// Refuses other programs' files and versions that are not known here, before anything is written.
@@ -105,6 +155,9 @@ impl File {
         let is_new = [application_id, version, tables] == [0, 0, 0];
         if is_new && !may_migrate {
             Err(StoreError::Missing { path })
+        } else if !is_new && application_id != i64::from(APPLICATION_ID) && self.has_our_tables() {
+            let what = format!("its application_id is {application_id:#010x}");
+            Err(StoreError::Corrupt { path, what })
         } else if !is_new && application_id != i64::from(APPLICATION_ID) {
             let got = i32::try_from(application_id).unwrap_or_default();
             Err(StoreError::Foreign {
@@ -139,17 +192,26 @@ impl File {
         ])
     }
 
+    /// Whether the tables are ours, whatever the header says.
+    fn has_our_tables(&self) -> bool {
+        let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('meta', 'pairs', 'runs')";
+        let found = self.connection.query_row(count, [], |row| row.get(0));
+        found == Ok(3)
+    }
+
     /// A commit is on the disk when it returns.
-    fn set_durable(&self) -> Result<(), Fault> {
-        let mode: String = self
-            .connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    fn set_durable(&self) -> Result<(), StoreError> {
+        let wal = "PRAGMA journal_mode = WAL";
+        let mode: rusqlite::Result<String> = self.connection.query_row(wal, [], |row| row.get(0));
+        let mode = mode.map_err(|error| Fault::from(error).at(&self.path))?;
         if mode != "wal" {
-            return Err(Fault::damage(
-                "journal_mode",
-                format!("got {mode:?}, wanted \"wal\""),
-            ));
+            let path = self.path.clone();
+            return Err(StoreError::NoLog { path, got: mode });
         }
+        self.set_synchronous().map_err(|fault| fault.at(&self.path))
+    }
+
+    fn set_synchronous(&self) -> Result<(), Fault> {
         self.connection.pragma_update(None, "synchronous", "FULL")?;
         // A backup that holds the log open must not leave it at its largest for ever: 64 MiB.
         self.connection
@@ -255,7 +317,7 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Whether the file is there; a symbolic link is refused, wherever it points.
-fn exists(path: &Path) -> Result<bool, StoreError> {
+pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => Err(StoreError::Symlink {
             path: path.to_owned(),
@@ -303,6 +365,19 @@ fn without_links(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(path
         .file_name()
         .map_or(resolved.clone(), |name| resolved.join(name)))
+}
+
+/// The error about a path that SQLite cannot be given as a text.
+pub(super) fn not_text(doing: &'static str, path: &Path) -> StoreError {
+    let error = io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
+    StoreError::file(doing, path)(error)
+}
+
+/// Has the directory or file on the disk when it returns.
+pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
+    fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(StoreError::file("flush", path))
 }
 
 fn inode(path: &Path) -> io::Result<(u64, u64)> {

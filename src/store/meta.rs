@@ -52,15 +52,61 @@ pub struct Identity {
     pub created_at: DateTime<Utc>,
 }
 
-/// Binds a new history to `kind`, and refuses an old one that is bound to another.
+/// What a new history begins with.
+pub(super) struct Begun {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Whose, where that is known; else an id is made.
+    pub installation: Option<Writer>,
+    /// When its records were lost, if they were.
+    pub rebuilt_at: Option<DateTime<Utc>>,
+}
+
+impl Begun {
+    /// The history of a new installation.
+    pub(super) fn at(at: DateTime<Utc>) -> Self {
+        Self {
+            at,
+            installation: None,
+            rebuilt_at: None,
+        }
+    }
+}
+
+/// The identity that a history begun so has, before there is a file.
+pub(super) fn new_identity(begun: &Begun) -> Result<Identity, Fault> {
+    let made = |text: String| {
+        text.parse()
+            .map_err(|error| Fault::damage("a new id", error))
+    };
+    let installation = match &begun.installation {
+        Some(installation) => installation.clone(),
+        None => Connection::open_in_memory()?
+            .query_row("SELECT lower(hex(randomblob(8)))", [], |row| row.get(0))
+            .map_err(Fault::from)
+            .and_then(made)?,
+    };
+    Ok(Identity {
+        installation,
+        created_at: begun.at,
+    })
+}
+
+/// Binds a new history to `kind` and to what it begins with, and refuses an old one that is bound to another.
 pub(super) fn bind(
     file: &mut File,
     kind: EndpointKind,
-    now: DateTime<Utc>,
+    begun: &Begun,
 ) -> Result<Identity, StoreError> {
     let path = file.path.clone();
-    let (identity, got) =
-        write_and_read(&mut file.connection, kind, now).map_err(|fault| fault.at(&path))?;
+    write(&mut file.connection, kind, begun).map_err(|fault| fault.at(&path))?;
+    identify(file, kind)
+}
+
+/// Whose history it is; refuses one that is bound to another kind.
+pub(super) fn identify(file: &File, kind: EndpointKind) -> Result<Identity, StoreError> {
+    let path = file.path.clone();
+    let (identity, got) = read(&file.connection).map_err(|fault| fault.at(&path))?;
     if got != kind {
         return Err(StoreError::OtherEndpoint {
             path,
@@ -71,21 +117,23 @@ pub(super) fn bind(
     Ok(identity)
 }
 
-fn write_and_read(
-    connection: &mut Connection,
-    kind: EndpointKind,
-    now: DateTime<Utc>,
-) -> Result<(Identity, EndpointKind), Fault> {
+fn write(connection: &mut Connection, kind: EndpointKind, begun: &Begun) -> Result<(), Fault> {
+    let identity = new_identity(begun)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute(
+    let added = transaction.execute(
         "INSERT INTO meta (key, value) VALUES
-             ('installation', lower(hex(randomblob(8)))), ('created_at', ?1), ('endpoint_kind', ?2)
+             ('installation', ?1), ('created_at', ?2), ('endpoint_kind', ?3)
          ON CONFLICT DO NOTHING",
-        [to_text(now).as_str(), kind.as_str()],
+        [
+            identity.installation.as_str(),
+            &to_text(begun.at),
+            kind.as_str(),
+        ],
     )?;
-    let found = read(&transaction)?;
-    transaction.commit()?;
-    Ok(found)
+    if let (3, Some(at)) = (added, begun.rebuilt_at) {
+        write_rebuilt(&transaction, at)?;
+    }
+    Ok(transaction.commit()?)
 }
 
 /// Whose history it is, as the file says.

@@ -8,9 +8,11 @@
 //! What is ended stays: an ended run's row and a pair's watermark are guarded by the SQL itself, whatever
 //! is committed.
 
+mod aside;
 mod backup;
 mod error;
 mod file;
+mod keeper;
 mod meta;
 mod read;
 mod row;
@@ -27,9 +29,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::history::{Change, History};
 use crate::run::Run;
 use crate::world::Wishes;
-use file::File;
+use keeper::{Found, Keeper};
 
+pub use aside::copy_of;
 pub use error::StoreError;
+pub use keeper::Lost;
 pub use meta::{EndpointKind, Identity};
 pub use read::{Reader, RunFilter};
 pub use wishes::{HandedIn, Inbox};
@@ -67,6 +71,10 @@ pub struct Opened {
     pub history: History,
     /// Whose history it is.
     pub identity: Identity,
+    /// What became of the history before this one, where it was lost.
+    pub lost: Option<Lost>,
+    /// Why the history cannot be written now; each commit tries again.
+    pub trouble: Option<StoreError>,
 }
 
 impl Store {
@@ -78,11 +86,36 @@ impl Store {
     /// # Errors
     /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
     pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
-        let mut file = File::open(path)?;
-        let identity = meta::bind(&mut file, kind, now)?;
-        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        Self::keep(path, Keeper::open(path, kind, now)?)
+    }
+
+    /// Opens the history at `path` for a daemon that goes on in any case.
+    ///
+    /// A history that is damaged or lost is moved aside, never deleted, and a new one is begun, which says so in
+    /// [`Opened::lost`] and in [`History::rebuilt_at`]. One that can be read and not written is read, and
+    /// [`Opened::trouble`] says why; where there is none to read, it begins in memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`] where neither is the case: the file is another's, a newer redkeep's, or it cannot be
+    /// read for now and may well be sound.
+    pub fn open_or_begin_anew(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+    ) -> Result<Opened, StoreError> {
+        Self::keep(path, Keeper::open_or_begin_anew(path, kind, now)?)
+    }
+
+    fn keep(path: &Path, found: Found) -> Result<Opened, StoreError> {
         let (requests, inbox) = mpsc::channel(QUEUE);
-        let thread = spawn(move || serve(file, inbox))?;
+        let Found {
+            keeper,
+            history,
+            identity,
+            lost,
+            trouble,
+        } = found;
+        let thread = spawn(move || keeper.serve(inbox))?;
         let shared = Shared {
             path: path.to_owned(),
             thread: Mutex::new(Some(thread)),
@@ -95,6 +128,8 @@ impl Store {
             store,
             history,
             identity,
+            lost,
+            trouble,
         })
     }
 
@@ -175,28 +210,6 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreEr
         .map_err(StoreError::Thread)
 }
 
-/// The owner of the file: one request after another, until the last handle is gone.
-fn serve(mut file: File, mut inbox: mpsc::Receiver<Request>) {
-    let mut seen = None;
-    while let Some(request) = inbox.blocking_recv() {
-        match request {
-            // A receiver that is gone is a caller that does not want to know.
-            Request::Commit(changes, answer) => {
-                drop(answer.send(write::commit(&mut file, &changes)))
-            }
-            Request::Wishes(answer) => {
-                let news = wishes::news(&file.connection, &mut seen);
-                drop(answer.send(news.map_err(|fault| fault.at(&file.path))));
-            }
-            Request::Close(answer) => {
-                inbox.close();
-                drop(answer.send(file.close()));
-                return;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,17 +241,9 @@ mod tests {
         let directory =
             std::env::temp_dir().join(format!("redkeep-store-{name}-{}", std::process::id()));
         let path = directory.join("history.db");
-        let file = File::open(&path).unwrap();
-        file.connection.execute_batch(pragma).unwrap();
-        let (requests, inbox) = mpsc::channel(QUEUE);
-        let thread = Mutex::new(Some(spawn(move || serve(file, inbox)).unwrap()));
-        (
-            Store {
-                requests,
-                shared: Arc::new(Shared { path, thread }),
-            },
-            directory,
-        )
+        let mut found = Keeper::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH).unwrap();
+        found.keeper.spoil(pragma);
+        (Store::keep(&path, found).unwrap().store, directory)
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 )]
 
 mod documentation;
+mod losses;
 mod questions;
 mod refusals;
 mod sample;

@@ -1,0 +1,241 @@
+//! The keeper of the file: the store's thread, and how it comes by a file that it can write.
+//!
+//! Owns: the three ways to a history: as it is, anew where it was lost or is damaged, and read only where the
+//! storage cannot be written now. Where there is no file yet, each commit tries to open it. Never gives up a
+//! history that may be sound: what cannot be read for now is an error.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::error::StoreError;
+use super::file::File;
+use super::meta::{self, EndpointKind, Identity};
+use super::{Request, aside, read, wishes, write};
+use crate::history::{Change, History};
+use crate::run::Run;
+use crate::world::Wishes;
+
+/// What is known of a history, and the file while it can be written.
+pub(super) struct Keeper {
+    path: PathBuf,
+    kind: EndpointKind,
+    identity: Identity,
+    rebuilt_at: Option<DateTime<Utc>>,
+    file: Option<File>,
+}
+
+/// A keeper, with what it found.
+pub(super) struct Found {
+    pub keeper: Keeper,
+    pub history: History,
+    pub identity: Identity,
+    pub lost: Option<Lost>,
+    pub trouble: Option<StoreError>,
+}
+
+/// A history that was lost, so that a new one was begun.
+#[derive(Debug)]
+pub struct Lost {
+    /// What was wrong.
+    pub why: StoreError,
+    /// Where what was left of it lies now; `None` where nothing was left, or where it could not be moved.
+    pub moved_to: Option<PathBuf>,
+}
+
+impl Keeper {
+    /// Opens the history as it is, or begins the first one.
+    pub(super) fn open(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+    ) -> Result<Found, StoreError> {
+        check_not_lost(path, kind)?;
+        let mut file = File::open(path)?;
+        let identity = meta::bind(&mut file, kind, &meta::Begun::at(now))?;
+        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        Ok(Self::found(path, kind, Some(file), history, identity))
+    }
+
+    /// Opens the history, or begins a new one where it is damaged or lost, or reads it where it cannot be
+    /// written.
+    pub(super) fn open_or_begin_anew(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+    ) -> Result<Found, StoreError> {
+        match Self::open(path, kind, now) {
+            Err(why) if why.is_damage() && !path.is_dir() => Self::anew(path, kind, now, why),
+            Err(trouble) if trouble.is_storage() => Self::unwritable(path, kind, now, trouble),
+            found => found,
+        }
+    }
+
+    /// A new history in the place of one that was lost. Where the storage does not even take that, it is in
+    /// memory until it does: the snapshots' tags tell the same again.
+    fn anew(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        why: StoreError,
+    ) -> Result<Found, StoreError> {
+        let known = aside::whose(path, kind)?;
+        let moved = aside::set_aside(path, now);
+        let moved_to = moved.as_ref().ok().cloned();
+        let begun = meta::Begun {
+            at: now,
+            installation: known.map(|identity| identity.installation),
+            rebuilt_at: Some(now),
+        };
+        let begins = |_| {
+            let mut file = File::open(path)?;
+            let identity = meta::bind(&mut file, kind, &begun)?;
+            Ok((file, identity))
+        };
+        let history = History::rebuilt(now);
+        let mut found = match moved.and_then(begins) {
+            Ok((file, identity)) => Self::found(path, kind, Some(file), history, identity),
+            Err(trouble) if trouble.is_storage() => {
+                let identity = meta::new_identity(&begun).map_err(|fault| fault.at(path))?;
+                let found = Self::found(path, kind, None, history, identity);
+                Found {
+                    trouble: Some(trouble),
+                    ..found
+                }
+            }
+            Err(other) => return Err(other),
+        };
+        found.lost = Some(Lost { why, moved_to });
+        Ok(found)
+    }
+
+    /// What can be read of a history that cannot be written now.
+    fn unwritable(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        trouble: StoreError,
+    ) -> Result<Found, StoreError> {
+        if aside::is_missing(path) {
+            let identity =
+                meta::new_identity(&meta::Begun::at(now)).map_err(|fault| fault.at(path))?;
+            let found = Self::found(path, kind, None, History::default(), identity);
+            return Ok(Found {
+                trouble: Some(trouble),
+                ..found
+            });
+        }
+        match Self::read(path, kind) {
+            Ok(found) => Ok(Found {
+                trouble: Some(trouble),
+                ..found
+            }),
+            Err(why) if why.is_damage() => Self::anew(path, kind, now, why),
+            Err(StoreError::OtherEndpoint { path, got, wanted }) => {
+                Err(StoreError::OtherEndpoint { path, got, wanted })
+            }
+            Err(_) => Err(trouble),
+        }
+    }
+
+    fn read(path: &Path, kind: EndpointKind) -> Result<Found, StoreError> {
+        let file = File::open_unwritable(path)?;
+        file.check_sound().map_err(|fault| fault.at(path))?;
+        let identity = meta::identify(&file, kind)?;
+        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        Ok(Self::found(path, kind, None, history, identity))
+    }
+
+    fn found(
+        path: &Path,
+        kind: EndpointKind,
+        file: Option<File>,
+        history: History,
+        identity: Identity,
+    ) -> Found {
+        let keeper = Self {
+            path: path.to_owned(),
+            kind,
+            identity: identity.clone(),
+            rebuilt_at: history.rebuilt_at,
+            file,
+        };
+        Found {
+            keeper,
+            history,
+            identity,
+            lost: None,
+            trouble: None,
+        }
+    }
+
+    /// Answers one request after another, until the last handle is gone.
+    pub(super) fn serve(mut self, mut inbox: mpsc::Receiver<Request>) {
+        let mut seen = None;
+        while let Some(request) = inbox.blocking_recv() {
+            match request {
+                // A receiver that is gone is a caller that does not want to know.
+                Request::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
+                Request::Wishes(answer) => drop(answer.send(self.wishes(&mut seen))),
+                Request::Close(answer) => {
+                    inbox.close();
+                    drop(answer.send(self.file.map_or(Ok(()), File::close)));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Run>, StoreError> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.reopen()?,
+        };
+        write::commit(self.file.insert(file), changes)
+    }
+
+    /// Nobody can wish for anything where nothing can be written.
+    fn wishes(&self, seen: &mut Option<i64>) -> Result<Option<Wishes>, StoreError> {
+        let news = |file: &File| {
+            wishes::news(&file.connection, seen).map_err(|fault| fault.at(&file.path))
+        };
+        self.file.as_ref().map_or(Ok(None), news)
+    }
+
+    /// Spoils the connection for a test.
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self, statement: &str) {
+        let file = self.file.as_ref().unwrap();
+        file.connection.execute_batch(statement).unwrap();
+    }
+
+    /// The file that could not be written when the store was opened. Another's in its place is refused.
+    fn reopen(&self) -> Result<File, StoreError> {
+        let mut file = File::open(&self.path)?;
+        let begun = meta::Begun {
+            at: self.identity.created_at,
+            installation: Some(self.identity.installation.clone()),
+            rebuilt_at: self.rebuilt_at,
+        };
+        let identity = meta::bind(&mut file, self.kind, &begun)?;
+        if identity.installation == self.identity.installation {
+            return Ok(file);
+        }
+        Err(StoreError::Replaced {
+            path: self.path.clone(),
+        })
+    }
+}
+
+/// Refuses to begin where traces of a history are, its log or its daily copy, and not the history itself.
+fn check_not_lost(path: &Path, kind: EndpointKind) -> Result<(), StoreError> {
+    let is_lost =
+        aside::is_bereft(path) || aside::is_missing(path) && aside::whose(path, kind)?.is_some();
+    if !is_lost {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    let what = "it is missing or empty, and was there before".to_owned();
+    Err(StoreError::Corrupt { path, what })
+}
