@@ -91,6 +91,8 @@ pub enum Change {
     /// AWS has a snapshot of ours whose run was not known: this run, made from its tags and name. A run of the
     /// slot that has ended in the store stays.
     Adopted(Box<Run>),
+    /// The pair's watermark lay ahead of AWS's time and is taken back: the only change that lowers one.
+    Clamped(Pair, PairState),
     /// What this installation had recorded was found to be lost, whole or in part.
     Rebuilt(DateTime<Utc>),
 }
@@ -177,7 +179,7 @@ impl History {
     /// Takes in a change that the store has committed.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Pair(pair, state) => {
+            Change::Pair(pair, state) | Change::Clamped(pair, state) => {
                 self.pairs.insert(pair, state);
             }
             Change::Run(run) | Change::Adopted(run) => self.apply_run(*run),

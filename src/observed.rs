@@ -222,6 +222,11 @@ impl ScopeView {
         }
     }
 
+    /// Whether our clock was compared with AWS's, and the two agree.
+    pub fn clocks_agree(&self) -> bool {
+        matches!(self.server_clock, ServerClock::Skew(skew) if skew.abs() <= SKEW_LIMIT)
+    }
+
     /// Takes in what an answer told about AWS's clock.
     pub fn note_date(&mut self, date: ServerDate, now: DateTime<Utc>) {
         match date {

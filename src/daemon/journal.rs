@@ -20,6 +20,7 @@ const PACE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pairs: BTreeMap<Pair, PairState>,
+    clamped: BTreeMap<Pair, PairState>,
     runs: BTreeMap<Slot, Run>,
     ranges: Vec<MissedRange>,
     accounts: BTreeMap<AccountName, String>,
@@ -34,6 +35,11 @@ impl Journal {
         for change in changes {
             match change.clone() {
                 Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
+                Change::Clamped(pair, state) => {
+                    // What was to be written of the pair before would undo it.
+                    self.pairs.remove(&pair);
+                    self.clamped.insert(pair, state);
+                }
                 Change::Run(run) | Change::Adopted(run) => {
                     drop(self.runs.insert(run.slot.clone(), *run));
                 }
@@ -47,7 +53,7 @@ impl Journal {
 
     /// Whether there is something to write, and the store may be tried at `now` of monotonic time.
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        let empty = self.pairs.is_empty() && self.runs.is_empty();
+        let empty = self.pairs.is_empty() && self.clamped.is_empty() && self.runs.is_empty();
         let empty = empty && self.ranges.is_empty() && self.accounts.is_empty();
         let empty = empty && self.extensions.is_empty() && self.rebuilt_at.is_none();
         !empty && self.retry_at.is_none_or(|retry_at| now >= retry_at)
@@ -65,6 +71,8 @@ impl Journal {
 
     /// Everything that is to be written.
     pub(super) fn changes(&self) -> Vec<Change> {
+        let clamped = self.clamped.clone().into_iter();
+        let clamped = clamped.map(|(pair, state)| Change::Clamped(pair, state));
         let pairs = self
             .pairs
             .iter()
@@ -79,7 +87,7 @@ impl Journal {
         let extensions = self.extensions.iter().cloned().map(Change::Extended);
         let rebuilt = self.rebuilt_at.map(Change::Rebuilt);
         let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
-        pairs.chain(runs).chain(others).collect()
+        clamped.chain(pairs).chain(runs).chain(others).collect()
     }
 
     /// The store has written everything.
@@ -95,5 +103,48 @@ impl Journal {
     /// The store could not write.
     pub(super) fn failed(&mut self, now: Duration) {
         self.retry_at = Some(now + PACE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::Scope;
+
+    fn state(watermark: i64) -> PairState {
+        PairState {
+            active_from: DateTime::UNIX_EPOCH,
+            watermark: DateTime::from_timestamp(watermark, 0).unwrap(),
+            schedule: "* * * * *".to_owned(),
+            timezone: "UTC".to_owned(),
+            cluster_created_at: None,
+            closed_at: None,
+        }
+    }
+
+    #[test]
+    fn what_was_to_be_written_before_a_clamp_does_not_undo_it() {
+        let pair = Pair {
+            policy: "nightly".parse().unwrap(),
+            scope: Scope {
+                account: "prod".parse().unwrap(),
+                region: "eu-central-1".parse().unwrap(),
+            },
+            cluster: "dw".parse().unwrap(),
+        };
+        let (ahead, clamped, later) = (state(900), state(300), state(400));
+        let mut journal = Journal::default();
+        journal.extend(&[Change::Pair(pair.clone(), ahead)]);
+        journal.extend(&[Change::Clamped(pair.clone(), clamped.clone())]);
+        assert_eq!(
+            journal.changes(),
+            [Change::Clamped(pair.clone(), clamped.clone())]
+        );
+        journal.extend(&[Change::Pair(pair.clone(), later.clone())]);
+        let wanted = [
+            Change::Clamped(pair.clone(), clamped),
+            Change::Pair(pair, later),
+        ];
+        assert_eq!(journal.changes(), wanted);
     }
 }

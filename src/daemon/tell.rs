@@ -77,6 +77,14 @@ pub(super) fn change(change: &Change, history: &History) {
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
+        Change::Clamped(pair, state) => {
+            let before = history.pairs.get(pair).map(|before| before.watermark);
+            warn!(
+                policy = %pair.policy, cluster = %pair.cluster, scope = %pair.scope,
+                before = before.map(rfc3339), now = rfc3339(state.watermark),
+                "the history was ahead of AWS's time, as after a clock that was wrong; slots are due again from now on"
+            );
+        }
         Change::Missed(range) => {
             let pair = &range.pair;
             warn!(

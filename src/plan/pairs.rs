@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::history::{Change, PairState};
 use crate::names::ClusterId;
+use crate::observed::SKEW_LIMIT;
 use crate::policy::Policy;
 use crate::redshift::Cluster;
 use crate::slot::{Pair, Scope};
@@ -28,9 +29,10 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
                     scope: scope.clone(),
                     cluster,
                 };
-                if let Some(state) = activation(facts, policy, &pair) {
-                    plan.changes.push(Change::Pair(pair.clone(), state));
-                }
+                let activated = activation(facts, policy, &pair);
+                let change = activated.map(|state| Change::Pair(pair.clone(), state));
+                plan.changes
+                    .extend(change.or_else(|| clamp(facts, policy, &pair)));
                 matched.insert(pair);
             }
         }
@@ -162,5 +164,26 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
     newly_seen.then(|| PairState {
         cluster_created_at,
         ..state.clone()
+    })
+}
+
+/// Takes a watermark back that lies more than one interval ahead: a wrong clock and an endpoint without a date have
+/// put it there, and until its instant no slot would be due. Only where our clock and AWS's agree on the time.
+fn clamp(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<Change> {
+    let (now, state) = (facts.now, facts.history.pairs.get(pair)?);
+    let view = facts.observed.scopes.get(&pair.scope)?;
+    // A slot may start as far ahead of AWS's time by right.
+    if !view.clocks_agree() || state.watermark <= now + SKEW_LIMIT {
+        return None;
+    }
+    let mut slots = policy.schedule.slots_between(now, state.watermark);
+    let interval = slots.next().and_then(|first| Some(slots.next()? - first))?;
+    (state.watermark > now + interval).then(|| {
+        let clamped = PairState {
+            active_from: state.active_from.min(now),
+            watermark: now,
+            ..state.clone()
+        };
+        Change::Clamped(pair.clone(), clamped)
     })
 }

@@ -1,7 +1,7 @@
 //! Changes into rows.
 //!
 //! Owns: the one transaction in which changes are written, and the rules that no change can break: an
-//! ended run absorbs, activation and watermark only grow. Never reads what it writes back.
+//! ended run absorbs, activation and watermark only grow but for a clamp. Never reads what it writes back.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
@@ -16,16 +16,25 @@ use crate::names::AccountName;
 use crate::run::{Run, RunState};
 use crate::slot::Pair;
 
-const UPSERT_PAIR: &str = "
-    INSERT INTO pairs (policy, account, region, cluster, active_from, watermark, schedule, timezone,
-        cluster_created_at, closed_at)
-    VALUES (:policy, :account, :region, :cluster, :active_from, :watermark, :schedule, :timezone,
-        :cluster_created_at, :closed_at)
-    ON CONFLICT (policy, account, region, cluster) DO UPDATE SET
-        active_from = max(active_from, excluded.active_from),
-        watermark = max(watermark, excluded.watermark),
-        schedule = excluded.schedule, timezone = excluded.timezone,
-        cluster_created_at = excluded.cluster_created_at, closed_at = excluded.closed_at";
+/// The statement that writes a pair; of two instants of activation or of the watermark it keeps `$keep`.
+macro_rules! upsert_pair {
+    ($keep:literal) => {
+        concat!(
+            "INSERT INTO pairs (policy, account, region, cluster, active_from, watermark, schedule, timezone,
+                cluster_created_at, closed_at)
+            VALUES (:policy, :account, :region, :cluster, :active_from, :watermark, :schedule, :timezone,
+                :cluster_created_at, :closed_at)
+            ON CONFLICT (policy, account, region, cluster) DO UPDATE SET
+                active_from = ", $keep, "(active_from, excluded.active_from),
+                watermark = ", $keep, "(watermark, excluded.watermark),
+                schedule = excluded.schedule, timezone = excluded.timezone,
+                cluster_created_at = excluded.cluster_created_at, closed_at = excluded.closed_at"
+        )
+    };
+}
+
+const UPSERT_PAIR: &str = upsert_pair!("max");
+const CLAMP_PAIR: &str = upsert_pair!("min");
 
 /// Changes nothing where the run in the store has ended.
 const UPSERT_RUN: &str = "
@@ -82,7 +91,8 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
     let mut stay = Vec::new();
     for change in changes {
         match change {
-            Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
+            Change::Pair(pair, state) => write_pair(&transaction, UPSERT_PAIR, pair, state)?,
+            Change::Clamped(pair, state) => write_pair(&transaction, CLAMP_PAIR, pair, state)?,
             Change::Run(run) | Change::Adopted(run) => stay.extend(write_run(&transaction, run)?),
             Change::Missed(range) => write_missed_range(&transaction, range)?,
             Change::Extended(extension) => write_extension(&transaction, extension)?,
@@ -94,11 +104,16 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
     Ok(stay)
 }
 
-fn write_pair(transaction: &Transaction<'_>, pair: &Pair, state: &PairState) -> Result<(), Fault> {
+fn write_pair(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    pair: &Pair,
+    state: &PairState,
+) -> Result<(), Fault> {
     // ClusterCreateTime is compared for equality with what AWS says: every digit counts.
     let exact = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     transaction
-        .prepare_cached(UPSERT_PAIR)?
+        .prepare_cached(statement)?
         .execute(named_params! {
             ":policy": pair.policy.as_str(),
             ":account": pair.scope.account.as_str(),

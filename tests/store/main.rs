@@ -315,6 +315,36 @@ async fn activation_and_watermark_never_move_back() {
 }
 
 #[tokio::test]
+async fn only_a_clamp_takes_activation_and_watermark_back() {
+    let place = Place::new();
+    let store = place.open().store;
+    let state = |active_from, watermark| redkeep::history::PairState {
+        active_from: at(active_from),
+        watermark: at(watermark),
+        ..pair_state()
+    };
+    let changes = vec![
+        Change::Pair(pair("dw"), state(500, 900)),
+        Change::Clamped(pair("dw"), state(500, 600)),
+    ];
+    store.commit(changes).await.unwrap();
+    let stored = || {
+        Reader::open(&place.file())
+            .unwrap()
+            .history()
+            .unwrap()
+            .pairs[&pair("dw")]
+            .clone()
+    };
+    assert_eq!(stored(), state(500, 600));
+    store
+        .commit(vec![Change::Clamped(pair("dw"), state(300, 700))])
+        .await
+        .unwrap();
+    assert_eq!(stored(), state(300, 600), "it does not put them forward");
+}
+
+#[tokio::test]
 async fn what_is_loaded_is_what_the_daemon_had_in_memory() {
     let place = Place::new();
     let store = place.open().store;

@@ -254,3 +254,52 @@ fn a_skew_of_ten_minutes_still_creates() {
         assert!(sim.hosts[0].was_alarmed("ClockSkew"));
     }
 }
+
+/// An endpoint without a date is taken at its word, and so is a clock in ten years. Then both are put right.
+#[test]
+fn a_watermark_in_ten_years_is_taken_back_once_the_clocks_agree_and_only_then() {
+    let mut sim = sim("2026-11-24 00:00", &policy("nightly", NIGHTLY, "dw", ""));
+    sim.until("2026-11-24 12:00");
+    sim.aws.date_ahead = None;
+    sim.set_clock(0, hours(TEN_YEARS));
+    sim.until("2026-11-25 00:30");
+    let pair = crate::setup::pair("nightly", "dw");
+    let watermark = |sim: &Sim| sim.hosts[0].journal.ledger.pairs[&pair].watermark;
+    assert!(watermark(&sim) > at("2036-01-01 00:00"));
+    sim.aws.date_ahead = Some(hours(0));
+    sim.until("2026-11-25 01:00");
+    assert!(
+        watermark(&sim) > at("2036-01-01 00:00"),
+        "the clocks do not agree"
+    );
+    sim.set_clock(0, hours(0));
+    sim.until("2026-11-25 01:10");
+    let taken_back = watermark(&sim);
+    assert!((at("2026-11-25 01:00")..at("2026-11-25 01:10")).contains(&taken_back));
+    sim.until("2026-11-25 02:40");
+    assert_eq!(sim.outcome("nightly", "2026-11-25 02:30"), "available");
+    assert_eq!(sim.hosts[0].journal.ledger.clamps, 1);
+}
+
+#[test]
+fn a_watermark_less_than_an_interval_ahead_stays() {
+    let mut sim = hourly("2026-11-24 00:30");
+    sim.until("2026-11-24 04:10");
+    sim.aws.date_ahead = None;
+    sim.set_clock(0, minutes(55));
+    sim.until("2026-11-24 04:12");
+    let pairs = |sim: &Sim| sim.hosts[0].journal.ledger.pairs.clone();
+    let before = pairs(&sim);
+    assert_eq!(
+        before.values().next().unwrap().watermark,
+        at("2026-11-24 05:00")
+    );
+    sim.aws.date_ahead = Some(hours(0));
+    sim.set_clock(0, hours(0));
+    sim.until("2026-11-24 04:50");
+    assert_eq!(pairs(&sim), before);
+    sim.until("2026-11-24 06:10");
+    assert_eq!(sim.outcome("hourly", "2026-11-24 05:00"), "available");
+    assert_eq!(sim.outcome("hourly", "2026-11-24 06:00"), "available");
+    sim.assert_accounted();
+}

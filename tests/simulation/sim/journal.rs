@@ -24,6 +24,8 @@ pub struct Ledger {
     /// Written by the commands, not by changes.
     pub pauses: Pauses,
     pub rebuilt_at: Option<DateTime<Utc>>,
+    /// How often a watermark was taken back.
+    pub clamps: u32,
 }
 
 impl Ledger {
@@ -38,6 +40,11 @@ impl Ledger {
                     );
                 }
                 self.pairs.insert(pair.clone(), state.clone());
+            }
+            Change::Clamped(pair, state) => {
+                let before = self.pairs.insert(pair.clone(), state.clone());
+                assert!(before.is_some_and(|before| state.watermark < before.watermark));
+                self.clamps += 1;
             }
             Change::Run(run) => {
                 if let Some(before) = self.runs.get(&run.slot).filter(|run| run.is_ended()) {

@@ -122,7 +122,11 @@ impl Witness {
     /// A change is about to be committed.
     pub fn committing(&self, change: &Change, journal: &Journal, aws: &Aws, now: DateTime<Utc>) {
         match change {
-            Change::Pair(..) | Change::Account(..) | Change::Extended(..) | Change::Rebuilt(_) => {}
+            Change::Pair(..)
+            | Change::Clamped(..)
+            | Change::Account(..)
+            | Change::Extended(..)
+            | Change::Rebuilt(_) => {}
             Change::Missed(range) => self.check_range(range),
             Change::Run(run) | Change::Adopted(run) => {
                 let before = journal.ledger.runs.get(&run.slot);
