@@ -1,8 +1,10 @@
 //! Activation: nothing is back-filled, nothing runs at once, and only a complete listing closes a pair.
 
-use crate::setup::{at, config, pair, policy, sim, sim_of_clusters};
+use redkeep::sandbox::faults::Fault;
+
+use crate::setup::{at, config, pair, policy, seconds, sim, sim_of_clusters};
 use crate::sim::Sim;
-use crate::sim::aws::{CLUSTERS, SNAPSHOTS};
+use crate::sim::aws::{CLUSTERS, CREATE, SNAPSHOTS};
 
 const NIGHTLY: &str = "30 2 * * *";
 
@@ -191,4 +193,29 @@ fn a_removed_policy_starts_nothing_more_and_its_due_slot_is_recorded() {
     assert_eq!(sim.records(), ["11-24 02:30 nightly/dw missed(disabled)"]);
     sim.until("2026-11-25 04:00");
     assert_eq!(sim.records().len(), 2);
+}
+
+/// Beside the listing a look for a run in doubt tells AWS's time too: what is due waits for the clusters all the same.
+#[test]
+fn a_cluster_recreated_while_the_daemon_was_down_starts_afresh_whatever_is_answered_first() {
+    let tables = policy("nightly", NIGHTLY, "*", "") + &policy("other", "20 2 * * *", "*", "");
+    let mut sim = sim("2026-11-24 00:00", &tables);
+    sim.aws.strike(CREATE, Some(1), Fault::LostReply);
+    sim.until("2026-11-24 02:20:00");
+    sim.run_for(seconds(1));
+    assert!(
+        sim.outcome("other", "2026-11-24 02:20")
+            .starts_with("open: InDoubt")
+    );
+    sim.stop(0);
+    sim.until("2026-11-24 02:31");
+    sim.aws.add_cluster("dw", at("2026-11-24 02:31"));
+    let slow = Fault::Latency { milliseconds: 5000 };
+    sim.aws.strike(CLUSTERS, Some(1), slow);
+    sim.start(0);
+    sim.until("2026-11-24 12:00");
+    assert_eq!(sim.records(), ["11-24 02:20 other/dw available"]);
+    sim.until("2026-11-25 03:00");
+    assert_eq!(sim.outcome("nightly", "2026-11-25 02:30"), "available");
+    sim.assert_accounted();
 }
