@@ -96,8 +96,20 @@ pub fn doubt_ends_at(run: &Run, since: DateTime<Utc>) -> DateTime<Utc> {
     since + LONGEST_DOUBT.min(remaining / 4)
 }
 
-/// When to ask again for the reason of a failed snapshot, which may be told a little later.
-pub fn explain_again_at(since: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let patience_ends_at = since + TimeDelta::minutes(1);
-    (now < patience_ends_at).then(|| now + TimeDelta::seconds(10))
+/// How long the reason of a failed snapshot is asked for before something else is done: a second snapshot waits a
+/// minute for it, and so does a run's end where IAM does not let the events be read.
+pub const SHORT_EXPLANATION: TimeDelta = TimeDelta::minutes(1);
+
+/// How long it is asked for where nothing else waits: AWS tells it a little later.
+pub const LONG_EXPLANATION: TimeDelta = TimeDelta::minutes(15);
+
+/// When to ask again for the reason of a snapshot that was seen to have failed at `since`; `None` once `patience`
+/// is over.
+pub fn explain_again_at(
+    since: DateTime<Utc>,
+    patience: TimeDelta,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let wait = ((now - since) / 6).clamp(TimeDelta::seconds(10), TimeDelta::minutes(2));
+    (now < since + patience).then(|| now + wait)
 }

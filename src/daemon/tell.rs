@@ -141,6 +141,9 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::QuotaReached(scope) => {
                 warn!(%scope, said, "the quota of manual snapshots is reached");
             }
+            Alarm::AccessDenied(scope) => {
+                error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
+            }
             Alarm::ClockSkew(scope) => {
                 error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
             }
@@ -164,6 +167,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
         match alarm {
             Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
             Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
+            Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
             Alarm::QuotaReached(scope) => {
                 info!(%scope, "below the quota of manual snapshots again")
             }

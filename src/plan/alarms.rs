@@ -12,7 +12,7 @@ use crate::names::AccountName;
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::redshift::ErrorClass;
 use crate::retention::guard::Care;
-use crate::run::{Run, RunState};
+use crate::run::{Refusal, Run, RunState};
 use crate::slot::{Scope, Slot};
 use crate::snapshot::SnapshotStatus;
 
@@ -25,6 +25,8 @@ pub enum Alarm {
     UnknownStatus(Slot),
     /// A scope holds as many manual snapshots as its quota allows, or more.
     QuotaReached(Scope),
+    /// IAM does not allow snapshots to be made in a scope.
+    AccessDenied(Scope),
     /// Our clock and AWS's are more than five minutes apart.
     ClockSkew(Scope),
     /// A scope's last listing failed.
@@ -99,11 +101,9 @@ fn of_care(facts: Facts<'_>, run: &Run, care: &Care) -> Option<(Alarm, String)> 
 }
 
 fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
-    if let RunState::Waiting { refusal, .. } = &run.state {
-        // AWS is right, whatever the configured quota and our count say.
-        let quota = refusal.why == ErrorClass::Quota.reason();
-        let alarm = Alarm::QuotaReached(run.slot.pair.scope.clone());
-        return quota.then(|| (alarm, run.message.clone().unwrap_or_default()));
+    if let Some(refusal) = refusal(&run.state) {
+        let alarm = of_refusal(refusal, &run.slot.pair.scope)?;
+        return Some((alarm, run.message.clone().unwrap_or_default()));
     }
     if !run.is_creating() {
         return None;
@@ -112,4 +112,24 @@ fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
         return Some((Alarm::UnknownStatus(run.slot.clone()), word));
     }
     is_overlong(facts, run).then(|| (Alarm::StillCreating(run.slot.clone()), String::new()))
+}
+
+/// What stands in the way, also while AWS is asked once more: until it answers nothing has changed.
+fn refusal(state: &RunState) -> Option<&Refusal> {
+    match state {
+        RunState::Waiting { refusal, .. } => Some(refusal),
+        RunState::Asking { refusal } => refusal.as_ref(),
+        _ => None,
+    }
+}
+
+/// The refusals that somebody has to do something about.
+fn of_refusal(refusal: &Refusal, scope: &Scope) -> Option<Alarm> {
+    let is = |class: ErrorClass| refusal.why == class.reason();
+    if is(ErrorClass::Quota) {
+        // AWS is right, whatever the configured quota and our count say.
+        Some(Alarm::QuotaReached(scope.clone()))
+    } else {
+        is(ErrorClass::AccessDenied).then(|| Alarm::AccessDenied(scope.clone()))
+    }
 }

@@ -3,6 +3,8 @@
 //! Owns: what presence and absence mean for each state of a run. Absence proves something only when the
 //! listing began after what it is to disprove.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{change, sighted};
@@ -10,6 +12,7 @@ use crate::history::Change;
 use crate::observed::SnapshotListing;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
+use crate::snapshot::Snapshot;
 
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
@@ -27,13 +30,29 @@ pub(super) fn at_run(
     let found = listing.by_id.get(&run.request.snapshot_id);
     let event = match (&run.state, found) {
         (RunState::Ended(_), None) => return gone(run, listing, now),
-        (RunState::Ended(_) | RunState::Failing { .. }, _) => return None,
+        (RunState::Ended(_), Some(snapshot)) => return described_anew(run, snapshot),
+        (RunState::Failing { .. }, _) => return None,
         (_, Some(snapshot)) => sighted(run, snapshot, account, now),
         (RunState::Creating { .. }, None) => not_seen(run, now),
         (RunState::Judged { since, .. }, None) if listing.began_at >= *since => Event::Absent,
         (_, None) => return None,
     };
     change(run, event, now)
+}
+
+/// Keeps what AWS says of a snapshot when somebody has changed it: until when it is kept, who may restore it, its
+/// tags. What only counts up or down is not worth a record.
+fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Change> {
+    let known = run.snapshot.as_ref()?;
+    let same = known.manual_snapshot_retention_period == snapshot.manual_snapshot_retention_period
+        && known.snapshot_retention_start_time == snapshot.snapshot_retention_start_time
+        && known.accounts_with_restore_access == snapshot.accounts_with_restore_access
+        && known.tags == snapshot.tags;
+    (!same).then(|| {
+        let mut run = run.clone();
+        run.snapshot = Some(Arc::clone(snapshot));
+        Change::Run(Box::new(run))
+    })
 }
 
 /// A snapshot that a complete listing lacks is gone; soon after its making that may be a listing that

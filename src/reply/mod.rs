@@ -405,7 +405,15 @@ fn explained(
         .flatten()
         .rev()
         .find(|event| event.id.ends_with(SNAPSHOT_FAILED_EVENT));
-    if let (None, Some(ask_at)) = (told, retry::explain_again_at(*since, now)) {
+    // Another host may have asked for the second one in time: then that is the run's, however late it is found.
+    let is_there = holds(view, &run.request.snapshot_id.second());
+    let again = run.generation() == Generation::First && (now < run.request.deadline || is_there);
+    let is_denied = |error: &RedshiftError| error.class == ErrorClass::AccessDenied;
+    let patience = match again || result.as_ref().is_err_and(is_denied) {
+        true => retry::SHORT_EXPLANATION,
+        false => retry::LONG_EXPLANATION,
+    };
+    if let (None, Some(ask_at)) = (told, retry::explain_again_at(*since, patience, now)) {
         return Some(Event::Unexplained { ask_at });
     }
     let message = match (told, result) {
@@ -413,9 +421,6 @@ fn explained(
         (None, Ok(_)) => "AWS gave no reason".to_owned(),
         (None, Err(error)) => format!("the reason could not be read: {error}"),
     };
-    // Another host may have asked for the second one in time: then that is the run's, however late it is found.
-    let is_there = holds(view, &run.request.snapshot_id.second());
-    let again = run.generation() == Generation::First && (now < run.request.deadline || is_there);
     let retry_at = again.then(|| now + TimeDelta::seconds(1));
     Some(Event::Explained { message, retry_at })
 }

@@ -131,3 +131,68 @@ fn a_snapshot_that_fails_after_its_start_window_is_not_made_again() {
     assert_eq!(sim.aws.accepted.len(), 1);
     sim.assert_accounted();
 }
+
+fn failing(times: u32) -> crate::sim::Sim {
+    let mut sim = nightly();
+    let message = "the disk was on fire".to_owned();
+    sim.aws
+        .strike(CREATE, Some(times), Fault::FailSnapshot { message });
+    sim
+}
+
+#[test]
+fn a_reason_that_aws_tells_only_minutes_later_is_still_recorded() {
+    let mut sim = failing(2);
+    sim.aws
+        .refuse("DescribeEvents", None, "ServiceUnavailable", 503);
+    sim.until("2026-11-24 02:45");
+    assert!(sim.outcome("nightly", SLOT).starts_with("open: Failing"));
+    sim.aws.heal();
+    sim.until("2026-11-24 02:50");
+    assert_eq!(sim.outcome("nightly", SLOT), "failed(snapshot failed)");
+    let message = sim.run("nightly", SLOT).unwrap().message.unwrap();
+    assert!(message.contains("the disk was on fire"), "{message}");
+    assert!(sim.aws.asked["DescribeEvents"] < 50);
+    sim.assert_accounted();
+}
+
+#[test]
+fn a_second_snapshot_waits_no_longer_than_a_minute_for_the_reason_of_the_first() {
+    let mut sim = failing(1);
+    sim.aws
+        .refuse("DescribeEvents", None, "ServiceUnavailable", 503);
+    sim.until("2026-11-24 02:33");
+    assert_eq!(sim.outcome("nightly", SLOT), "available");
+    assert_eq!(sim.aws.accepted.len(), 2);
+    sim.assert_accounted();
+}
+
+#[test]
+fn a_reason_that_nobody_may_read_is_not_waited_for() {
+    let mut sim = failing(2);
+    sim.aws.refuse("DescribeEvents", None, "AccessDenied", 403);
+    sim.until("2026-11-24 02:36");
+    assert_eq!(sim.outcome("nightly", SLOT), "failed(snapshot failed)");
+    let message = sim.run("nightly", SLOT).unwrap().message.unwrap();
+    assert!(message.contains("could not be read"), "{message}");
+    sim.assert_accounted();
+}
+
+#[test]
+fn a_retention_that_somebody_shortens_is_known_and_then_the_snapshot_has_expired() {
+    let mut sim = nightly();
+    sim.until("2026-11-24 12:00");
+    let id = sim.aws.accepted[0].0.clone();
+    let steps = sim.steps;
+    sim.until("2026-11-24 12:30");
+    // A listing a minute has four steps, and a commit with it would have two more.
+    assert!(sim.steps - steps < 30 * 5, "{}", sim.steps - steps);
+    let now = sim.now;
+    sim.aws.snapshot_mut(&id, now).retention_days = 1;
+    sim.until("2026-11-24 12:32");
+    let seen = sim.run("nightly", SLOT).unwrap().snapshot.unwrap();
+    assert_eq!(seen.manual_snapshot_retention_period, Some(1));
+    sim.until("2026-11-25 02:33");
+    let gone = sim.run("nightly", SLOT).unwrap().gone.unwrap();
+    assert_eq!(gone.reason.as_str(), "expired");
+}

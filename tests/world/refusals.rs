@@ -4,7 +4,7 @@ use redkeep::sandbox::faults::Fault;
 
 use crate::setup::{at, config, config_with_quota, policy, seconds, sim};
 use crate::sim::Sim;
-use crate::sim::aws::{CREATE, SNAPSHOTS};
+use crate::sim::aws::{CLUSTERS, CREATE, SNAPSHOTS};
 
 pub const SLOT: &str = "2026-11-24 02:30";
 
@@ -360,4 +360,53 @@ fn a_listing_that_looked_before_the_last_attempt_proves_nothing() {
     sim.until("2026-11-24 02:32");
     assert_eq!(sim.outcome("nightly", SLOT), "failed(config)");
     sim.assert_accounted();
+}
+
+#[test]
+fn a_refusal_that_somebody_has_to_mend_is_one_alarm_however_often_it_is_repeated() {
+    for (code, alarm) in [
+        ("AccessDenied", "AccessDenied"),
+        ("ClusterSnapshotQuotaExceeded", "QuotaReached"),
+    ] {
+        let mut sim = nightly();
+        sim.aws.refuse(CREATE, None, code, 403);
+        sim.until("2026-11-24 02:31");
+        assert!(sim.hosts[0].was_alarmed(alarm), "{code}");
+        sim.until("2026-11-24 04:31");
+        assert!(asked(&sim) > 3, "{code}");
+        assert_eq!(sim.hosts[0].alarms_begun, 1, "{code}");
+        assert_eq!(sim.hosts[0].alarms.len(), 1, "{code}");
+        sim.aws.heal();
+        sim.until("2026-11-24 05:31");
+        assert!(sim.hosts[0].alarms.is_empty(), "{code}");
+        assert_eq!(sim.outcome("nightly", SLOT), "available", "{code}");
+    }
+}
+
+#[test]
+fn credentials_that_expire_while_a_snapshot_is_followed_lose_nothing() {
+    let mut sim = nightly();
+    sim.aws.account.limits.snapshot_seconds = 600;
+    sim.until("2026-11-24 02:32");
+    for operation in [SNAPSHOTS, CLUSTERS] {
+        sim.aws.refuse(operation, None, "ExpiredToken", 403);
+    }
+    sim.until("2026-11-24 02:50");
+    assert!(sim.outcome("nightly", SLOT).starts_with("open: Creating"));
+    assert!(sim.hosts[0].was_alarmed("Unreachable"));
+    sim.aws.heal();
+    sim.until("2026-11-24 02:56");
+    assert_eq!(sim.outcome("nightly", SLOT), "available");
+    assert_eq!(asked(&sim), 1);
+    sim.assert_accounted();
+}
+
+#[test]
+fn an_expired_token_is_asked_with_again_at_once_and_then_slowly() {
+    let mut sim = nightly();
+    sim.aws.refuse(CREATE, Some(1), "ExpiredToken", 403);
+    sim.until("2026-11-24 02:30:03");
+    assert_eq!(asked(&sim), 2, "with other credentials");
+    sim.until("2026-11-24 02:40");
+    assert_eq!(sim.outcome("nightly", SLOT), "available");
 }

@@ -27,6 +27,8 @@ pub struct Host {
     /// The alarms raised now, and all that ever were, as text.
     pub alarms: BTreeMap<Alarm, String>,
     pub alarms_ever: BTreeSet<String>,
+    /// How many alarms have begun.
+    pub alarms_begun: usize,
 }
 
 /// What ends with a crash.
@@ -55,6 +57,7 @@ impl Host {
             witness: Witness::default(),
             alarms: BTreeMap::new(),
             alarms_ever: BTreeSet::new(),
+            alarms_begun: 0,
         }
     }
 
@@ -73,6 +76,10 @@ impl Host {
 
     pub fn note_alarms(&mut self, alarms: &BTreeMap<Alarm, String>) {
         if self.alarms != *alarms {
+            let new = alarms
+                .keys()
+                .filter(|alarm| !self.alarms.contains_key(alarm));
+            self.alarms_begun += new.count();
             self.alarms.clone_from(alarms);
             let told = alarms.keys().map(|alarm| format!("{alarm:?}"));
             self.alarms_ever.extend(told);
