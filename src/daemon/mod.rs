@@ -10,6 +10,8 @@ mod journal;
 mod publish;
 mod reload;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod wishes;
 
 use std::collections::{BTreeMap, HashMap};

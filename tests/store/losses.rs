@@ -266,3 +266,54 @@ async fn a_sound_history_is_opened_as_it_is() {
     let reader = Reader::open(&place.file()).unwrap();
     assert_eq!(reader.runs(&RunFilter::default()).unwrap().len(), 200);
 }
+
+/// Power loss at any point of the migrations: the log ends after any frame, or in the midst of one.
+#[tokio::test]
+async fn a_migration_that_is_cut_off_leaves_the_old_schema_or_the_new_one() {
+    const HEADER: usize = 32;
+    const FRAME: usize = 24 + 4096;
+    let place = Place::new();
+    let made = place.open();
+    let log_of = |path: PathBuf| PathBuf::from(format!("{}-wal", path.display()));
+    let file = fs::read(place.file()).unwrap();
+    let log = fs::read(log_of(place.file())).unwrap();
+    let frames = (log.len() - HEADER) / FRAME;
+    assert!(frames > 10, "{frames} frames");
+    let mut schemas = std::collections::BTreeMap::new();
+    for cut in (0..=frames).flat_map(|frame| [HEADER + frame * FRAME, frame * FRAME]) {
+        let copy = Place::new();
+        fs::create_dir(copy.directory()).unwrap();
+        fs::write(copy.file(), &file).unwrap();
+        fs::write(log_of(copy.file()), &log[..cut.min(log.len())]).unwrap();
+        let (version, schema) = schema_of(&copy);
+        let other = schemas.insert(version, schema.clone());
+        assert!(
+            other.is_none_or(|other| other == schema),
+            "version {version} is mixed at {cut}"
+        );
+        let reopened = opened(&copy).unwrap();
+        assert!(reopened.lost.is_none(), "{cut}");
+        reopened.store.close().await.unwrap();
+        assert_eq!(schema_of(&copy), schema_of(&place), "{cut}");
+    }
+    assert!(
+        schemas.contains_key(&0) && schemas.len() > 1,
+        "{:?}",
+        schemas.keys()
+    );
+    made.store.close().await.unwrap();
+}
+
+fn schema_of(place: &Place) -> (i64, Vec<String>) {
+    let shell = place.shell();
+    let version = shell
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    let mut statement = shell
+        .prepare(
+            "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1",
+        )
+        .unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    (version, rows.map(Result::unwrap).collect())
+}
