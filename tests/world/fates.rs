@@ -77,7 +77,7 @@ fn a_snapshot_that_vanishes_later_is_noted_as_gone_and_never_made_again() {
 
 #[test]
 fn a_snapshot_whose_retention_is_over_is_gone_because_it_expired() {
-    let tables = policy("nightly", "30 2 * * *", "dw", "").replace("35d", "1d");
+    let tables = policy("nightly", "30 2 * * *", "dw", "guard = false").replace("35d", "1d");
     let mut sim = sim("2026-11-24 00:00", &tables);
     sim.until("2026-11-25 02:29");
     assert_eq!(sim.run("nightly", SLOT).unwrap().gone, None);
@@ -180,7 +180,8 @@ fn a_reason_that_nobody_may_read_is_not_waited_for() {
 
 #[test]
 fn a_retention_that_somebody_shortens_is_known_and_then_the_snapshot_has_expired() {
-    let mut sim = nightly();
+    let tables = policy("nightly", "30 2 * * *", "dw", "guard = false");
+    let mut sim = sim("2026-11-24 00:00", &tables);
     sim.until("2026-11-24 12:00");
     let id = sim.aws.accepted[0].0.clone();
     let steps = sim.steps;
