@@ -246,7 +246,9 @@ fn snapshots(config: &Config, accounts: &[&Account], number: Option<&str>) -> BT
                 .iter()
                 .find(|account| account.name == scope.account)
             {
-                let number = number.or(account_number(account)).unwrap_or("*");
+                let role = account.identity.role.as_ref();
+                let own = role.and_then(Role::account_number);
+                let number = number.or(own).unwrap_or("*");
                 let place = clusters.entry((&scope.region, number)).or_default();
                 place.extend(patterns(&policy.selector));
             }
@@ -260,11 +262,6 @@ fn snapshots(config: &Config, accounts: &[&Account], number: Option<&str>) -> BT
         })
     });
     arns.collect()
-}
-
-/// The number of the AWS account that an account's role is in.
-fn account_number(account: &Account) -> Option<&str> {
-    account.identity.role.as_ref()?.arn.split(':').nth(4)
 }
 
 fn widest(patterns: &BTreeSet<String>) -> impl Iterator<Item = &String> {

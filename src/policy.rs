@@ -228,6 +228,13 @@ pub struct Role {
     pub session_name: Option<String>,
 }
 
+impl Role {
+    /// The number of the AWS account that the role is in.
+    pub fn account_number(&self) -> Option<&str> {
+        self.arn.split(':').nth(4)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -125,5 +126,56 @@ fn two_names_for_the_same_account_and_region_do_not_book_a_snapshot_twice() {
     assert!(
         log.contains("the same AWS account and region twice"),
         "{log}"
+    );
+}
+
+#[test]
+fn the_embedded_sandbox_has_clusters_wherever_the_policy_file_works() {
+    let dir = Dir::new();
+    let policies = format!(
+        r#"
+endpoint = "sandbox"
+
+[[account]]
+name = "good"
+regions = ["us-east-1", "eu-central-1"]
+role_arn = "{GOOD}"
+
+[[account]]
+name = "broken"
+regions = ["ap-southeast-2"]
+role_arn = "{BROKEN}"
+
+[[account]]
+name = "own"
+regions = ["us-east-1"]
+
+[[policy]]
+name = "often"
+schedule = "*/5 * * * * *"
+clusters = ["*"]
+retention = "7d"
+"#
+    );
+    let daemon = Daemon::start_among(&dir, &policies, &[]);
+    let wanted = BTreeSet::from([
+        ("good", "us-east-1", "111111111111"),
+        ("good", "eu-central-1", "111111111111"),
+        ("broken", "ap-southeast-2", "222222222222"),
+        ("own", "us-east-1", "000000000000"),
+    ]);
+    daemon.wait(
+        "three clusters in each scope",
+        Duration::from_secs(60),
+        |rows| {
+            wanted.iter().all(|(account, region, owner)| {
+                let clusters: BTreeSet<_> = in_state(rows, "available")
+                    .filter(|row| row["account"] == *account && row["region"] == *region)
+                    .filter(|row| row["snapshot"]["owner_account"] == *owner)
+                    .filter_map(|row| row["cluster"].as_str())
+                    .collect();
+                clusters == BTreeSet::from(["analytics", "dw-prod", "finance"])
+            })
+        },
     );
 }

@@ -129,3 +129,24 @@ fn a_fault_plan_that_cannot_be_used_ends_the_command_with_its_reason() {
         );
     }
 }
+
+#[test]
+fn an_option_changes_its_own_limit_and_leaves_those_of_the_state_file() {
+    let dir = Dir::new();
+    let file = dir.0.join("state.json");
+    let state = ["--state", file.to_str().unwrap()];
+    let first = Sandbox::start(&[&state[..], &["--snapshot-seconds", "7"]].concat());
+    first.control("PUT", "/_sandbox/limits", r#"{"cluster_seconds":3}"#);
+    drop(first);
+    let second = Sandbox::start(&[&state[..], &["--quota", "50"]].concat());
+    let limits = &second.control("GET", "/_sandbox/state", "")["limits"];
+    let wanted = [
+        ("manual_snapshots", 50),
+        ("snapshot_seconds", 7),
+        ("cluster_seconds", 3),
+        ("clusters", 1_000),
+    ];
+    for (name, wanted) in wanted {
+        assert_eq!(limits[name], wanted, "{limits}");
+    }
+}

@@ -3,7 +3,6 @@
 //! Owns: the lock, the kind of endpoint, the embedded sandbox, the history and the clients, as `run` and the
 //! commands without a running daemon need them. Never starts the work: that is the command's.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
@@ -23,13 +22,15 @@ use crate::config::{self, Config, Endpoint, Sources};
 use crate::daemon::{Connect, Parts};
 use crate::http::Health;
 use crate::metrics::Metrics;
-use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions};
+use crate::names::Region;
+use crate::policy::{Account, Role};
+use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
 use crate::systemd::Notifier;
 use crate::world::World;
 
 use super::Failure;
-use super::sandbox::{ACCOUNT_NUMBER, seeds};
+use super::sandbox::{ACCOUNT_NUMBER, seed};
 
 /// Takes the state directory, and makes of the configuration everything that a daemon is made of.
 ///
@@ -224,27 +225,37 @@ async fn target(config: &Config, clock: &Arc<dyn Clock>) -> Result<Target, Failu
     })
 }
 
-/// Clusters that the embedded sandbox has from the beginning, in every region of the configuration.
+/// Clusters that the embedded sandbox has from the beginning, in every scope of the configuration.
 const DEMO_CLUSTERS: [&str; 3] = ["analytics", "dw-prod", "finance"];
+
+/// The demo clusters, in the accounts that the roles lead to.
+fn demo_clusters(config: &Config) -> Vec<SeedCluster> {
+    let in_account = |account: &Account| {
+        let role = account.identity.role.as_ref();
+        let number = role.and_then(Role::account_number);
+        let in_region =
+            |region: &Region| DEMO_CLUSTERS.map(|cluster| seed(number, region.as_str(), cluster));
+        account
+            .regions
+            .iter()
+            .flat_map(in_region)
+            .collect::<Vec<_>>()
+    };
+    config.accounts.iter().flat_map(in_account).collect()
+}
 
 /// Starts the sandbox with its state under the state directory, on the address that it had before if that
 /// is free, so that a client that knows it finds it again after a restart.
 async fn embed_sandbox(config: &Config, clock: Arc<dyn Clock>) -> Result<SocketAddr, Failure> {
-    let regions: BTreeSet<String> = config
-        .scopes()
-        .iter()
-        .map(|scope| scope.region.to_string())
-        .collect();
     let quotas = config.accounts.iter().map(|account| account.snapshot_quota);
-    let limits = AccountLimits {
-        manual_snapshots: quotas.max().unwrap_or_default(),
-        ..AccountLimits::default()
-    };
     let options = SandboxOptions {
         account_id: ACCOUNT_NUMBER.to_owned(),
         state_file: Some(config.state_dir.join("sandbox.json")),
-        clusters: seeds(&DEMO_CLUSTERS, &regions),
-        limits: Some(limits),
+        clusters: demo_clusters(config),
+        limits: LimitsChange {
+            manual_snapshots: quotas.max(),
+            ..LimitsChange::default()
+        },
         faults: FaultPlan::default(),
     };
     let sandbox = Arc::new(Sandbox::open(options, clock).map_err(other)?);

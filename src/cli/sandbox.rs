@@ -14,7 +14,7 @@ use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::logging;
-use crate::sandbox::{AccountLimits, FaultPlan, Sandbox, SandboxOptions, SeedCluster};
+use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 
 use super::{Failure, run};
 
@@ -69,8 +69,12 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
     let options = SandboxOptions {
         account_id: args.account.first().cloned().unwrap_or_default(),
         state_file: args.state.clone(),
-        clusters: in_accounts(&args.account, &seeds(&args.cluster, &args.region)),
-        limits: limits(&args),
+        clusters: seeds(&args),
+        limits: LimitsChange {
+            manual_snapshots: args.quota,
+            snapshot_seconds: args.snapshot_seconds,
+            ..LimitsChange::default()
+        },
         faults: args
             .faults
             .as_deref()
@@ -95,15 +99,6 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
     Ok(())
 }
 
-fn limits(args: &SandboxArgs) -> Option<AccountLimits> {
-    let defaults = AccountLimits::default();
-    (args.snapshot_seconds.is_some() || args.quota.is_some()).then(|| AccountLimits {
-        snapshot_seconds: args.snapshot_seconds.unwrap_or(defaults.snapshot_seconds),
-        manual_snapshots: args.quota.unwrap_or(defaults.manual_snapshots),
-        ..defaults
-    })
-}
-
 fn fault_plan(path: &Path) -> Result<FaultPlan, Failure> {
     let unusable = |reason: &dyn Error| {
         let path = path.display();
@@ -113,29 +108,22 @@ fn fault_plan(path: &Path) -> Result<FaultPlan, Failure> {
     FaultPlan::from_json(&text).map_err(|error| unusable(&error))
 }
 
-/// Each cluster in each account.
-fn in_accounts(accounts: &[String], clusters: &[SeedCluster]) -> Vec<SeedCluster> {
-    let in_account = |account: &String| {
-        let account_id = Some(account.clone());
-        clusters.iter().map(move |cluster| SeedCluster {
-            account_id: account_id.clone(),
-            ..cluster.clone()
-        })
-    };
-    accounts.iter().flat_map(in_account).collect()
+/// Each cluster in each account and region.
+fn seeds(args: &SandboxArgs) -> Vec<SeedCluster> {
+    let mut seeds = Vec::new();
+    for account in &args.account {
+        for region in &args.region {
+            let clusters = args.cluster.iter();
+            seeds.extend(clusters.map(|cluster| seed(Some(account), region, cluster)));
+        }
+    }
+    seeds
 }
 
-/// Each cluster in each region, in the default account.
-pub(super) fn seeds<'a>(
-    clusters: &[impl AsRef<str>],
-    regions: impl IntoIterator<Item = &'a String>,
-) -> Vec<SeedCluster> {
-    let in_region = |region: &'a String| {
-        clusters.iter().map(move |cluster| SeedCluster {
-            account_id: None,
-            region: region.clone(),
-            cluster_identifier: cluster.as_ref().to_owned(),
-        })
-    };
-    regions.into_iter().flat_map(in_region).collect()
+pub(super) fn seed(account_id: Option<&str>, region: &str, cluster: &str) -> SeedCluster {
+    SeedCluster {
+        account_id: account_id.map(str::to_owned),
+        region: region.to_owned(),
+        cluster_identifier: cluster.to_owned(),
+    }
 }

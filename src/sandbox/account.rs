@@ -56,6 +56,30 @@ impl AccountLimits {
     }
 }
 
+/// What to change of an account's limits; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsChange {
+    /// See [`AccountLimits::manual_snapshots`].
+    pub manual_snapshots: Option<u32>,
+    /// See [`AccountLimits::clusters`].
+    pub clusters: Option<u32>,
+    /// See [`AccountLimits::snapshot_seconds`].
+    pub snapshot_seconds: Option<u32>,
+    /// See [`AccountLimits::cluster_seconds`].
+    pub cluster_seconds: Option<u32>,
+}
+
+impl LimitsChange {
+    /// Makes the change.
+    pub fn apply(&self, limits: &mut AccountLimits) {
+        let change = |limit: &mut u32, to: Option<u32>| *limit = to.unwrap_or(*limit);
+        change(&mut limits.manual_snapshots, self.manual_snapshots);
+        change(&mut limits.clusters, self.clusters);
+        change(&mut limits.snapshot_seconds, self.snapshot_seconds);
+        change(&mut limits.cluster_seconds, self.cluster_seconds);
+    }
+}
+
 /// The whole state behind one account number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {

@@ -15,7 +15,7 @@ use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, AccountLimits, is_account_number};
+use super::account::{Account, LimitsChange, is_account_number};
 use super::answer;
 use super::cloud::Cloud;
 use super::cluster::ClusterState;
@@ -200,12 +200,12 @@ struct LimitsWish {
 }
 
 impl LimitsWish {
-    fn apply(&self, limits: &AccountLimits) -> AccountLimits {
-        AccountLimits {
-            manual_snapshots: self.manual_snapshots.unwrap_or(limits.manual_snapshots),
-            clusters: self.clusters.unwrap_or(limits.clusters),
-            snapshot_seconds: self.snapshot_seconds.unwrap_or(limits.snapshot_seconds),
-            cluster_seconds: self.cluster_seconds.unwrap_or(limits.cluster_seconds),
+    fn change(&self) -> LimitsChange {
+        LimitsChange {
+            manual_snapshots: self.manual_snapshots,
+            clusters: self.clusters,
+            snapshot_seconds: self.snapshot_seconds,
+            cluster_seconds: self.cluster_seconds,
         }
     }
 }
@@ -215,7 +215,7 @@ async fn change_limits(State(sandbox): State<Arc<Sandbox>>, request: Request) ->
     let change = move || {
         sandbox.change(|cloud| {
             let account = account_mut(cloud, wish.account.as_deref())?;
-            account.limits = wish.apply(&account.limits);
+            wish.change().apply(&mut account.limits);
             Ok(account.limits.clone())
         })
     };

@@ -40,7 +40,7 @@ mod state_file;
 pub mod tag;
 pub mod xml;
 
-pub use account::AccountLimits;
+pub use account::LimitsChange;
 pub use faults::{Fault, FaultPlan, FaultPlanError, FaultRule};
 pub use server::{Sandbox, SandboxError, SandboxOptions, SeedCluster};
 pub use state_file::StateFileError;

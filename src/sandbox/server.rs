@@ -13,7 +13,7 @@ use axum::Router;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::net::TcpListener;
 
-use super::account::{Account, AccountLimits, is_account_number};
+use super::account::{Account, AccountLimits, LimitsChange, is_account_number};
 use super::auth::Credential;
 use super::cloud::Cloud;
 use super::cluster::Cluster;
@@ -37,8 +37,8 @@ pub struct SandboxOptions {
     pub state_file: Option<PathBuf>,
     /// Clusters to have from the beginning; one that is there already is left as it is.
     pub clusters: Vec<SeedCluster>,
-    /// Quotas and durations of every account; `None` keeps those of the state file, or the defaults.
-    pub limits: Option<AccountLimits>,
+    /// Quotas and durations of every account, where they differ from those of the state file or the defaults.
+    pub limits: LimitsChange,
     /// What goes wrong.
     pub faults: FaultPlan,
 }
@@ -331,10 +331,8 @@ fn cloud_of(options: &SandboxOptions, loaded: Option<Cloud>) -> Result<Cloud, Sa
             wanted: wanted.clone(),
         });
     }
-    if let Some(limits) = &options.limits {
-        for account in cloud.accounts_mut() {
-            account.limits.clone_from(limits);
-        }
+    for account in cloud.accounts_mut() {
+        options.limits.apply(&mut account.limits);
     }
     Ok(cloud)
 }

@@ -254,6 +254,14 @@ pub fn credentials(command: &mut Command) -> &mut Command {
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         .env_remove("NOTIFY_SOCKET")
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy")
+        .env_remove("ALL_PROXY")
+        .env_remove("all_proxy")
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
 }
 
 impl Daemon {
@@ -270,6 +278,20 @@ impl Daemon {
     }
 
     pub fn start_with(dir: &Dir, config: &Path, port: u16) -> Self {
+        Self::start_in(dir, config, port, &[])
+    }
+
+    /// Writes a configuration with these policies and starts the daemon on it, with variables of its own.
+    pub fn start_among(dir: &Dir, policies: &str, environment: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let config = dir.write(
+            "redkeep.toml",
+            &format!("state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\n{policies}"),
+        );
+        Self::start_in(dir, &config, port, environment)
+    }
+
+    fn start_in(dir: &Dir, config: &Path, port: u16, environment: &[(&str, &str)]) -> Self {
         let log = dir.0.join("log");
         let file = fs::OpenOptions::new()
             .create(true)
@@ -278,6 +300,7 @@ impl Daemon {
             .unwrap();
         let mut command = Command::new(REDKEEP);
         let child = credentials(&mut command)
+            .envs(environment.iter().copied())
             .args(["run", "--config"])
             .arg(config)
             .stdout(Stdio::null())

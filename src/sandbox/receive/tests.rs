@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::clock::Clock;
 use crate::sandbox::operations::tests::start;
-use crate::sandbox::{AccountLimits, SandboxOptions, SeedCluster};
+use crate::sandbox::{LimitsChange, SandboxOptions, SeedCluster};
 
 mod accounts;
 mod bench;
@@ -38,7 +38,7 @@ fn options(state_file: Option<PathBuf>) -> SandboxOptions {
             region: "eu-central-1".to_owned(),
             cluster_identifier: "dw".to_owned(),
         }],
-        limits: Some(AccountLimits::default()),
+        limits: LimitsChange::default(),
         faults: Default::default(),
     }
 }
