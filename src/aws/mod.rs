@@ -1,164 +1,45 @@
-//! Redshift through the AWS SDK: the only file that names the SDK.
+//! Redshift through the AWS SDK: the only directory that names the SDK.
 //!
-//! Owns: clients, timeouts, paging, and the translation of the SDK's types and errors into redkeep's. Never
-//! retries (the run's state machine does) and never decides what an error means for a run.
+//! Owns: the calls, and the translation of the SDK's types and errors into redkeep's. `connector` makes the clients,
+//! `http` is the way to AWS. Never retries (the run's state machine does) and never decides what an error means for a
+//! run.
 
+mod connector;
+mod http;
+mod pages;
+mod probe;
 mod translate;
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_config::{Region as SdkRegion, SdkConfig};
 use aws_sdk_redshift::Client;
-use aws_sdk_redshift::config::retry::RetryConfig;
-use aws_sdk_redshift::config::{Credentials, IdentityCache, SharedCredentialsProvider};
+use aws_sdk_redshift::config::IdentityCache;
 use aws_sdk_redshift::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshift::types::{SourceType, Tag};
-use aws_smithy_http_client::tls;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
-use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
-use crate::names::{Namespace, Region, Retention};
-use crate::policy::{Identity, Role};
+use crate::names::Retention;
 use crate::redshift::{
-    Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
+    Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, SnapshotEvent,
 };
 use crate::snapshot::{Snapshot, SnapshotId};
 
+pub use connector::{Connector, Target, ambient_region};
+use pages::all_pages;
+use probe::Probe;
 use translate::{cluster, error, event, label, snapshot};
 
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 const PAGE_SIZE: i32 = 100;
-/// More pages than this are a loop, not a listing: 100,000 snapshots.
-const PAGES_MAX: usize = 1000;
 /// DescribeEvents goes back 14 days.
 const EVENTS_KEPT_MINUTES: i32 = 14 * 24 * 60;
 
-/// Where the calls go, and with whose credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// AWS, or what the SDK's own settings (`AWS_ENDPOINT_URL`) put in its place.
-    Ambient,
-    /// This URL, with the default credential chain.
-    Url(String),
-    /// The sandbox at this URL, with credentials that open nothing else.
-    Sandbox(String),
-}
-
 /// Told of every request: the operation, `ok` or the error's code, and how long it took.
 pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
-
-/// Makes clients: what they share is the target, the connections and the clock.
-#[derive(Clone)]
-pub struct Connector {
-    target: Target,
-    namespace: Namespace,
-    http: SharedHttpClient,
-    clock: Arc<dyn Clock>,
-}
-
-impl Connector {
-    /// A connector to `target`. `namespace` names the sessions of roles that have no name of their own.
-    pub fn new(target: Target, namespace: Namespace, clock: Arc<dyn Clock>) -> Self {
-        let provider = tls::rustls_provider::CryptoMode::Ring;
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(provider))
-            .build_https();
-        Self {
-            target,
-            namespace,
-            http,
-            clock,
-        }
-    }
-
-    /// A client for one region with the credentials of `identity`, whose requests `meter` is told of.
-    ///
-    /// Calls nothing yet: credentials are looked for, and a role is assumed, when the first call is made, and
-    /// again before they expire.
-    pub async fn client(&self, identity: &Identity, region: &Region, meter: Meter) -> AwsRedshift {
-        let base = self.base_config(identity, region).await;
-        let config = match &identity.role {
-            None => base,
-            Some(role) => self.assume(role, &base).await,
-        };
-        let region = SdkRegion::new(region.to_string());
-        AwsRedshift {
-            client: RwLock::new(fresh_client(&config, region.clone())),
-            config,
-            region,
-            clock: Arc::clone(&self.clock),
-            meter,
-        }
-    }
-
-    async fn base_config(&self, identity: &Identity, region: &Region) -> SdkConfig {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(self.http.clone())
-            .region(SdkRegion::new(region.to_string()))
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::disabled());
-        if let Some(profile) = &identity.profile {
-            loader = loader.profile_name(profile);
-        }
-        loader = match &self.target {
-            Target::Ambient => loader,
-            Target::Url(url) => loader.endpoint_url(url),
-            Target::Sandbox(url) => {
-                loader
-                    .endpoint_url(url)
-                    .credentials_provider(Credentials::new(
-                        "SANDBOX", "sandbox", None, None, "sandbox",
-                    ))
-            }
-        };
-        loader.load().await
-    }
-
-    async fn assume(&self, role: &Role, base: &SdkConfig) -> SdkConfig {
-        let session = role
-            .session_name
-            .as_deref()
-            .unwrap_or(self.namespace.as_str());
-        let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(session);
-        if let Some(id) = &role.external_id {
-            provider = provider.external_id(id);
-        }
-        let provider = provider.configure(base).build().await;
-        let provider = SharedCredentialsProvider::new(provider);
-        base.to_builder().credentials_provider(provider).build()
-    }
-}
-
-/// The region that the environment or the shared configuration file names, without asking anything over
-/// the network.
-pub async fn ambient_region() -> Option<Region> {
-    use aws_config::environment::region::EnvironmentVariableRegionProvider;
-    use aws_config::meta::region::RegionProviderChain;
-    use aws_config::profile::region::ProfileFileRegionProvider;
-    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new());
-    chain.region().await?.as_ref().parse().ok()
-}
 
 /// Every client has an identity cache of its own, so that replacing the client drops its credentials.
 fn fresh_client(config: &SdkConfig, region: SdkRegion) -> Client {
@@ -392,84 +273,10 @@ impl Redshift for AwsRedshift {
     }
 }
 
-/// Collects all pages; a marker that does not advance is an error, not an endless listing.
-async fn all_pages<T, F>(page: impl Fn(Option<String>) -> F) -> Result<Vec<T>, RedshiftError>
-where
-    F: Future<Output = Result<(Vec<T>, Option<String>), RedshiftError>>,
-{
-    let (mut all, mut marker) = (Vec::new(), None);
-    for _ in 0..PAGES_MAX {
-        let (items, next) = page(marker.clone()).await?;
-        all.extend(items);
-        let next = next.filter(|next| !next.is_empty());
-        if next.is_none() {
-            return Ok(all);
-        }
-        if next == marker {
-            return Err(unclear("the listing's marker does not advance"));
-        }
-        marker = next;
-    }
-    Err(unclear("the listing does not end"))
-}
-
 fn unclear(message: &str) -> RedshiftError {
     RedshiftError {
         class: ErrorClass::Unknown,
         code: None,
         message: message.to_owned(),
-    }
-}
-
-/// Reads the `Date` of the answers to one call, as they come in, whatever they say.
-#[derive(Debug, Clone, Default)]
-struct Probe {
-    seen: Arc<Mutex<Option<ServerDate>>>,
-    sent: Arc<AtomicU32>,
-}
-
-impl Probe {
-    fn answer<T>(&self, result: Result<T, RedshiftError>) -> Answer<T> {
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        Answer {
-            result,
-            server_date: seen.unwrap_or(ServerDate::NoAnswer),
-            requests: self.sent.load(Ordering::Relaxed),
-        }
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Probe {
-    fn name(&self) -> &'static str {
-        "Probe"
-    }
-
-    fn read_before_transmit(
-        &self,
-        _context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context
-            .response()
-            .headers()
-            .get("date")
-            .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
-            .map_or(ServerDate::Undated, |date| {
-                ServerDate::At(date.with_timezone(&Utc))
-            });
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use aws_sdk_redshift::types as sdk;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 
+use super::http::InClear;
 use crate::cause::with_causes;
 use crate::names::Tags;
 use crate::redshift::{Cluster, ErrorClass, RedshiftError, SnapshotEvent};
@@ -130,6 +131,9 @@ where
     while let Some(inner) = cause {
         if inner.is::<aws_credential_types::provider::error::CredentialsError>() {
             return ErrorClass::Credentials;
+        }
+        if inner.is::<InClear>() {
+            return ErrorClass::Unsent;
         }
         let io = inner.downcast_ref::<std::io::Error>();
         if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {

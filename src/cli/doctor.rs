@@ -42,17 +42,13 @@ const CONFIGURATION: &str = "configuration";
 
 pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let sources = sources(&args.config).await;
-    let loaded = config::load(&sources).map_err(|errors| of_errors(&errors));
-    let usable = loaded.and_then(
-        |config| match endpoint_kind(&config, &sources.environment) {
-            Ok(kind) => Ok((config, kind)),
-            Err(error) => Err(vec![bad_configuration(&error.to_string())]),
-        },
-    );
-    match usable {
-        Ok((config, kind)) => examine(args, &config, kind, clock).await,
-        Err(findings) => {
-            tell(args.output, &findings)?;
+    match config::load(&sources) {
+        Ok(config) => {
+            let kind = endpoint_kind(&config, &sources.environment);
+            examine(args, &config, kind, clock).await
+        }
+        Err(errors) => {
+            tell(args.output, &of_errors(&errors))?;
             Err(Failure::Config("the configuration is not valid".to_owned()))
         }
     }

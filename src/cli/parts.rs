@@ -18,7 +18,7 @@ use tracing::{error, warn};
 use crate::aws::{AwsRedshift, Connector, Target};
 use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
-use crate::config::{self, Config, Endpoint, Sources};
+use crate::config::{self, Config, Endpoint, Sources, network};
 use crate::daemon::{Connect, Parts};
 use crate::http::Health;
 use crate::metrics::Metrics;
@@ -41,7 +41,7 @@ pub(super) async fn parts(
     clock: Arc<dyn Clock>,
 ) -> Result<(Parts<AwsRedshift>, File), Failure> {
     let lock = hold_soon(&config.state_dir).await?;
-    let kind = endpoint_kind(&config, &sources.environment)?;
+    let kind = endpoint_kind(&config, &sources.environment);
     let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now());
     let opened = opened.map_err(unusable_store)?;
     tell(&opened);
@@ -102,7 +102,7 @@ async fn prepare_history(
         Err(Failure::Busy(_)) => return Ok(()),
         Err(failure) => return Err(failure),
     };
-    let kind = endpoint_kind(config, &sources.environment)?;
+    let kind = endpoint_kind(config, &sources.environment);
     let opened = Store::open(&config.database(), kind, now).map_err(unusable_store)?;
     let closed = opened.store.close().await.map_err(unusable_store);
     drop(lock);
@@ -192,23 +192,11 @@ async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
 }
 
 /// Which kind of history the endpoint makes.
-pub(super) fn endpoint_kind(
-    config: &Config,
-    environment: &[(String, String)],
-) -> Result<EndpointKind, Failure> {
-    let redirected = environment.iter().find(|(name, value)| {
-        ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_REDSHIFT"].contains(&name.as_str())
-            && !value.is_empty()
-    });
-    match (&config.endpoint, redirected) {
-        (Endpoint::Aws, Some((name, url))) if config::is_clear_and_remote(url) => {
-            Err(Failure::Config(format!(
-                "{name}: got {url:?}, wanted https: credentials go over plain http to a loopback address only"
-            )))
-        }
-        (Endpoint::Aws, None) => Ok(EndpointKind::Aws),
-        (Endpoint::Aws, Some(_)) | (Endpoint::Url(_), _) => Ok(EndpointKind::Other),
-        (Endpoint::Sandbox, _) => Ok(EndpointKind::Sandbox),
+pub(super) fn endpoint_kind(config: &Config, environment: &[(String, String)]) -> EndpointKind {
+    match &config.endpoint {
+        Endpoint::Aws if !network::is_redirected(environment) => EndpointKind::Aws,
+        Endpoint::Aws | Endpoint::Url(_) => EndpointKind::Other,
+        Endpoint::Sandbox => EndpointKind::Sandbox,
     }
 }
 

@@ -102,70 +102,43 @@ fn identity(path: &KeyPath, raw: &RawAccount, report: &mut Report) -> Option<Ide
             "got \"\", wanted the name of a profile",
         );
     }
-    let Some(arn) = &raw.role_arn else {
-        for (key, value) in [
-            ("external_id", &raw.external_id),
-            ("session_name", &raw.session_name),
-        ] {
-            if value.is_some() {
+    let role = match &raw.role_arn {
+        Some(arn) => Some(role(path, arn, raw, report)?),
+        None => {
+            let of_a_role = [
+                ("external_id", &raw.external_id),
+                ("session_name", &raw.session_name),
+            ];
+            for (key, _) in of_a_role.iter().filter(|(_, value)| value.is_some()) {
                 report.say(&path.key(key), "means nothing without role_arn");
             }
+            None
         }
-        return Some(Identity {
-            profile: raw.profile.clone(),
-            role: None,
-        });
     };
-    let valid = [
-        fits(
-            &path.key("role_arn"),
-            arn,
-            is_role_arn,
-            wanted::ROLE_ARN,
-            report,
-        ),
-        raw.external_id.as_ref().is_none_or(|id| {
-            fits(
-                &path.key("external_id"),
-                id,
-                is_external_id,
-                wanted::EXTERNAL_ID,
-                report,
-            )
-        }),
-        raw.session_name.as_ref().is_none_or(|name| {
-            fits(
-                &path.key("session_name"),
-                name,
-                is_session_name,
-                wanted::SESSION_NAME,
-                report,
-            )
-        }),
-    ];
-    let role = Role {
-        arn: arn.clone(),
-        external_id: raw.external_id.clone(),
-        session_name: raw.session_name.clone(),
-    };
-    valid.iter().all(|valid| *valid).then(|| Identity {
-        profile: raw.profile.clone(),
-        role: Some(role),
-    })
+    let profile = raw.profile.clone();
+    Some(Identity { profile, role })
 }
 
-fn fits(
-    path: &KeyPath,
-    text: &str,
-    rule: impl Fn(&str) -> bool,
-    wanted: &str,
-    report: &mut Report,
-) -> bool {
-    let fits = rule(text);
-    if !fits {
-        report.wrong(path, text, wanted);
+fn role(path: &KeyPath, arn: &str, raw: &RawAccount, report: &mut Report) -> Option<Role> {
+    type Rule = fn(&str) -> bool;
+    let (id, name) = (raw.external_id.as_deref(), raw.session_name.as_deref());
+    let texts: [(&str, Option<&str>, Rule, &str); 3] = [
+        ("role_arn", Some(arn), is_role_arn, wanted::ROLE_ARN),
+        ("external_id", id, is_external_id, wanted::EXTERNAL_ID),
+        ("session_name", name, is_session_name, wanted::SESSION_NAME),
+    ];
+    let mut valid = true;
+    for (key, text, rule, wanted) in texts {
+        if let Some(text) = text.filter(|text| !rule(text)) {
+            report.wrong(&path.key(key), text, wanted);
+            valid = false;
+        }
     }
-    fits
+    valid.then(|| Role {
+        arn: arn.to_owned(),
+        external_id: raw.external_id.clone(),
+        session_name: raw.session_name.clone(),
+    })
 }
 
 fn is_role_arn(text: &str) -> bool {

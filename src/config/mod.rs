@@ -16,6 +16,7 @@ mod extract;
 mod grammar;
 mod layers;
 mod locate;
+pub(crate) mod network;
 mod path;
 mod policies;
 mod raw;
@@ -34,7 +35,6 @@ use std::path::PathBuf;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use schema::schema;
-pub(crate) use values::is_clear_and_remote;
 
 use crate::names::{AccountName, Namespace, PolicyName, Region, Writer};
 use crate::policy::{Account, Policy};
@@ -130,7 +130,8 @@ impl LogLevel {
 pub struct Sources {
     /// The policy file.
     pub file: PathBuf,
-    /// The environment, read by whoever starts the program; `REDKEEP_…` and `STATE_DIRECTORY` matter.
+    /// The environment, read by whoever starts the program; `REDKEEP_…`,
+    /// `STATE_DIRECTORY`, and what names endpoints and proxies matter.
     pub environment: Vec<(String, String)>,
     /// The region that the AWS SDK would use by itself.
     pub ambient_region: Option<Region>,

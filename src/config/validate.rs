@@ -18,7 +18,9 @@ use super::raw::{Raw, RawBlackout, RawList, RawLog};
 use super::read::beside;
 use super::report::Report;
 use super::suggest::did_you_mean;
-use super::{Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, values, wanted};
+use super::{
+    Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, network, values, wanted,
+};
 use crate::names::{Namespace, PolicyName, Region, Writer};
 use crate::schedule::{Blackout, Schedule};
 
@@ -48,6 +50,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         report,
     );
     let endpoint = endpoint(top.endpoint.as_deref(), report);
+    network::check(endpoint.as_ref(), &sources.environment, report);
     let listen = listen(top.listen.as_deref(), report);
     let state_dir = state_dir(top.state_dir, sources, report);
     let writer = top

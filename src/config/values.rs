@@ -2,13 +2,13 @@
 //!
 //! Owns: their grammars, as pure functions from text. Never knows where a text was written.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
 
 use super::Endpoint;
 use super::error::{foreign, quoted};
+use super::network::{host_and_port, is_clear_and_remote};
 use super::suggest::did_you_mean;
 use super::wanted;
 use crate::names::ClusterId;
@@ -116,25 +116,6 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
             quoted(text),
             wanted::ENDPOINT
         ))
-    }
-}
-
-/// Whether a URL sends signed requests and session tokens in clear to another host.
-pub(crate) fn is_clear_and_remote(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (host, _) = host_and_port(authority);
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = IpAddr::from_str(address).is_ok_and(|address| address.is_loopback());
-    !loopback && !address.eq_ignore_ascii_case("localhost")
-}
-
-fn host_and_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 pub mod proxy;
+pub mod tunnel;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
