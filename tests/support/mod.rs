@@ -387,6 +387,20 @@ pub fn in_state<'a>(rows: &'a [Value], state: &'a str) -> impl Iterator<Item = &
     rows.iter().filter(move |row| row["state"] == state)
 }
 
+/// Every run that was asked for was asked for within 2 s of its slot.
+pub fn assert_prompt<'a>(rows: impl Iterator<Item = &'a Value>) {
+    for row in rows {
+        let at = |field: &str| {
+            let text = row[field].as_str();
+            text.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok())
+        };
+        if let (Some(requested), Some(scheduled)) = (at("requested_at"), at("scheduled_at")) {
+            // Both are shown in whole seconds, so a difference of one is less than two.
+            assert!((requested - scheduled).num_seconds() < 2, "{row:#}");
+        }
+    }
+}
+
 /// Waits until `condition` holds.
 pub fn eventually(what: &str, within: Duration, condition: impl Fn() -> bool) {
     let started = Instant::now();

@@ -28,6 +28,11 @@ pub struct Proxy {
 impl Proxy {
     /// Forwards to `upstream`; the answers to create calls whose number, from 1, is in `lost` never arrive.
     pub fn start(upstream: SocketAddr, lost: &[usize]) -> Self {
+        Self::amending(upstream, lost, |answer| answer)
+    }
+
+    /// The same, and every answer goes through `amend`.
+    pub fn amending(upstream: SocketAddr, lost: &[usize], amend: fn(Vec<u8>) -> Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Self {
             address: listener.local_addr().unwrap(),
@@ -37,7 +42,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (exchanges, lost) = (Arc::clone(&exchanges), lost.clone());
-                thread::spawn(move || forward(client, upstream, &exchanges, &lost));
+                thread::spawn(move || forward(client, upstream, &exchanges, &lost, amend));
             }
         });
         proxy
@@ -57,6 +62,7 @@ fn forward(
     upstream: SocketAddr,
     exchanges: &Mutex<Vec<Exchange>>,
     lost: &[usize],
+    amend: fn(Vec<u8>) -> Vec<u8>,
 ) -> Option<()> {
     client
         .set_read_timeout(Some(Duration::from_secs(30)))
@@ -90,7 +96,7 @@ fn forward(
             .count()
     };
     if !(is_create && lost.contains(&number)) {
-        client.write_all(&answer).ok()?;
+        client.write_all(&amend(answer)).ok()?;
     }
     Some(())
 }

@@ -8,92 +8,17 @@
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
+mod roles;
+mod server;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use server::Moto;
 use support::proxy::{Exchange, Proxy};
-use support::{Daemon, Dir, Process, eventually, free_port, in_state};
-
-struct Moto {
-    _process: Process,
-    address: SocketAddr,
-}
-
-impl Moto {
-    /// `None`, with the reason on stderr, where moto is not installed.
-    fn start() -> Option<Self> {
-        let program =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/moto_server");
-        if !program.exists() {
-            let required = std::env::var_os("REDKEEP_REQUIRE_PEERS").is_some();
-            assert!(
-                !required,
-                "moto is not installed: run tests/peers/install.sh"
-            );
-            eprintln!("skipped, because moto is not installed: run tests/peers/install.sh");
-            return None;
-        }
-        let port = free_port();
-        let child = Command::new(program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self {
-            _process: Process(child),
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-        };
-        eventually("moto listens", Duration::from_secs(60), || {
-            TcpStream::connect(moto.address).is_ok()
-        });
-        Some(moto)
-    }
-
-    fn ask(&self, parameters: &str) -> String {
-        let body = format!("Version=2012-12-01&{parameters}");
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nHost: redshift.us-east-1.amazonaws.com\r\nConnection: close\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nAuthorization: AWS4-HMAC-SHA256 \
-             Credential=test/20261124/us-east-1/redshift/aws4_request, SignedHeaders=host, Signature=0\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        answer
-    }
-
-    fn create_cluster(&self, cluster: &str) {
-        self.ask(&format!(
-            "Action=CreateCluster&ClusterIdentifier={cluster}&NodeType=ra3.xlplus&MasterUsername=admin\
-             &MasterUserPassword=Passw0rd1&DBName=dev"
-        ));
-    }
-
-    /// The identifiers that begin with `prefix`: moto lists the automated snapshots of its own making too.
-    fn manual_snapshots(&self, prefix: &str) -> Vec<String> {
-        let answer = self.ask("Action=DescribeClusterSnapshots&SnapshotType=manual");
-        let mut found: Vec<String> = answer
-            .split("<SnapshotIdentifier>")
-            .skip(1)
-            .filter_map(|rest| Some(rest.split_once("</SnapshotIdentifier>")?.0.to_owned()))
-            .filter(|id| id.starts_with(prefix))
-            .collect();
-        found.sort();
-        found
-    }
-}
+use support::{Daemon, Dir, in_state};
 
 const POLICIES: &str = r#"
 namespace = "night"
