@@ -6,9 +6,10 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use serde_json::Value;
 use support::{Daemon, Dir, Sandbox, assert_prompt, eventually, http, in_state};
 
@@ -87,6 +88,105 @@ fn a_broken_role_delays_no_other_account_and_is_taken_up_when_it_is_mended() {
     });
     eventually("ready", minute, || {
         http(daemon.listen, "GET", "/readyz", "").status == 200
+    });
+}
+
+const REGIONS: [&str; 3] = ["ap-southeast-2", "eu-central-1", "us-east-1"];
+const HANGING: &str = "eu-central-1";
+
+/// Twelve clusters in each of three regions of three accounts.
+fn wide_sandbox() -> Sandbox {
+    let names: Vec<String> = (1..=12).map(|number| format!("dw-{number:02}")).collect();
+    let accounts = [
+        "000000000000",
+        "111111111111",
+        "222222222222",
+        "333333333333",
+    ];
+    let mut arguments = vec!["--snapshot-seconds", "1", "--quota", "10000"];
+    arguments.extend(accounts.iter().flat_map(|number| ["--account", number]));
+    arguments.extend(REGIONS.iter().flat_map(|region| ["--region", region]));
+    arguments.extend(names.iter().flat_map(|name| ["--cluster", name]));
+    Sandbox::start(&arguments)
+}
+
+#[test]
+fn a_broken_role_and_a_hanging_region_delay_no_slot_elsewhere() {
+    let (dir, sandbox) = (Dir::new(), wide_sandbox());
+    sandbox.control(
+        "PUT",
+        "/_sandbox/roles",
+        &format!(r#"{{"denied":["{BROKEN}"]}}"#),
+    );
+    let accounts = [
+        ("good", GOOD),
+        ("second", "arn:aws:iam::333333333333:role/redkeep"),
+        ("broken", BROKEN),
+    ];
+    let accounts = accounts.map(|(name, arn)| {
+        format!("[[account]]\nname = \"{name}\"\nregions = {REGIONS:?}\nrole_arn = \"{arn}\"\n")
+    });
+    let policy = "[[policy]]\nname = \"often\"\nschedule = \"*/6 * * * * *\"\nclusters = [\"dw-*\"]\n\
+                  retention = \"7d\"\n";
+    let daemon = Daemon::start(
+        &dir,
+        &sandbox.url,
+        &format!("{}{policy}", accounts.concat()),
+    );
+    let minutes = Duration::from_secs(120);
+    let slots = |rows: &[Value], is: &dyn Fn(&Value) -> bool| {
+        let mut slots: BTreeMap<[String; 3], usize> = BTreeMap::new();
+        for row in in_state(rows, "available").filter(|row| is(row)) {
+            let place = ["account", "region", "cluster"].map(|field| row[field].to_string());
+            *slots.entry(place).or_default() += 1;
+        }
+        slots
+    };
+    daemon.wait(
+        "a slot everywhere but in the broken account",
+        minutes,
+        |rows| slots(rows, &|_| true).len() == 2 * 3 * 12,
+    );
+
+    let hang = format!(r#"[{{"operation":"*","region":"{HANGING}","fault":{{"kind":"hang"}}}}]"#);
+    sandbox.control("PUT", "/_sandbox/faults", &hang);
+    let since = Utc::now().to_rfc3339();
+    let elsewhere = |row: &Value| row["region"] != HANGING && row["account"] != "broken";
+    let rows = daemon.wait("six slots elsewhere since", minutes, |rows| {
+        let fresh = |row: &Value| elsewhere(row) && row["scheduled_at"].as_str() > Some(&since);
+        let slots = slots(rows, &fresh);
+        slots.len() == 2 * 2 * 12 && slots.values().all(|count| *count >= 6)
+    });
+    assert_prompt(rows.iter().filter(|row| elsewhere(row)));
+    assert!(
+        !rows
+            .iter()
+            .any(|row| elsewhere(row) && row["result"] == "missed"),
+        "{rows:#?}"
+    );
+    eventually(
+        "the hanging region and the broken role are told",
+        minutes,
+        || {
+            let log = daemon.log();
+            ["good", "second"].iter().all(|account| {
+                let failed = |line: &str| {
+                    line.contains("listing failed")
+                        && line.contains(&format!("{account}/{HANGING}"))
+                };
+                log.lines().any(failed)
+            }) && log
+                .lines()
+                .any(|line| line.contains("broken/us-east-1") && line.contains("AccessDenied"))
+        },
+    );
+
+    sandbox.control("PUT", "/_sandbox/faults", "[]");
+    let healed = Utc::now().to_rfc3339();
+    daemon.wait("the region is back", minutes, |rows| {
+        let fresh =
+            |row: &Value| row["region"] == HANGING && row["scheduled_at"].as_str() > Some(&healed);
+        slots(rows, &fresh).len() == 2 * 12
     });
 }
 
