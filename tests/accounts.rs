@@ -110,6 +110,16 @@ fn wide_sandbox() -> Sandbox {
     Sandbox::start(&arguments)
 }
 
+/// For each cluster how many of its slots, of those that count, have their snapshot.
+fn slots(rows: &[Value], counts: impl Fn(&Value) -> bool) -> BTreeMap<[String; 3], usize> {
+    let mut slots = BTreeMap::new();
+    for row in in_state(rows, "available").filter(|row| counts(row)) {
+        let place = ["account", "region", "cluster"].map(|field| row[field].to_string());
+        *slots.entry(place).or_default() += 1;
+    }
+    slots
+}
+
 #[test]
 fn a_broken_role_and_a_hanging_region_delay_no_slot_elsewhere() {
     let (dir, sandbox) = (Dir::new(), wide_sandbox());
@@ -134,18 +144,10 @@ fn a_broken_role_and_a_hanging_region_delay_no_slot_elsewhere() {
         &format!("{}{policy}", accounts.concat()),
     );
     let minutes = Duration::from_secs(120);
-    let slots = |rows: &[Value], is: &dyn Fn(&Value) -> bool| {
-        let mut slots: BTreeMap<[String; 3], usize> = BTreeMap::new();
-        for row in in_state(rows, "available").filter(|row| is(row)) {
-            let place = ["account", "region", "cluster"].map(|field| row[field].to_string());
-            *slots.entry(place).or_default() += 1;
-        }
-        slots
-    };
     daemon.wait(
         "a slot everywhere but in the broken account",
         minutes,
-        |rows| slots(rows, &|_| true).len() == 2 * 3 * 12,
+        |rows| slots(rows, |_| true).len() == 2 * 3 * 12,
     );
 
     let hang = format!(r#"[{{"operation":"*","region":"{HANGING}","fault":{{"kind":"hang"}}}}]"#);
@@ -154,7 +156,7 @@ fn a_broken_role_and_a_hanging_region_delay_no_slot_elsewhere() {
     let elsewhere = |row: &Value| row["region"] != HANGING && row["account"] != "broken";
     let rows = daemon.wait("six slots elsewhere since", minutes, |rows| {
         let fresh = |row: &Value| elsewhere(row) && row["scheduled_at"].as_str() > Some(&since);
-        let slots = slots(rows, &fresh);
+        let slots = slots(rows, fresh);
         slots.len() == 2 * 2 * 12 && slots.values().all(|count| *count >= 6)
     });
     assert_prompt(rows.iter().filter(|row| elsewhere(row)));
@@ -186,7 +188,7 @@ fn a_broken_role_and_a_hanging_region_delay_no_slot_elsewhere() {
     daemon.wait("the region is back", minutes, |rows| {
         let fresh =
             |row: &Value| row["region"] == HANGING && row["scheduled_at"].as_str() > Some(&healed);
-        slots(rows, &fresh).len() == 2 * 12
+        slots(rows, fresh).len() == 2 * 12
     });
 }
 
