@@ -82,6 +82,9 @@ fn a_broken_role_delays_no_other_account_and_is_taken_up_when_it_is_mended() {
     let ready = http(daemon.listen, "GET", "/readyz", "");
     assert_eq!(ready.status, 503);
     assert!(ready.body.contains("broken/us-east-1"), "{}", ready.body);
+    let log = daemon.log();
+    let told = log.lines().filter(|line| line.contains("AccessDenied"));
+    assert_eq!(told.count(), 1, "{log}");
     sandbox.control("PUT", "/_sandbox/roles", r#"{"denied":[]}"#);
     daemon.wait("the mended account too", Duration::from_secs(120), |rows| {
         available(rows, "broken") >= 1
@@ -206,6 +209,61 @@ fn credentials_that_expire_are_renewed_and_no_slot_is_lost() {
     assert!(in_state(&rows, "failed").next().is_none(), "{rows:#?}");
     assert!(in_state(&rows, "expired").next().is_none(), "{rows:#?}");
     assert!(!daemon.log().contains("secret-that-must-not-leak"));
+    assert!(sandbox.requests("AssumeRole").len() >= 2);
+    let all = sandbox.control("GET", "/_sandbox/requests", "");
+    let late = |request: &Value| request["outcome"] == "ExpiredToken";
+    assert!(!all.as_array().unwrap().iter().any(late), "{all:#}");
+}
+
+#[test]
+fn the_credentials_of_a_profile_are_used_and_not_those_of_the_environment() {
+    let (dir, sandbox) = (Dir::new(), sandbox());
+    let profile = |name: &str, key: &str| {
+        format!("[profile {name}]\naws_access_key_id = {key}\naws_secret_access_key = x\n")
+    };
+    let file = profile("plain", "111111111111") + &profile("base", "222222222222");
+    let file = dir.write("aws-config", &file);
+    let policies = format!(
+        r#"
+endpoint = "{}"
+
+[[account]]
+name = "direct"
+regions = ["us-east-1"]
+profile = "plain"
+
+[[account]]
+name = "assumed"
+regions = ["us-east-1"]
+profile = "base"
+role_arn = "arn:aws:iam::000000000000:role/redkeep"
+
+[[policy]]
+name = "often"
+schedule = "*/5 * * * * *"
+clusters = ["dw"]
+retention = "7d"
+"#,
+        sandbox.url
+    );
+    let environment = [("AWS_CONFIG_FILE", file.to_str().unwrap())];
+    let daemon = Daemon::start_among(&dir, &policies, &environment);
+    daemon.wait("one in each", Duration::from_secs(60), |rows| {
+        [("direct", "111111111111"), ("assumed", "000000000000")]
+            .iter()
+            .all(|(account, owner)| {
+                in_state(rows, "available").any(|row| {
+                    row["account"] == *account && row["snapshot"]["owner_account"] == *owner
+                })
+            })
+    });
+    let assumed = sandbox.requests("AssumeRole");
+    assert!(
+        assumed
+            .iter()
+            .all(|request| request["account"] == "222222222222"),
+        "{assumed:#?}"
+    );
 }
 
 #[test]

@@ -6,6 +6,8 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
@@ -73,19 +75,15 @@ impl Connector {
     }
 
     async fn base_config(&self, identity: &Identity, region: &Region) -> SdkConfig {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(self.http.clone())
             .region(SdkRegion::new(region.to_string()))
-            .timeout_config(timeouts)
+            .timeout_config(timeouts())
             .retry_config(RetryConfig::disabled());
         if let Some(profile) = &identity.profile {
             loader = loader.profile_name(profile);
         }
-        match &self.target {
+        let config = match &self.target {
             Target::Ambient => loader.load().await,
             Target::Url(url) => loader.endpoint_url(url).load().await,
             Target::Sandbox(url) => {
@@ -93,9 +91,31 @@ impl Connector {
                 // Its URL has no other forms, whatever the environment wants of AWS's.
                 let loader = loader.use_fips(false).use_dual_stack(false);
                 let loader = loader.endpoint_url(url).credentials_provider(nothing);
-                loader.load().await
+                return loader.load().await;
             }
+        };
+        match &identity.profile {
+            Some(profile) => self.of_profile(config, profile),
+            None => config,
         }
+    }
+
+    /// With the credentials of the profile, which the SDK's own chain would look for after the environment's.
+    fn of_profile(&self, config: SdkConfig, profile: &str) -> SdkConfig {
+        let settings = ProviderConfig::without_region()
+            .with_behavior_version(Some(BehaviorVersion::latest()))
+            .with_http_client(self.http.clone())
+            .with_region(config.region().cloned())
+            .with_use_fips(config.use_fips())
+            .with_use_dual_stack(config.use_dual_stack())
+            .with_timeout_config(timeouts())
+            .with_retry_config(RetryConfig::disabled());
+        let provider = ProfileFileCredentialsProvider::builder()
+            .configure(&settings)
+            .profile_name(profile)
+            .build();
+        let provider = SharedCredentialsProvider::new(provider);
+        config.into_builder().credentials_provider(provider).build()
     }
 
     async fn assume(&self, role: &Role, base: &SdkConfig) -> SdkConfig {
@@ -122,4 +142,11 @@ pub async fn ambient_region() -> Option<Region> {
     let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
     chain.region().await?.as_ref().parse().ok()
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
 }

@@ -35,6 +35,9 @@ const TALKATIVE: [&str; 5] = [
     "tokio_cron_scheduler",
 ];
 
+/// Warns at every attempt to assume a role; redkeep tells it once, as the reason of a listing that failed.
+const REPEATING: &str = "aws_config::sts";
+
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -177,7 +180,12 @@ fn directives(level: LogLevel) -> String {
         _ => LogLevel::Warn,
     };
     let talkative = TALKATIVE.map(|target| format!(",{target}={}", quiet.as_str()));
-    level.as_str().to_owned() + &talkative.concat()
+    let error = LogLevel::Error.as_str();
+    format!(
+        "{}{},{REPEATING}={error}",
+        level.as_str(),
+        talkative.concat()
+    )
 }
 
 #[cfg(test)]
