@@ -128,7 +128,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    const BURST: f64 = 10.0;
+    const BURST: f64 = 20.0;
     const PER_SECOND: f64 = 5.0;
 
     /// A full bucket.

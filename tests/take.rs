@@ -79,6 +79,14 @@ fn take(config: &PathBuf, more: &[&str]) -> Child {
         .unwrap()
 }
 
+/// A daemon that holds its state directory already, so that a command finds it there.
+fn daemon(dir: &Dir, endpoint: &str, policies: &str) -> Daemon {
+    let daemon = Daemon::start(dir, endpoint, policies);
+    let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();
+    eventually("the listener", soon(), is_up);
+    daemon
+}
+
 /// The row that a command which succeeded printed.
 fn row(output: &Output) -> Value {
     let (out, err) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
@@ -126,7 +134,7 @@ fn without_a_daemon_take_makes_the_snapshot_itself_and_follows_it_to_its_end() {
 #[test]
 fn beside_a_daemon_take_watches_and_the_daemon_makes_the_snapshot_within_two_seconds() {
     let (dir, sandbox) = (Dir::new(), sandbox("3"));
-    let daemon = Daemon::start(&dir, &sandbox.url, YEARLY);
+    let daemon = daemon(&dir, &sandbox.url, YEARLY);
     let output = take(&daemon.config, &[]).wait_with_output().unwrap();
     let row = row(&output);
     assert_eq!(row["state"], "available");
@@ -148,7 +156,7 @@ fn beside_a_daemon_take_watches_and_the_daemon_makes_the_snapshot_within_two_sec
 fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() {
     for with_daemon in [false, true] {
         let (dir, sandbox) = (Dir::new(), sandbox("3"));
-        let daemon = with_daemon.then(|| Daemon::start(&dir, &sandbox.url, YEARLY));
+        let daemon = with_daemon.then(|| daemon(&dir, &sandbox.url, YEARLY));
         let config = match &daemon {
             Some(daemon) => daemon.config.clone(),
             None => config(&dir, &sandbox.url, YEARLY),
@@ -185,7 +193,7 @@ fn with_no_wait_take_ends_when_it_is_asked_for_and_the_next_daemon_goes_on() {
     let config = config(&dir, &sandbox.url, YEARLY);
     let row = row(&take(&config, &["--no-wait"]).wait_with_output().unwrap());
     assert_eq!(row["state"], "creating");
-    let daemon = Daemon::start(&dir, &sandbox.url, YEARLY);
+    let daemon = daemon(&dir, &sandbox.url, YEARLY);
     let rows = daemon.wait("available", soon(), |rows| {
         in_state(rows, "available").count() == 1
     });
@@ -239,7 +247,7 @@ fn a_snapshot_that_cannot_be_had_ends_the_command_with_1_and_the_reason() {
 #[test]
 fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume() {
     let (dir, sandbox) = (Dir::new(), sandbox("1"));
-    let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
+    let mut daemon = daemon(&dir, &sandbox.url, EACH_FIVE_SECONDS);
     daemon.wait("one available", soon(), |rows| {
         in_state(rows, "available").count() >= 1
     });

@@ -20,7 +20,7 @@ use super::aws::Aws;
 use super::journal::Journal;
 
 /// SEMANTICS: "Each scope has its own rate budget"; so many requests at once, so many a second.
-const BURST: f64 = 10.0;
+const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
 const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 
