@@ -19,9 +19,9 @@ mod pairs;
 mod queue;
 mod refusals;
 mod setup;
+#[expect(dead_code, reason = "the seeds of tests/simulation use the rest")]
 #[path = "../simulation/sim/mod.rs"]
 mod sim;
-mod storm;
 mod tiers;
 mod time;
 mod wishes;

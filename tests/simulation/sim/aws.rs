@@ -1,6 +1,6 @@
 //! AWS: the sandbox's pure model, called without HTTP, and what can go wrong on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -19,7 +19,7 @@ use redkeep::sandbox::operations::{self, Effect, Request, Twist};
 use redkeep::sandbox::query::Params;
 use redkeep::sandbox::snapshot::{Snapshot as ModelSnapshot, SnapshotFate};
 use redkeep::sandbox::tag::Tag;
-use redkeep::snapshot::{Snapshot, SnapshotId};
+use redkeep::snapshot::{Snapshot, SnapshotId, tag};
 
 pub const REGION: &str = "eu-central-1";
 pub const CREATE: &str = "CreateClusterSnapshot";
@@ -54,8 +54,12 @@ pub struct Aws {
     pub modified: Vec<(String, DateTime<Utc>)>,
     /// How often each operation was asked for.
     pub asked: BTreeMap<&'static str, u64>,
+    /// What somebody else deleted.
+    pub deleted: BTreeSet<String>,
+    /// When somebody last changed something in the region.
+    touched_at: Option<DateTime<Utc>>,
     /// What was last told of each snapshot: a description is made anew only when there is something new in it.
-    told: BTreeMap<String, Arc<Snapshot>>,
+    told: Vec<Arc<Snapshot>>,
 }
 
 impl Aws {
@@ -71,7 +75,9 @@ impl Aws {
             accepted: Vec::new(),
             modified: Vec::new(),
             asked: BTreeMap::new(),
-            told: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            touched_at: None,
+            told: Vec::new(),
         }
     }
 
@@ -116,6 +122,7 @@ impl Aws {
     /// The region, for somebody to change whatever he likes in it.
     pub fn region(&mut self, now: DateTime<Utc>) -> &mut Region {
         self.told.clear();
+        self.touched_at = Some(now);
         self.account.region_mut(REGION, now)
     }
 
@@ -143,6 +150,35 @@ impl Aws {
             message: "Injected.".to_owned(),
         };
         self.strike(operation, times, fault);
+    }
+
+    /// Whether no fault is waiting for a call.
+    pub fn is_sound(&self) -> bool {
+        self.faults.rules.iter().all(|rule| rule.times == Some(0))
+    }
+
+    /// When there is next something new to see, after an instant: something that happens by itself, or what somebody
+    /// did at once.
+    pub fn next_change(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let region = self.account.region(REGION)?;
+        let snapshots = region.snapshots.values().flat_map(|snapshot| {
+            let ends_at = match snapshot.fate {
+                SnapshotFate::Completes { at } | SnapshotFate::Fails { at } => Some(at),
+                SnapshotFate::Stuck | SnapshotFate::Held { .. } => None,
+            };
+            [Some(snapshot.visible_from), ends_at, snapshot.expires_at()]
+        });
+        let clusters = region.clusters.values().map(|cluster| match cluster.state {
+            ClusterState::Creating { until }
+            | ClusterState::Pausing { until }
+            | ClusterState::Resuming { until }
+            | ClusterState::Renaming { until, .. }
+            | ClusterState::Deleting { until } => Some(until),
+            ClusterState::Settled { .. } => None,
+        });
+        let touched = std::iter::once(self.touched_at);
+        let all = snapshots.chain(clusters).chain(touched).flatten();
+        all.filter(|at| *at >= after).min()
     }
 
     pub fn heal(&mut self) {
@@ -308,6 +344,7 @@ impl Aws {
         }
         self.perform(region, &form.finish(), twist, now)?;
         let id = wanted.snapshot_id.to_string();
+        self.check_one_a_slot(region, wanted, now);
         self.accepted.push((id.clone(), now));
         let made = &self.account.regions[region].snapshots[&id];
         Ok(Arc::new(described(&self.account, region, made, now)))
@@ -327,6 +364,9 @@ impl Aws {
             .append_pair("SnapshotIdentifier", id.as_str())
             .append_pair("ManualSnapshotRetentionPeriod", &days);
         self.perform(region, &form.finish(), Twist::None, now)?;
+        let touched = &self.account.regions[region].snapshots[id.as_str()];
+        let ours = tags(&touched.tags).contains_key(tag::NAMESPACE);
+        assert!(ours, "I2: {id} is not ours, and is modified");
         self.modified.push((id.to_string(), now));
         let made = &self.account.regions[region].snapshots[id.as_str()];
         Ok(Arc::new(described(&self.account, region, made, now)))
@@ -355,6 +395,32 @@ impl Aws {
         Ok(())
     }
 
+    /// I3: one snapshot for each slot and generation, and the second only where the first has failed.
+    fn check_one_a_slot(&self, region: &str, wanted: &CreateRequest, now: DateTime<Utc>) {
+        let id = wanted.snapshot_id.as_str();
+        let slot = |tags: &redkeep::names::Tags| {
+            [tag::POLICY, tag::CLUSTER, tag::SLOT].map(|key| tags.get(key).cloned())
+        };
+        let held = self.account.regions[region].snapshots.values();
+        let same_slot = held.filter(|held| {
+            held.snapshot_identifier != id && slot(&tags(&held.tags)) == slot(&wanted.tags)
+        });
+        for other in same_slot {
+            let (name, status) = (&other.snapshot_identifier, other.status(now));
+            let second = wanted.snapshot_id.as_str() == format!("{name}-r1");
+            assert!(
+                second && status == "failed",
+                "I3: {id} is made for a slot that has {name}, which is {status}"
+            );
+        }
+    }
+
+    /// Somebody else deletes a snapshot.
+    pub fn delete(&mut self, id: &str, now: DateTime<Utc>) {
+        self.region(now).snapshots.remove(id);
+        self.deleted.insert(id.to_owned());
+    }
+
     fn clusters(&self, region: &str, now: DateTime<Utc>) -> Vec<Cluster> {
         self.account
             .region_at(region, now)
@@ -370,18 +436,25 @@ impl Aws {
 
     /// The snapshots that a Describe sees.
     pub fn listed(&mut self, region: &str, now: DateTime<Utc>) -> Vec<Arc<Snapshot>> {
-        let (account, told) = (&self.account, &mut self.told);
+        let account = &self.account;
+        let mut before = self.told.iter().peekable();
         let seen = account.region_at(region, now);
-        seen.snapshots_at(now)
-            .map(|snapshot| match told.get(&snapshot.snapshot_identifier) {
-                Some(told) if is_up_to_date(told, snapshot, now) => Arc::clone(told),
-                _ => {
-                    let fresh = Arc::new(described(account, region, snapshot, now));
-                    told.insert(snapshot.snapshot_identifier.clone(), Arc::clone(&fresh));
-                    fresh
+        let all: Vec<Arc<Snapshot>> = seen
+            .snapshots_at(now)
+            .map(|snapshot| {
+                // Both are in the order of the names.
+                while before
+                    .next_if(|one| one.snapshot_identifier < snapshot.snapshot_identifier)
+                    .is_some()
+                {}
+                match before.peek() {
+                    Some(told) if is_up_to_date(told, snapshot, now) => Arc::clone(told),
+                    _ => Arc::new(described(account, region, snapshot, now)),
                 }
             })
-            .collect()
+            .collect();
+        self.told.clone_from(&all);
+        all
     }
 
     fn events(&self, region: &str, id: &str, now: DateTime<Utc>) -> Vec<SnapshotEvent> {
@@ -418,7 +491,8 @@ fn in_pages<T>(answer: Answer<Vec<T>>) -> Answer<Vec<T>> {
 
 /// What changes by itself, or by a later snapshot of the same name; all else goes through [`Aws::region`].
 fn is_up_to_date(told: &Snapshot, snapshot: &ModelSnapshot, now: DateTime<Utc>) -> bool {
-    told.status.as_deref() == Some(snapshot.status(now))
+    told.snapshot_identifier == snapshot.snapshot_identifier
+        && told.status.as_deref() == Some(snapshot.status(now))
         && told.snapshot_create_time == Some(snapshot.created_at)
         && told.manual_snapshot_retention_period == Some(snapshot.retention_days)
         && told.cluster_identifier.as_deref() == Some(&snapshot.cluster_identifier)

@@ -23,6 +23,11 @@ impl Dice {
         least + self.next() % (most - least + 1)
     }
 
+    /// A minute within so many days.
+    pub fn minutes_of(&mut self, days: u64) -> i64 {
+        i64::try_from(self.between(0, days * 1440)).unwrap()
+    }
+
     /// So many milliseconds, drawn between these.
     pub fn milliseconds(&mut self, (least, most): (u64, u64)) -> TimeDelta {
         TimeDelta::milliseconds(i64::try_from(self.between(least, most)).unwrap())

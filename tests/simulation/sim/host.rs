@@ -61,6 +61,11 @@ impl Host {
         }
     }
 
+    /// Says when its policies come into force for the first time.
+    pub fn born_at(&mut self, now: DateTime<Utc>) {
+        self.witness.reloaded(&self.config, now);
+    }
+
     /// What its clock shows at a true instant.
     pub fn time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + self.clock_ahead

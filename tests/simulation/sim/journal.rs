@@ -2,19 +2,23 @@
 //! the real store beside it.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use redkeep::history::{Change, Extension, History, MissedRange, PairState};
 use redkeep::names::AccountName;
 use redkeep::pause::Pauses;
 use redkeep::run::Run;
-use redkeep::slot::{Pair, Slot};
+use redkeep::slot::{Pair, Slot, rfc3339};
 use redkeep::store::{EndpointKind, Reader, RunFilter, Store};
 use tokio::runtime::{Builder, Runtime};
 
-/// Everything that was ever committed, and the rules that no commit may break.
-#[derive(Debug, Default, Clone)]
+/// Everything that was ever committed, and the rules that no commit may break. Of a pair's instants the store keeps
+/// whole seconds, and so they are compared.
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub pairs: BTreeMap<Pair, PairState>,
     pub runs: BTreeMap<Slot, Run>,
@@ -26,6 +30,24 @@ pub struct Ledger {
     pub rebuilt_at: Option<DateTime<Utc>>,
     /// How often a watermark was taken back.
     pub clamps: u32,
+    /// Every activation that a pair ever had, oldest first.
+    pub segments: Vec<Segment>,
+}
+
+/// A time in which a pair was active under one schedule.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    pub pair: Pair,
+    pub state: PairState,
+}
+
+impl Segment {
+    fn is_continued_by(&self, pair: &Pair, state: &PairState) -> bool {
+        let before = &self.state;
+        let edited = before.schedule != state.schedule || before.timezone != state.timezone;
+        let since = |state: &PairState| state.active_from.trunc_subsecs(0);
+        self.pair == *pair && since(before) == since(state) && !edited
+    }
 }
 
 impl Ledger {
@@ -35,11 +57,19 @@ impl Ledger {
             Change::Pair(pair, state) => {
                 if let Some(before) = self.pairs.get(pair) {
                     assert!(
-                        state.watermark >= before.watermark,
-                        "the watermark of {pair} moves back: {before:?} to {state:?}"
+                        state.watermark >= before.watermark.trunc_subsecs(0),
+                        "I9: the watermark of {pair} moves back: {before:?} to {state:?}"
                     );
                 }
                 self.pairs.insert(pair.clone(), state.clone());
+                let mut segments = self.segments.iter_mut().rev();
+                match segments.find(|segment| segment.is_continued_by(pair, state)) {
+                    Some(segment) => segment.state = state.clone(),
+                    None => self.segments.push(Segment {
+                        pair: pair.clone(),
+                        state: state.clone(),
+                    }),
+                }
             }
             Change::Clamped(pair, state) => {
                 let before = self.pairs.insert(pair.clone(), state.clone());
@@ -48,7 +78,7 @@ impl Ledger {
             }
             Change::Run(run) => {
                 if let Some(before) = self.runs.get(&run.slot).filter(|run| run.is_ended()) {
-                    assert_eq!(before.state, run.state, "an ended run changes: {run}");
+                    assert_eq!(before.state, run.state, "I8: an ended run changes: {run}");
                 }
                 self.runs.insert(run.slot.clone(), (**run).clone());
             }
@@ -89,13 +119,31 @@ impl Ledger {
     }
 }
 
+/// A name for a directory that nobody else has; in memory where the machine has such a place, since the real store
+/// waits for the disk at every commit.
+pub fn scratch() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("redkeep-sim-{}-{number}", std::process::id());
+    let memory = PathBuf::from("/dev/shm");
+    match memory.is_dir() {
+        true => memory.join(name),
+        false => std::env::temp_dir().join(name),
+    }
+}
+
 /// The journal of one host.
 pub struct Journal {
     pub ledger: Ledger,
+    /// A planted bug: a committed row is not there at the next start.
+    pub loses_a_row: bool,
     file: Option<SqliteFile>,
 }
 
 struct SqliteFile {
+    directory: PathBuf,
+    /// How often its owner has died.
+    lives: u32,
     path: PathBuf,
     runtime: Runtime,
     store: Option<Store>,
@@ -105,6 +153,7 @@ impl Journal {
     pub fn in_memory() -> Self {
         Self {
             ledger: Ledger::default(),
+            loses_a_row: false,
             file: None,
         }
     }
@@ -114,8 +163,11 @@ impl Journal {
         let runtime = Builder::new_current_thread().build().unwrap();
         Self {
             ledger: Ledger::default(),
+            loses_a_row: false,
             file: Some(SqliteFile {
-                path: directory.join("history.db"),
+                lives: 0,
+                path: directory.join("0").join("history.db"),
+                directory,
                 runtime,
                 store: None,
             }),
@@ -137,13 +189,48 @@ impl Journal {
 
     /// What a new process finds.
     pub fn load(&mut self, now: DateTime<Utc>) -> History {
+        let history = self.loaded(now);
+        self.check_loaded(&history);
+        history
+    }
+
+    fn loaded(&mut self, now: DateTime<Utc>) -> History {
         let Some(file) = &mut self.file else {
-            return self.ledger.history();
+            let mut ledger = self.ledger.clone();
+            if self.loses_a_row {
+                ledger.pairs.pop_last();
+            }
+            return ledger.history();
         };
-        file.store = None;
+        file.outlive_its_owner();
         let opened = Store::open(&file.path, EndpointKind::Sandbox, now).unwrap();
         file.store = Some(opened.store);
         opened.history
+    }
+
+    /// I13: what was committed is there; of instants the store keeps whole seconds.
+    fn check_loaded(&self, history: &History) {
+        let pairs = |pairs: &BTreeMap<Pair, PairState>| -> Vec<String> {
+            let told = |(pair, state): (&Pair, &PairState)| {
+                let (mark, open) = (rfc3339(state.watermark), state.is_active());
+                format!("{pair} {} {mark} {open}", state.schedule)
+            };
+            pairs.iter().map(told).collect()
+        };
+        assert_eq!(
+            pairs(&history.pairs),
+            pairs(&self.ledger.pairs),
+            "I13: a committed row is lost"
+        );
+        let open = self.ledger.runs.values().filter(|run| !run.is_ended());
+        for run in open {
+            let loaded = history.runs.get(&run.slot).map(Run::word);
+            assert_eq!(
+                loaded,
+                Some(run.word()),
+                "I13: a committed run is lost: {run}"
+            );
+        }
     }
 
     /// Compares the store's rows with the ledger's.
@@ -161,16 +248,43 @@ impl Journal {
         let rows = reader.runs(&RunFilter::default()).unwrap();
         assert_eq!(
             states(rows.iter().collect()),
-            states(self.ledger.runs.values().collect())
+            states(self.ledger.runs.values().collect()),
+            "I13: the store's rows are not those that were committed"
         );
+    }
+}
+
+impl SqliteFile {
+    /// Goes on with the files as a process that was killed leaves them: the log is not folded in, and at its end is
+    /// the beginning of a transaction that was being written.
+    fn outlive_its_owner(&mut self) {
+        if self.store.is_none() {
+            return;
+        }
+        self.lives += 1;
+        let next = self.directory.join(self.lives.to_string());
+        std::fs::create_dir_all(&next).unwrap();
+        let here = self.path.parent().unwrap();
+        for name in ["history.db", "history.db-wal"] {
+            if here.join(name).exists() {
+                std::fs::copy(here.join(name), next.join(name)).unwrap();
+            }
+        }
+        let log = OpenOptions::new()
+            .append(true)
+            .open(next.join("history.db-wal"));
+        if let Ok(mut log) = log {
+            log.write_all(&[0xa5; 2_000]).unwrap();
+        }
+        self.store = None;
+        std::fs::remove_dir_all(here).unwrap();
+        self.path = next.join("history.db");
     }
 }
 
 impl Drop for SqliteFile {
     fn drop(&mut self) {
         self.store = None;
-        if let Some(directory) = self.path.parent().filter(|_| !std::thread::panicking()) {
-            std::fs::remove_dir_all(directory).ok();
-        }
+        std::fs::remove_dir_all(&self.directory).ok();
     }
 }

@@ -4,21 +4,33 @@
 //! (plan → commit → apply → call → take in) without tokio, HTTP or a real clock. Every micro-step can be the
 //! last one of a process (`crash_at`), and whatever happens, `witness` watches the invariants.
 
+mod accounts;
 pub mod aws;
+pub mod bug;
 pub mod dice;
 pub mod host;
 pub mod journal;
+mod leap;
+pub mod log;
+pub mod oracle;
 pub mod witness;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use redkeep::history::Change;
 use redkeep::plan::Call;
 use redkeep::reply::Reply;
+use redkeep::slot::rfc3339;
 use redkeep::world::World;
 
+use accounts::check_totals;
 use aws::{Aws, Suffered};
+use bug::{Bug, SECRET};
 use dice::Dice;
 use host::{Host, Process};
+use log::Log;
 
 /// As in the daemon.
 const PLANS_PER_TURN: usize = 16;
@@ -80,6 +92,11 @@ pub struct Sim {
     pub doom: Option<Doom>,
     pub latency: Latency,
     pub dice: Dice,
+    /// Whether time in which nothing can happen is leapt over.
+    pub leaps: bool,
+    pub log: Log,
+    /// What is planted, to see whether it is caught.
+    pub bug: Option<Bug>,
     /// How many micro-steps were made.
     pub steps: u64,
     wires: Vec<Wire>,
@@ -97,6 +114,9 @@ impl Sim {
                 back: (20, 60),
             },
             dice: Dice::new(1),
+            leaps: false,
+            log: Log::new(false),
+            bug: None,
             steps: 0,
             wires: Vec::new(),
         }
@@ -109,6 +129,9 @@ impl Sim {
             for host in 0..self.hosts.len() {
                 self.visit(host);
             }
+            if self.leaps {
+                self.leap(until);
+            }
             let Some(next) = self.next_instant().filter(|next| *next <= until) else {
                 self.now = self.now.max(until);
                 return;
@@ -117,6 +140,23 @@ impl Sim {
             assert!(here < EVENTS_PER_INSTANT, "time stands still at {next}");
             self.now = self.now.max(next);
             self.carry_on_wires();
+        }
+    }
+
+    /// Plants a bug in all that comes.
+    pub fn plant(&mut self, bug: Bug) {
+        self.bug = Some(bug);
+        match bug {
+            Bug::Leak => self.log.secret = Some(SECRET),
+            Bug::LostRow => self
+                .hosts
+                .iter_mut()
+                .for_each(|host| host.journal.loses_a_row = true),
+            Bug::Entropy => {
+                static CALLS: AtomicU64 = AtomicU64::new(0);
+                self.dice = Dice::new(CALLS.fetch_add(1, Ordering::Relaxed));
+            }
+            _ => {}
         }
     }
 
@@ -138,6 +178,10 @@ impl Sim {
 
     /// Sets a host's clock so far ahead of true time; the daemon notices in its next turn.
     pub fn set_clock(&mut self, host: usize, ahead: TimeDelta) {
+        self.say(
+            host,
+            format_args!("clock is {} s ahead", ahead.num_seconds()),
+        );
         let host = &mut self.hosts[host];
         host.clock_ahead = ahead;
         let now = self.now + ahead;
@@ -154,6 +198,9 @@ impl Sim {
             let turned = self.turn(host);
             self.settle(host, turned);
         }
+        self.say(host, format_args!("configuration reloaded"));
+        let true_now = self.now;
+        self.hosts[host].witness.reloaded(&config, true_now);
         self.hosts[host].config = config.clone();
         if let Some(process) = &mut self.hosts[host].process {
             process.world.reconfigure(config, now);
@@ -188,10 +235,20 @@ impl Sim {
             return;
         };
         self.doom = None;
+        self.say(
+            host,
+            format_args!("dies, for {} s", doom.downtime.num_seconds()),
+        );
         self.hosts[host].process = None;
         self.hosts[host].starts_at = Some(self.now + doom.downtime);
         self.wires
             .retain(|wire| wire.host != host || (doom.delivers && wire.answer.is_none()));
+    }
+
+    /// Writes a line of the log in a host's name.
+    pub fn say(&mut self, host: usize, what: std::fmt::Arguments<'_>) {
+        self.log
+            .say(self.now, self.hosts[host].writer.as_str(), what);
     }
 
     fn step(&mut self) -> Step {
@@ -204,9 +261,11 @@ impl Sim {
     }
 
     fn boot(&mut self, host: usize) -> Step {
+        self.say(host, format_args!("starts"));
         let now = self.hosts[host].time(self.now);
         let host_ref = &mut self.hosts[host];
         let history = host_ref.journal.load(now);
+        check_totals(&host_ref.journal.ledger, &history);
         let world = World::new(
             host_ref.config.clone(),
             history,
@@ -226,7 +285,10 @@ impl Sim {
     fn turn(&mut self, host: usize) -> Step {
         let now = self.hosts[host].time(self.now);
         for _ in 0..PLANS_PER_TURN {
-            let plan = self.hosts[host].process().world.plan(now);
+            let mut plan = self.hosts[host].process().world.plan(now);
+            if let Some(bug) = self.bug {
+                bug.bend_plan(&mut plan, &self.hosts[host], now);
+            }
             let alarms = self.hosts[host].process().world.alarms(now);
             self.hosts[host].note_alarms(&alarms);
             let wake_at = plan.wake_at;
@@ -249,14 +311,34 @@ impl Sim {
             return Ok(());
         }
         self.step()?;
+        if let Some(bug) = self.bug {
+            bug.bend_changes(&mut changes);
+        }
+        for change in &changes {
+            self.say(host, format_args!("{}", Told(change)));
+        }
         let host_ref = &mut self.hosts[host];
         for change in &changes {
-            host_ref
-                .witness
-                .committing(change, &host_ref.journal, &self.aws, self.now);
+            host_ref.witness.committing(
+                change,
+                &host_ref.config,
+                &host_ref.journal,
+                &self.aws,
+                self.now,
+            );
         }
         let stay = host_ref.journal.commit(&changes);
         self.step()?;
+        let twice = self.bug == Some(Bug::CountedTwice);
+        let history = &mut self.hosts[host].process_mut().world.history;
+        for change in changes.iter().filter(|_| twice) {
+            if let Change::Run(run) = change
+                && run.is_ended()
+            {
+                let totals = history.totals.entry(run.slot.pair.clone()).or_default();
+                totals.add(run.word(), 1);
+            }
+        }
         changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
         let world = &mut self.hosts[host].process_mut().world;
         world.apply(changes);
@@ -266,6 +348,9 @@ impl Sim {
 
     fn dispatch(&mut self, host: usize, call: Call, now: DateTime<Utc>) -> Step {
         self.step()?;
+        if !matches!(call, Call::List { .. }) {
+            self.say(host, format_args!("{}", ToldCall(&call)));
+        }
         let host_ref = &mut self.hosts[host];
         host_ref
             .witness
@@ -326,6 +411,13 @@ impl Sim {
             arrives_at,
         });
         let (host, life) = (wire.host, wire.life);
+        let answer = wire
+            .answer
+            .as_ref()
+            .map(|answer| ToldReply(&answer.reply).to_string());
+        if let Some(told) = answer.filter(|told| !told.is_empty()) {
+            self.log.say(self.now, "aws", format_args!("{told}"));
+        }
         if self.is_alive(host, life) {
             let done = self.step();
             self.settle(host, done);
@@ -340,11 +432,16 @@ impl Sim {
         let host = wire.host;
         let alive = self.is_alive(host, wire.life);
         let Some(Answered {
-            reply, looked_at, ..
+            mut reply,
+            looked_at,
+            ..
         }) = wire.answer.filter(|_| alive)
         else {
             return;
         };
+        if let Some(bug) = self.bug {
+            bug.bend_reply(&mut reply);
+        }
         let done = self.take_in(host, reply, looked_at);
         self.settle(host, done);
     }
@@ -360,6 +457,100 @@ impl Sim {
         self.commit(host, changes)?;
         self.hosts[host].process_mut().turns_at = self.now;
         Ok(())
+    }
+}
+
+/// A change as the log tells it.
+struct Told<'a>(&'a Change);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Change::Pair(pair, state) => {
+                let (from, mark) = (rfc3339(state.active_from), rfc3339(state.watermark));
+                let closed = if state.is_active() { "" } else { ", closed" };
+                write!(
+                    f,
+                    "{pair}: {:?} active from {from}, done until {mark}{closed}",
+                    state.schedule
+                )
+            }
+            Change::Clamped(pair, state) => {
+                write!(f, "{pair}: taken back to {}", rfc3339(state.watermark))
+            }
+            Change::Rebuilt(at) => write!(f, "history rebuilt at {}", rfc3339(*at)),
+            Change::Run(run) | Change::Adopted(run) => {
+                write!(f, "{}: {:?}", run.slot, run.state)?;
+                run.message
+                    .iter()
+                    .try_for_each(|message| write!(f, " ({message})"))?;
+                run.gone
+                    .iter()
+                    .try_for_each(|gone| write!(f, ", {}", gone.reason.as_str()))
+            }
+            Change::Extended(extension) => {
+                let (from, to) = (extension.from, extension.to);
+                write!(f, "{}: kept for {to} instead of {from}", extension.slot)
+            }
+            Change::Account(name, number) => write!(f, "the account {name} is {number}"),
+            Change::Missed(range) => {
+                let (first, last) = (rfc3339(range.first_at), rfc3339(range.last_at));
+                write!(
+                    f,
+                    "{}: {} missed from {first} to {last}",
+                    range.pair, range.count
+                )
+            }
+        }
+    }
+}
+
+/// A call as the log tells it.
+struct ToldCall<'a>(&'a Call);
+
+impl fmt::Display for ToldCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Call::List { scope, .. } => write!(f, "lists {scope}"),
+            Call::Create { request, .. } => write!(f, "asks for {}", request.snapshot_id),
+            Call::Describe { id, .. } => write!(f, "looks for {id}"),
+            Call::Explain { id, .. } => write!(f, "asks why {id} failed"),
+            Call::Extend { id, extension } => write!(f, "extends {id} to {}", extension.to),
+        }
+    }
+}
+
+/// An answer as the log tells it; a listing without trouble is not worth a line.
+struct ToldReply<'a>(&'a Reply);
+
+impl fmt::Display for ToldReply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reply::Listed(listed) => {
+                let trouble = [
+                    listed.clusters.result.as_ref().err(),
+                    listed.snapshots.result.as_ref().err(),
+                ];
+                let mut trouble = trouble.into_iter().flatten();
+                trouble.try_for_each(|error| write!(f, "does not list: {error}"))
+            }
+            Reply::Created(slot, answer) => match &answer.result {
+                Ok(snapshot) => write!(f, "accepts {}", snapshot.snapshot_identifier),
+                Err(error) => write!(f, "answers to {slot}: {error}"),
+            },
+            Reply::Described(slot, answer) => match &answer.result {
+                Ok(found) => write!(f, "finds {} for {slot}", found.len()),
+                Err(error) => write!(f, "answers to {slot}: {error}"),
+            },
+            Reply::Extended(extension, answer) => match &answer.result {
+                Ok(_) => write!(f, "extends the snapshot of {}", extension.slot),
+                Err(error) => write!(f, "answers to {}: {error}", extension.slot),
+            },
+            Reply::Explained(slot, answer) => match &answer.result {
+                Ok(events) => write!(f, "tells {} events of {slot}", events.len()),
+                Err(error) => write!(f, "answers to {slot}: {error}"),
+            },
+        }
     }
 }
 

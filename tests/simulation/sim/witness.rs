@@ -8,11 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use redkeep::config::Config;
 use redkeep::history::{Change, MissedRange};
+use redkeep::names::PolicyName;
 use redkeep::plan::Call;
 use redkeep::redshift::ServerDate;
 use redkeep::reply::Reply;
 use redkeep::run::{Outcome, Run, RunState};
+use redkeep::schedule::Schedule;
 use redkeep::slot::{Scope, Slot, rfc3339};
 use redkeep::snapshot::{Snapshot, tag};
 
@@ -57,12 +60,26 @@ pub struct Witness {
     last_look: Option<Look>,
     /// When each identifier was last asked for.
     asked: BTreeMap<String, DateTime<Utc>>,
+    /// Since when each policy has its schedule and zone, in true time.
+    born: BTreeMap<PolicyName, (Schedule, DateTime<Utc>)>,
 }
 
 impl Witness {
     /// A new process begins with a full bucket.
     pub fn process_started(&mut self, _now: DateTime<Utc>) {
         self.buckets.clear();
+    }
+
+    /// A configuration comes into force at `now`, which is true time.
+    pub fn reloaded(&mut self, config: &Config, now: DateTime<Utc>) {
+        let enabled = config.policies.iter().filter(|policy| policy.enabled);
+        let born = enabled.map(|policy| {
+            let before = self.born.get(&policy.name);
+            let same = before.filter(|(schedule, _)| *schedule == policy.schedule);
+            let since = same.map_or(now, |(_, since)| *since);
+            (policy.name.clone(), (policy.schedule.clone(), since))
+        });
+        self.born = born.collect();
     }
 
     /// A call is about to be made.
@@ -88,8 +105,13 @@ impl Witness {
         );
         *left -= requests;
         if let Call::Create { slot, .. } = call {
+            let id = call_name(call);
+            assert!(
+                !aws.deleted.contains(id),
+                "I19: {id} was deleted, and is asked for again"
+            );
             let run = journal.ledger.runs.get(slot);
-            let run = run.unwrap_or_else(|| panic!("no intent is committed for {slot}"));
+            let run = run.unwrap_or_else(|| panic!("I7: no intent is committed for {slot}"));
             check_create(run, slot, aws, now, host_time);
             self.asked.insert(run.request.snapshot_id.to_string(), now);
         }
@@ -120,7 +142,14 @@ impl Witness {
     }
 
     /// A change is about to be committed.
-    pub fn committing(&self, change: &Change, journal: &Journal, aws: &Aws, now: DateTime<Utc>) {
+    pub fn committing(
+        &self,
+        change: &Change,
+        config: &Config,
+        journal: &Journal,
+        aws: &Aws,
+        now: DateTime<Utc>,
+    ) {
         match change {
             Change::Pair(..)
             | Change::Clamped(..)
@@ -130,10 +159,37 @@ impl Witness {
             Change::Missed(range) => self.check_range(range),
             Change::Run(run) | Change::Adopted(run) => {
                 let before = journal.ledger.runs.get(&run.slot);
+                if before.is_none() {
+                    self.check_birth(run, config);
+                }
                 if before.is_none_or(|before| !before.is_ended()) {
                     self.check_end(run, aws, now);
                 }
             }
+        }
+    }
+
+    /// I10, the window that a run is given; I20, no edit makes a slot that lies before it.
+    fn check_birth(&self, run: &Run, config: &Config) {
+        let name = &run.slot.pair.policy;
+        if let Some(policy) = config.policy(name) {
+            let longest = policy.start_window.unwrap_or(TimeDelta::hours(8));
+            let longest = if policy.catch_up {
+                longest
+            } else {
+                longest.min(SKEW_LIMIT)
+            };
+            assert!(
+                run.request.deadline <= run.slot.scheduled_at + longest,
+                "I10: {run} may start until {}",
+                run.request.deadline
+            );
+        }
+        if let Some((_, since)) = self.born.get(name) {
+            assert!(
+                run.slot.scheduled_at > *since - SKEW_LIMIT,
+                "I20: {run} lies before its policy, which is of {since}"
+            );
         }
     }
 
@@ -143,10 +199,10 @@ impl Witness {
             RunState::Ended(Outcome::Available) => {
                 let region = aws.account.region(run.slot.pair.scope.region.as_str());
                 match region.and_then(|region| region.snapshots.get(id)) {
-                    Some(snapshot) => assert_eq!(snapshot.status(now), "available", "{run}"),
+                    Some(snapshot) => assert_eq!(snapshot.status(now), "available", "I6: {run}"),
                     None => assert!(
                         aws.accepted.iter().any(|(made, _)| made == id),
-                        "AWS never had {id}"
+                        "I6: AWS never had {id}"
                     ),
                 }
             }
@@ -154,11 +210,14 @@ impl Witness {
             RunState::Ended(Outcome::Missed(_) | Outcome::Expired(_) | Outcome::Failed(_)) => {
                 let look = self.last_look.as_ref();
                 let look = look.unwrap_or_else(|| panic!("a verdict without a look: {run}"));
-                assert!(!look.has(id), "{run}, and yet {id} is there");
+                assert!(
+                    !look.has(id),
+                    "a verdict without a look: {run}, and {id} is there"
+                );
                 let asked = self.asked.get(id);
                 assert!(
                     asked.is_none_or(|asked| look.at > *asked),
-                    "{run} without a look after the last attempt"
+                    "a verdict without a look: {run} has none after its last attempt"
                 );
             }
             _ => {}
@@ -175,14 +234,24 @@ impl Witness {
     }
 }
 
+fn call_name(call: &Call) -> &str {
+    match call {
+        Call::Create { request, .. } => request.snapshot_id.as_str(),
+        Call::Describe { id, .. } | Call::Explain { id, .. } | Call::Extend { id, .. } => {
+            id.as_str()
+        }
+        Call::List { .. } => "",
+    }
+}
+
 fn check_create(run: &Run, slot: &Slot, aws: &Aws, now: DateTime<Utc>, host_time: DateTime<Utc>) {
     assert!(
         matches!(run.state, RunState::Asking { .. }),
-        "the intent is not committed: {run}"
+        "I7: the intent is not committed: {run}"
     );
     assert!(
         (run.request.starts_at..run.request.deadline).contains(&host_time),
-        "{run} is asked for at {host_time}, outside of its start window"
+        "I10: {run} is asked for at {host_time}, outside of its start window"
     );
     if let ServerDate::At(date) = aws.date(now) {
         assert!(
@@ -196,6 +265,6 @@ fn check_create(run: &Run, slot: &Slot, aws: &Aws, now: DateTime<Utc>, host_time
 pub fn check_accepted_once(aws: &Aws) {
     let mut seen = BTreeSet::new();
     for (id, at) in &aws.accepted {
-        assert!(seen.insert(id), "{id} was made a second time at {at}");
+        assert!(seen.insert(id), "I3: {id} was made a second time at {at}");
     }
 }

@@ -1,0 +1,97 @@
+//! A century of lives in every test run, on as many threads as there are cores.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::seed::{Past, Wish, live};
+
+/// Lives the seeds of a range on every core; the failures, with the commands that replay them.
+fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
+    let next = AtomicU64::new(seeds.start);
+    let failures = Mutex::new(Vec::new());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    if let Some(failure) = live(Wish::new(seed, days)).failure {
+                        let again = format!("cargo run --release --example simulate -- --seed {seed} --days {days} --log");
+                        failures.lock().unwrap().push(format!("{failure}\n  {again}"));
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().unwrap()
+}
+
+fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
+    let failures = failures(seeds, days);
+    assert!(
+        failures.is_empty(),
+        "{} seeds failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn a_thousand_months() {
+    assert_well(0..1_000, 30);
+}
+
+#[test]
+fn twenty_years() {
+    assert_well(5_000..5_020, 365);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_life_and_another_one_another() {
+    let hash = |seed| live(Wish::new(seed, 20)).hash;
+    for seed in 100..110 {
+        assert_eq!(hash(seed), hash(seed), "I16: seed {seed}");
+    }
+    assert_ne!(hash(100), hash(101));
+}
+
+#[test]
+fn a_log_tells_what_happened_and_when() {
+    let wish = Wish {
+        keeps_log: true,
+        ..Wish::new(3, 20)
+    };
+    let past = live(wish);
+    assert!(past.crashes > 0);
+    let starts = past
+        .lines
+        .iter()
+        .filter(|line| line.ends_with("host-a  starts"));
+    assert_eq!(starts.count(), past.crashes as usize + 1);
+    let unwritten = live(Wish::new(3, 20));
+    assert_eq!(past.hash, unwritten.hash, "writing the log changes nothing");
+}
+
+/// What leaping must not change: which slots there are, and how each ended.
+#[test]
+fn leaping_over_quiet_time_changes_no_record() {
+    for seed in 200..204 {
+        let lived = |leaps| -> Past {
+            let wish = Wish {
+                leaps,
+                ..Wish::new(seed, 4)
+            };
+            live(wish)
+        };
+        let (leapt, waited) = (lived(true), lived(false));
+        assert_eq!((leapt.failure, waited.failure), (None, None));
+        assert_eq!(
+            (leapt.runs, leapt.snapshots_made),
+            (waited.runs, waited.snapshots_made)
+        );
+    }
+}

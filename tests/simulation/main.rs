@@ -1,0 +1,13 @@
+//! Lives drawn from seeds, and the invariants of SEMANTICS.md that hold in every one of them.
+#![cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what helpers unwrap is the test's own ground; its failure is the test's failure"
+)]
+
+mod century;
+mod planted;
+mod seed;
+#[expect(dead_code, reason = "the scenarios of tests/world use the rest")]
+mod sim;

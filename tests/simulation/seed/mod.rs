@@ -1,0 +1,183 @@
+//! A life drawn from a seed: some policies and clusters, then one disturbance after the other, then peace.
+//!
+//! Owns: the course of a life, what comes of it, and the command that replays it. The same seed gives the same life,
+//! to the last line of its log.
+
+mod chaos;
+pub mod draw;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::sim::Sim;
+use crate::sim::bug::Bug;
+use crate::sim::dice::Dice;
+use crate::sim::host::Host;
+use crate::sim::journal::{Journal, scratch};
+use crate::sim::log::Log;
+
+use draw::{CLUSTERS, PolicyFile};
+
+/// The longest start window that is drawn, twice, and the making of a snapshot.
+const TWO_WINDOWS: TimeDelta = TimeDelta::hours(17);
+
+/// What is to be lived.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    pub seed: u64,
+    pub days: u32,
+    pub keeps_log: bool,
+    pub leaps: bool,
+    pub bug: Option<Bug>,
+}
+
+impl Wish {
+    pub fn new(seed: u64, days: u32) -> Self {
+        Self {
+            seed,
+            days,
+            keeps_log: false,
+            leaps: true,
+            bug: None,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Past {
+    /// What went against an invariant.
+    pub failure: Option<String>,
+    pub hash: u64,
+    pub lines: Vec<String>,
+    /// Runs recorded, by all hosts.
+    pub runs: usize,
+    pub snapshots_made: usize,
+    pub crashes: u32,
+}
+
+/// A life under way.
+struct Life {
+    sim: Sim,
+    file: PolicyFile,
+    dice: Dice,
+}
+
+/// Lives a seed to its end, or until an invariant is broken.
+pub fn live(wish: Wish) -> Past {
+    let mut life = Life::draw(wish);
+    let lived = quietly(|| life.live(wish));
+    let sim = &life.sim;
+    Past {
+        failure: lived.err(),
+        hash: sim.log.hash(),
+        lines: sim.log.lines().to_vec(),
+        runs: sim
+            .hosts
+            .iter()
+            .map(|host| host.journal.ledger.runs.len())
+            .sum(),
+        snapshots_made: sim.aws.accepted.len(),
+        crashes: sim
+            .hosts
+            .iter()
+            .map(|host| host.lives.saturating_sub(1))
+            .sum(),
+    }
+}
+
+impl Life {
+    fn draw(wish: Wish) -> Self {
+        let mut dice = Dice::new(wish.seed);
+        let start = DateTime::<Utc>::from_timestamp(1_767_225_600, 0).unwrap();
+        let start = start + TimeDelta::minutes(dice.minutes_of(365));
+        let mut sim = Sim::new(start);
+        sim.dice = Dice::new(wish.seed ^ 0xabcd);
+        sim.log = Log::new(wish.keeps_log);
+        sim.leaps = wish.leaps;
+        sim.aws.account.limits.snapshot_seconds = match dice.between(0, 9) {
+            0 => u32::try_from(dice.between(120, 6_000)).unwrap(),
+            _ => u32::try_from(dice.between(5, 90)).unwrap(),
+        };
+        for name in CLUSTERS {
+            if dice.permille(600) {
+                sim.aws.add_cluster(name, start - TimeDelta::days(40));
+            }
+        }
+        sim.aws
+            .add_cluster("elsewhere", start - TimeDelta::days(40));
+        sim.aws.add_foreign_snapshots("elsewhere", 2, start);
+        sim.aws.remove_cluster("elsewhere", start);
+        let file = PolicyFile::draw(&mut dice);
+        for number in 0..(if dice.permille(250) { 2 } else { 1 }) {
+            let journal = match dice.permille(150) {
+                true => Journal::on_disk(scratch()),
+                false => Journal::in_memory(),
+            };
+            let name = ["host-a", "host-b"][number];
+            let mut host = Host::new(file.config(), name, journal);
+            host.born_at(start);
+            sim.hosts.push(host);
+        }
+        Self { sim, file, dice }
+    }
+
+    fn live(&mut self, wish: Wish) {
+        if let Some(bug) = wish.bug {
+            self.sim.plant(bug);
+        }
+        let end = self.sim.now + TimeDelta::days(wish.days.into());
+        for host in 0..self.sim.hosts.len() {
+            self.sim.start(host);
+            let seconds = i64::try_from(self.dice.between(1, 100)).unwrap();
+            self.sim.run_for(TimeDelta::seconds(seconds));
+        }
+        while self.sim.now < end {
+            let minutes = i64::try_from(self.dice.between(5, 3_600)).unwrap();
+            let rest = TimeDelta::minutes(minutes);
+            self.sim.run_until(end.min(self.sim.now + rest));
+            self.disturb();
+        }
+        self.heal();
+        self.sim.run_for(TWO_WINDOWS);
+        self.sim.check_accounts(TWO_WINDOWS);
+    }
+}
+
+thread_local! {
+    static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LISTENS: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Runs what may panic, and gives the panic's text instead of printing it.
+fn quietly(work: impl FnOnce()) -> Result<(), String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if LISTENS.with_borrow(|listens| *listens) {
+                let place = info
+                    .location()
+                    .map(|at| format!(" ({}:{})", at.file(), at.line()));
+                let text = format!("{}{}", told(info.payload()), place.unwrap_or_default());
+                CAUGHT.with_borrow_mut(|caught| *caught = Some(text));
+            } else {
+                before(info);
+            }
+        }));
+    });
+    LISTENS.with_borrow_mut(|listens| *listens = true);
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    LISTENS.with_borrow_mut(|listens| *listens = false);
+    done.map_err(|_| CAUGHT.take().unwrap_or_default())
+}
+
+fn told(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text")
+}

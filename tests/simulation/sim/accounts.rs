@@ -1,0 +1,153 @@
+//! The final account: once everything is well again, what was due has its record, and nothing else has.
+//!
+//! Owns: I1 and I12 over every activation that a pair ever had, I3, I14 and I17. What is due is found by `oracle`
+//! where that can read the schedule, and by redkeep's own schedule code elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep::history::{History, Totals};
+use redkeep::run::Run;
+use redkeep::schedule::Schedule;
+use redkeep::slot::{Pair, rfc3339};
+use redkeep::snapshot::Trigger;
+
+use super::Sim;
+use super::host::Host;
+use super::journal::{Ledger, Segment};
+use super::oracle;
+use super::witness::check_accepted_once;
+
+/// What lies so near to the present may still be on its way.
+const PRESENT: TimeDelta = TimeDelta::minutes(5);
+
+impl Sim {
+    /// Checks everything; of runs whose slot is older than `patience` none may be open.
+    pub fn check_accounts(&self, patience: TimeDelta) {
+        check_accepted_once(&self.aws);
+        for host in &self.hosts {
+            host.journal.check_store();
+            check_drained(host, self.now - patience);
+            check_caught_up(host, self.now - PRESENT.min(patience));
+            check_records(&host.journal.ledger);
+            if let Some(process) = &host.process {
+                check_totals(&host.journal.ledger, &process.world.history);
+            }
+        }
+    }
+}
+
+/// I14: what was due before `before` has ended.
+fn check_drained(host: &Host, before: DateTime<Utc>) {
+    for run in host.journal.ledger.runs.values() {
+        assert!(
+            run.is_ended() || run.slot.scheduled_at > before,
+            "I14: {run} is still open: {:?}",
+            run.state
+        );
+    }
+}
+
+/// I1: every active pair has taken up its slots until shortly before now.
+fn check_caught_up(host: &Host, until: DateTime<Utc>) {
+    for (pair, state) in &host.journal.ledger.pairs {
+        let next = host
+            .config
+            .policy(&pair.policy)
+            .and_then(|policy| state.next_slot(policy));
+        assert!(
+            next.is_none_or(|next| next > until),
+            "I1: {pair} has not taken up its slot of {next:?}"
+        );
+    }
+}
+
+/// I1 and I12: every slot that was due has one record, and every record a slot.
+fn check_records(ledger: &Ledger) {
+    let mut segments: BTreeMap<&Pair, Vec<&Segment>> = BTreeMap::new();
+    for segment in &ledger.segments {
+        segments.entry(&segment.pair).or_default().push(segment);
+    }
+    let mut records: BTreeMap<&Pair, BTreeMap<DateTime<Utc>, usize>> = BTreeMap::new();
+    // What a lost history was rebuilt from lies before every activation that is known.
+    let known = |run: &&Run| {
+        let since = segments.get(&run.slot.pair).and_then(|all| all.first());
+        let rebuilt = ledger.rebuilt_at.is_some();
+        !rebuilt || since.is_some_and(|first| run.slot.scheduled_at > first.state.active_from)
+    };
+    let runs = ledger.runs.values();
+    let scheduled = runs
+        .filter(|run| run.trigger == Trigger::Schedule)
+        .filter(known);
+    for run in scheduled {
+        let of_pair = records.entry(&run.slot.pair).or_default();
+        *of_pair.entry(run.slot.scheduled_at).or_default() += 1;
+    }
+    for (pair, segments) in segments {
+        let due: BTreeSet<DateTime<Utc>> = segments.into_iter().flat_map(due).collect();
+        let mut recorded = records.remove(pair).unwrap_or_default();
+        for range in ledger.ranges.iter().filter(|range| range.pair == *pair) {
+            let missed: Vec<_> = due.range(range.first_at..=range.last_at).collect();
+            assert_eq!(
+                missed.len() as u64,
+                range.count,
+                "I12: the slots of {range:?}"
+            );
+            missed
+                .into_iter()
+                .for_each(|slot| *recorded.entry(*slot).or_default() += 1);
+        }
+        let more = recorded.keys().find(|slot| !due.contains(slot));
+        assert_eq!(more, None, "I12: a record of {pair} that has no slot");
+        for slot in &due {
+            let count = recorded.get(slot).copied().unwrap_or(0);
+            assert_eq!(count, 1, "I1: records of {pair} at {}", rfc3339(*slot));
+        }
+    }
+    assert!(
+        records.is_empty(),
+        "I1: records of pairs that never were active: {records:?}"
+    );
+}
+
+/// The slots of one activation that the pair says it has taken up.
+fn due(segment: &Segment) -> BTreeSet<DateTime<Utc>> {
+    let state = &segment.state;
+    let zone = state.timezone.parse().unwrap();
+    let plain = |c: char| c.is_ascii_digit() || " */,".contains(c);
+    if state.schedule.split(' ').count() == 5 && state.schedule.chars().all(plain) {
+        return oracle::slots(&state.schedule, zone, state.active_from, state.watermark);
+    }
+    let schedule = Schedule::parse(&state.schedule, zone).unwrap();
+    schedule
+        .slots_between(state.active_from, state.watermark)
+        .collect()
+}
+
+/// I17: what the metrics count is the fold of what was committed.
+pub(super) fn check_totals(ledger: &Ledger, history: &History) {
+    let mut totals: BTreeMap<Pair, Totals> = BTreeMap::new();
+    for run in ledger.runs.values().filter(|run| run.is_ended()) {
+        totals
+            .entry(run.slot.pair.clone())
+            .or_default()
+            .add(run.word(), 1);
+    }
+    for range in &ledger.ranges {
+        totals
+            .entry(range.pair.clone())
+            .or_default()
+            .add("missed", range.count);
+    }
+    let counted = history
+        .totals
+        .iter()
+        .filter(|(_, counted)| **counted != Totals::default());
+    let counted: BTreeMap<_, _> = counted
+        .map(|(pair, counted)| (pair.clone(), *counted))
+        .collect();
+    assert_eq!(
+        counted, totals,
+        "I17: the totals are not those of the records"
+    );
+}

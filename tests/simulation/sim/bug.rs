@@ -1,0 +1,232 @@
+//! Bugs that are planted between the core and the rest, to see that the simulation catches them.
+//!
+//! Owns: what each bug does to a plan, a reply or a commit. Nothing of it is in the product.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep::history::{Change, Extension};
+use redkeep::names::{Retention, Tags};
+use redkeep::plan::{Call, Plan};
+use redkeep::redshift::CreateRequest;
+use redkeep::reply::Reply;
+use redkeep::run::{GoneReason, Outcome, Run, RunState};
+use redkeep::snapshot::{Snapshot, SnapshotId};
+
+use super::host::Host;
+
+/// What no output may contain.
+pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+/// A planted bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A slot becomes due and gets no run.
+    NoRun,
+    /// A create call goes out under a second name too.
+    SecondName,
+    /// The answer to a create call is read as a complete snapshot.
+    EagerSuccess,
+    /// The intent is not committed before the call.
+    CallFirst,
+    /// An ended run gets another end.
+    AnotherEnd,
+    /// The watermark of a pair goes back by three days.
+    WatermarkBack,
+    /// A run's start window is a day longer than its policy says.
+    LongWindow,
+    /// Listings are made five times.
+    Greedy,
+    /// A slot is moved by an hour, as a mistake about summer time would.
+    WrongHour,
+    /// A row that was committed is not there at the next start.
+    LostRow,
+    /// A run in doubt is forgotten.
+    ForgottenDoubt,
+    /// Something else than the seed has a say.
+    Entropy,
+    /// An ended run is counted twice.
+    CountedTwice,
+    /// A run's message has a secret in it.
+    Leak,
+    /// A snapshot that somebody deleted is asked for again.
+    Remake,
+    /// A new pair begins a day before it was made.
+    BackFill,
+    /// A snapshot that is somebody else's is kept for longer.
+    Meddle,
+    /// A run is given up without a look at what is there.
+    BlindVerdict,
+}
+
+impl Bug {
+    /// What it does to a plan.
+    pub fn bend_plan(self, plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
+        match self {
+            Self::NoRun => plan.changes.retain(|change| !is_due(change)),
+            Self::SecondName => {
+                let second = plan
+                    .calls
+                    .iter()
+                    .filter_map(under_a_second_name)
+                    .collect::<Vec<_>>();
+                plan.calls.extend(second);
+            }
+            Self::CallFirst => plan.changes.retain(|change| !is_asking(change)),
+            Self::WatermarkBack => plan
+                .changes
+                .iter_mut()
+                .for_each(|change| set_back(change, host)),
+            Self::Greedy => {
+                let lists = plan
+                    .calls
+                    .iter()
+                    .filter(|call| matches!(call, Call::List { .. }));
+                let lists: Vec<Call> = lists.cloned().collect();
+                (0..5).for_each(|_| plan.calls.extend(lists.clone()));
+            }
+            Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
+                if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
+                    run.request.deadline += TimeDelta::days(1);
+                }
+            }),
+            Self::WrongHour => plan.changes.iter_mut().for_each(|change| {
+                if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
+                    run.slot.scheduled_at += TimeDelta::hours(1);
+                }
+            }),
+            Self::ForgottenDoubt => plan
+                .calls
+                .retain(|call| !matches!(call, Call::Describe { .. })),
+            Self::Remake => plan.calls.extend(remade(host)),
+            Self::Meddle => plan.calls.extend(meddling(host, now)),
+            Self::BackFill => plan
+                .changes
+                .iter_mut()
+                .for_each(|change| back_filled(change, host)),
+            Self::BlindVerdict => plan
+                .changes
+                .iter_mut()
+                .for_each(|change| blind(change, now)),
+            _ => {}
+        }
+    }
+
+    /// What it does to an answer.
+    pub fn bend_reply(self, reply: &mut Reply) {
+        if let (Self::EagerSuccess, Reply::Created(_, answer)) = (self, reply)
+            && let Ok(snapshot) = &mut answer.result
+        {
+            let complete = Snapshot {
+                status: Some("available".to_owned()),
+                ..(**snapshot).clone()
+            };
+            *snapshot = Arc::new(complete);
+        }
+    }
+
+    /// What it does to changes on their way to the store.
+    pub fn bend_changes(self, changes: &mut Vec<Change>) {
+        let ended = |change: &&Change| matches!(change, Change::Run(run) if run.is_ended());
+        match self {
+            Self::AnotherEnd => {
+                let other = changes.iter().filter(ended).cloned().map(other_end);
+                let other: Vec<Change> = other.collect();
+                changes.extend(other);
+            }
+            Self::Leak => changes.iter_mut().for_each(|change| {
+                if let Change::Run(run) = change {
+                    run.message = Some(format!("signed with {SECRET}"));
+                }
+            }),
+            _ => {}
+        }
+    }
+}
+
+fn is_due(change: &Change) -> bool {
+    matches!(change, Change::Run(run) if run.state == RunState::Due)
+}
+
+fn is_asking(change: &Change) -> bool {
+    matches!(change, Change::Run(run) if matches!(run.state, RunState::Asking { .. }))
+}
+
+fn under_a_second_name(call: &Call) -> Option<Call> {
+    let Call::Create { slot, request } = call else {
+        return None;
+    };
+    let request = CreateRequest {
+        snapshot_id: SnapshotId::recorded(format!("{}-again", request.snapshot_id)),
+        ..request.clone()
+    };
+    Some(Call::Create {
+        slot: slot.clone(),
+        request,
+    })
+}
+
+fn other_end(change: Change) -> Change {
+    let Change::Run(mut run) = change else {
+        return change;
+    };
+    run.state = RunState::Ended(Outcome::Skipped);
+    Change::Run(run)
+}
+
+fn remade(host: &Host) -> Option<Call> {
+    let gone = |run: &&Run| {
+        let gone = run.gone.as_ref();
+        gone.is_some_and(|gone| gone.reason == GoneReason::Deleted)
+    };
+    let run = host.journal.ledger.runs.values().rev().find(gone)?;
+    Some(Call::Create {
+        slot: run.slot.clone(),
+        request: CreateRequest {
+            snapshot_id: run.request.snapshot_id.clone(),
+            cluster: run.slot.pair.cluster.clone(),
+            retention: Retention::Forever,
+            tags: Tags::new(),
+        },
+    })
+}
+
+fn meddling(host: &Host, now: DateTime<Utc>) -> Option<Call> {
+    let slot = host.journal.ledger.runs.keys().next()?.clone();
+    Some(Call::Extend {
+        id: SnapshotId::recorded("foreign-0".to_owned()),
+        extension: Extension {
+            slot,
+            extended_at: now,
+            from: Retention::Forever,
+            to: Retention::from_days(7)?,
+            reason: "a planted bug".to_owned(),
+        },
+    })
+}
+
+fn set_back(change: &mut Change, host: &Host) {
+    if let Change::Pair(pair, state) = change
+        && host.journal.ledger.pairs.contains_key(pair)
+    {
+        state.watermark -= TimeDelta::days(3);
+    }
+}
+
+fn back_filled(change: &mut Change, host: &Host) {
+    if let Change::Pair(pair, state) = change
+        && !host.journal.ledger.pairs.contains_key(pair)
+    {
+        state.active_from -= TimeDelta::days(1);
+        state.watermark -= TimeDelta::days(1);
+    }
+}
+
+fn blind(change: &mut Change, now: DateTime<Utc>) {
+    if let Change::Run(run) = change
+        && let RunState::Judged { verdict, .. } = &run.state
+    {
+        run.state = RunState::Ended(verdict.clone());
+        run.ended_at = Some(now);
+    }
+}
