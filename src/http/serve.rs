@@ -51,7 +51,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 64,
+            // Enough that a burst of a thousand does not turn over all of them while one reads its request, and
+            // half of the files that a process may usually open.
+            connections: 512,
             header_timeout: Duration::from_secs(10),
             header_bytes: 16_384,
             connection_lifetime: Duration::from_secs(600),
@@ -84,6 +86,8 @@ pub async fn serve(
                     let service = Attentive { app: TowerToHyperService::new(app.clone()), busy: busy.clone() };
                     let task = connections.spawn(connection(stream, service, limits, stopped.clone()));
                     guests.0.push_back((task, busy));
+                    // It reads its request, if that has come already, before the next may need its place.
+                    tokio::task::yield_now().await;
                 }
                 Ok((_, peer)) => tracing::debug!(%peer, "closed a connection over the limit"),
                 Err(error) => rest_after(&error).await,
