@@ -38,6 +38,8 @@ pub struct RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    // First of all: a SIGHUP that nobody listens for ends the process.
+    let signals = signals().map_err(other)?;
     let sources = sources(&args.config).await;
     let config = config::load(&sources).map_err(invalid)?;
     logging::init(config.log).map_err(other)?;
@@ -54,7 +56,6 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         clock: Arc::clone(&parts.clock),
     };
     let serving = tokio::spawn(http::listen(listener, Arc::new(site), dropped(stopped)));
-    let signals = signals().map_err(other)?;
     let lifetime = if args.once {
         Lifetime::OnePass
     } else {
