@@ -126,9 +126,14 @@ impl Sandbox {
 
     /// Asks for an operation in us-east-1 as a client would, with a signature that nobody computed.
     pub fn aws(&self, access_key: &str, form: &str) -> Answer {
+        self.aws_in("us-east-1", access_key, form)
+    }
+
+    /// The same in another region.
+    pub fn aws_in(&self, region: &str, access_key: &str, form: &str) -> Answer {
         let now = chrono::Utc::now();
         let headers = format!(
-            "Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{}/us-east-1/redshift/aws4_request, \
+            "Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{}/{region}/redshift/aws4_request, \
              SignedHeaders=host;x-amz-date, Signature=00\r\nX-Amz-Date: {}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n",
             now.format("%Y%m%d"),
@@ -238,6 +243,19 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// A free port that no outgoing connection is given while its owner is away: one below those of Linux.
+pub fn quiet_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let beginning = std::process::id().wrapping_mul(64) % 20_000;
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + (beginning + number) % 20_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A daemon with a configuration and a state directory of its own.
 pub struct Daemon {
     pub process: Process,
@@ -263,6 +281,9 @@ pub fn credentials(command: &mut Command) -> &mut Command {
         .env_remove("all_proxy")
         .env_remove("NO_PROXY")
         .env_remove("no_proxy")
+        // What these tests are told, and no settings.
+        .env_remove("REDKEEP_KILLS")
+        .env_remove("REDKEEP_SEED")
 }
 
 impl Daemon {

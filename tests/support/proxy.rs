@@ -1,13 +1,15 @@
-//! A recording proxy: every request and answer between redkeep and an endpoint, and answers that get lost.
+//! A recording proxy: every request and answer between redkeep and an endpoint, answers that get lost, and
+//! exchanges that are stopped at a named point, so that something can be done to the client just then.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// One request and the status of its answer.
+/// One request and the status of its answer; 0 before there is one.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     pub parameters: BTreeMap<String, String>,
@@ -18,11 +20,51 @@ impl Exchange {
     pub fn get(&self, name: &str) -> &str {
         self.parameters.get(name).map_or("", String::as_str)
     }
+
+    pub fn is(&self, action: &str) -> bool {
+        self.get("Action") == action
+    }
+}
+
+/// A point of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The request has been read and not been forwarded.
+    Arrived,
+    /// The endpoint has answered, and the answer was not passed on.
+    Answered,
+    /// The answer has been passed on.
+    Delivered,
+}
+
+/// An exchange that is stopped. Dropping it cuts the connection.
+pub struct Held {
+    pub exchange: Exchange,
+    go_on: Sender<()>,
+}
+
+impl Held {
+    pub fn go_on(self) {
+        let _ = self.go_on.send(());
+    }
+}
+
+struct Trap {
+    stage: Stage,
+    matches: fn(&Exchange) -> bool,
+    catch: Sender<Held>,
+}
+
+#[derive(Default)]
+struct Shared {
+    exchanges: Mutex<Vec<Exchange>>,
+    traps: Mutex<Vec<Trap>>,
+    lost: Vec<usize>,
 }
 
 pub struct Proxy {
     pub address: SocketAddr,
-    exchanges: Arc<Mutex<Vec<Exchange>>>,
+    shared: Arc<Shared>,
 }
 
 impl Proxy {
@@ -34,71 +76,117 @@ impl Proxy {
     /// The same, and every answer goes through `amend`.
     pub fn amending(upstream: SocketAddr, lost: &[usize], amend: fn(Vec<u8>) -> Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            lost: lost.to_vec(),
+            ..Shared::default()
+        });
         let proxy = Self {
-            address: listener.local_addr().unwrap(),
-            exchanges: Arc::default(),
+            address,
+            shared: Arc::clone(&shared),
         };
-        let (exchanges, lost) = (Arc::clone(&proxy.exchanges), lost.to_vec());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (exchanges, lost) = (Arc::clone(&exchanges), lost.clone());
-                thread::spawn(move || forward(client, upstream, &exchanges, &lost, amend));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.forward(client, upstream, amend));
             }
         });
         proxy
     }
 
     pub fn creates(&self) -> Vec<Exchange> {
-        let all = self.exchanges.lock().unwrap().clone();
+        let all = self.shared.exchanges.lock().unwrap().clone();
         all.into_iter()
-            .filter(|exchange| exchange.get("Action") == "CreateClusterSnapshot")
+            .filter(|exchange| exchange.is("CreateClusterSnapshot"))
             .collect()
+    }
+
+    /// Stops the next exchange that matches at `stage`; while the receiver lives.
+    pub fn stop_at(&self, stage: Stage, matches: fn(&Exchange) -> bool) -> Receiver<Held> {
+        let (catch, caught) = channel();
+        self.shared.traps.lock().unwrap().push(Trap {
+            stage,
+            matches,
+            catch,
+        });
+        caught
     }
 }
 
-/// One exchange a connection: the answer says `Connection: close`.
-fn forward(
-    mut client: TcpStream,
-    upstream: SocketAddr,
-    exchanges: &Mutex<Vec<Exchange>>,
-    lost: &[usize],
-    amend: fn(Vec<u8>) -> Vec<u8>,
-) -> Option<()> {
-    client
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .ok()?;
-    let request = read_request(&mut client)?;
-    let text = String::from_utf8_lossy(&request).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let mut server = TcpStream::connect(upstream).ok()?;
-    write!(server, "{head}\r\nConnection: close\r\n\r\n{body}").ok()?;
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer).ok()?;
-    let status = String::from_utf8_lossy(&answer)
-        .split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok());
-    let parameters: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes())
-        .into_owned()
-        .collect();
-    let is_create = parameters
-        .get("Action")
-        .is_some_and(|action| action == "CreateClusterSnapshot");
-    let number = {
-        let mut exchanges = exchanges.lock().unwrap();
-        exchanges.push(Exchange {
-            parameters,
-            status: status.unwrap_or(0),
-        });
-        exchanges
-            .iter()
-            .filter(|exchange| exchange.get("Action") == "CreateClusterSnapshot")
-            .count()
-    };
-    if !(is_create && lost.contains(&number)) {
-        client.write_all(&amend(answer)).ok()?;
+impl Shared {
+    /// One exchange a connection: the answer says `Connection: close`.
+    fn forward(
+        &self,
+        mut client: TcpStream,
+        upstream: SocketAddr,
+        amend: fn(Vec<u8>) -> Vec<u8>,
+    ) -> Option<()> {
+        client
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .ok()?;
+        let request = read_request(&mut client)?;
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let mut exchange = Exchange {
+            parameters: form_urlencoded::parse(body.as_bytes())
+                .into_owned()
+                .collect(),
+            status: 0,
+        };
+        self.pass(Stage::Arrived, &exchange)?;
+        let mut server = TcpStream::connect(upstream).ok()?;
+        // Longer than any client waits.
+        server
+            .set_read_timeout(Some(Duration::from_secs(35)))
+            .ok()?;
+        write!(server, "{head}\r\nConnection: close\r\n\r\n{body}").ok()?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer).ok()?;
+        exchange.status = String::from_utf8_lossy(&answer)
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
+        let is_lost = self.record(&exchange);
+        self.pass(Stage::Answered, &exchange)?;
+        if !is_lost {
+            client.write_all(&amend(answer)).ok()?;
+            self.pass(Stage::Delivered, &exchange)?;
+        }
+        Some(())
     }
-    Some(())
+
+    /// Whether the answer is to get lost.
+    fn record(&self, exchange: &Exchange) -> bool {
+        let mut exchanges = self.exchanges.lock().unwrap();
+        exchanges.push(exchange.clone());
+        let is_create = |exchange: &&Exchange| exchange.is("CreateClusterSnapshot");
+        let number = exchanges.iter().filter(is_create).count();
+        is_create(&exchange) && self.lost.contains(&number)
+    }
+
+    /// Waits where a trap is set; `None` when the exchange is to end here.
+    fn pass(&self, stage: Stage, exchange: &Exchange) -> Option<()> {
+        let (go_on, gone_on) = channel();
+        {
+            let mut traps = self.traps.lock().unwrap();
+            let fits = |trap: &Trap| trap.stage == stage && (trap.matches)(exchange);
+            let mut is_caught = false;
+            // A trap that nobody waits at any more catches nothing.
+            while let (false, Some(place)) = (is_caught, traps.iter().position(fits)) {
+                let held = Held {
+                    exchange: exchange.clone(),
+                    go_on: go_on.clone(),
+                };
+                is_caught = traps.remove(place).catch.send(held).is_ok();
+            }
+            if !is_caught {
+                return Some(());
+            }
+        }
+        drop(go_on);
+        gone_on.recv().ok()
+    }
 }
 
 fn read_request(client: &mut TcpStream) -> Option<Vec<u8>> {
