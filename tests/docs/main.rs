@@ -10,6 +10,7 @@
 )]
 
 mod page;
+mod scenarios;
 mod shell;
 mod tables;
 
