@@ -35,6 +35,7 @@ pub mod run;
 // What is decided: what to do, what an answer means, when to try again.
 pub mod doctor;
 pub mod explain;
+pub mod forecast;
 pub mod iam;
 pub mod plan;
 pub mod reply;

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod forecast;
 mod history;
 mod iam_policy;
 mod man;
@@ -69,6 +70,8 @@ enum Command {
     Check(check::CheckArgs),
     /// List the slots to come, and the snapshots that they will have
     Plan(plan::PlanArgs),
+    /// Foretell how many snapshots there will be, against the quota
+    Forecast(forecast::ForecastArgs),
     /// List what became of every slot
     History(history::HistoryArgs),
     /// Show for each policy and cluster the last good snapshot and the next slot
@@ -179,6 +182,7 @@ impl Cli {
             Command::Run(args) => run::run(args, clock).await,
             Command::Check(args) => check::check(&args).await,
             Command::Plan(args) => plan::plan(&args, clock.now()).await,
+            Command::Forecast(args) => forecast::forecast(&args, clock.now()).await,
             Command::History(args) => history::history(&args, clock.now()).await,
             Command::Status(args) => status::status(&args, clock.now()).await,
             Command::Explain(args) => explain::explain(&args, clock.now()).await,
