@@ -33,14 +33,17 @@ pub mod pause;
 pub mod run;
 
 // What is decided: what to do, what an answer means, when to try again.
+pub mod coverage;
 pub mod doctor;
 pub mod explain;
 pub mod forecast;
 pub mod iam;
 pub mod plan;
 pub mod reply;
+pub mod report;
 pub mod retention;
 pub mod retry;
+pub mod rpo;
 pub mod world;
 
 // The seam to Redshift, and the shell around the core.
@@ -56,3 +59,6 @@ pub mod redshift;
 pub mod sandbox;
 pub mod store;
 pub mod systemd;
+
+#[cfg(test)]
+mod samples;

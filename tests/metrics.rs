@@ -20,6 +20,7 @@ use redkeep::names::Retention;
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::pause::{Pause, Pauses};
 use redkeep::policy::{Account, Identity, Policy, Selector};
+use redkeep::redshift::Cluster;
 use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
@@ -93,7 +94,14 @@ fn config(policies: Vec<Policy>) -> Config {
 fn two_policies() -> Config {
     config(vec![
         policy("hourly", "0 * * * *"),
-        policy("nightly", "30 2 * * *"),
+        Policy {
+            rpo: Some(TimeDelta::hours(26)),
+            selector: Selector {
+                literals: ["dw-prod".parse().unwrap()].into(),
+                ..Selector::default()
+            },
+            ..policy("nightly", "30 2 * * *")
+        },
     ])
 }
 
@@ -221,6 +229,14 @@ fn sight(now: DateTime<Utc>) -> Observed {
         began_at: now,
         by_id: (0..17).map(manual_snapshot).collect(),
     });
+    let cluster = |id: &str| Cluster {
+        id: id.parse().unwrap(),
+        status: "available".to_owned(),
+        created_at: None,
+        tags: BTreeMap::new(),
+    };
+    let clusters = ["dw-prod", "spare", "test"].map(cluster);
+    seen.clusters = Some(clusters.map(|one| (one.id.clone(), one)).into());
     observed
 }
 

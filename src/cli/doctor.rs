@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::aws::{Connector, Target};
+use crate::aws::Connector;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Endpoint};
+use crate::config::{self, Config, ConfigErrors};
 use crate::doctor::{Asked, Evidence, Finding, Verdict, evidence, of_host, of_scopes};
 use crate::logging::one_line;
 use crate::store::{EndpointKind, Reader};
 
 use super::output::{Output, Row, write_rows};
 use super::parts::endpoint_kind;
-use super::state_dir::sandbox_address;
+use super::state_dir::target;
 use super::{ConfigArgs, Failure, described, sources};
 
 /// Checks the configuration, this machine and AWS, and says what to do about what it finds.
@@ -106,14 +106,7 @@ fn of_config(args: &DoctorArgs, config: &Config) -> Vec<Finding> {
 
 /// Asks every scope, unless there is nobody to ask.
 async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Asked> {
-    let target = match &config.endpoint {
-        Endpoint::Aws => Some(Target::Ambient),
-        Endpoint::Url(url) => Some(Target::Url(url.clone())),
-        // An address that a daemon has left behind may be anybody's by now.
-        Endpoint::Sandbox => sandbox_address(&config.state_dir)
-            .filter(|_| is_held)
-            .map(|address| Target::Sandbox(format!("http://{address}"))),
-    };
+    let target = target(config, is_held);
     let mut answers = match target {
         Some(target) => {
             let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));

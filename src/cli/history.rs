@@ -75,13 +75,13 @@ pub struct ShowArgs {
 
 /// An instant, or a duration before now.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+pub(super) enum Moment {
     At(DateTime<Utc>),
     Ago(TimeDelta),
 }
 
 impl Moment {
-    fn read(text: &str) -> Result<Self, String> {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
         let ago = humantime::parse_duration(text)
             .ok()
             .and_then(|ago| TimeDelta::from_std(ago).ok());
@@ -93,7 +93,7 @@ impl Moment {
         }
     }
 
-    fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub(super) fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(at) => at,
             Self::Ago(ago) => now.checked_sub_signed(ago).unwrap_or(DateTime::UNIX_EPOCH),

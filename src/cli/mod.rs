@@ -4,17 +4,20 @@
 
 mod check;
 mod completions;
+mod coverage;
 mod doctor;
 mod explain;
 mod forecast;
 mod history;
 mod iam_policy;
+mod listing;
 mod man;
 mod output;
 mod parts;
 mod pause;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod sandbox;
 mod schema;
@@ -72,6 +75,10 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Foretell how many snapshots there will be, against the quota
     Forecast(forecast::ForecastArgs),
+    /// List the clusters that no policy protects, and the policies that protect nothing
+    Coverage(coverage::CoverageArgs),
+    /// Report on a period: misses, gaps, breaches of rpo, and what AWS holds of it
+    Report(report::ReportArgs),
     /// List what became of every slot
     History(history::HistoryArgs),
     /// Show for each policy and cluster the last good snapshot and the next slot
@@ -180,9 +187,11 @@ impl Cli {
     pub async fn execute(self, clock: std::sync::Arc<dyn Clock>) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(args, clock).await,
-            Command::Check(args) => check::check(&args).await,
+            Command::Check(args) => check::check(&args, clock.now()).await,
             Command::Plan(args) => plan::plan(&args, clock.now()).await,
             Command::Forecast(args) => forecast::forecast(&args, clock.now()).await,
+            Command::Coverage(args) => coverage::coverage(&args, clock).await,
+            Command::Report(args) => report::report(&args, clock).await,
             Command::History(args) => history::history(&args, clock.now()).await,
             Command::Status(args) => status::status(&args, clock.now()).await,
             Command::Explain(args) => explain::explain(&args, clock.now()).await,

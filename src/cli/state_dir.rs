@@ -7,6 +7,9 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::aws::Target;
+use crate::config::{Config, Endpoint};
+
 /// Whether a redkeep holds the state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
@@ -35,7 +38,21 @@ pub(super) fn holder(state_dir: &Path) -> io::Result<Holder> {
 }
 
 /// Where the embedded sandbox of the daemon that holds `state_dir` listens.
-pub(super) fn sandbox_address(state_dir: &Path) -> Option<SocketAddr> {
+fn sandbox_address(state_dir: &Path) -> Option<SocketAddr> {
     let text = std::fs::read_to_string(state_dir.join("sandbox.address")).ok()?;
     text.trim().parse().ok()
+}
+
+/// Whom a command asks that starts no sandbox of its own; nobody where the sandbox of the configuration does not run.
+///
+/// `is_held` tells whether a daemon holds the state directory.
+pub(super) fn target(config: &Config, is_held: bool) -> Option<Target> {
+    match &config.endpoint {
+        Endpoint::Aws => Some(Target::Ambient),
+        Endpoint::Url(url) => Some(Target::Url(url.clone())),
+        // An address that a daemon has left behind may be anybody's by now.
+        Endpoint::Sandbox => sandbox_address(&config.state_dir)
+            .filter(|_| is_held)
+            .map(|address| Target::Sandbox(format!("http://{address}"))),
+    }
 }

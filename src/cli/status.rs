@@ -6,6 +6,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::explain::span;
 use crate::history::{History, PairState};
+use crate::rpo;
 use crate::run::Run;
 use crate::slot::{Pair, rfc3339};
 
@@ -23,7 +24,8 @@ Examples:
 pub struct StatusArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Exit with 1 when the newest finished run of any pair brought no snapshot
+    /// Exit with 1 when the newest finished run of any pair brought no snapshot, or the newest snapshot is older
+    /// than the policy's rpo
     #[arg(long)]
     check: bool,
     /// The form of the output
@@ -40,6 +42,8 @@ const FIELDS: &[&str] = &[
     "paused_since",
     "last_success_at",
     "age_seconds",
+    "rpo_seconds",
+    "is_overdue",
     "last_snapshot_id",
     "size_bytes",
     "in_progress",
@@ -54,6 +58,7 @@ const COLUMNS: &[&str] = &[
     "cluster",
     "last_success_at",
     "age",
+    "rpo",
     "in_progress",
     "last_result",
     "next_run_at",
@@ -82,7 +87,9 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     let lacking = |(pair, _): &&(&Pair, &PairState)| {
         last_ended(&history, pair).is_some_and(|run| !run.is_good())
     };
-    match args.check && active.iter().any(|pair| lacking(&pair)) {
+    let is_overdue = |row: &Row| row.get("is_overdue") == Some(&true.into());
+    let is_found = active.iter().any(|pair| lacking(&pair)) || rows.iter().any(is_overdue);
+    match args.check && is_found {
         true => Err(Failure::Finding),
         false => Ok(()),
     }
@@ -106,12 +113,22 @@ fn row(
     let policy = config.policy(&pair.policy);
     let next = policy.and_then(|policy| state.next_slot(policy));
     let last = history.of_pair(pair).next_back();
+    let rpo = policy.and_then(|policy| policy.rpo);
+    let overdue_since =
+        policy.and_then(|policy| rpo::overdue_since(policy, history, pair, state, now));
+    let words = rpo.map(|rpo| match overdue_since {
+        Some(since) => format!("{}, overdue for {}", span(rpo), span(now - since)),
+        None => span(rpo),
+    });
     Row::of_pair(pair)
         .with("active_since", rfc3339(state.active_from))
         .with("paused_since", instant(history.pauses.since(&pair.policy)))
         .with("last_success_at", instant(good_at))
         .with("age_seconds", age)
         .with("age", age.map(|age| span(TimeDelta::seconds(age))))
+        .with("rpo_seconds", rpo.map(|rpo| rpo.num_seconds()))
+        .with("rpo", words)
+        .with("is_overdue", rpo.map(|_| overdue_since.is_some()))
         .with(
             "last_snapshot_id",
             good.map(|run| run.request.snapshot_id.to_string()),

@@ -138,6 +138,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
                 warn!(%slot, "still creating after the completion window")
             }
             Alarm::UnknownStatus(slot) => warn!(%slot, status = said, "unknown snapshot status"),
+            Alarm::RpoBreach(pair) => error!(%pair, reason = said, "older than the policy's rpo"),
             Alarm::QuotaReached(scope) => {
                 warn!(%scope, said, "the quota of manual snapshots is reached");
             }
@@ -166,6 +167,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
     for alarm in before.keys().filter(|alarm| !now.contains_key(alarm)) {
         match alarm {
             Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
+            Alarm::RpoBreach(pair) => info!(%pair, "no longer older than the policy's rpo"),
             Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
             Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
             Alarm::QuotaReached(scope) => {

@@ -1,129 +1,15 @@
 //! The forecast against a simulation that goes from slot to slot, and by examples.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Endpoint, Log, LogFormat, LogLevel};
-use crate::history::PairState;
-use crate::names::Retention;
-use crate::policy::{Account, ClusterGlob, Identity, Policy, Protection, Retentions, Selector};
+use crate::policy::Policy;
 use crate::retention::{Held, choose};
-use crate::run::{Outcome, Request, Run, RunState};
-use crate::schedule::Schedule;
-use crate::slot::{Pair, Slot};
-use crate::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
-fn scope(region: &str) -> Scope {
-    Scope {
-        account: "prod".parse().unwrap(),
-        region: region.parse().unwrap(),
-    }
-}
-
-fn retentions(base: &str, longer: &[(Tier, &str)]) -> Retentions {
-    let base = Retentions::from(base.parse::<Retention>().unwrap());
-    let with = |retentions: Retentions, (tier, period): &(Tier, &str)| {
-        retentions.with(*tier, period.parse().unwrap())
-    };
-    longer.iter().fold(base, with)
-}
-
-fn policy(name: &str, schedule: &str, clusters: &[&str], retention: Retentions) -> Policy {
-    let (globs, literals): (Vec<&str>, Vec<&str>) =
-        clusters.iter().partition(|name| name.contains('*'));
-    Policy {
-        name: name.parse().unwrap(),
-        schedule: Schedule::parse(schedule, chrono_tz::Europe::Berlin).unwrap(),
-        selector: Selector {
-            literals: literals.iter().map(|name| name.parse().unwrap()).collect(),
-            globs: globs
-                .iter()
-                .map(|glob| ClusterGlob::parse(glob).unwrap())
-                .collect(),
-            ..Selector::default()
-        },
-        scopes: vec![scope("eu-central-1")],
-        retention,
-        tags: Default::default(),
-        jitter: TimeDelta::zero(),
-        start_window: None,
-        completion_window: TimeDelta::hours(24),
-        catch_up: true,
-        blackout: Vec::new(),
-        enabled: true,
-        rpo: None,
-        protection: Protection::default(),
-    }
-}
-
-fn config(policies: Vec<Policy>) -> Config {
-    let scopes: BTreeSet<Scope> = policies
-        .iter()
-        .flat_map(|policy| policy.scopes.clone())
-        .collect();
-    Config {
-        namespace: "redkeep".parse().unwrap(),
-        state_dir: "state".into(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        endpoint: Endpoint::Sandbox,
-        writer: None,
-        log: Log {
-            format: LogFormat::Auto,
-            level: LogLevel::Info,
-        },
-        accounts: vec![Account {
-            name: "prod".parse().unwrap(),
-            regions: scopes.into_iter().map(|scope| scope.region).collect(),
-            snapshot_quota: 20,
-            identity: Identity::default(),
-        }],
-        policies,
-        warnings: Vec::new(),
-    }
-}
-
-/// A good snapshot of an increment of 10 MB that is kept for so long.
-fn good(policy: &Policy, cluster: &str, scheduled_at: &str, tier: Tier, days: i32) -> Run {
-    let scheduled_at = at(scheduled_at);
-    let slot = Slot {
-        pair: Pair {
-            policy: policy.name.clone(),
-            scope: policy.scopes[0].clone(),
-            cluster: cluster.parse().unwrap(),
-        },
-        scheduled_at,
-    };
-    let request = Request {
-        snapshot_id: SnapshotId::derive(&"rk".parse().unwrap(), &slot, Generation::First),
-        retention: "1d".parse().unwrap(),
-        tier,
-        tier_reason: None,
-        tags: Default::default(),
-        starts_at: scheduled_at,
-        deadline: scheduled_at,
-        completion_window: TimeDelta::hours(1),
-        interval: TimeDelta::hours(1),
-    };
-    let mut run = Run::due(slot, Trigger::Schedule, request);
-    run.state = RunState::Ended(Outcome::Available);
-    run.snapshot = Some(Snapshot {
-        snapshot_create_time: Some(scheduled_at),
-        snapshot_retention_start_time: Some(scheduled_at),
-        manual_snapshot_retention_period: Some(days),
-        actual_incremental_backup_size_in_mega_bytes: Some(10.0),
-        ..Snapshot::default()
-    });
-    run
-}
+use crate::samples::{active, at, config, good, policy, retentions, scope};
+use crate::snapshot::Tier;
 
 fn one(config: &Config, history: &History, now: &str, days: u16) -> ScopeForecast {
-    let mut forecast = forecast(config, history, at(now), days);
+    let mut forecast = forecast(config, history, Unknown::Assumed, at(now), days);
     forecast.scopes.remove(0)
 }
 
@@ -184,21 +70,20 @@ fn the_history_gives_the_clusters_what_they_hold_and_how_long_aws_will_keep_it()
     let mut history = History::default();
     for (cluster, days) in [("dw-a", 3), ("dw-b", -1)] {
         let run = good(&nightly, cluster, "2026-07-01T00:30:00Z", Tier::Base, days);
-        let state = PairState {
-            active_from: at("2026-06-01T00:00:00Z"),
-            watermark: at("2026-07-01T00:30:00Z"),
-            schedule: "30 2 * * *".to_owned(),
-            timezone: "Europe/Berlin".to_owned(),
-            cluster_created_at: None,
-            closed_at: None,
-        };
+        let state = active(&nightly, "2026-06-01T00:00:00Z", "2026-07-01T00:30:00Z");
         history.pairs.insert(run.slot.pair.clone(), state);
         history.insert(run);
     }
     let stranger = policy("gone", "30 2 * * *", &["x"], retentions("2d", &[]));
     history.insert(good(&stranger, "x", "2026-06-01T00:30:00Z", Tier::Base, 31));
     let config = config(vec![nightly]);
-    let forecast = forecast(&config, &history, at("2026-07-01T12:00:00Z"), 10);
+    let forecast = forecast(
+        &config,
+        &history,
+        Unknown::Assumed,
+        at("2026-07-01T12:00:00Z"),
+        10,
+    );
     assert_eq!(forecast.notes, []);
     let got = &forecast.scopes[0];
     assert_eq!(got.now.held, 3);
@@ -218,13 +103,30 @@ fn what_nobody_knows_is_assumed_and_said() {
     let mut one = policy("p", "30 2 * * *", &["dw-*", "dw"], retentions("2d", &[]));
     one.scopes.push(scope("us-east-1"));
     let config = config(vec![one]);
-    let forecast = forecast(&config, &History::default(), at("2026-07-01T12:00:00Z"), 10);
+    let forecast = forecast(
+        &config,
+        &History::default(),
+        Unknown::Assumed,
+        at("2026-07-01T12:00:00Z"),
+        10,
+    );
     let name: PolicyName = "p".parse().unwrap();
     let pattern = Note::Pattern(name.clone(), "dw-*".to_owned());
     let somewhere = Note::Somewhere(name, "dw".parse().unwrap());
     assert_eq!(forecast.notes, [pattern, somewhere]);
-    let peaks = forecast.scopes.iter().map(|scope| scope.peak.held);
-    assert_eq!(peaks.collect::<Vec<_>>(), [6, 6]);
+    let peaks = |forecast: &Forecast| {
+        let peaks = forecast.scopes.iter().map(|scope| scope.peak.held);
+        peaks.collect::<Vec<_>>()
+    };
+    assert_eq!(peaks(&forecast), [6, 6]);
+    let bare = super::forecast(
+        &config,
+        &History::default(),
+        Unknown::LeftOut,
+        forecast.from,
+        10,
+    );
+    assert_eq!((peaks(&bare), bare.notes), (vec![0, 0], Vec::new()));
 }
 
 /// The highest number of each date, from slot to slot: what has expired goes, the tier is chosen from all that is
@@ -345,7 +247,7 @@ proptest! {
         let now = at("2026-01-01T10:20:00Z") + TimeDelta::days(start);
         let until = now + TimeDelta::days(days.into());
         let wanted = simulated(&policies, now, until);
-        let got = forecast(&config(policies), &History::default(), now, days);
+        let got = forecast(&config(policies), &History::default(), Unknown::Assumed, now, days);
         let got = &got.scopes[0];
         prop_assert_eq!(&got.days, &wanted);
         let peak = wanted.iter().map(|day| day.held).max();

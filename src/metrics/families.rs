@@ -105,6 +105,12 @@ const DEFINITIONS: &[Definition] = &[
         },
     ),
     gauge(
+        "redkeep_rpo_seconds",
+        "The age that the newest complete snapshot may reach (rpo); absent where the policy sets none.",
+        PAIR,
+        |view| pairs(view, |pair| pair.rpo.map(|rpo| rpo.as_seconds_f64())),
+    ),
+    gauge(
         "redkeep_snapshot_size_bytes",
         "TotalBackupSizeInMegaBytes of the newest complete snapshot that still exists, in bytes.",
         PAIR,
@@ -137,6 +143,16 @@ const DEFINITIONS: &[Definition] = &[
         "Manual snapshots that the region may hold, as configured.",
         SCOPE,
         |view| scopes(view, |scope| Some(f64::from(scope.quota))),
+    ),
+    gauge(
+        "redkeep_unprotected_clusters",
+        "Clusters in the region that no enabled policy selects; absent before the first listing.",
+        SCOPE,
+        |view| {
+            scopes(view, |scope| {
+                scope.unprotected_clusters.map(|count| count as f64)
+            })
+        },
     ),
     gauge(
         "redkeep_clock_skew_seconds",

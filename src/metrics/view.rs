@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::{Config, Endpoint};
+use crate::coverage::unprotected;
 use crate::history::{History, PairState, Totals};
 use crate::names::PolicyName;
 use crate::observed::{Observed, ServerClock};
@@ -53,6 +54,8 @@ pub struct PairView {
     pub next_run: Option<DateTime<Utc>>,
     /// The longest time between two slots within a year.
     pub interval: Option<TimeDelta>,
+    /// The age that the newest good snapshot may reach, where the policy sets one.
+    pub rpo: Option<TimeDelta>,
     /// The size of the newest complete snapshot that is still there.
     pub size_bytes: Option<u64>,
 }
@@ -64,6 +67,8 @@ pub struct ScopeGauges {
     pub scope: Scope,
     /// How many manual snapshots it holds.
     pub manual_snapshots: Option<usize>,
+    /// How many of its clusters no policy selects.
+    pub unprotected_clusters: Option<usize>,
     /// How many it may hold.
     pub quota: u32,
     /// Our clock minus AWS's.
@@ -173,14 +178,23 @@ fn pair_view(
             .map(|run| run.slot.scheduled_at),
         next_run: state.next_slot(policy),
         interval: intervals.by_policy.get(&pair.policy).copied(),
+        rpo: policy.rpo,
         size_bytes: snapshot.and_then(|snapshot| snapshot.size_bytes()),
     }
+}
+
+/// Not known before the first listing, nor where another scope does the work.
+fn unprotected_clusters(config: &Config, observed: &Observed, scope: &Scope) -> Option<usize> {
+    let view = observed.scopes.get(scope)?;
+    let clusters = view.clusters.as_ref().filter(|_| view.barred.is_none())?;
+    Some(unprotected(config, scope, clusters.values()).count())
 }
 
 fn scope_gauges(config: &Config, observed: &Observed, scope: Scope) -> ScopeGauges {
     let clock = observed.scopes.get(&scope).map(|view| view.server_clock);
     ScopeGauges {
         manual_snapshots: observed.manual_snapshots(&scope),
+        unprotected_clusters: unprotected_clusters(config, observed, &scope),
         quota: config.quota(&scope),
         clock_skew: match clock {
             Some(ServerClock::Skew(skew)) => Some(skew),

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use super::Facts;
 use super::keep::cares;
 use super::runs::is_overlong;
+use crate::history::PairState;
 use crate::names::AccountName;
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::redshift::ErrorClass;
 use crate::retention::guard::Care;
+use crate::rpo::overdue_since;
 use crate::run::{Refusal, Run, RunState};
-use crate::slot::{Scope, Slot};
+use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::SnapshotStatus;
 
 /// The cause of an alarm.
@@ -23,6 +25,8 @@ pub enum Alarm {
     StillCreating(Slot),
     /// A snapshot has a status that the documentation does not give.
     UnknownStatus(Slot),
+    /// A pair's newest good snapshot is older than its policy's `rpo`.
+    RpoBreach(Pair),
     /// A scope holds as many manual snapshots as its quota allows, or more.
     QuotaReached(Scope),
     /// IAM does not allow snapshots to be made in a scope.
@@ -50,7 +54,21 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
         .flat_map(|(scope, view)| of_scope(facts, scope, view));
     let runs = facts.history.open().flat_map(|run| of_run(facts, run));
     let keeping = cares(facts).filter_map(|(run, care)| of_care(facts, run, &care));
-    scopes.chain(runs).chain(keeping).collect()
+    let overdue = facts.history.pairs.iter();
+    let overdue = overdue.filter_map(|(pair, state)| of_pair(facts, pair, state));
+    scopes.chain(runs).chain(keeping).chain(overdue).collect()
+}
+
+fn of_pair(facts: Facts<'_>, pair: &Pair, state: &PairState) -> Option<(Alarm, String)> {
+    let policy = facts.config.policy(&pair.policy)?;
+    let active = Some(state).filter(|state| state.is_active() && policy.enabled)?;
+    overdue_since(policy, facts.history, pair, active, facts.now)?;
+    let good_at = facts.history.last_good(pair).and_then(Run::created_at);
+    let said = match good_at {
+        Some(at) => format!("the newest good snapshot is of {}", rfc3339(at)),
+        None => format!("no good snapshot since {}", rfc3339(active.active_from)),
+    };
+    Some((Alarm::RpoBreach(pair.clone()), said))
 }
 
 fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, String)> {

@@ -265,7 +265,16 @@ async fn the_json_page_has_exactly_the_fields() {
     let opened = Store::open(&database, EndpointKind::Sandbox, DateTime::UNIX_EPOCH).unwrap();
     opened.store.close().await.unwrap();
     let (file, form) = (file.to_str().unwrap(), ["--output", "csv", "--config"]);
-    for words in ["plan", "history", "status", "explain dw", "doctor"] {
+    for words in [
+        "plan",
+        "forecast",
+        "coverage",
+        "report",
+        "history",
+        "status",
+        "explain dw",
+        "doctor",
+    ] {
         let words: Vec<&str> = words.split(' ').collect();
         let command = words[0];
         let output = redkeep(&[&words[..], &form[..], &[file]].concat());

@@ -18,6 +18,7 @@ mod losses;
 mod pairs;
 mod queue;
 mod refusals;
+mod rpo;
 mod setup;
 #[expect(dead_code, reason = "the seeds of tests/simulation use the rest")]
 #[path = "../simulation/sim/mod.rs"]

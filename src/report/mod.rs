@@ -1,0 +1,289 @@
+//! The report: how well each pair was protected over a period.
+//!
+//! Owns: the counts, the gaps and the breaches of `rpo` of one pair, and what of it is a finding. Pure: it folds the
+//! runs and ranges that somebody else has read.
+//!
+//! A good snapshot counts as of its SnapshotCreateTime, from which its data is, until it is gone. At any instant the
+//! pair is as old as the newest one that is there; without any, as old as its activation.
+
+mod differences;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::history::{MissedRange, PairState, Totals};
+use crate::run::{Missed, Outcome, Run, RunState};
+use crate::schedule::Schedule;
+
+pub use differences::{Differences, Held, differences};
+
+/// The time that is reported on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// From here on.
+    pub since: DateTime<Utc>,
+    /// Up to here, not later than the present.
+    pub until: DateTime<Utc>,
+}
+
+/// What is known of a pair.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Its activation, if it ever was active.
+    pub state: Option<&'a PairState>,
+    /// The age that its newest good snapshot may reach, by the policy as it is now.
+    pub rpo: Option<TimeDelta>,
+    /// Its runs in the period, and every other that had a good snapshot in it.
+    pub runs: &'a [Run],
+    /// Its ranges of missed slots that touch the period.
+    pub ranges: &'a [MissedRange],
+}
+
+/// How well a pair was protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairReport {
+    /// How its runs ended.
+    pub totals: Totals,
+    /// Runs that have not ended yet.
+    pub open: u64,
+    /// Of the missed, those that a blackout, a pause or a disabled policy explains.
+    pub excused: u64,
+    /// The longest time between two successive good snapshots, the time since the last one included.
+    pub worst_gap: Option<Gap>,
+    /// When the newest good snapshot was older than `rpo`, oldest first.
+    pub breaches: Vec<Gap>,
+}
+
+/// A length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// When it began; it may be before the period.
+    pub from: DateTime<Utc>,
+    /// When it ended; `None` where it had not at the period's end.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Gap {
+    /// How long it lasted, up to the period's end if it had not ended.
+    pub fn length(&self, period: Period) -> TimeDelta {
+        self.until.unwrap_or(period.until) - self.from
+    }
+}
+
+impl PairReport {
+    /// All slots of the period.
+    pub fn slots(&self) -> u64 {
+        let ended: u64 = self.totals.by_result().iter().map(|(_, count)| count).sum();
+        ended + self.open
+    }
+
+    /// Whether a slot brought no snapshot without being excused, or `rpo` was breached.
+    pub fn is_finding(&self) -> bool {
+        let ended: u64 = self.totals.by_result().iter().map(|(_, count)| count).sum();
+        let lacking = ended - self.totals.available;
+        lacking > self.excused || !self.breaches.is_empty()
+    }
+}
+
+/// Reports on one pair.
+pub fn of_pair(known: Known<'_>, period: Period) -> PairReport {
+    let mut report = PairReport {
+        totals: Totals::default(),
+        open: 0,
+        excused: 0,
+        worst_gap: None,
+        breaches: Vec::new(),
+    };
+    let inside = |run: &&Run| (period.since..=period.until).contains(&run.slot.scheduled_at);
+    for run in known.runs.iter().filter(inside) {
+        match &run.state {
+            RunState::Ended(outcome) => {
+                report.totals.add(outcome.word(), 1);
+                report.excused +=
+                    u64::from(matches!(outcome, Outcome::Missed(why) if excuses(*why)));
+            }
+            _ => report.open += 1,
+        }
+    }
+    for range in known.ranges {
+        let count = slots_inside(range, known.state, period);
+        report.totals.add("missed", count);
+        if excuses(range.reason) {
+            report.excused += count;
+        }
+    }
+    let closed_at = known.state.and_then(|state| state.closed_at);
+    let course = Course {
+        goods: goods(known.runs),
+        active_from: known.state.map(|state| state.active_from),
+        since: period.since,
+        until: closed_at.map_or(period.until, |at| at.min(period.until)),
+        is_closed: closed_at.is_some_and(|at| at <= period.until),
+    };
+    report.worst_gap = course.worst_gap();
+    if let Some(rpo) = known.rpo {
+        report.breaches = course.breaches(rpo);
+    }
+    report
+}
+
+fn excuses(why: Missed) -> bool {
+    match why {
+        Missed::Blackout | Missed::Disabled | Missed::Paused => true,
+        Missed::Late | Missed::Coalesced => false,
+    }
+}
+
+/// How many of a range's slots lie in the period: by the schedule that made them where that is still known, else in
+/// proportion to the time.
+fn slots_inside(range: &MissedRange, state: Option<&PairState>, period: Period) -> u64 {
+    let (first, last) = (
+        range.first_at.max(period.since),
+        range.last_at.min(period.until),
+    );
+    if (first, last) == (range.first_at, range.last_at) {
+        return range.count;
+    }
+    if first > last {
+        return 0;
+    }
+    let slots = |first: DateTime<Utc>, last: DateTime<Utc>| {
+        let schedule = state.and_then(schedule)?;
+        let before = first.checked_sub_signed(TimeDelta::seconds(1))?;
+        Some(schedule.slots_between(before, last).count() as u64)
+    };
+    match (slots(range.first_at, range.last_at), slots(first, last)) {
+        (Some(all), Some(some)) if all == range.count => some,
+        _ => {
+            let share = (last - first).as_seconds_f64()
+                / (range.last_at - range.first_at).as_seconds_f64().max(1.0);
+            // Both ends count, and so there is one slot more than there are intervals.
+            (range.count.saturating_sub(1) as f64 * share).round() as u64 + 1
+        }
+    }
+}
+
+fn schedule(state: &PairState) -> Option<Schedule> {
+    Schedule::parse(&state.schedule, state.timezone.parse().ok()?).ok()
+}
+
+/// From when on each good snapshot counts, and until when.
+fn goods(runs: &[Run]) -> Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> {
+    let good = |run: &Run| {
+        let created_at = run.created_at()?;
+        let is_available = run.state == RunState::Ended(Outcome::Available);
+        is_available.then(|| (created_at, run.gone.as_ref().map(|gone| gone.at)))
+    };
+    let mut goods: Vec<_> = runs.iter().filter_map(good).collect();
+    goods.sort_unstable();
+    goods
+}
+
+/// A good snapshot comes or goes: its creation, and which one it is.
+enum Step {
+    Comes(DateTime<Utc>, usize),
+    Goes(DateTime<Utc>, usize),
+}
+
+/// The good snapshots of a pair over time.
+struct Course {
+    /// Sorted by their creation.
+    goods: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    active_from: Option<DateTime<Utc>>,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    is_closed: bool,
+}
+
+impl Course {
+    fn worst_gap(&self) -> Option<Gap> {
+        let created: Vec<DateTime<Utc>> = self
+            .goods
+            .iter()
+            .map(|(created_at, _)| *created_at)
+            .filter(|at| *at <= self.until)
+            .collect();
+        let ended = created
+            .iter()
+            .zip(created.iter().skip(1))
+            .filter(|(_, until)| **until > self.since)
+            .map(|(from, until)| (*until - *from, *from, Some(*until)));
+        let last = created.last().map(|from| {
+            let until = self.is_closed.then_some(self.until);
+            (self.until - *from, *from, until)
+        });
+        let longest = ended.chain(last).max_by_key(|(length, ..)| *length);
+        longest.map(|(_, from, until)| Gap { from, until })
+    }
+
+    /// The instants in the period at which the newest good snapshot may become another one: its two ends too.
+    fn instants(&self) -> BTreeMap<DateTime<Utc>, Vec<Step>> {
+        let mut instants: BTreeMap<DateTime<Utc>, Vec<Step>> = BTreeMap::new();
+        for (index, (created_at, gone_at)) in self.goods.iter().enumerate() {
+            let from = (*created_at).max(self.since);
+            instants
+                .entry(from)
+                .or_default()
+                .push(Step::Comes(*created_at, index));
+            if let Some(gone_at) = gone_at {
+                let at = (*gone_at).max(self.since);
+                instants
+                    .entry(at)
+                    .or_default()
+                    .push(Step::Goes(*created_at, index));
+            }
+        }
+        let activation = self.active_from.map(|at| at.max(self.since));
+        for at in activation.into_iter().chain([self.since, self.until]) {
+            instants.entry(at).or_default();
+        }
+        instants
+    }
+
+    fn breaches(&self, rpo: TimeDelta) -> Vec<Gap> {
+        let mut breaches: Vec<Gap> = Vec::new();
+        if self.until <= self.since {
+            return breaches;
+        }
+        let mut there = BTreeSet::new();
+        let instants = self.instants();
+        let mut ends = instants.keys().skip(1).copied();
+        for (at, steps) in &instants {
+            for step in steps {
+                match step {
+                    Step::Comes(created_at, index) => there.insert((*created_at, *index)),
+                    Step::Goes(created_at, index) => there.remove(&(*created_at, *index)),
+                };
+            }
+            let until = ends.next().unwrap_or(self.until).min(self.until);
+            let active_from = self.active_from.filter(|active_from| active_from <= at);
+            let Some(young_until) = there
+                .last()
+                .map(|(created_at, _)| *created_at)
+                .or(active_from)
+                .and_then(|from| from.checked_add_signed(rpo))
+            else {
+                continue;
+            };
+            // What began before the period began then.
+            let from = match *at == self.since {
+                true => young_until,
+                false => young_until.max(*at),
+            };
+            if from >= until {
+                continue;
+            }
+            let is_open = until == self.until && !self.is_closed;
+            let ended = (!is_open).then_some(until);
+            match breaches.last_mut().filter(|last| last.until == Some(from)) {
+                Some(last) => last.until = ended,
+                None => breaches.push(Gap { from, until: ended }),
+            }
+        }
+        breaches
+    }
+}
+
+#[cfg(test)]
+mod tests;
