@@ -6,14 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::clock::Clock;
-use crate::config;
 use crate::coverage::{Finding, Seen, findings};
 use crate::redshift::Redshift;
 
 use super::forecast::known;
 use super::listing::ask_scopes;
 use super::output::{Output, Row, write_rows};
-use super::{ConfigArgs, Failure, invalid, sources};
+use super::{ConfigArgs, Failure, load};
 
 /// Asks AWS for all clusters and lists those that no policy protects, and the policies that protect nothing.
 #[derive(Debug, Args)]
@@ -36,11 +35,10 @@ const FIELDS: &[&str] = &[
 ];
 
 pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let sources = sources(&args.config).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let config = load(&args.config).await?;
     let history = known(&config)?;
     let clusters = |client: Arc<_>| async move { Redshift::clusters(&*client).await };
-    let seen: Seen = ask_scopes(&config, &sources, &clock, clusters).await?;
+    let seen: Seen = ask_scopes(&config, &clock, clusters).await;
     let findings = findings(&config, &history, &seen);
     let rows: Vec<Row> = findings.iter().map(row).collect();
     let mut out = std::io::stdout().lock();

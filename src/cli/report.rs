@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::config::{self, Config, Sources};
+use crate::config::Config;
 use crate::explain::span;
 use crate::history::History;
 use crate::names::PolicyName;
@@ -23,7 +23,7 @@ use crate::store::{Reader, RunFilter};
 use super::history::{Moment, unreadable};
 use super::listing::ask_scopes;
 use super::output::{Output, Row, write_rows};
-use super::{ConfigArgs, Failure, instant, invalid, sources};
+use super::{ConfigArgs, Failure, instant, load};
 
 /// Reports how well each cluster was protected over a period: what the slots brought, gaps, and breaches of rpo.
 #[derive(Debug, Args)]
@@ -101,8 +101,7 @@ const COLUMNS: &[&str] = &[
 ];
 
 pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let sources = sources(&args.config).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let config = load(&args.config).await?;
     let now = clock.now();
     let period = period(args, now)?;
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
@@ -112,7 +111,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
         period,
         now,
     };
-    let held = held(&config, &sources, &past, &clock).await?;
+    let held = held(&config, &past, &clock).await;
     let mut differing = past.differences(&config, &held)?;
     let mut rows = Vec::new();
     for pair in past.pairs(args, &differing)? {
@@ -158,12 +157,7 @@ fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<Period, Failure> {
 }
 
 /// What every scope of the configuration holds now, as far as it can be asked.
-async fn held(
-    config: &Config,
-    sources: &Sources,
-    past: &Past,
-    clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<Scope, Held>, Failure> {
+async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<Scope, Held> {
     let question = |client: Arc<_>| async move {
         let (number, snapshots): (Answer<String>, Answer<_>) = tokio::join!(
             Redshift::account_number(&*client),
@@ -177,7 +171,7 @@ async fn held(
             requests: number.requests + snapshots.requests,
         }
     };
-    let answers = ask_scopes(config, sources, clock, question).await?;
+    let answers = ask_scopes(config, clock, question).await;
     let numbers = &past.history.account_numbers;
     let held = |(scope, answer): (Scope, Result<(String, Vec<_>), String>)| {
         let held = match (answer, numbers.get(&scope.account)) {
@@ -189,7 +183,7 @@ async fn held(
         };
         (scope, held)
     };
-    Ok(answers.into_iter().map(held).collect())
+    answers.into_iter().map(held).collect()
 }
 
 /// What the history knows of the period.
