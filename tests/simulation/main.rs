@@ -1,7 +1,6 @@
 //! Lives drawn from seeds, and the invariants of SEMANTICS.md that hold in every one of them.
 #![cfg(test)]
 #![expect(
-    clippy::unwrap_used,
     clippy::panic,
     reason = "what helpers unwrap is the test's own ground; its failure is the test's failure"
 )]
