@@ -61,6 +61,7 @@ impl Judge {
             for row in &active {
                 let wanted = wanted(host, row, &rows);
                 let of_pair = rows.iter().filter(|other| pair(other) == pair(row));
+                let of_pair = of_pair.filter(|other| !is_found(other, row));
                 let is_pattern = wanted.iter().any(|(_, id)| id.is_none());
                 let got = of_pair
                     .map(name)
@@ -167,6 +168,11 @@ impl Judge {
             accepted.len()
         );
     }
+}
+
+/// Whether it is the other twin's, of a slot before this one's pair became active, and was found without a record.
+fn is_found(row: &Value, active: &Value) -> bool {
+    row["attempts"] == 0 && instant(&row["scheduled_at"]) <= instant(&active["active_since"])
 }
 
 fn instant(value: &Value) -> DateTime<Utc> {
