@@ -4,7 +4,7 @@
 //! history was lost, after an older copy was put in its place, and beside a second host with the same policies.
 //! What contradicts is left alone. Never touches a run that is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
@@ -33,7 +33,15 @@ pub(super) fn unrecorded(
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let mut found: BTreeMap<Slot, Run> = BTreeMap::new();
-    for (id, snapshot) in &listing.by_id {
+    // Nearly all are recorded or another's: those are told by their names alone, which is cheap.
+    let runs = known.history.runs.values();
+    let recorded: HashSet<&str> = runs.map(|run| run.request.snapshot_id.as_str()).collect();
+    let namespace = known.config.namespace.as_str();
+    let may_be_ours = |id: &SnapshotId| {
+        let rest = id.as_str().strip_prefix(namespace);
+        rest.is_some_and(|rest| rest.starts_with('-')) && !recorded.contains(id.as_str())
+    };
+    for (id, snapshot) in listing.by_id.iter().filter(|(id, _)| may_be_ours(id)) {
         let slot = slot_of(known.config, scope, id, snapshot);
         let Some(slot) = slot.filter(|slot| !known.history.runs.contains_key(slot)) else {
             continue;
