@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# build.sh [PROFILE [OPTION OF cargo-deb]...]: builds the Debian package into target/debian and prints its path.
+# Needs cargo-deb (cargo install --locked cargo-deb) and dpkg-dev. What the program can write itself, manual pages and
+# completions, comes from the program that is packed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+profile=${1:-release}
+shift || true
+cargo build --locked --quiet --profile "$profile" --bin redkeep
+case $profile in dev) built=debug ;; *) built=$profile ;; esac
+program=target/$built/redkeep
+staged=target/package
+rm -rf "$staged"
+mkdir -p "$staged/completions"
+"$program" man "$staged/man"
+gzip --best --no-name "$staged"/man/*/*
+for shell in bash zsh fish; do "$program" completions "$shell" >"$staged/completions/$shell"; done
+# The sample as /etc/redkeep/redkeep.toml, where the schema is not beside it.
+sed '1s|\./|file:///usr/share/redkeep/|' config/redkeep.toml >"$staged/redkeep.toml"
+cargo deb --quiet --locked --no-build --profile "$profile" "$@"

@@ -1,0 +1,64 @@
+//! Which metrics there are: those of the golden exposition and of the page about them.
+
+use std::collections::BTreeSet;
+
+use crate::read;
+
+/// Metrics that rules and dashboard are ready for, and that this version does not export yet.
+const COMING: [&str; 3] = [
+    "redkeep_prune_blocked",
+    "redkeep_rpo_seconds",
+    "redkeep_unprotected_clusters",
+];
+
+/// Every name under which a scrape has samples.
+pub fn exported() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for line in read("tests/golden/metrics.txt").lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            add(&mut names, rest);
+        }
+    }
+    for line in read("docs/metrics.md").lines() {
+        if let Some((name, rest)) = line
+            .strip_prefix("| `")
+            .and_then(|line| line.split_once("` | "))
+        {
+            add(&mut names, &format!("{name} {rest}"));
+        }
+    }
+    // What Prometheus itself adds.
+    names.extend(["up", "ALERTS"].map(str::to_owned));
+    names.extend(COMING.map(str::to_owned));
+    assert!(names.len() > 20, "{names:?}");
+    names
+}
+
+fn add(names: &mut BTreeSet<String>, described: &str) {
+    let mut words = described.split_whitespace();
+    let (name, kind) = (words.next().unwrap(), words.next().unwrap_or_default());
+    if kind == "histogram" {
+        names.extend(["_bucket", "_sum", "_count"].map(|suffix| format!("{name}{suffix}")));
+    } else {
+        names.insert(name.to_owned());
+    }
+}
+
+/// The names of metrics in PromQL, as far as they are redkeep's or the process's.
+pub fn metrics_in(promql: &str) -> BTreeSet<String> {
+    promql
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
+        .filter(|word| word.starts_with("redkeep_") || word.starts_with("process_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_metric_is_found_in_promql_and_an_unknown_one_is_not_exported() {
+    let found =
+        metrics_in(r#"rate(redkeep_runs_total{job="x"}[5m]) > on (job) redkeep_no_such_thing"#);
+    let wanted = ["redkeep_no_such_thing", "redkeep_runs_total"];
+    assert!(found.iter().eq(&wanted));
+    assert!(exported().contains("redkeep_runs_total"));
+    assert!(!exported().contains("redkeep_no_such_thing"));
+}

@@ -1,0 +1,208 @@
+//! The whole way: sandbox, daemon, Prometheus, Alertmanager, and somebody who is told.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::dashboard::queries;
+use crate::support::{Daemon, Dir, Process, Sandbox, eventually, free_port, http};
+use crate::{ROOT, RULES, program};
+
+const POLICIES: &str = r#"
+[[policy]]
+name = "often"
+schedule = "*/2 * * * * *"
+clusters = ["dw", "finance"]
+retention = "7d"
+"#;
+
+/// Somebody who takes in the webhooks of Alertmanager.
+struct Receiver {
+    address: SocketAddr,
+    alerts: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let alerts = Arc::new(Mutex::new(Vec::new()));
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            alerts: Arc::clone(&alerts),
+        };
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.unwrap());
+                let (mut length, mut line) = (0, String::new());
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    let header = line.to_lowercase();
+                    if let Some(value) = header.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let message: Value = serde_json::from_slice(&body).unwrap();
+                let told = message["alerts"].as_array().unwrap().clone();
+                alerts.lock().unwrap().extend(told);
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                reader.into_inner().write_all(answer).unwrap();
+            }
+        });
+        receiver
+    }
+
+    /// The first firing alert of this name.
+    fn alert(&self, name: &str) -> Option<Value> {
+        let alerts = self.alerts.lock().unwrap();
+        let mut wanted = alerts
+            .iter()
+            .filter(|alert| alert["labels"]["alertname"] == name && alert["status"] == "firing");
+        wanted.next().cloned()
+    }
+}
+
+fn start(program: &Path, dir: &Dir, arguments: &[String]) -> Process {
+    let log = std::fs::File::create(dir.0.join(program.file_name().unwrap())).unwrap();
+    let child = Command::new(program)
+        .args(arguments)
+        .current_dir(&dir.0)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Process(child)
+}
+
+struct Prometheus {
+    _process: Process,
+    address: SocketAddr,
+}
+
+impl Prometheus {
+    /// Scrapes redkeep and evaluates the rules of the repository each second.
+    fn start(program: &Path, dir: &Dir, scraped: SocketAddr, alertmanager: SocketAddr) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        dir.write(
+            "prometheus.yml",
+            &format!(
+                "global: {{ scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s }}\n\
+                 rule_files: [{ROOT}/{RULES}]\n\
+                 scrape_configs: [{{ job_name: redkeep, static_configs: [{{ targets: ['{scraped}'] }}] }}]\n\
+                 alerting: {{ alertmanagers: [{{ static_configs: [{{ targets: ['{alertmanager}'] }}] }}] }}\n"
+            ),
+        );
+        let arguments = [
+            "--config.file=prometheus.yml".to_owned(),
+            "--storage.tsdb.path=tsdb".to_owned(),
+            format!("--web.listen-address={address}"),
+        ];
+        let prometheus = Self {
+            _process: start(program, dir, &arguments),
+            address,
+        };
+        eventually("Prometheus listens", Duration::from_secs(60), || {
+            std::net::TcpStream::connect(address).is_ok()
+        });
+        prometheus
+    }
+
+    /// The answer to a query.
+    fn ask(&self, query: &str) -> Value {
+        let encoded: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let path = format!("/api/v1/query?query={encoded}");
+        let answer = http(self.address, "GET", &path, "");
+        serde_json::from_str(&answer.body).unwrap_or(Value::Null)
+    }
+
+    /// The value of the first series of the answer.
+    fn value(&self, query: &str) -> Option<f64> {
+        let answer = self.ask(query);
+        answer["data"]["result"][0]["value"][1]
+            .as_str()?
+            .parse()
+            .ok()
+    }
+}
+
+fn start_alertmanager(program: &Path, dir: &Dir, receiver: SocketAddr) -> (Process, SocketAddr) {
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    dir.write(
+        "alertmanager.yml",
+        &format!(
+            "route: {{ receiver: somebody, group_wait: 1s, group_interval: 1s, group_by: [alertname] }}\n\
+             receivers: [{{ name: somebody, webhook_configs: [{{ url: 'http://{receiver}/' }}] }}]\n"
+        ),
+    );
+    let arguments = [
+        "--config.file=alertmanager.yml".to_owned(),
+        "--storage.path=alertmanager".to_owned(),
+        "--cluster.listen-address=".to_owned(),
+        format!("--web.listen-address={address}"),
+    ];
+    (start(program, dir, &arguments), address)
+}
+
+#[test]
+fn a_failed_run_is_scraped_counted_and_told_to_somebody() {
+    let programs = (
+        program(&["prometheus"]),
+        program(&["alertmanager", "prometheus-alertmanager"]),
+    );
+    let (Some(prometheus), Some(alertmanager)) = programs else {
+        return;
+    };
+    let (dir, receiver) = (Dir::new(), Receiver::start());
+    let sandbox = Sandbox::start(&[
+        "--cluster",
+        "dw",
+        "--cluster",
+        "finance",
+        "--snapshot-seconds",
+        "1",
+        "--quota",
+        "1000",
+    ]);
+    let daemon = Daemon::start(&dir, &sandbox.url, POLICIES);
+    let (_alertmanager, alerted) = start_alertmanager(&alertmanager, &dir, receiver.address);
+    let prometheus = Prometheus::start(&prometheus, &dir, daemon.listen, alerted);
+    let soon = Duration::from_secs(60);
+    eventually("redkeep is scraped", soon, || {
+        prometheus.value(r#"up{job="redkeep"}"#) == Some(1.0)
+    });
+    let good = r#"redkeep_runs_total{cluster="dw",result="available"}"#;
+    eventually("a snapshot is counted", soon, || {
+        prometheus.value(good) >= Some(1.0)
+    });
+    sandbox.control(
+        "POST",
+        "/_sandbox/faults",
+        r#"{"operation": "CreateClusterSnapshot", "cluster": "finance",
+            "fault": {"kind": "error", "code": "InvalidTagFault", "message": "no such tag"}}"#,
+    );
+    eventually("somebody is told", soon, || {
+        receiver.alert("RedkeepRunFailed").is_some()
+    });
+    let alert = receiver.alert("RedkeepRunFailed").unwrap();
+    assert_eq!(alert["labels"]["cluster"], "finance");
+    assert_eq!(alert["labels"]["result"], "failed");
+    assert_eq!(alert["labels"]["severity"], "warning");
+    assert_eq!(
+        alert["annotations"]["runbook_url"],
+        "docs/runbook.md#redkeeprunfailed"
+    );
+    let failed = r#"redkeep_runs_total{cluster="finance",result="failed"}"#;
+    assert!(prometheus.value(failed) >= Some(1.0));
+    assert!(receiver.alert("RedkeepDown").is_none());
+    for (title, query) in queries() {
+        let answer = prometheus.ask(&query);
+        assert_eq!(answer["status"], "success", "{title}: {query}: {answer}");
+    }
+}
