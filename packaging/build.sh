@@ -12,9 +12,10 @@ program=target/$built/redkeep
 staged=target/package
 rm -rf "$staged"
 mkdir -p "$staged/completions"
-"$program" man "$staged/man"
+"$program" man "$staged/man" >/dev/null
 gzip --best --no-name "$staged"/man/*/*
 for shell in bash zsh fish; do "$program" completions "$shell" >"$staged/completions/$shell"; done
+gzip --best --no-name --stdout CHANGELOG.md >"$staged/changelog.gz"
 # The sample as /etc/redkeep/redkeep.toml, where the schema is not beside it.
 sed '1s|\./|file:///usr/share/redkeep/|' config/redkeep.toml >"$staged/redkeep.toml"
 cargo deb --quiet --locked --no-build --profile "$profile" "$@"

@@ -1,6 +1,6 @@
 //! Alert rules and dashboard against what redkeep exports, and against Prometheus and Alertmanager themselves.
 //!
-//! `tests/peers/install.sh` installs them. Without them these tests say that they are skipped; with
+//! `.ci/run` installs them. Without them these tests say that they are skipped; with
 //! `REDKEEP_REQUIRE_PEERS=1` their absence is a failure.
 #![expect(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ fn program(names: &[&str]) -> Option<PathBuf> {
         .find(|program| program.is_file());
     if found.is_none() {
         let wanted = format!(
-            "{} is not installed: run tests/peers/install.sh",
+            "{} is not installed: .ci/run installs it (apt)",
             names.join(" or ")
         );
         assert!(

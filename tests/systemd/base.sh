@@ -4,7 +4,7 @@
 set -euo pipefail
 suite=$1 base=$2
 [ -x "$base/lib/systemd/systemd" ] && exit 0
-packages=systemd,systemd-sysv,dbus,libnss-systemd,curl,procps,python3-minimal
+packages=systemd,systemd-sysv,dbus,libnss-systemd,ca-certificates,curl,procps
 rm -rf "$base.new"
 mmdebstrap --quiet --variant=minbase --skip=output/dev --include="$packages" \
   --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$base.new" >&2
