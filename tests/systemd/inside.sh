@@ -29,6 +29,12 @@ soon() { # soon SENTENCE COMMAND...: within 30 s
 }
 property() { systemctl show --value --property="$1" $unit; }
 is() { [ "$(property "$1")" = "$2" ]; }
+# The names of the snapshots that the sandbox has, and of those in the history.
+snapshots() {
+  curl -s "$sandbox/_sandbox/state?account=111122223333" | grep -o '"snapshot_identifier": *"[^"]*"' |
+    grep -o 'redkeep-policy[^"]*' | sort -u
+}
+recorded() { redkeep history --output csv | grep -o 'redkeep-policy-[0-9]-dw-[0-9a-z-]*' | sort -u; }
 metric() { curl -sf $metrics/metrics | grep -v '^#' | grep -F "$1" | head -1 | sed 's/.* //'; }
 # How many runs of a state the history has.
 runs() { redkeep history --output csv --state "$1" 2>/dev/null | tail -n +2 | wc -l; }
@@ -97,6 +103,8 @@ holds "it has no capability, and can gain none" \
 holds "systemd rates its exposure at 1.1 or less" systemd-analyze security --threshold=11 --no-pager $unit
 holds "only its user looks into the state" test "$(stat -Lc %a /var/lib/redkeep)" = 700
 
+echo "resident memory: $(metric process_resident_memory_bytes) bytes"
+
 echo "-- log"
 snapshot=$(redkeep history --output csv --state available | grep -o 'redkeep-policy-1-dw-[0-9a-z-]*' | tail -1)
 entries() { journalctl -u $unit -o cat REDKEEP_SNAPSHOT="$snapshot"; }
@@ -148,9 +156,7 @@ holds "within 25 s" test $(($(date +%s) - began)) -le 25
 holds "well" is Result success
 slots=$(redkeep history --output csv | tail -n +2 | cut -d, -f1-5 | sort)
 holds "no slot has two records after all this" test -z "$(echo "$slots" | uniq -d)"
-created=$(curl -s "$sandbox/_sandbox/state?account=111122223333" | grep -o '"snapshot_identifier": *"[^"]*"' | grep -o 'redkeep-[^"]*' | sort -u)
-recorded=$(redkeep history --output csv | grep -o 'redkeep-policy-1-dw-[0-9a-z-]*' | sort -u)
-holds "no snapshot is without a record" test -n "$created" -a -z "$(comm -23 <(echo "$created") <(echo "$recorded"))"
+holds "no snapshot is without a record" test -n "$(snapshots)" -a -z "$(comm -23 <(snapshots) <(recorded))"
 
 echo "-- root beside the service"
 holds "root pauses a policy while the service is down" redkeep pause policy-1
@@ -167,6 +173,22 @@ holds "a state directory that another holds is waited for" sh -c "! systemctl is
 soon "until it is free" is ActiveState active
 holds "which cost exit code 75" sh -c "journalctl -u $unit | grep -q 'status=75'"
 wait
+
+echo "-- backup and restore, as docs/install.md says"
+systemctl stop $unit
+install -m 600 /var/lib/redkeep/history.db /root/backup.db
+many=$(redkeep history --output csv | wc -l)
+longer() { [ "$(redkeep history --output csv | wc -l)" -gt "$many" ]; }
+holds "it goes on after the copy" systemctl start $unit
+soon "with more runs" longer
+systemctl stop $unit
+rm -f /var/lib/redkeep/history.db-wal /var/lib/redkeep/history.db-shm
+install -m 600 /root/backup.db /var/lib/redkeep/history.db
+chown --reference=/var/lib/redkeep/ /var/lib/redkeep/history.db
+holds "it starts with the copy" systemctl start $unit
+soon "and goes on from there" longer
+complete() { [ -z "$(comm -23 <(snapshots) <(recorded))" ]; }
+soon "snapshots that the copy did not know are recorded again" complete
 
 echo "-- bad policy file at the start"
 systemctl stop $unit

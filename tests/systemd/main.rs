@@ -1,6 +1,6 @@
 //! The unit as systemd judges it, and the package in a system that was really booted.
 //!
-//! The second needs root, `mmdebstrap`, `systemd-nspawn`, `cargo-deb` and a few minutes, and runs where `REDKEEP_BOOT=1`
+//! The second needs root, `mmdebstrap`, `systemd-nspawn`, `cargo-deb`, `lintian` and a few minutes, and runs where `REDKEEP_BOOT=1`
 //! asks for it; else it says that it is skipped.
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_redkeep");
 
 fn read(name: &str) -> String {
@@ -113,11 +114,44 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(status.success(), "{program} {arguments:?}: {status}");
 }
 
-/// The package of this version, under the given one.
-fn package(version: &str, into: &Path) {
+/// The package of this version, with a revision.
+fn package(revision: &str, into: &Path) {
     let into = format!("{}/", into.display());
-    let arguments = ["dev", "--fast", "--deb-version", version, "--output", &into];
+    let version = format!("{VERSION}-{revision}");
+    let arguments = [
+        "dev",
+        "--fast",
+        "--deb-version",
+        &version,
+        "--output",
+        &into,
+    ];
     run("packaging/build.sh", &arguments);
+}
+
+/// Has lintian judge the first package: no errors, no warnings, no overrides.
+fn judge(packages: &Path) {
+    let mut files = fs::read_dir(packages)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let package = files
+        .find(|file| file.to_string_lossy().contains("-0redkeep1_"))
+        .unwrap();
+    let output = Command::new("lintian")
+        .args(["--pedantic", "--fail-on", "error,warning"])
+        .arg(package)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn the_packages_changelog_begins_with_this_version() {
+    let changelog = read("packaging/debian/changelog");
+    let wanted = format!("redkeep ({VERSION}-0redkeep1) ");
+    assert!(changelog.starts_with(&wanted), "{changelog}");
+    assert!(!read("Cargo.toml").contains("lintian-overrides"));
 }
 
 #[test]
@@ -126,15 +160,17 @@ fn the_package_lives_its_whole_life_in_a_booted_system() {
         eprintln!("skipped, because it takes minutes, root and 200 MB: set REDKEEP_BOOT=1");
         return;
     }
-    for program in ["mmdebstrap", "systemd-nspawn", "cargo-deb"] {
+    for program in ["mmdebstrap", "systemd-nspawn", "cargo-deb", "lintian"] {
         assert!(is_installed(program), "{program} is not installed");
     }
     let base = Path::new(ROOT).join("target/boot-bookworm");
     let base = base.to_str().unwrap();
     run("tests/systemd/base.sh", &["bookworm", base]);
     let files = scratch("files");
-    package("0.1.0-0redkeep1", &files);
-    package("0.1.0-0redkeep2", &files);
+    for revision in ["0redkeep1", "0redkeep2"] {
+        package(revision, &files);
+    }
+    judge(&files);
     let inside = Path::new(ROOT).join("tests/systemd/inside.sh");
     fs::copy(inside, files.join("inside.sh")).unwrap();
     for (name, key) in [
