@@ -4,7 +4,6 @@
 //! `REDKEEP_REQUIRE_PEERS=1` their absence is a failure.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stderr,
     reason = "a test that cannot go on fails, and says why it is skipped"
 )]
