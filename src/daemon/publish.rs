@@ -21,8 +21,7 @@ impl<R: Redshift> Daemon<R> {
             observed,
             ..
         } = &self.parts.world;
-        let mut view = metrics::view(config, history, observed, &self.intervals, self.reload);
-        view.prune_blocked = self.parts.world.prune_blocked(now);
+        let view = metrics::view(config, history, observed, &self.intervals, self.reload);
         self.parts.metrics.publish(view);
         let unreached = unreached(&self.parts.world);
         self.parts.health.update(|health| {
