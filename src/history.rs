@@ -13,6 +13,7 @@ use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Run};
 use crate::slot::{Pair, Slot};
+use crate::snapshot::Trigger;
 
 /// A pair's activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,13 +223,20 @@ impl History {
         self.runs.insert(run.slot.clone(), run);
     }
 
-    /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, and not the newest.
+    /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, and not the newest, be it
+    /// of the schedule or by hand.
     fn forget_old(&mut self, pair: &Pair) {
-        let newest = self.of_pair(pair).last().map(|run| run.slot.clone());
+        let newest = |trigger| {
+            let mut runs = self.of_pair(pair).rev();
+            runs.find(|run| run.trigger == trigger)
+                .map(|run| run.slot.clone())
+        };
+        let newest = [Trigger::Schedule, Trigger::Manual].map(newest);
         let old: Vec<Slot> = self
             .of_pair(pair)
             .filter(|run| {
-                run.is_ended() && !run.has_snapshot() && Some(&run.slot) != newest.as_ref()
+                let is_newest = newest.iter().flatten().any(|slot| *slot == run.slot);
+                run.is_ended() && !run.has_snapshot() && !is_newest
             })
             .map(|run| run.slot.clone())
             .collect();

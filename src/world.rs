@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::{AccountName, PolicyName, Writer};
-use crate::observed::{Listing, Observed};
+use crate::observed::{Barred, Listing, Observed};
 use crate::pause::Pauses;
 use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
 use crate::reply::{Known, Reply, take_in};
@@ -149,6 +149,12 @@ impl World {
         take_in(reply, known, &mut self.observed, now)
     }
 
+    /// Whether an open run can be followed to its end: its account is configured, and is the one it was.
+    pub fn can_end(&self, run: &Run) -> bool {
+        let view = self.observed.scopes.get(&run.slot.pair.scope);
+        view.is_some_and(|view| !matches!(view.barred, Some(Barred::OtherAccount { .. })))
+    }
+
     /// Takes in the pauses that people ask for; returns what was not known. The runs among it are for the
     /// caller to apply; the store has all of it already.
     ///
@@ -179,6 +185,7 @@ impl World {
         let old = std::mem::replace(&mut self.config, config);
         let same = |name: &AccountName| old.account(name) == self.config.account(name);
         self.observed.account_numbers.retain(|name, _| same(name));
+        self.observed.scopes.retain(|scope, _| same(&scope.account));
         // A removed account's client is still there: what has begun with it is followed to its end.
         let begun = self.history.open().map(|run| run.slot.pair.scope.clone());
         let scopes = begun.chain(self.config.scopes()).collect();

@@ -101,7 +101,7 @@ impl Transfer {
         let seconds = snapshot.estimated_seconds_to_completion.unwrap_or_default();
         let seconds = u64::try_from(seconds).unwrap_or_default();
         let whole = bytes(snapshot.actual_incremental_backup_size_in_mega_bytes);
-        let whole = whole.max(done + rate * seconds);
+        let whole = whole.max(done.saturating_add(rate.saturating_mul(seconds)));
         (whole > 0).then_some(Self {
             done_bytes: done,
             whole_bytes: whole,

@@ -359,7 +359,8 @@ impl<R: Redshift> Daemon<R> {
 
     fn is_finished(&self, lifetime: Lifetime) -> bool {
         let world = &self.parts.world;
-        let mut wished = world.history.open().filter(|run| Extent::Wishes.has(run));
+        let wished = world.history.open().filter(|run| Extent::Wishes.has(run));
+        let mut wished = wished.filter(|run| world.can_end(run));
         match lifetime {
             Lifetime::Service => false,
             Lifetime::OnePass => self.is_pass_finished(),
@@ -376,9 +377,8 @@ impl<R: Redshift> Daemon<R> {
             .values()
             .all(|view| view.reached_at.is_some() || view.trouble.is_some());
         let can_end = |run: &&Run| {
-            views
-                .get(&run.slot.pair.scope)
-                .is_some_and(|view| view.trouble.is_none())
+            let view = views.get(&run.slot.pair.scope);
+            world.can_end(run) && view.is_some_and(|view| view.trouble.is_none())
         };
         looked && self.calls.is_empty() && world.history.open().find(can_end).is_none()
     }

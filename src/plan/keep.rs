@@ -6,7 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Extension, PairState};
-use crate::observed::ScopeView;
+use crate::observed::{Listing, ScopeView};
 use crate::policy::Policy;
 use crate::retention::guard::{Care, Good, Supply, care, expires_at};
 use crate::run::Run;
@@ -32,6 +32,12 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         let Some(view) = facts.observed.scopes.get(scope) else {
             continue;
         };
+        // A listing that began before would show the old period again, and the call would be made twice.
+        let is_listed =
+            |call: &Call| matches!(call, Call::List { scope: listed, .. } if listed == scope);
+        if matches!(view.listing, Listing::UnderWay { .. }) || plan.calls.iter().any(is_listed) {
+            continue;
+        }
         let planned = plan.calls.iter().filter(|call| call.scope() == scope);
         let planned: u32 = planned.map(Call::requests).sum();
         if let Care::Extend { from, to, why } = care

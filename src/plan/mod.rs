@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::config::Config;
 use crate::history::{Change, Extension, History};
 use crate::names::Writer;
-use crate::observed::{Listing, Observed};
+use crate::observed::{Barred, Listing, Observed};
 use crate::redshift::CreateRequest;
 use crate::run::Run;
 use crate::slot::{Scope, Slot};
@@ -188,7 +188,9 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         // The listings first: when calls are scarce, a look that many runs wait for is worth the most.
         list_scopes(facts, &mut plan);
         runs::advance(facts, &mut plan);
-        keep::extend(facts, &mut plan);
+        if *facts.extent != Extent::Wishes {
+            keep::extend(facts, &mut plan);
+        }
     }
     plan
 }
@@ -213,7 +215,9 @@ fn list_scopes(facts: Facts<'_>, plan: &mut Plan) {
         };
         let call = Call::List {
             scope: scope.clone(),
-            asks_account: facts.observed.account_number(&scope.account).is_none(),
+            // A number that bars the scope is asked for again: somebody may have mended the credentials.
+            asks_account: facts.observed.account_number(&scope.account).is_none()
+                || matches!(view.barred, Some(Barred::OtherAccount { .. })),
         };
         let affordable_at = view.budget.holds_at(call.requests(), facts.now);
         if at <= facts.now && affordable_at <= facts.now {

@@ -12,7 +12,7 @@ use crate::observed::{Barred, CALLS_IN_FLIGHT, ScopeView};
 use crate::retention::Choice;
 use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
-use crate::slot::Scope;
+use crate::slot::{Scope, Slot};
 use crate::snapshot::{Generation, Trigger};
 
 use super::due::tier_now;
@@ -183,7 +183,7 @@ fn missed(facts: Facts<'_>, view: &ScopeView, run: &Run) -> Option<Missed> {
     let is_scheduled = run.trigger == Trigger::Schedule;
     if is_scheduled && !is_configured(facts, run) {
         Some(Missed::Disabled)
-    } else if is_scheduled && is_paused(facts, run) {
+    } else if is_scheduled && falls_to_a_pause(facts, run, is_over) {
         Some(Missed::Paused)
     } else if is_over && request.starts_at >= request.deadline {
         Some(Missed::Blackout)
@@ -197,6 +197,13 @@ fn missed(facts: Facts<'_>, view: &ScopeView, run: &Run) -> Option<Missed> {
 pub(crate) fn is_configured(facts: Facts<'_>, run: &Run) -> bool {
     let policy = facts.config.policy(&run.slot.pair.policy);
     policy.is_some_and(|policy| policy.enabled)
+}
+
+/// A pause that came later does not change what a slot is missed for.
+fn falls_to_a_pause(facts: Facts<'_>, run: &Run, is_over: bool) -> bool {
+    let Slot { pair, scheduled_at } = &run.slot;
+    let is_covered = facts.history.pauses.covers(&pair.policy, *scheduled_at);
+    is_covered || (!is_over && is_paused(facts, run))
 }
 
 /// Whether the slot falls into a pause, or its policy is paused now.
@@ -342,6 +349,10 @@ pub(super) fn look_wanted_at(
     scope: &Scope,
     view: &ScopeView,
 ) -> Option<DateTime<Utc>> {
+    // Nothing that is seen in another account is of any use to a run.
+    if let Some(Barred::OtherAccount { .. }) = view.barred {
+        return None;
+    }
     facts
         .history
         .open()

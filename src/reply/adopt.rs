@@ -13,7 +13,7 @@ use super::Known;
 use crate::config::Config;
 use crate::history::Change;
 use crate::names::Retention;
-use crate::observed::SnapshotListing;
+use crate::observed::{SKEW_LIMIT, SnapshotListing};
 use crate::run::{Outcome, Request, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::{
@@ -43,6 +43,8 @@ pub(super) fn unrecorded(
     };
     for (id, snapshot) in listing.by_id.iter().filter(|(id, _)| may_be_ours(id)) {
         let slot = slot_of(known.config, scope, id, snapshot);
+        // A slot that has not come has no snapshot of ours, whatever a tag says.
+        let slot = slot.filter(|slot| slot.scheduled_at <= now + SKEW_LIMIT);
         let Some(slot) = slot.filter(|slot| !known.history.runs.contains_key(slot)) else {
             continue;
         };

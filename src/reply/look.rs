@@ -77,7 +77,8 @@ fn expires_at(run: &Run) -> Option<DateTime<Utc>> {
         .manual_snapshot_retention_period
         .unwrap_or_else(|| run.request.retention.days_or_minus_one());
     let from = snapshot.snapshot_retention_start_time.or(run.ended_at)?;
-    (days > 0).then(|| from + TimeDelta::days(i64::from(days)))
+    let period = (days > 0).then(|| TimeDelta::days(i64::from(days)))?;
+    from.checked_add_signed(period)
 }
 
 fn not_seen(run: &Run, now: DateTime<Utc>) -> Event {

@@ -13,6 +13,8 @@ use crate::snapshot::Snapshot;
 
 /// A snapshot with less than this left, or than two intervals, is looked after.
 const CONCERN: TimeDelta = TimeDelta::days(2);
+/// However long the interval is, the end is not near before this.
+const MOST_CONCERN: TimeDelta = TimeDelta::days(7);
 /// While the newest slot may still bring a snapshot, one with more than this left can wait.
 const PRESSING: TimeDelta = TimeDelta::hours(12);
 /// How long a snapshot is kept from now on, when its end is put off.
@@ -68,7 +70,7 @@ pub fn expires_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
     let days = listed
         .manual_snapshot_retention_period
         .filter(|days| *days > 0)?;
-    Some(starts_at(listed)? + TimeDelta::days(days.into()))
+    starts_at(listed)?.checked_add_signed(TimeDelta::days(days.into()))
 }
 
 fn starts_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
@@ -89,7 +91,8 @@ pub fn care<'a>(
     if !protection.guard {
         return Vec::new();
     }
-    let concern = CONCERN.max(interval * 2);
+    // Less than an extension brings, or there would be one a day.
+    let concern = CONCERN.max(interval.min(MOST_CONCERN / 2) * 2);
     let newest = good.iter().take(protection.min_good).enumerate();
     newest
         .filter_map(|(rank, good)| {

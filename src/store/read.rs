@@ -45,7 +45,7 @@ const WANTED_RUNS: [&str; 4] = [
     " WHERE state <> 'available' AND progress IS NULL AND gone_at IS NULL AND snapshot IS NOT NULL",
     " WHERE (policy, account, region, cluster, scheduled_at) IN (
          SELECT policy, account, region, cluster, max(scheduled_at) FROM runs
-         GROUP BY policy, account, region, cluster)",
+         GROUP BY policy, account, region, cluster, \"trigger\")",
 ];
 
 /// Which runs are asked for; every condition that is given must hold.

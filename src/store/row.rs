@@ -21,6 +21,9 @@ use crate::run::{Gone, GoneReason, Missed, Outcome, Request, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::SnapshotId;
 
+/// Far longer than any interval or window: 400 years, the whole cycle of the calendar.
+const LONGEST_SECONDS: i64 = 146_097 * 86_400;
+
 /// A table and the columns that are read from it.
 pub(super) struct Table {
     name: &'static str,
@@ -187,8 +190,12 @@ impl Fields<'_> {
 
     fn seconds(&self, column: &str) -> Result<TimeDelta, Fault> {
         let seconds: i64 = self.get(column)?;
-        TimeDelta::try_seconds(seconds)
-            .ok_or_else(|| self.damage(column, format_args!("{seconds} s are too many")))
+        let span = TimeDelta::try_seconds(seconds);
+        span.filter(|_| (0..=LONGEST_SECONDS).contains(&seconds))
+            .ok_or_else(|| {
+                let wanted = format_args!("got {seconds} s, wanted 0 to {LONGEST_SECONDS}");
+                self.damage(column, wanted)
+            })
     }
 }
 

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, TransactionBehavior, named_params, params};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
@@ -16,7 +16,7 @@ use super::read::{each, pauses};
 use super::row::{self, RUNS, to_text};
 use super::write::upsert_run;
 use crate::names::PolicyName;
-use crate::run::Run;
+use crate::run::{Run, RunState};
 use crate::world::Wishes;
 
 /// Where the commands hand in their wishes.
@@ -35,11 +35,10 @@ pub enum HandedIn {
     Occupied,
 }
 
-/// An open pause is one a policy, and one that began in this second and was ended again goes on.
+/// A pause that began in this second and was ended again goes on.
 const PAUSE: &str = "
     INSERT INTO pauses (policy, paused_at) VALUES (?1, ?2)
-    ON CONFLICT (policy, paused_at) DO UPDATE SET resumed_at = NULL
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT (policy, paused_at) DO UPDATE SET resumed_at = NULL";
 
 impl Inbox {
     /// Opens the history at `path` for handing in wishes, beside its owner.
@@ -69,6 +68,9 @@ impl Inbox {
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, StoreError> {
         self.write(|connection| {
+            if let Some(since) = pauses(connection)?.since(policy) {
+                return Ok(since);
+            }
             connection.execute(PAUSE, [policy.as_str(), &to_text(now)])?;
             Ok(pauses(connection)?.since(policy).unwrap_or(now))
         })
@@ -145,18 +147,22 @@ fn to_come(connection: &Connection, run: &Run) -> Result<Option<Run>, Fault> {
         AND accepted_at IS NULL AND retention_days = :retention_days
         AND deadline_at > :scheduled_at";
     let mut statement = connection.prepare(&(RUNS.select() + condition))?;
-    let found = statement.query_row(
-        named_params! {
-            ":policy": pair.policy.as_str(),
-            ":account": pair.scope.account.as_str(),
-            ":region": pair.scope.region.as_str(),
-            ":cluster": pair.cluster.as_str(),
-            ":retention_days": run.request.retention.days_or_minus_one(),
-            ":scheduled_at": to_text(run.slot.scheduled_at),
-        },
-        |row| Ok(row::run(row)),
-    );
-    found.optional()?.transpose()
+    let mut rows = statement.query(named_params! {
+        ":policy": pair.policy.as_str(),
+        ":account": pair.scope.account.as_str(),
+        ":region": pair.scope.region.as_str(),
+        ":cluster": pair.cluster.as_str(),
+        ":retention_days": run.request.retention.days_or_minus_one(),
+        ":scheduled_at": to_text(run.slot.scheduled_at),
+    })?;
+    while let Some(row) = rows.next()? {
+        let other = row::run(row)?;
+        // In any other state AWS may have begun, or it is to end without a snapshot.
+        if matches!(other.state, RunState::Due | RunState::Waiting { .. }) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 fn is_taken(connection: &Connection, run: &Run) -> Result<bool, Fault> {
