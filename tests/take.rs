@@ -201,6 +201,31 @@ fn with_no_wait_take_ends_when_it_is_asked_for_and_the_next_daemon_goes_on() {
 }
 
 #[test]
+fn a_take_whose_daemon_dies_goes_on_by_itself_and_gives_the_place_up_to_the_next() {
+    let (dir, sandbox) = (Dir::new(), sandbox("14"));
+    let mut daemon = daemon(&dir, &sandbox.url, YEARLY);
+    let person = take(&daemon.config, &[]);
+    let creating = || in_state(&history(&daemon.config), "creating").count() == 1;
+    eventually("creating", soon(), creating);
+    daemon.kill_9();
+    // It looks after five seconds of nothing whether anybody works on it, and then does so itself.
+    std::thread::sleep(Duration::from_secs(8));
+    daemon.restart(&dir);
+    let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();
+    eventually("the daemon in its place", soon(), is_up);
+    assert_eq!(
+        row(&person.wait_with_output().unwrap())["state"],
+        "available"
+    );
+    assert_eq!(sandbox.snapshots().len(), 1);
+    assert_eq!(
+        daemon.process.0.try_wait().unwrap(),
+        None,
+        "the daemon runs"
+    );
+}
+
+#[test]
 fn what_the_policy_does_not_name_and_policies_that_there_are_not_are_usage_errors() {
     let dir = Dir::new();
     let config = config(&dir, "http://127.0.0.1:9", YEARLY);

@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub(super) async fn parts(
     config: Config,
     sources: Sources,
     clock: Arc<dyn Clock>,
+    lock: File,
 ) -> Result<(Parts<AwsRedshift>, File), Failure> {
-    let lock = hold_soon(&config.state_dir).await?;
     let kind = endpoint_kind(&config, &sources.environment);
     let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now());
     let opened = opened.map_err(unusable_store)?;
@@ -62,8 +62,8 @@ pub(super) async fn parts(
     Ok((parts, lock))
 }
 
-/// How often a state directory that is held is tried, and how long in between: a second in all.
-const PATIENCE: (u32, Duration) = (10, Duration::from_millis(100));
+/// How often a state directory that is held is tried, and how long in between: three seconds in all.
+const PATIENCE: (u32, Duration) = (30, Duration::from_millis(100));
 
 /// How often a history that is just being made is looked for, and how long in between: 10 s in all.
 const BEGINNING: (u32, Duration) = (50, Duration::from_millis(200));
@@ -180,15 +180,36 @@ pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
     }
 }
 
-/// As [`hold`], but waits for the commands that hold the state directory for a moment only.
-async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
+/// As [`hold`], for the daemon: a command that holds the state directory is asked for it, and gives it up as soon
+/// as its calls have ended.
+pub(super) async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
     for _ in 0..PATIENCE.0 {
         match hold(state_dir) {
-            Err(Failure::Busy(_)) => sleep(PATIENCE.1).await,
-            held => return held,
+            Err(Failure::Busy(_)) => {
+                // Where it cannot be written, waiting has to do.
+                let _ = fs::write(wanted(state_dir), "");
+                sleep(PATIENCE.1).await;
+            }
+            held => {
+                let _ = fs::remove_file(wanted(state_dir));
+                return held;
+            }
         }
     }
     hold(state_dir)
+}
+
+/// Ends when a daemon asks for the state directory that this process holds.
+pub(super) async fn daemon_wants(state_dir: &Path) {
+    // One that was left by a daemon that has given up asks for nothing.
+    let _ = fs::remove_file(wanted(state_dir));
+    while !wanted(state_dir).exists() {
+        sleep(PATIENCE.1).await;
+    }
+}
+
+fn wanted(state_dir: &Path) -> PathBuf {
+    state_dir.join("lock.wanted")
 }
 
 /// Which kind of history the endpoint makes.

@@ -15,7 +15,7 @@ use crate::daemon::{Daemon, Ending, Lifetime, Signal};
 use crate::http::{self, Site};
 use crate::logging;
 
-use super::parts::{bind, other, parts};
+use super::parts::{bind, hold_soon, other, parts};
 use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
@@ -47,7 +47,8 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         warn!("{warning}");
     }
     let listen = config.listen;
-    let (parts, lock) = parts(config, sources, clock).await?;
+    let lock = hold_soon(&config.state_dir).await?;
+    let (parts, lock) = parts(config, sources, clock, lock).await?;
     let (stop, stopped) = watch::channel(());
     let listener = bind(listen).await?;
     let site = Site {
@@ -79,12 +80,18 @@ fn conclude(ending: Ending) -> Result<(), Failure> {
 
 pub(super) fn signals() -> io::Result<mpsc::Receiver<Signal>> {
     let (sender, receiver) = mpsc::channel(4);
+    forward_signals(&sender)?;
+    Ok(receiver)
+}
+
+/// Sends what the process is asked by signals.
+pub(super) fn forward_signals(to: &mpsc::Sender<Signal>) -> io::Result<()> {
     for (kind, meaning) in [
         (SignalKind::hangup(), Signal::Reload),
         (SignalKind::terminate(), Signal::Stop),
         (SignalKind::interrupt(), Signal::Stop),
     ] {
-        let (mut stream, sender) = (signal(kind)?, sender.clone());
+        let (mut stream, sender) = (signal(kind)?, to.clone());
         tokio::spawn(async move {
             while stream.recv().await.is_some() {
                 if sender.send(meaning).await.is_err() {
@@ -93,7 +100,7 @@ pub(super) fn signals() -> io::Result<mpsc::Receiver<Signal>> {
             }
         });
     }
-    Ok(receiver)
+    Ok(())
 }
 
 /// Ends when the process is asked to stop.

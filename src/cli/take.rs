@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use clap::Args;
+use tokio::sync::mpsc;
 
 use crate::aws::AwsRedshift;
 use crate::clock::{Clock, sleep};
 use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
-use crate::daemon::{Daemon, Lifetime, Parts};
+use crate::daemon::{Daemon, Lifetime, Parts, Signal};
 use crate::logging;
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
@@ -25,10 +26,10 @@ use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::history::{unreadable, write_runs};
 use super::output::Output;
-use super::parts::{inbox, other, parts};
+use super::parts::{daemon_wants, hold, inbox, other, parts};
 use super::pause::configured;
 use super::progress::Progress;
-use super::run::signals;
+use super::run::forward_signals;
 use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes one snapshot now, with the retention and the tags of a policy.
@@ -40,7 +41,7 @@ Examples:
   redkeep take --policy nightly --cluster dw-prod --no-wait --output json
 
 A running daemon takes the snapshot and this command watches; without one it takes it itself. When the command
-is interrupted, the snapshot goes on: `redkeep history` tells what became of it.
+is interrupted, what AWS has accepted goes on: `redkeep history` tells what became of it.
 Exits with 0 when the snapshot is available (with --no-wait: when it is asked for), 1 when there will be none.")]
 pub struct TakeArgs {
     #[command(flatten)]
@@ -68,7 +69,7 @@ pub struct TakeArgs {
     output: Output,
 }
 
-/// A run that no daemon has taken up for so long is waited for no more: there is none.
+/// When nothing has come of a run for so long, the command looks whether anybody works on it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at the history.
 const LOOK: Duration = Duration::from_millis(300);
@@ -96,7 +97,7 @@ pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Fa
     conclude(&run, args.no_wait)
 }
 
-/// Beside a daemon watches the run; without one does what the daemon would.
+/// Beside a daemon watches the run; without one does what the daemon would, until one asks for the place.
 async fn follow(
     args: &TakeArgs,
     config: &Config,
@@ -105,70 +106,96 @@ async fn follow(
     clock: Arc<dyn Clock>,
 ) -> Result<Run, Failure> {
     let mut progress = Progress::start(&run);
-    loop {
-        match parts(config.clone(), sources.clone(), Arc::clone(&clock)).await {
-            Ok((parts, lock)) => {
-                run = alone(args, parts, config, run, &mut progress).await?;
+    while !is_done(args, &run) {
+        match hold(&config.state_dir) {
+            Ok(lock) => {
+                let (config_, sources, clock) =
+                    (config.clone(), sources.clone(), Arc::clone(&clock));
+                let (parts, lock) = parts(config_, sources, clock, lock).await?;
+                let stopped = alone(args, parts, config, &run, &mut progress).await?;
                 drop(lock);
-                return Ok(run);
+                run = look(config, &run.slot)?;
+                progress.show(&run);
+                if stopped == Stopped::Asked {
+                    break;
+                }
             }
-            Err(Failure::Busy(_)) if args.no_wait => return Ok(run),
-            Err(Failure::Busy(_)) => {
-                run = watch(config, run, &mut progress, Some(PATIENCE)).await?;
-            }
+            Err(Failure::Busy(_)) => run = watch(args, config, run, &mut progress).await?,
             Err(failure) => return Err(failure),
         }
-        if run.is_ended() {
-            return Ok(run);
-        }
     }
+    Ok(run)
 }
 
-/// Holds the state directory, and takes the snapshots that people asked for.
+/// Whether what was asked for is there: the end, or with `--no-wait` somebody who works on it.
+fn is_done(args: &TakeArgs, run: &Run) -> bool {
+    run.is_ended() || (args.no_wait && run.state != RunState::Due)
+}
+
+/// Why a command that held the state directory has stopped.
+#[derive(Debug, PartialEq, Eq)]
+enum Stopped {
+    /// The run has ended, or is accepted where that is enough; or the person has stopped it.
+    Asked,
+    /// A daemon wants the state directory, and goes on with the run.
+    ForDaemon,
+}
+
+/// Holds the state directory, and takes the snapshot.
 async fn alone(
     args: &TakeArgs,
     parts: Parts<AwsRedshift>,
     config: &Config,
+    run: &Run,
+    progress: &mut Progress,
+) -> Result<Stopped, Failure> {
+    let lifetime = match args.no_wait {
+        true => Lifetime::WishAccepted(run.slot.clone()),
+        false => Lifetime::Wish(run.slot.clone()),
+    };
+    let (sender, signals) = mpsc::channel(4);
+    forward_signals(&sender).map_err(other)?;
+    let daemon = Daemon::new(parts).run(lifetime, signals);
+    tokio::pin!(daemon);
+    tokio::select! {
+        _ = &mut daemon => return Ok(Stopped::Asked),
+        shown = show_for_ever(config, run, progress) => return shown,
+        () = daemon_wants(&config.state_dir) => {}
+    }
+    // It drains like a daemon that is stopped; one that is gone already has nothing to drain.
+    let _ = sender.send(Signal::Stop).await;
+    daemon.await;
+    Ok(Stopped::ForDaemon)
+}
+
+/// Shows how the run gets on, until it is dropped; returns only what cannot be read.
+async fn show_for_ever(
+    config: &Config,
+    run: &Run,
+    progress: &mut Progress,
+) -> Result<Stopped, Failure> {
+    loop {
+        sleep(LOOK).await;
+        progress.show(&look(config, &run.slot)?);
+    }
+}
+
+/// Watches the run until it is done, or until nothing has come of it for so long that somebody may be needed.
+async fn watch(
+    args: &TakeArgs,
+    config: &Config,
     run: Run,
     progress: &mut Progress,
 ) -> Result<Run, Failure> {
-    let lifetime = match args.no_wait {
-        true => Lifetime::WishesAccepted,
-        false => Lifetime::Wishes,
-    };
-    let daemon = Daemon::new(parts).run(lifetime, signals().map_err(other)?);
-    let watching = watch(config, run.clone(), progress, None);
-    tokio::pin!(daemon);
-    tokio::select! {
-        _ = &mut daemon => {}
-        watched = watching => {
-            // Others may have asked for a snapshot meanwhile: they watch, and this process does the work.
-            daemon.await;
-            return watched;
-        }
-    }
-    look(config, &run.slot)
-}
-
-/// Watches the run until it ends, or until nobody has taken it up for `patience`.
-async fn watch(
-    config: &Config,
-    mut run: Run,
-    progress: &mut Progress,
-    patience: Option<Duration>,
-) -> Result<Run, Failure> {
-    let mut looks = 0;
-    while !run.is_ended() {
-        let waited = LOOK * looks;
-        if run.state == RunState::Due && patience.is_some_and(|patience| waited >= patience) {
-            break;
-        }
+    let (mut now, mut unchanged) = (run, 0);
+    while !is_done(args, &now) && LOOK * unchanged < PATIENCE {
         sleep(LOOK).await;
-        looks += 1;
-        run = look(config, &run.slot)?;
-        progress.show(&run);
+        let seen = look(config, &now.slot)?;
+        unchanged = if seen == now { unchanged + 1 } else { 0 };
+        now = seen;
+        progress.show(&now);
     }
-    Ok(run)
+    Ok(now)
 }
 
 /// The run of `slot` as the history has it now.
@@ -293,7 +320,7 @@ fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
         ))),
         _ if no_wait => Ok(()),
         _ => Err(Failure::Other(format!(
-            "{id} is not complete yet; a daemon goes on with it until {}, and `redkeep show {id}` tells",
+            "{id} is not complete yet; the next daemon goes on with it until {}, and `redkeep show {id}` tells",
             rfc3339(run.request.deadline)
         ))),
     }

@@ -36,7 +36,7 @@ use crate::policy::Identity;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
 use crate::run::Run;
-use crate::slot::Scope;
+use crate::slot::{Scope, Slot};
 use crate::store::Store;
 use crate::systemd::Notifier;
 use crate::world::World;
@@ -62,16 +62,16 @@ pub enum Signal {
 }
 
 /// Whether the daemon goes on for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lifetime {
     /// Until it is stopped.
     Service,
     /// Until what one pass has started is finished.
     OnePass,
-    /// Until the snapshots that people asked for are complete.
-    Wishes,
-    /// Until AWS has accepted them.
-    WishesAccepted,
+    /// Until this run, which a person asked for, has ended; others of the kind are worked on meanwhile.
+    Wish(Slot),
+    /// Until AWS has accepted it.
+    WishAccepted(Slot),
 }
 
 /// Makes the client of a scope, with the credentials of its account.
@@ -154,7 +154,7 @@ impl<R: Redshift> Daemon<R> {
         self.parts.world.extent = match lifetime {
             Lifetime::Service => Extent::Endless,
             Lifetime::OnePass => Extent::UpTo(self.parts.clock.now()),
-            Lifetime::Wishes | Lifetime::WishesAccepted => Extent::Wishes,
+            Lifetime::Wish(_) | Lifetime::WishAccepted(_) => Extent::Wishes,
         };
         self.heed().await;
         let (ticks, mut ticking) = mpsc::channel(4);
@@ -174,7 +174,7 @@ impl<R: Redshift> Daemon<R> {
         info!("redkeep {} started", env!("CARGO_PKG_VERSION"));
         loop {
             self.turn().await;
-            if self.is_finished(lifetime) {
+            if self.is_finished(&lifetime) {
                 break;
             }
             if !self.wait(&mut ticking, &mut signals).await {
@@ -357,15 +357,17 @@ impl<R: Redshift> Daemon<R> {
             .map_or(longest, |half| half.min(longest))
     }
 
-    fn is_finished(&self, lifetime: Lifetime) -> bool {
+    fn is_finished(&self, lifetime: &Lifetime) -> bool {
         let world = &self.parts.world;
-        let wished = world.history.open().filter(|run| Extent::Wishes.has(run));
-        let mut wished = wished.filter(|run| world.can_end(run));
+        let open = |slot: &Slot| {
+            let run = world.history.runs.get(slot);
+            run.filter(|run| !run.is_ended() && world.can_end(run))
+        };
         match lifetime {
             Lifetime::Service => false,
             Lifetime::OnePass => self.is_pass_finished(),
-            Lifetime::Wishes => wished.next().is_none(),
-            Lifetime::WishesAccepted => wished.all(|run| run.accepted_at.is_some()),
+            Lifetime::Wish(slot) => open(slot).is_none(),
+            Lifetime::WishAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
         }
     }
 
@@ -415,7 +417,7 @@ impl<R: Redshift> Daemon<R> {
             );
         }
         match lifetime {
-            Lifetime::Service | Lifetime::Wishes | Lifetime::WishesAccepted => Ending::Well,
+            Lifetime::Service | Lifetime::Wish(_) | Lifetime::WishAccepted(_) => Ending::Well,
             Lifetime::OnePass if unreachable => Ending::Unreachable,
             Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
             Lifetime::OnePass => Ending::Well,

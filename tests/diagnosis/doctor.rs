@@ -260,7 +260,7 @@ fn a_history_that_is_not_there_is_a_warning_and_a_damaged_one_failed() {
         "{rows:#?}"
     );
     let advice = rows_of(&rows, "history")[0]["advice"].as_str().unwrap();
-    assert!(advice.contains("move it aside"), "{advice}");
+    assert!(advice.contains("moves it aside"), "{advice}");
 }
 
 #[test]
