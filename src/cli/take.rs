@@ -119,6 +119,8 @@ async fn follow(
                 if stopped == Stopped::Asked {
                     break;
                 }
+                // The daemon comes for it now: not to be first again.
+                run = watch(args, config, run, &mut progress).await?;
             }
             Err(Failure::Busy(_)) => run = watch(args, config, run, &mut progress).await?,
             Err(failure) => return Err(failure),
