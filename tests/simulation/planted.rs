@@ -7,7 +7,7 @@ use crate::seed::{Wish, live};
 use crate::sim::bug::Bug;
 
 /// Bugs that hide from so many lives of ten days are not caught.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 400;
 const DAYS: u32 = 10;
 
 /// | invariant | planted bug | how the simulation fails |

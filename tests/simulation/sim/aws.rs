@@ -402,8 +402,11 @@ impl Aws {
             [tag::POLICY, tag::CLUSTER, tag::SLOT].map(|key| tags.get(key).cloned())
         };
         let held = self.account.regions[region].snapshots.values();
+        // Somebody who gives no tags names no slot.
+        let names_slot = slot(&wanted.tags).iter().all(Option::is_some);
         let same_slot = held.filter(|held| {
-            held.snapshot_identifier != id && slot(&tags(&held.tags)) == slot(&wanted.tags)
+            let same = slot(&tags(&held.tags)) == slot(&wanted.tags);
+            names_slot && held.snapshot_identifier != id && same
         });
         for other in same_slot {
             let (name, status) = (&other.snapshot_identifier, other.status(now));
