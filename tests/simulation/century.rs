@@ -1,4 +1,4 @@
-//! A century of lives in every test run, on as many threads as there are cores.
+//! Thirty years of lives in every test run, on as many threads as there are cores.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,13 +41,13 @@ fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
 }
 
 #[test]
-fn a_thousand_months() {
-    assert_well(0..1_000, 30);
+fn three_hundred_months() {
+    assert_well(0..300, 30);
 }
 
 #[test]
-fn twenty_years() {
-    assert_well(5_000..5_020, 365);
+fn five_years() {
+    assert_well(5_000..5_005, 365);
 }
 
 #[test]
