@@ -1,4 +1,4 @@
-//! Thirty years of lives in every test run, on as many threads as there are cores.
+//! Some years of lives in every test run, on as many threads as there are cores.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,8 +41,8 @@ fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
 }
 
 #[test]
-fn three_hundred_months() {
-    assert_well(0..300, 30);
+fn thirty_months() {
+    assert_well(0..30, 30);
 }
 
 #[test]
