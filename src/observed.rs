@@ -222,6 +222,11 @@ impl ScopeView {
         }
     }
 
+    /// Whether the credentials lead to another account than the history's: what is seen there proves nothing.
+    pub fn is_other_account(&self) -> bool {
+        matches!(self.barred, Some(Barred::OtherAccount { .. }))
+    }
+
     /// Whether our clock was compared with AWS's, and the two agree.
     pub fn clocks_agree(&self) -> bool {
         matches!(self.server_clock, ServerClock::Skew(skew) if skew.abs() <= SKEW_LIMIT)
@@ -295,11 +300,6 @@ impl Observed {
             .iter()
             .filter(|slot| slot.pair.scope == *scope)
             .count()
-    }
-
-    /// The scopes in which work is done.
-    pub fn working(&self) -> impl Iterator<Item = (&Scope, &ScopeView)> {
-        self.scopes.iter().filter(|(_, view)| view.barred.is_none())
     }
 
     /// Finds the scopes in which no work may be done: those of an account whose name stands for another number

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::{AccountName, PolicyName, Writer};
-use crate::observed::{Barred, Listing, Observed};
+use crate::observed::{Listing, Observed};
 use crate::pause::Pauses;
 use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
 use crate::reply::{Known, Reply, take_in};
@@ -152,7 +152,7 @@ impl World {
     /// Whether an open run can be followed to its end: its account is configured, and is the one it was.
     pub fn can_end(&self, run: &Run) -> bool {
         let view = self.observed.scopes.get(&run.slot.pair.scope);
-        view.is_some_and(|view| !matches!(view.barred, Some(Barred::OtherAccount { .. })))
+        view.is_some_and(|view| !view.is_other_account())
     }
 
     /// Takes in the pauses that people ask for; returns what was not known. The runs among it are for the

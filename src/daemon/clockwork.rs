@@ -1,7 +1,7 @@
 //! The clockwork: tokio-cron-scheduler as the registry of what wakes the loop.
 //!
-//! Owns: one job each second, at which the loop asks whether the plan's `wake_at` has come, and the daily copy. Never
-//! decides what is due: a late, lost or doubled tick changes nothing, since the plan looks at what is. All
+//! Owns: one job each second, at which the loop asks whether the plan's `wake_at` has come, and the daily copy.
+//! Never decides what is due: a late, lost or doubled tick changes nothing, since the plan looks at what is. All
 //! schedules here are in UTC and have six fields; the crate's own handling of time zones is not relied on.
 
 use tokio::sync::mpsc;

@@ -38,10 +38,8 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         if matches!(view.listing, Listing::UnderWay { .. }) || plan.calls.iter().any(is_listed) {
             continue;
         }
-        let planned = plan.calls.iter().filter(|call| call.scope() == scope);
-        let planned: u32 = planned.map(Call::requests).sum();
         if let Care::Extend { from, to, why } = care
-            && view.budget.available(facts.now) > planned as usize
+            && plan.budget_left(scope, view, facts.now) > 0
         {
             let extension = Extension {
                 slot: slot.clone(),

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::config::Config;
 use crate::history::{Change, Extension, History};
 use crate::names::Writer;
-use crate::observed::{Barred, Listing, Observed};
+use crate::observed::{Listing, Observed, ScopeView};
 use crate::redshift::CreateRequest;
 use crate::run::Run;
 use crate::slot::{Scope, Slot};
@@ -196,6 +196,13 @@ pub fn plan(facts: Facts<'_>) -> Plan {
 }
 
 impl Plan {
+    /// How many requests of the scope's budget the planned calls leave.
+    fn budget_left(&self, scope: &Scope, view: &ScopeView, now: DateTime<Utc>) -> usize {
+        let planned = self.calls.iter().filter(|call| call.scope() == scope);
+        let planned: u32 = planned.map(Call::requests).sum();
+        view.budget.available(now).saturating_sub(planned as usize)
+    }
+
     fn wake(&mut self, at: DateTime<Utc>) {
         self.wake_at = self.wake_at.min(at);
     }
@@ -217,7 +224,7 @@ fn list_scopes(facts: Facts<'_>, plan: &mut Plan) {
             scope: scope.clone(),
             // A number that bars the scope is asked for again: somebody may have mended the credentials.
             asks_account: facts.observed.account_number(&scope.account).is_none()
-                || matches!(view.barred, Some(Barred::OtherAccount { .. })),
+                || view.is_other_account(),
         };
         let affordable_at = view.budget.holds_at(call.requests(), facts.now);
         if at <= facts.now && affordable_at <= facts.now {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use crate::history::Change;
-use crate::observed::{Barred, CALLS_IN_FLIGHT, ScopeView};
+use crate::observed::{CALLS_IN_FLIGHT, ScopeView};
 use crate::retention::Choice;
 use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
@@ -34,13 +34,10 @@ enum Need {
 pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
     for (scope, view) in &facts.observed.scopes {
         // What began in another account cannot be followed in this one.
-        if let Some(Barred::OtherAccount { .. }) = view.barred {
+        if view.is_other_account() {
             continue;
         }
-        let planned = plan.calls.iter().filter(|call| call.scope() == scope);
-        let planned: u32 = planned.map(Call::requests).sum();
-        let budget = view.budget.available(facts.now);
-        let budget = budget.saturating_sub(planned as usize);
+        let budget = plan.budget_left(scope, view, facts.now);
         let room = CALLS_IN_FLIGHT.saturating_sub(facts.observed.calls_under_way(scope));
         let mut left = budget.min(room);
         let mut asking: Vec<&Run> = Vec::new();
@@ -350,7 +347,7 @@ pub(super) fn look_wanted_at(
     view: &ScopeView,
 ) -> Option<DateTime<Utc>> {
     // Nothing that is seen in another account is of any use to a run.
-    if let Some(Barred::OtherAccount { .. }) = view.barred {
+    if view.is_other_account() {
         return None;
     }
     facts

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::config::Config;
 use crate::history::{Change, Extension, History};
 use crate::names::{AccountName, ClusterId, Writer};
-use crate::observed::{Barred, LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
+use crate::observed::{LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
 use crate::redshift::{Answer, Cluster, ErrorClass, RedshiftError, SnapshotEvent};
 use crate::retry;
 use crate::run::{Event, Outcome, Run, RunState};
@@ -221,7 +221,7 @@ fn note_listing(view: &mut ScopeView, listed: Listed, account: Option<&str>, now
         .err()
         .or(snapshots.result.as_ref().err());
     let trouble = trouble.map(RedshiftError::told);
-    let is_other = matches!(view.barred, Some(Barred::OtherAccount { .. }));
+    let is_other = view.is_other_account();
     if let (Ok(clusters), false) = (clusters.result, is_other) {
         view.clusters = Some(by_id(clusters));
     }
