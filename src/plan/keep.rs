@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::{Extension, PairState};
 use crate::observed::{Listing, ScopeView};
 use crate::policy::Policy;
-use crate::retention::guard::{Care, Good, Supply, care, expires_at};
+use crate::retention::guard::{Care, Good, Supply, care, expires_at, is_near};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Ownership, SnapshotStatus, Trigger, ownership};
@@ -73,11 +73,15 @@ fn cares_of<'a>(
         return None;
     }
     let good = good(facts, view, pair, policy.protection.min_good);
-    good.iter().find_map(|good| expires_at(good.listed))?;
     let newest_due = facts.history.of_pair(pair).rev();
     let newest_due = { newest_due }.find(|run| run.trigger == Trigger::Schedule);
-    let supply = supply(facts, view, policy, (pair, state), newest_due)?;
     let interval = newest_due.map_or(LONGEST_INTERVAL, |run| run.request.interval);
+    // What is to be expected of the pair is dear to tell, and for nearly all pairs in nearly every turn no end is near.
+    let mut ends = good.iter().filter_map(|good| expires_at(good.listed));
+    if !ends.any(|expires_at| is_near(expires_at, interval, now)) {
+        return None;
+    }
+    let supply = supply(facts, view, policy, (pair, state), newest_due)?;
     let cares = care(&policy.protection, supply, interval, &good, now);
     Some(
         cares

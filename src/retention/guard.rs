@@ -79,6 +79,13 @@ fn starts_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
         .or(listed.snapshot_create_time)
 }
 
+/// Whether the end of a snapshot is near enough to be looked after, for a pair with this time between two slots.
+pub fn is_near(expires_at: DateTime<Utc>, interval: TimeDelta, now: DateTime<Utc>) -> bool {
+    // Less than an extension brings, or there would be one a day.
+    let concern = CONCERN.max(interval.min(MOST_CONCERN / 2) * 2);
+    expires_at - now < concern
+}
+
 /// What the newest `min_good` snapshots of a pair need at `now`, which is AWS's present. `good` is sorted, the
 /// newest first; `interval` is the time between two slots.
 pub fn care<'a>(
@@ -91,13 +98,11 @@ pub fn care<'a>(
     if !protection.guard {
         return Vec::new();
     }
-    // Less than an extension brings, or there would be one a day.
-    let concern = CONCERN.max(interval.min(MOST_CONCERN / 2) * 2);
     let newest = good.iter().take(protection.min_good).enumerate();
     newest
         .filter_map(|(rank, good)| {
             let expires_at = expires_at(good.listed)?;
-            let near = expires_at - now < concern;
+            let near = is_near(expires_at, interval, now);
             let cause = cause(protection, supply, rank, expires_at, now).filter(|_| near)?;
             Some((*good, judged(good.listed, cause, now)?))
         })
