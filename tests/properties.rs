@@ -134,23 +134,23 @@ proptest! {
         let made = made(&namespace, &slots.0, &writer, generation);
         let ours = asking(&namespace, &slots.0, &writer, generation);
         let other = asking(&namespace, &slots.1, &writer, generation);
-        prop_assert_eq!(ownership(&made, &ours, Some("123")), Ownership::Proven);
+        prop_assert_eq!(ownership(&made, &ours, Some("123"), None), Ownership::Proven);
         let foreign = |ownership| matches!(ownership, Ownership::Foreign(_));
-        prop_assert!(foreign(ownership(&made, &ours, Some("456"))));
+        prop_assert!(foreign(ownership(&made, &ours, Some("456"), None)));
         if slots.0 != slots.1 {
-            prop_assert!(foreign(ownership(&made, &other, Some("123"))));
+            prop_assert!(foreign(ownership(&made, &other, Some("123"), None)));
         }
         for key in [tag::NAMESPACE, tag::POLICY, tag::CLUSTER, tag::SLOT] {
             let mut changed = made.clone();
             changed.tags.insert(key.to_owned(), "other".to_owned());
-            prop_assert!(foreign(ownership(&changed, &ours, Some("123"))), "{key}");
+            prop_assert!(foreign(ownership(&changed, &ours, Some("123"), None)), "{key}");
             let mut fewer = made.clone();
             fewer.tags.remove(key);
-            prop_assert!(foreign(ownership(&fewer, &ours, Some("123"))), "{key}");
+            prop_assert!(foreign(ownership(&fewer, &ours, Some("123"), None)), "{key}");
         }
         let mut bare = made;
         bare.tags.clear();
-        prop_assert_eq!(ownership(&bare, &ours, Some("123")), Ownership::ByName);
+        prop_assert_eq!(ownership(&bare, &ours, Some("123"), None), Ownership::ByName);
     }
 
     #[test]

@@ -104,7 +104,10 @@ fn good<'a>(facts: Facts<'a>, view: &'a ScopeView, pair: &'a Pair, count: usize)
         .filter(|run| run.is_good());
     let good = runs.filter_map(|run| {
         let listed = listing.by_id.get(&run.request.snapshot_id)?;
-        let is_ours = ownership(listed, run, account) == Ownership::Proven;
+        let taken = run.snapshot.as_ref();
+        let cluster_created_at = taken.and_then(|snapshot| snapshot.cluster_create_time);
+        let proof = ownership(listed, run, account, cluster_created_at);
+        let is_ours = proof == Ownership::Proven;
         let is_there = is_ours && listed.status() == SnapshotStatus::Available;
         is_there.then_some(Good { run, listed })
     });

@@ -49,7 +49,9 @@ pub(super) fn unrecorded(
             continue;
         };
         let run = adopted(known.config, slot, snapshot, now);
-        let foreign = matches!(ownership(snapshot, &run, account), Ownership::Foreign(_));
+        // Its cluster may have been renamed since, and the pair be unknown: the tag tells its old name.
+        let proof = ownership(snapshot, &run, account, snapshot.cluster_create_time);
+        let foreign = matches!(proof, Ownership::Foreign(_));
         let better = found
             .get(&run.slot)
             .is_none_or(|other| tells_more(&run, other));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{change, sighted};
-use crate::history::Change;
+use crate::history::{Change, History};
 use crate::observed::SnapshotListing;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
@@ -20,6 +20,7 @@ const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// What the listing changes about a run.
 pub(super) fn at_run(
     run: &Run,
+    history: &History,
     listing: &SnapshotListing,
     account: Option<&str>,
     now: DateTime<Utc>,
@@ -32,7 +33,7 @@ pub(super) fn at_run(
         (RunState::Ended(_), None) => return gone(run, listing, now),
         (RunState::Ended(_), Some(snapshot)) => return described_anew(run, snapshot),
         (RunState::Failing { .. }, _) => return None,
-        (_, Some(snapshot)) => sighted(run, snapshot, account, now),
+        (_, Some(snapshot)) => sighted(run, history, snapshot, account, now),
         (RunState::Creating { .. }, None) => not_seen(run, now),
         (RunState::Judged { since, .. }, None) if listing.began_at >= *since => Event::Absent,
         (_, None) => return None,
@@ -81,7 +82,7 @@ fn expires_at(run: &Run) -> Option<DateTime<Utc>> {
     from.checked_add_signed(period)
 }
 
-fn not_seen(run: &Run, now: DateTime<Utc>) -> Event {
+pub(super) fn not_seen(run: &Run, now: DateTime<Utc>) -> Event {
     let accepted = run.accepted_at.unwrap_or(now);
     if now < accepted + PATIENCE {
         Event::NotSeen {

@@ -87,7 +87,7 @@ pub fn take_in(
         }
         Reply::Described(slot, answer) => {
             one_run(slot, history, observed, &answer, now, |run, _, account| {
-                described(run, account, &answer.result, now)
+                described(run, history, account, &answer.result, now)
             })
         }
         Reply::Extended(extension, answer) => {
@@ -125,7 +125,7 @@ fn listing_taken_in(
     };
     let idle = |run: &&Run| run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot);
     let runs = known.history.runs.values().filter(idle);
-    let runs = runs.filter_map(|run| look::at_run(run, listing, account, now));
+    let runs = runs.filter_map(|run| look::at_run(run, known.history, listing, account, now));
     let bound = binding(&scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
     if view.barred.is_none() && is_told_apart(known.config, &scope, account) {
@@ -287,16 +287,33 @@ fn is_shared(snapshot: &Snapshot, account: Option<&str>) -> bool {
 }
 
 /// The event of having found a snapshot under the run's name.
+///
+/// What AWS has accepted of us stays ours, whatever becomes of its tags; only another one in its place is not.
 fn sighted(
     run: &Run,
+    history: &History,
     snapshot: &Arc<Snapshot>,
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Event {
-    match ownership(snapshot, run, account) {
-        Ownership::Foreign(what) => Event::Contradicted { what },
+    let pair = history.pairs.get(&run.slot.pair);
+    let cluster_created_at = pair.and_then(|state| state.cluster_created_at);
+    match ownership(snapshot, run, account, cluster_created_at) {
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
+        Ownership::Foreign(_) if is_the_accepted(run, snapshot) => seen(run, snapshot, now),
+        Ownership::Foreign(_) if run.is_creating() => look::not_seen(run, now),
+        Ownership::Foreign(what) => Event::Contradicted { what },
     }
+}
+
+/// Whether it is the very snapshot that the run has seen before: two under one name differ in when they were made.
+fn is_the_accepted(run: &Run, snapshot: &Snapshot) -> bool {
+    let accepted = run.snapshot.as_ref().filter(|_| run.accepted_at.is_some());
+    accepted.is_some_and(|accepted| {
+        accepted.snapshot_identifier == snapshot.snapshot_identifier
+            && accepted.snapshot_create_time.is_some()
+            && accepted.snapshot_create_time == snapshot.snapshot_create_time
+    })
 }
 
 fn seen(run: &Run, snapshot: &Arc<Snapshot>, now: DateTime<Utc>) -> Event {
@@ -370,13 +387,14 @@ fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -
 
 fn described(
     run: &Run,
+    history: &History,
     account: Option<&str>,
     result: &Result<Vec<Arc<Snapshot>>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> Option<Event> {
     let ours = |snapshot: &&Arc<Snapshot>| !is_shared(snapshot, account);
     if let Some(snapshot) = result.iter().flatten().find(ours) {
-        return Some(sighted(run, snapshot, account, now));
+        return Some(sighted(run, history, snapshot, account, now));
     }
     let RunState::InDoubt { since, .. } = &run.state else {
         return None;

@@ -3,6 +3,8 @@
 //! Owns: the one rule by which a snapshot that bears the identifier of a slot is adopted or is a conflict. In
 //! doubt nothing is touched: any contradiction makes it foreign.
 
+use chrono::{DateTime, Utc};
+
 use super::{Snapshot, tag};
 use crate::names::Tags;
 use crate::run::Run;
@@ -21,9 +23,17 @@ pub enum Ownership {
 /// Whether `snapshot` is the one that `run` asked for, or was to ask for.
 ///
 /// What was asked for is taken from the run: a run keeps the configuration that it started with.
-/// `account_number` is the account that the credentials belong to, where it is known.
-pub fn ownership(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -> Ownership {
-    match contradiction(snapshot, run, account_number) {
+/// `account_number` is the account that the credentials belong to, where it is known, and `cluster_created_at`
+/// the ClusterCreateTime of the run's cluster: a cluster that was renamed still has it.
+pub fn ownership(
+    snapshot: &Snapshot,
+    run: &Run,
+    account_number: Option<&str>,
+    cluster_created_at: Option<DateTime<Utc>>,
+) -> Ownership {
+    let contradiction = contradiction(snapshot, run, account_number)
+        .or_else(|| contradicting_cluster(snapshot, run, cluster_created_at));
+    match contradiction {
         Some(what) => Ownership::Foreign(what),
         None if snapshot.tags.contains_key(tag::SLOT) => Ownership::Proven,
         None => Ownership::ByName,
@@ -51,7 +61,6 @@ fn contradiction(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -
         return Some(format!("it belongs to account {owner}, not to {ours}"));
     }
     contradicting_tag(&snapshot.tags, &run.request.tags)
-        .or_else(|| contradicting_cluster(snapshot, run))
 }
 
 fn contradicting_tag(tags: &Tags, asked: &Tags) -> Option<String> {
@@ -69,8 +78,18 @@ fn contradicting_tag(tags: &Tags, asked: &Tags) -> Option<String> {
         })
 }
 
-fn contradicting_cluster(snapshot: &Snapshot, run: &Run) -> Option<String> {
+/// A snapshot follows its cluster into another name ("Renaming clusters", Redshift Management Guide). Then the tag
+/// still has the name under which it was taken, and the cluster is still the one that was created then.
+fn contradicting_cluster(
+    snapshot: &Snapshot,
+    run: &Run,
+    cluster_created_at: Option<DateTime<Utc>>,
+) -> Option<String> {
     let cluster = snapshot.cluster_identifier.as_deref()?;
     let ours = run.slot.pair.cluster.as_str();
-    (cluster != ours).then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
+    let is_renamed = snapshot.tags.contains_key(tag::CLUSTER)
+        && cluster_created_at.is_some()
+        && snapshot.cluster_create_time == cluster_created_at;
+    (cluster != ours && !is_renamed)
+        .then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
 }

@@ -1,11 +1,88 @@
 //! What becomes of a snapshot that AWS has accepted.
 
+use redkeep::sandbox::cluster::ClusterState;
 use redkeep::sandbox::faults::Fault;
 use redkeep::sandbox::snapshot::SnapshotFate;
 
 use crate::refusals::{SLOT, asked, nightly};
-use crate::setup::{policy, seconds, sim};
-use crate::sim::aws::CREATE;
+use crate::setup::{at, policy, seconds, sim};
+use crate::sim::Sim;
+use crate::sim::aws::{CREATE, SNAPSHOTS};
+
+fn rename(sim: &mut Sim, to: &str) {
+    let now = sim.now;
+    let state = ClusterState::Renaming {
+        until: now,
+        to: to.to_owned(),
+    };
+    sim.aws.region(now).cluster_mut("dw").unwrap().state = state;
+}
+
+#[test]
+fn a_snapshot_whose_cluster_is_renamed_while_it_is_made_is_followed_to_its_end() {
+    let mut sim = nightly();
+    sim.aws.account.limits.snapshot_seconds = 3_600;
+    sim.until("2026-11-24 02:31");
+    rename(&mut sim, "warehouse");
+    sim.until("2026-11-24 03:00");
+    assert!(sim.outcome("nightly", SLOT).starts_with("open: Creating"));
+    let listings = sim.aws.asked[SNAPSHOTS];
+    sim.until("2026-11-24 03:10");
+    assert!(
+        sim.aws.asked[SNAPSHOTS] - listings <= 11,
+        "a listing a minute is enough"
+    );
+    sim.until("2026-11-24 03:40");
+    assert_eq!(sim.outcome("nightly", SLOT), "available");
+    sim.until("2026-11-24 12:00");
+    let run = sim.run("nightly", SLOT).unwrap();
+    assert!(run.is_good(), "it follows its cluster into the new name");
+    assert_eq!(asked(&sim), 1);
+}
+
+#[test]
+fn a_snapshot_whose_reply_is_lost_and_whose_cluster_is_renamed_is_still_ours() {
+    let mut sim = nightly();
+    sim.aws.strike(CREATE, Some(1), Fault::LostReply);
+    sim.until("2026-11-24 02:30:01");
+    rename(&mut sim, "warehouse");
+    sim.until("2026-11-24 02:40");
+    assert_eq!(sim.aws.accepted.len(), 1);
+    assert_eq!(sim.outcome("nightly", SLOT), "available");
+}
+
+#[test]
+fn a_snapshot_of_another_cluster_that_bears_our_name_and_tags_is_a_conflict() {
+    let mut sim = nightly();
+    sim.aws.strike(CREATE, Some(1), Fault::LostReply);
+    sim.until("2026-11-24 02:30:01");
+    let (id, now) = (sim.aws.accepted[0].0.clone(), sim.now);
+    sim.aws.add_cluster("other", at("2026-02-02 00:00"));
+    let other = sim.aws.region(now).clusters["other"].properties.clone();
+    let planted = sim.aws.snapshot_mut(&id, now);
+    (planted.cluster_identifier, planted.properties) = ("other".to_owned(), other);
+    sim.until("2026-11-24 02:40");
+    assert_eq!(
+        sim.outcome("nightly", SLOT),
+        "conflict(it is of cluster \"other\", not of \"dw\")"
+    );
+}
+
+#[test]
+fn another_snapshot_in_the_place_of_one_that_was_being_made_is_not_taken_for_it() {
+    let mut sim = nightly();
+    sim.aws.strike(CREATE, Some(1), Fault::StuckSnapshot);
+    sim.until("2026-11-24 02:31");
+    let (id, now) = (sim.aws.accepted[0].0.clone(), sim.now);
+    sim.aws.region(now).snapshots.clear();
+    sim.aws.plant(&id, &[("redkeep:policy", "another")], now);
+    sim.until("2026-11-24 02:50");
+    assert_eq!(
+        sim.outcome("nightly", SLOT),
+        "failed(deleted before it was available)"
+    );
+    assert_eq!(asked(&sim), 1);
+}
 
 #[test]
 fn an_unknown_status_counts_as_creating_and_raises_an_alarm() {

@@ -34,9 +34,15 @@ struct Look {
 }
 
 impl Look {
-    fn has(&self, id: &str) -> bool {
-        let mut names = self.snapshots.iter().map(|one| &one.snapshot_identifier);
-        names.any(|name| name == id)
+    /// Whether the run's snapshot is there, and not another one that was put in its place.
+    fn has(&self, run: &Run) -> bool {
+        let made = |one: &Arc<Snapshot>| one.snapshot_create_time;
+        let same = |one: &Arc<Snapshot>| {
+            let known = run.snapshot.as_ref();
+            one.snapshot_identifier == run.request.snapshot_id.as_str()
+                && known.is_none_or(|known| made(known) == made(one))
+        };
+        self.snapshots.iter().any(same)
     }
 
     /// Whether there is a snapshot of this policy and cluster with a slot between these, by its tags.
@@ -213,7 +219,7 @@ impl Witness {
                 let look = self.last_look.as_ref();
                 let look = look.unwrap_or_else(|| panic!("a verdict without a look: {run}"));
                 assert!(
-                    !look.has(id),
+                    !look.has(run),
                     "a verdict without a look: {run}, and {id} is there"
                 );
                 let asked = self.asked.get(id);
