@@ -45,6 +45,9 @@ pub(super) fn at_run(
 /// tags. What only counts up or down is not worth a record.
 fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Change> {
     let known = run.snapshot.as_ref()?;
+    if Arc::ptr_eq(known, snapshot) {
+        return None;
+    }
     let same = known.manual_snapshot_retention_period == snapshot.manual_snapshot_retention_period
         && known.snapshot_retention_start_time == snapshot.snapshot_retention_start_time
         && known.accounts_with_restore_access == snapshot.accounts_with_restore_access

@@ -245,7 +245,14 @@ fn a_slot_that_has_ended_stays_so_though_a_snapshot_of_it_turns_up() {
             "missed(late)"
         );
         assert_eq!(
-            sim.hosts[0].process().world.history.runs[&early].word(),
+            sim.hosts[0]
+                .process()
+                .world
+                .history
+                .runs
+                .get(&early)
+                .unwrap()
+                .word(),
             "missed"
         );
         assert_counted(&sim);

@@ -289,8 +289,6 @@ impl Sim {
             if let Some(bug) = self.bug {
                 bug.bend_plan(&mut plan, &self.hosts[host], now);
             }
-            let alarms = self.hosts[host].process().world.alarms(now);
-            self.hosts[host].note_alarms(&alarms);
             let wake_at = plan.wake_at;
             let settled = plan.changes.is_empty();
             self.commit(host, plan.changes)?;
@@ -303,6 +301,8 @@ impl Sim {
                 break;
             }
         }
+        let alarms = self.hosts[host].process().world.alarms(now);
+        self.hosts[host].note_alarms(&alarms);
         Ok(())
     }
 
