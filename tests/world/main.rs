@@ -26,3 +26,4 @@ mod sim;
 mod tiers;
 mod time;
 mod wishes;
+mod years;

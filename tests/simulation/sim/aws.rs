@@ -52,6 +52,8 @@ pub struct Aws {
     pub accepted: Vec<(String, DateTime<Utc>)>,
     /// Every call that changed a snapshot's retention.
     pub modified: Vec<(String, DateTime<Utc>)>,
+    /// The most snapshots that there were at once.
+    pub most_held: usize,
     /// How often each operation was asked for.
     pub asked: BTreeMap<&'static str, u64>,
     /// What somebody else deleted.
@@ -74,6 +76,7 @@ impl Aws {
             date_ahead: Some(TimeDelta::zero()),
             accepted: Vec::new(),
             modified: Vec::new(),
+            most_held: 0,
             asked: BTreeMap::new(),
             deleted: BTreeSet::new(),
             touched_at: None,
@@ -346,6 +349,8 @@ impl Aws {
         let id = wanted.snapshot_id.to_string();
         self.check_one_a_slot(region, wanted, now);
         self.accepted.push((id.clone(), now));
+        let held = self.account.regions[region].snapshots_at(now).count();
+        self.most_held = self.most_held.max(held);
         let made = &self.account.regions[region].snapshots[&id];
         Ok(Arc::new(described(&self.account, region, made, now)))
     }
