@@ -135,15 +135,17 @@ fn supply<'a>(
         Some(_) => None,
         None => Some(Supply::Slots {
             newest_due,
-            next_deadline: newest_due.and_then(|run| next_deadline(policy, run)),
+            next_deadline: next_deadline(policy, pair, state),
         }),
     }
 }
 
-fn next_deadline(policy: &Policy, newest_due: &Run) -> Option<DateTime<Utc>> {
+/// When the next slot's start window ends: the next that the pair has, and not the next of the schedule, since a pair
+/// that was closed for a while had none meanwhile.
+fn next_deadline(policy: &Policy, pair: &Pair, state: &PairState) -> Option<DateTime<Utc>> {
     let slot = Slot {
-        scheduled_at: policy.schedule.next_after(newest_due.slot.scheduled_at)?,
-        pair: newest_due.slot.pair.clone(),
+        scheduled_at: state.next_slot(policy)?,
+        pair: pair.clone(),
     };
     Some(slot.timing(policy).deadline)
 }

@@ -144,3 +144,21 @@ fn a_snapshot_whose_tags_do_not_prove_it_ours_is_not_modified() {
     sim.until("2026-12-04 00:00");
     assert_eq!(sim.aws.modified, []);
 }
+
+#[test]
+fn a_pair_that_was_closed_and_comes_back_with_a_later_slot_keeps_its_last_good_one_until_then() {
+    let clusters = |name: &str, schedule: &str| {
+        three_days("")
+            .replace("d*", name)
+            .replace(NIGHTLY, schedule)
+    };
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    sim.reload(0, config(&clusters("x*", NIGHTLY)));
+    sim.until("2026-11-29 00:00");
+    sim.reload(0, config(&clusters("d*", "30 2 15 * *")));
+    sim.until("2026-12-15 02:00");
+    assert_eq!(held(&mut sim), ["11-27"]);
+    sim.until("2027-01-15 02:00");
+    assert_eq!(held(&mut sim), ["12-15"], "the older one is let go");
+}

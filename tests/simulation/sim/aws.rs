@@ -403,15 +403,14 @@ impl Aws {
     /// I3: one snapshot for each slot and generation, and the second only where the first has failed.
     fn check_one_a_slot(&self, region: &str, wanted: &CreateRequest, now: DateTime<Utc>) {
         let id = wanted.snapshot_id.as_str();
-        let slot = |tags: &redkeep::names::Tags| {
-            [tag::POLICY, tag::CLUSTER, tag::SLOT].map(|key| tags.get(key).cloned())
-        };
-        let held = self.account.regions[region].snapshots.values();
+        let keys = [tag::SLOT, tag::POLICY, tag::CLUSTER];
         // Somebody who gives no tags names no slot.
-        let names_slot = slot(&wanted.tags).iter().all(Option::is_some);
+        let names_slot = keys.iter().all(|key| wanted.tags.contains_key(*key));
+        let is_same = |tag: &Tag| wanted.tags.get(&tag.key) == Some(&tag.value);
+        let held = self.account.regions[region].snapshots.values();
         let same_slot = held.filter(|held| {
-            let same = slot(&tags(&held.tags)) == slot(&wanted.tags);
-            names_slot && held.snapshot_identifier != id && same
+            let has = |key: &str| held.tags.iter().any(|tag| tag.key == key && is_same(tag));
+            names_slot && held.snapshot_identifier != id && keys.iter().all(|key| has(key))
         });
         for other in same_slot {
             let (name, status) = (&other.snapshot_identifier, other.status(now));

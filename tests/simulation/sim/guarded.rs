@@ -3,7 +3,7 @@
 //! Owns: what good snapshots each pair had at the host's last complete listing, and since when nothing has kept the
 //! host from acting. It reads tags and AWS's state only, none of redkeep's decisions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,13 +16,11 @@ use super::journal::Ledger;
 /// So soon after a trouble the guard may not have had its turn yet.
 const TURN: TimeDelta = TimeDelta::hours(1);
 
-/// A policy and a cluster, by the tags of their snapshots.
-type Protected = (String, String);
-
-/// What a host has seen of the good snapshots that its pairs have.
+/// What a host has seen of the snapshots that its pairs have.
 #[derive(Default)]
 pub struct Guarded {
-    held: BTreeMap<Protected, BTreeSet<String>>,
+    /// The last complete listing, in the order of the names.
+    held: Vec<Arc<Snapshot>>,
     troubled_at: Option<DateTime<Utc>>,
 }
 
@@ -40,34 +38,42 @@ impl Guarded {
         aws: &Aws,
         now: DateTime<Utc>,
     ) {
-        let held = held(snapshots);
-        let before = std::mem::replace(&mut self.held, held);
+        let before = std::mem::replace(&mut self.held, snapshots.to_vec());
         if self.troubled_at.is_some_and(|at| now < at + TURN) {
             return;
         }
-        for ((policy, cluster), names) in before {
-            let by_others = names.iter().any(|name| aws.deleted.contains(name));
-            let is_bare = !self.held.contains_key(&(policy.clone(), cluster.clone()));
+        let names: HashSet<&str> = names(snapshots).collect();
+        let gone = before
+            .iter()
+            .filter(|one| !names.contains(one.snapshot_identifier.as_str()));
+        for (policy, cluster) in gone.filter_map(|one| protected(one)) {
+            let is_of = |one: &&Arc<Snapshot>| protected(one) == Some((policy, cluster));
+            let last: Vec<&str> = names_of(before.iter().filter(is_of)).collect();
+            let by_others = last.iter().any(|name| aws.deleted.contains(*name));
+            let is_bare = !snapshots.iter().any(|one| is_of(&one));
             assert!(
-                !is_bare || by_others || !is_guarded(&policy, &cluster, config, ledger, now),
-                "I21: {policy} of {cluster} is left with no good snapshot: {names:?} were the last"
+                !is_bare || by_others || !is_guarded(policy, cluster, config, ledger, now),
+                "I21: {policy} of {cluster} is left with no good snapshot: {last:?} were the last"
             );
         }
     }
 }
 
-fn held(snapshots: &[Arc<Snapshot>]) -> BTreeMap<Protected, BTreeSet<String>> {
-    let mut held: BTreeMap<Protected, BTreeSet<String>> = BTreeMap::new();
-    for one in snapshots {
-        let tag = |key: &str| one.tags.get(key).cloned();
-        let is_good = one.status.as_deref() == Some("available");
-        if let (Some(policy), Some(cluster), true) = (tag(tag::POLICY), tag(tag::CLUSTER), is_good)
-        {
-            let names = held.entry((policy, cluster)).or_default();
-            names.insert(one.snapshot_identifier.clone());
-        }
-    }
-    held
+fn names(snapshots: &[Arc<Snapshot>]) -> impl Iterator<Item = &str> {
+    names_of(snapshots.iter())
+}
+
+fn names_of<'a>(
+    snapshots: impl Iterator<Item = &'a Arc<Snapshot>>,
+) -> impl Iterator<Item = &'a str> {
+    snapshots.map(|one| one.snapshot_identifier.as_str())
+}
+
+/// The policy and the cluster that a good snapshot protects, by its tags.
+fn protected(one: &Snapshot) -> Option<(&str, &str)> {
+    let tag = |key: &str| one.tags.get(key).map(String::as_str);
+    let is_good = one.status.as_deref() == Some("available");
+    tag(tag::POLICY).zip(tag(tag::CLUSTER)).filter(|_| is_good)
 }
 
 /// Whether the pair is configured, guarded, and not one whose cluster has been gone for as long as the guard keeps
