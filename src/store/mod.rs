@@ -33,6 +33,7 @@ use keeper::{Found, Keeper};
 
 pub use aside::copy_of;
 pub use error::StoreError;
+pub use file::hand_over;
 pub use keeper::Lost;
 pub use meta::{EndpointKind, Identity};
 pub use read::{Reader, RunFilter};
