@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::{AccountName, PolicyName, Writer};
-use crate::observed::{Listing, Observed};
+use crate::observed::{Listing, Observed, ScopeView};
 use crate::pause::Pauses;
 use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
 use crate::reply::{Known, Reply, take_in};
@@ -76,6 +76,16 @@ impl World {
             .into_iter()
             .chain(begun.cloned())
             .collect()
+    }
+
+    /// Begins to look at the scopes of open runs that are not looked at yet, as a restart would: somebody may ask for
+    /// a snapshot in a region that came into the file later.
+    pub fn reach_out(&mut self, now: DateTime<Utc>) {
+        let scopes = self.scopes();
+        let seen = &mut self.observed.scopes;
+        for scope in scopes {
+            seen.entry(scope).or_insert_with(|| ScopeView::unseen(now));
+        }
     }
 
     /// What a restart makes of the runs whose call it cut off: they are in doubt.

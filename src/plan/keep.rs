@@ -40,6 +40,7 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         }
         if let Care::Extend { from, to, why } = care
             && plan.budget_left(scope, view, facts.now) > 0
+            && plan.room_left(scope, facts.observed) > 0
         {
             let extension = Extension {
                 slot: slot.clone(),

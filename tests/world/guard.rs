@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use redkeep::plan::Alarm;
 use redkeep::sandbox::faults::Fault;
 
-use crate::setup::{at, config, policy, sim};
+use crate::setup::{at, config, policy, seconds, sim, sim_of_clusters};
 use crate::sim::Sim;
 use crate::sim::aws::CREATE;
 
@@ -143,4 +143,25 @@ fn a_snapshot_whose_tags_do_not_prove_it_ours_is_not_modified() {
     sim.aws.set_status("dw", "paused", now);
     sim.until("2026-12-04 00:00");
     assert_eq!(sim.aws.modified, []);
+}
+
+#[test]
+fn many_snapshots_near_their_end_are_seen_to_within_the_limit_of_calls_under_way() {
+    let names: Vec<String> = (0..12).map(|number| format!("dw-{number}")).collect();
+    let clusters: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut sim = sim_of_clusters("2026-11-25 00:00", &clusters, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    for cluster in &clusters {
+        sim.aws.set_status(cluster, "paused", sim.now);
+    }
+    sim.aws.strike("ModifyClusterSnapshot", None, Fault::Hang);
+    // The slot of this night expires then, and two snapshots of every cluster are seen to.
+    sim.until("2026-11-28 10:29");
+    let mut most = 0;
+    while sim.now < at("2026-11-28 10:33") {
+        sim.run_for(seconds(5));
+        let observed = &sim.hosts[0].process_mut().world.observed;
+        most = most.max(observed.in_flight.len());
+    }
+    assert_eq!(most, redkeep::observed::CALLS_IN_FLIGHT);
 }
