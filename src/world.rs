@@ -195,10 +195,17 @@ impl World {
         let old = std::mem::replace(&mut self.config, config);
         let same = |name: &AccountName| old.account(name) == self.config.account(name);
         self.observed.account_numbers.retain(|name, _| same(name));
-        self.observed.scopes.retain(|scope, _| same(&scope.account));
+        let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.observed.scopes)
+                .into_iter()
+                .partition(|(scope, _)| same(&scope.account));
+        self.observed.scopes = kept;
         // A removed account's client is still there: what has begun with it is followed to its end.
         let begun = self.history.open().map(|run| run.slot.pair.scope.clone());
         let scopes = begun.chain(self.config.scopes()).collect();
         self.observed.rescope(&scopes, now);
+        let is_under_way = |view: &ScopeView| matches!(view.listing, Listing::UnderWay { .. });
+        let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));
+        self.observed.outdate(outdated.map(|(scope, _)| scope));
     }
 }

@@ -17,18 +17,32 @@ use crate::snapshot::Snapshot;
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
+/// What a complete listing shows.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    /// The listing.
+    pub(super) listing: &'a SnapshotListing,
+    /// The number of the account that is listed, as far as it is known.
+    pub(super) account: Option<&'a str>,
+    /// Whether what the listing lacks is not there: in another account nothing of ours is.
+    pub(super) proves_absence: bool,
+}
+
 /// What the listing changes about a run.
-pub(super) fn at_run(
-    run: &Run,
-    listing: &SnapshotListing,
-    account: Option<&str>,
-    now: DateTime<Utc>,
-) -> Option<Change> {
+pub(super) fn at_run(run: &Run, sight: Sight<'_>, now: DateTime<Utc>) -> Option<Change> {
     if run.is_ended() && !run.has_snapshot() {
         return None;
     }
+    let Sight {
+        listing, account, ..
+    } = sight;
     let found = listing.by_id.get(&run.request.snapshot_id);
     let event = match (&run.state, found) {
+        // To be looked for again, at the pace of a snapshot that is there.
+        (RunState::Creating { .. }, None) if !sight.proves_absence => Event::NotSeen {
+            look_at: retry::follow_at(run, now),
+        },
+        (_, None) if !sight.proves_absence => return None,
         (RunState::Ended(_), None) => return gone(run, listing, now),
         (RunState::Ended(_), Some(snapshot)) => return described_anew(run, snapshot),
         (RunState::Failing { .. }, _) => return None,

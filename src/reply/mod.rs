@@ -108,13 +108,27 @@ fn listing_taken_in(
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let (scope, began_at) = (listed.scope.clone(), listed.began_at);
+    if observed.outdated.remove(&scope) {
+        // With its account's new credentials it is another account, perhaps.
+        if let Some(view) = observed.scopes.get_mut(&scope) {
+            view.budget = view.budget.spent(further_requests(&listed), now);
+            view.listing = Listing::Next {
+                at: now,
+                failures: 0,
+            };
+        }
+        return Vec::new();
+    }
     note_account(&listed, observed);
     observed.bar_scopes(&known.history.account_numbers);
     let account = account_number(&scope.account, known.history, observed);
     let account = account.as_deref();
+    let is_told = observed.account_number(&scope.account).is_some();
     let Some(view) = observed.scopes.get_mut(&scope) else {
         return Vec::new();
     };
+    // Where no number was ever told there is none to differ from.
+    view.is_identified = is_told || account.is_none();
     note_listing(view, listed, account, now);
     let Some(view) = observed.scopes.get(&scope) else {
         return Vec::new();
@@ -125,7 +139,12 @@ fn listing_taken_in(
     };
     let idle = |run: &&Run| run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot);
     let runs = known.history.runs.values().filter(idle);
-    let runs = runs.filter_map(|run| look::at_run(run, listing, account, now));
+    let sight = look::Sight {
+        listing,
+        account,
+        proves_absence: view.is_identified,
+    };
+    let runs = runs.filter_map(|run| look::at_run(run, sight, now));
     let bound = binding(&scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
     if view.barred.is_none() && is_told_apart(known.config, &scope, account) {
