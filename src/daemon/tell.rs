@@ -55,11 +55,11 @@ pub(super) fn change(change: &Change, history: &History) {
         ),
         Change::Pair(pair, state) => {
             let (policy, cluster, scope) = (&pair.policy, &pair.cluster, &pair.scope);
-            let before = history
-                .pairs
-                .get(pair)
-                .filter(|before| before.closed_at.is_none());
-            if state.closed_at.is_some() {
+            let known = history.pairs.get(pair);
+            let before = known.filter(|before| before.closed_at.is_none());
+            if state.closed_at.is_some() && known.is_some() && before.is_none() {
+                // It only tells since when its cluster is gone.
+            } else if state.closed_at.is_some() {
                 info!(%policy, %cluster, %scope, "no longer active");
             } else if before.is_none_or(|before| before.active_from != state.active_from) {
                 info!(%policy, %cluster, %scope, "active");

@@ -38,6 +38,30 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
         }
     }
     close_unmatched(facts, &matched, plan);
+    if plan.changes.is_empty() {
+        note_clusters(facts, plan);
+    }
+}
+
+/// Notes for every pair, active or not, since when its cluster is gone.
+fn note_clusters(facts: Facts<'_>, plan: &mut Plan) {
+    for (pair, state) in &facts.history.pairs {
+        let Some(listed) = seen(facts, &pair.scope) else {
+            continue;
+        };
+        let cluster_gone_at = match listed.contains_key(&pair.cluster) {
+            true => None,
+            false if !is_identified(facts, &pair.scope) => continue,
+            false => state.cluster_gone_at.or(present(facts, &pair.scope)),
+        };
+        if cluster_gone_at != state.cluster_gone_at {
+            let noted = PairState {
+                cluster_gone_at,
+                ..state.clone()
+            };
+            plan.changes.push(Change::Pair(pair.clone(), noted));
+        }
+    }
 }
 
 fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) {
@@ -154,6 +178,7 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         timezone: policy.schedule.timezone().to_string(),
         cluster_created_at,
         closed_at: None,
+        cluster_gone_at: None,
     };
     let Some(state) = facts.history.pairs.get(pair) else {
         return Some(fresh);

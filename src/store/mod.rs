@@ -233,6 +233,7 @@ mod tests {
             timezone: "UTC".to_owned(),
             cluster_created_at: None,
             closed_at: None,
+            cluster_gone_at: None,
         };
         Change::Pair(pair, state)
     }

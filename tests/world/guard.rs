@@ -108,6 +108,44 @@ fn the_snapshots_of_a_cluster_that_is_gone_are_kept_for_guard_gone_and_then_let_
 }
 
 #[test]
+fn guard_gone_counts_from_when_the_cluster_was_missing_and_not_from_when_its_pair_was_closed() {
+    let enabled = three_days("guard_gone = \"30d\"");
+    let mut sim = sim(START, &enabled);
+    sim.until("2026-11-28 00:00");
+    sim.reload(
+        0,
+        config(&three_days("guard_gone = \"30d\"\nenabled = false")),
+    );
+    // Closed for two months when the cluster goes, and a restart in between.
+    sim.until("2027-01-28 00:00");
+    sim.aws.remove_cluster("dw", at("2027-01-28 00:00"));
+    sim.until("2027-01-29 00:00");
+    sim.stop(0);
+    sim.start(0);
+    sim.reload(0, config(&enabled));
+    sim.until("2027-02-26 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+    assert!(!sim.hosts[0].was_alarmed("LettingGo"));
+    sim.until("2027-03-29 00:00");
+    assert_eq!(held(&mut sim), Vec::<String>::new());
+}
+
+#[test]
+fn a_cluster_that_the_policy_names_is_expected_back_and_its_last_good_ones_are_kept_as_long_as_it_is_named()
+ {
+    let tables = three_days("guard_gone = \"30d\"").replace("\"d*\"", "\"dw\"");
+    let mut sim = sim(START, &tables);
+    sim.until("2026-11-28 00:00");
+    sim.aws.remove_cluster("dw", at("2026-11-28 00:00"));
+    sim.until("2027-01-28 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+    assert_eq!(sim.outcome("p", "2027-01-27 02:30"), "failed(not_found)");
+    sim.aws.add_cluster("dw", at("2027-01-28 00:00"));
+    sim.until("2027-01-28 04:00");
+    assert_eq!(sim.outcome("p", "2027-01-28 02:30"), "available");
+}
+
+#[test]
 fn where_aws_denies_it_there_is_an_alarm_and_creating_goes_on() {
     let mut sim = sim(START, &three_days(""));
     sim.until("2026-11-28 00:00");
