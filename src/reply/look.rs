@@ -12,7 +12,7 @@ use crate::history::Change;
 use crate::observed::SnapshotListing;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Ownership, Snapshot, ownership};
 
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
@@ -30,13 +30,13 @@ pub(super) struct Sight<'a> {
 
 /// What the listing changes about a run.
 pub(super) fn at_run(run: &Run, sight: Sight<'_>, now: DateTime<Utc>) -> Option<Change> {
-    if run.is_ended() && !run.has_snapshot() {
-        return None;
-    }
     let Sight {
         listing, account, ..
     } = sight;
     let found = listing.by_id.get(&run.request.snapshot_id);
+    if run.is_ended() && !run.has_snapshot() {
+        return found.and_then(|snapshot| made_late(run, snapshot, account));
+    }
     let event = match (&run.state, found) {
         // To be looked for again, at the pace of a snapshot that is there.
         (RunState::Creating { .. }, None) if !sight.proves_absence => Event::NotSeen {
@@ -52,6 +52,18 @@ pub(super) fn at_run(run: &Run, sight: Sight<'_>, now: DateTime<Utc>) -> Option<
         (_, None) => return None,
     };
     change(run, event, now)
+}
+
+/// Another host may make a slot's snapshot after this one had given the slot up. The outcome stays, since it is what
+/// became of the run here; the snapshot is recorded beside it, and is followed until it is gone.
+fn made_late(run: &Run, snapshot: &Arc<Snapshot>, account: Option<&str>) -> Option<Change> {
+    let is_foreign = matches!(ownership(snapshot, run, account), Ownership::Foreign(_));
+    if run.snapshot.is_some() || is_foreign {
+        return None;
+    }
+    let mut run = run.clone();
+    run.snapshot = Some(Arc::clone(snapshot));
+    Some(Change::Run(Box::new(run)))
 }
 
 /// Keeps what AWS says of a snapshot when somebody has changed it: until when it is kept, who may restore it, its
