@@ -34,6 +34,9 @@ pub struct PairState {
     pub cluster_created_at: Option<DateTime<Utc>>,
     /// When the pair was closed; `None` while it is active.
     pub closed_at: Option<DateTime<Utc>>,
+    /// When the cluster was first seen to be gone; `None` while it is there. A pair that was closed for another reason
+    /// may lose its cluster long after.
+    pub cluster_gone_at: Option<DateTime<Utc>>,
 }
 
 impl PairState {

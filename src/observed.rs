@@ -31,6 +31,8 @@ pub struct Observed {
     pub account_numbers: BTreeMap<AccountName, String>,
     /// The runs with a call under way.
     pub in_flight: BTreeSet<Slot>,
+    /// The scopes with a listing under way that was begun with credentials which are no longer the account's.
+    pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
     pub refused: BTreeMap<Slot, Refused>,
 }
@@ -63,6 +65,9 @@ pub struct ScopeView {
     pub reached_at: Option<DateTime<Utc>>,
     /// Why the last listing failed; `None` when it did not.
     pub trouble: Option<String>,
+    /// Whether the last listing is known to be of the account that the history is of: else what it lacks proves
+    /// nothing.
+    pub is_identified: bool,
 }
 
 /// Why no work is done in a scope.
@@ -193,6 +198,7 @@ impl ScopeView {
             budget: Budget::full(now),
             reached_at: None,
             trouble: None,
+            is_identified: true,
         }
     }
 
@@ -280,6 +286,17 @@ impl Observed {
             self.scopes
                 .entry(scope.clone())
                 .or_insert_with(|| ScopeView::unseen(now));
+        }
+    }
+
+    /// Notes that the listings under way in these scopes are of no use any more. The next one waits for their end, so
+    /// that nobody has to tell the two apart.
+    pub fn outdate(&mut self, scopes: impl IntoIterator<Item = Scope>) {
+        self.outdated.extend(scopes);
+        for scope in &self.outdated {
+            if let Some(view) = self.scopes.get_mut(scope) {
+                view.listing = Listing::UnderWay { failures: 0 };
+            }
         }
     }
 

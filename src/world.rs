@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::{AccountName, PolicyName, Writer};
-use crate::observed::{Listing, Observed};
+use crate::observed::{Listing, Observed, ScopeView};
 use crate::pause::Pauses;
 use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
 use crate::reply::{Known, Reply, take_in};
@@ -76,6 +76,16 @@ impl World {
             .into_iter()
             .chain(begun.cloned())
             .collect()
+    }
+
+    /// Begins to look at the scopes of open runs that are not looked at yet, as a restart would: somebody may ask for
+    /// a snapshot in a region that came into the file later.
+    pub fn reach_out(&mut self, now: DateTime<Utc>) {
+        let scopes = self.scopes();
+        let seen = &mut self.observed.scopes;
+        for scope in scopes {
+            seen.entry(scope).or_insert_with(|| ScopeView::unseen(now));
+        }
     }
 
     /// What a restart makes of the runs whose call it cut off: they are in doubt.
@@ -185,10 +195,17 @@ impl World {
         let old = std::mem::replace(&mut self.config, config);
         let same = |name: &AccountName| old.account(name) == self.config.account(name);
         self.observed.account_numbers.retain(|name, _| same(name));
-        self.observed.scopes.retain(|scope, _| same(&scope.account));
+        let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.observed.scopes)
+                .into_iter()
+                .partition(|(scope, _)| same(&scope.account));
+        self.observed.scopes = kept;
         // A removed account's client is still there: what has begun with it is followed to its end.
         let begun = self.history.open().map(|run| run.slot.pair.scope.clone());
         let scopes = begun.chain(self.config.scopes()).collect();
         self.observed.rescope(&scopes, now);
+        let is_under_way = |view: &ScopeView| matches!(view.listing, Listing::UnderWay { .. });
+        let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));
+        self.observed.outdate(outdated.map(|(scope, _)| scope));
     }
 }

@@ -55,11 +55,11 @@ pub(super) fn change(change: &Change, history: &History) {
         ),
         Change::Pair(pair, state) => {
             let (policy, cluster, scope) = (&pair.policy, &pair.cluster, &pair.scope);
-            let before = history
-                .pairs
-                .get(pair)
-                .filter(|before| before.closed_at.is_none());
-            if state.closed_at.is_some() {
+            let known = history.pairs.get(pair);
+            let before = known.filter(|before| before.closed_at.is_none());
+            if state.closed_at.is_some() && known.is_some() && before.is_none() {
+                // It only tells since when its cluster is gone.
+            } else if state.closed_at.is_some() {
                 info!(%policy, %cluster, %scope, "no longer active");
             } else if before.is_none_or(|before| before.active_from != state.active_from) {
                 info!(%policy, %cluster, %scope, "active");
@@ -158,6 +158,10 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::LettingGo(slot) => {
                 warn!(%slot, "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon");
             }
+            Alarm::Unidentified(scope) => {
+                warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
+                    and nothing that is missing in it is taken to be gone until it does");
+            }
             Alarm::OtherAccount(account) => {
                 error!(%account, number = said, "the account is another one than before; nothing is done in it; \
                     give it a name of its own in the policy file, or its former credentials back");
@@ -173,6 +177,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::QuotaReached(scope) => {
                 info!(%scope, "below the quota of manual snapshots again")
             }
+            Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
             Alarm::StillCreating(_)
             | Alarm::UnknownStatus(_)
             | Alarm::SameAccount(_)

@@ -40,6 +40,7 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         }
         if let Care::Extend { from, to, why } = care
             && plan.budget_left(scope, view, facts.now) > 0
+            && plan.room_left(scope, facts.observed) > 0
         {
             let extension = Extension {
                 slot: slot.clone(),
@@ -130,7 +131,11 @@ fn supply<'a>(
     }
     let exists = view.clusters.as_ref()?.contains_key(&pair.cluster);
     match state.closed_at {
-        Some(closed_at) if !exists => Some(Supply::ClusterGone(closed_at)),
+        // One that the file names stays active, and its last good snapshots are kept for as long as it is named.
+        Some(closed_at) if !exists => {
+            let gone_at = state.cluster_gone_at.unwrap_or(closed_at);
+            Some(Supply::ClusterGone(gone_at))
+        }
         // Its tags no longer match: it is another policy's, or nobody's.
         Some(_) => None,
         None => Some(Supply::Slots {
