@@ -140,7 +140,8 @@ fn a_snapshot_that_vanishes_later_is_noted_as_gone_and_never_made_again() {
     let mut sim = nightly();
     sim.until("2026-11-24 03:00");
     let now = sim.now;
-    sim.aws.region(now).snapshots.clear();
+    let id = sim.aws.accepted[0].0.clone();
+    sim.aws.delete(&id, now);
     sim.until("2026-11-24 03:02");
     let gone = sim.run("nightly", SLOT).unwrap().gone.unwrap();
     assert_eq!(gone.reason.as_str(), "deleted");
