@@ -123,6 +123,8 @@ holds "its user is a dynamic one" test "$uid" -ge 61184 -a "$uid" -le 65519
 holds "it has no capability, and can gain none" \
   sh -c "! grep -E '^Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/$main/status | grep -v '0000000000000000$' && grep -q 'NoNewPrivs:.1' /proc/$main/status"
 holds "systemd rates its exposure at 1.1 or less" systemd-analyze security --threshold=11 --no-pager $unit
+refused() { ! runuser -u nobody -- redkeep status 2>/tmp/refused && grep -q 'denied.*; .*for root' /tmp/refused; }
+holds "another user is told who may read the history" refused
 holds "only its user looks into the state" test "$(stat -Lc %a /var/lib/redkeep)" = 700
 
 echo "resident memory: $(metric process_resident_memory_bytes) bytes"
