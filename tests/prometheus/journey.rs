@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::dashboard::queries;
 use crate::server::{Prometheus, start};
 use crate::support::{Daemon, Dir, Process, Sandbox, eventually, free_port};
-use crate::{ROOT, RULES, program};
+use crate::{ROOT, RULES, assert_success, program, promtool, told};
 
 const POLICIES: &str = r#"
 [[policy]]
@@ -96,6 +96,7 @@ fn a_failed_run_is_scraped_counted_and_told_to_somebody() {
     let (Some(prometheus), Some(alertmanager)) = programs else {
         return;
     };
+    let Some(promtool) = promtool() else { return };
     let (dir, receiver) = (Dir::new(), Receiver::start());
     let sandbox = Sandbox::start(&[
         "--cluster",
@@ -139,6 +140,8 @@ fn a_failed_run_is_scraped_counted_and_told_to_somebody() {
     let failed = r#"redkeep_runs_total{cluster="finance",result="failed"}"#;
     assert!(prometheus.value(failed) >= Some(1.0));
     assert!(receiver.alert("RedkeepDown").is_none());
+    let exposed = told(&promtool, &["check", "metrics"], &daemon.metrics());
+    assert_success(&exposed);
     the_dashboard_shows_it(&prometheus);
     drop(daemon);
     eventually("redkeep is down", soon, || {
