@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use tracing::{error, info, warn};
 
-use crate::history::{Change, History};
+use crate::history::{Change, History, PairState};
 use crate::plan::Alarm;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
+use crate::world::World;
 
 macro_rules! tell {
     ($level:ident, $run:expr, $($message:tt)+) => {
@@ -19,6 +20,30 @@ macro_rules! tell {
             scope = %$run.slot.pair.scope,
             slot = rfc3339($run.slot.scheduled_at),
             snapshot = %$run.request.snapshot_id,
+            $($message)+
+        )
+    };
+}
+
+macro_rules! tell_slot {
+    ($level:ident, $slot:expr, $world:expr, $($message:tt)+) => {
+        $level!(
+            policy = %$slot.pair.policy,
+            cluster = %$slot.pair.cluster,
+            scope = %$slot.pair.scope,
+            slot = rfc3339($slot.scheduled_at),
+            snapshot = $world.history.runs.get($slot).map(|run| display(&run.request.snapshot_id)),
+            $($message)+
+        )
+    };
+}
+
+macro_rules! tell_pair {
+    ($level:ident, $pair:expr, $($message:tt)+) => {
+        $level!(
+            policy = %$pair.policy,
+            cluster = %$pair.cluster,
+            scope = %$pair.scope,
             $($message)+
         )
     };
@@ -131,14 +156,27 @@ fn tell_run(run: &Run) {
 }
 
 /// Tells the alarms that have begun and those that are over.
-pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, String>) {
+pub(super) fn alarms(
+    before: &BTreeMap<Alarm, String>,
+    now: &BTreeMap<Alarm, String>,
+    world: &World,
+) {
     for (alarm, said) in now.iter().filter(|(alarm, _)| !before.contains_key(alarm)) {
         match alarm {
             Alarm::StillCreating(slot) => {
-                warn!(%slot, "still creating after the completion window")
+                tell_slot!(
+                    warn,
+                    slot,
+                    world,
+                    "still creating after the completion window"
+                );
             }
-            Alarm::UnknownStatus(slot) => warn!(%slot, status = said, "unknown snapshot status"),
-            Alarm::RpoBreach(pair) => error!(%pair, reason = said, "older than the policy's rpo"),
+            Alarm::UnknownStatus(slot) => {
+                tell_slot!(warn, slot, world, status = said, "unknown snapshot status");
+            }
+            Alarm::RpoBreach(pair) => {
+                tell_pair!(error, pair, reason = said, "older than the policy's rpo");
+            }
             Alarm::QuotaReached(scope) => {
                 warn!(%scope, said, "the quota of manual snapshots is reached");
             }
@@ -153,10 +191,21 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
                 error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
             }
             Alarm::GuardRefused(slot) => {
-                error!(%slot, reason = said, "one of the last good snapshots is about to expire and cannot be kept");
+                tell_slot!(
+                    error,
+                    slot,
+                    world,
+                    reason = said,
+                    "one of the last good snapshots is about to expire and cannot be kept"
+                );
             }
             Alarm::LettingGo(slot) => {
-                warn!(%slot, "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon");
+                tell_slot!(
+                    warn,
+                    slot,
+                    world,
+                    "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon"
+                );
             }
             Alarm::Unidentified(scope) => {
                 warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
@@ -169,9 +218,14 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
         }
     }
     for alarm in before.keys().filter(|alarm| !now.contains_key(alarm)) {
+        if !is_watched(alarm, world) {
+            continue;
+        }
         match alarm {
             Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
-            Alarm::RpoBreach(pair) => info!(%pair, "no longer older than the policy's rpo"),
+            Alarm::RpoBreach(pair) => {
+                tell_pair!(info, pair, "no longer older than the policy's rpo");
+            }
             Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
             Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
             Alarm::QuotaReached(scope) => {
@@ -185,6 +239,27 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             | Alarm::LettingGo(_)
             | Alarm::OtherAccount(_) => {}
         }
+    }
+}
+
+/// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
+fn is_watched(alarm: &Alarm, world: &World) -> bool {
+    match alarm {
+        Alarm::QuotaReached(scope)
+        | Alarm::AccessDenied(scope)
+        | Alarm::ClockSkew(scope)
+        | Alarm::Unreachable(scope)
+        | Alarm::Unidentified(scope)
+        | Alarm::SameAccount(scope) => world.observed.scopes.contains_key(scope),
+        Alarm::RpoBreach(pair) => {
+            let state = world.history.pairs.get(pair);
+            state.is_some_and(PairState::is_active)
+        }
+        Alarm::StillCreating(_)
+        | Alarm::UnknownStatus(_)
+        | Alarm::GuardRefused(_)
+        | Alarm::LettingGo(_)
+        | Alarm::OtherAccount(_) => true,
     }
 }
 
