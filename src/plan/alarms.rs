@@ -88,7 +88,8 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
         }
         None => {}
     }
-    if !view.is_identified {
+    // Where nothing answers, that is told.
+    if !view.is_identified && view.trouble.is_none() {
         alarms.push((Alarm::Unidentified(scope.clone()), String::new()));
     }
     if let ServerClock::Skew(skew) = view.server_clock
