@@ -31,6 +31,8 @@ pub struct Observed {
     pub account_numbers: BTreeMap<AccountName, String>,
     /// The runs with a call under way.
     pub in_flight: BTreeSet<Slot>,
+    /// The errands that could not be done yet, until when nothing is tried, and why.
+    pub errand_trouble: BTreeMap<i64, Refused>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
     pub refused: BTreeMap<Slot, Refused>,
 }
@@ -300,6 +302,11 @@ impl Observed {
             .iter()
             .filter(|slot| slot.pair.scope == *scope)
             .count()
+    }
+
+    /// The scopes in which work is done.
+    pub fn working(&self) -> impl Iterator<Item = (&Scope, &ScopeView)> {
+        self.scopes.iter().filter(|(_, view)| view.barred.is_none())
     }
 
     /// Finds the scopes in which no work may be done: those of an account whose name stands for another number

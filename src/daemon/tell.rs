@@ -7,9 +7,63 @@ use std::collections::BTreeMap;
 use tracing::{error, info, warn};
 
 use crate::history::{Change, History};
-use crate::plan::Alarm;
+use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
+use crate::upkeep::{Errand, Pass, PassResult, Removal};
+
+fn tell_removal(removal: &Removal) {
+    let pair = &removal.slot.pair;
+    let (policy, cluster, scope, snapshot) =
+        (&pair.policy, &pair.cluster, &pair.scope, &removal.id);
+    let why = removal.why.as_str();
+    match &removal.end {
+        None if removal.look_at.is_some() => {
+            warn!(%policy, %cluster, %scope, %snapshot, "whether it is removed is not clear; looking");
+        }
+        None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
+        Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
+        Some(end) => {
+            let reason = end.text();
+            warn!(%policy, %cluster, %scope, %snapshot, reason, "not removed; the next pass decides anew");
+        }
+    }
+}
+
+/// A pass that comes to the same as the one before is not told again.
+fn tell_pass(pass: &Pass, history: &History) {
+    let (policy, hash, count) = (&pass.policy, &pass.plan_hash, pass.plan.len());
+    let before = history.passes.get(policy);
+    if before.is_some_and(|before| before.plan_hash == *hash && before.result == pass.result) {
+        return;
+    }
+    match pass.result {
+        PassResult::Carried if count == 0 => return,
+        PassResult::Carried => {
+            info!(%policy, hash, count, "snapshots are to be removed, at most five an hour")
+        }
+        PassResult::FirstPass => info!(
+            %policy, hash, count,
+            "the first pass by these rules removes nothing; the next one, in an hour, would"
+        ),
+        PassResult::Breaker => warn!(
+            %policy, hash, count,
+            "that is too many to remove unasked; look at `redkeep prune`, and confirm it with --confirm"
+        ),
+    }
+    for snapshot in &pass.plan {
+        info!(%policy, hash, snapshot, "in the plan");
+    }
+}
+
+fn tell_errand(errand: &Errand) {
+    let (snapshot, wanted) = (&errand.snapshot, errand.wanted.as_str());
+    match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
+        Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
+        Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
+        None => {}
+    }
+}
 
 macro_rules! tell {
     ($level:ident, $run:expr, $($message:tt)+) => {
@@ -74,6 +128,9 @@ pub(super) fn change(change: &Change, history: &History) {
                 "kept from expiring: it is one of the last good snapshots"
             );
         }
+        Change::Removal(removal) => tell_removal(removal),
+        Change::Passed(pass) => tell_pass(pass, history),
+        Change::Errand(errand) => tell_errand(errand),
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
@@ -158,6 +215,12 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::LettingGo(slot) => {
                 warn!(%slot, "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon");
             }
+            Alarm::PruneBlocked(policy, Blocked::Breaker) => {
+                warn!(%policy, hash = said, "nothing is removed until somebody confirms the plan");
+            }
+            Alarm::PruneBlocked(policy, blocked) => {
+                error!(%policy, reason = blocked.as_str(), "no snapshots are removed");
+            }
             Alarm::OtherAccount(account) => {
                 error!(%account, number = said, "the account is another one than before; nothing is done in it; \
                     give it a name of its own in the policy file, or its former credentials back");
@@ -178,6 +241,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             | Alarm::SameAccount(_)
             | Alarm::GuardRefused(_)
             | Alarm::LettingGo(_)
+            | Alarm::PruneBlocked(..)
             | Alarm::OtherAccount(_) => {}
         }
     }
