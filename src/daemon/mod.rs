@@ -41,6 +41,8 @@ use crate::store::Store;
 use crate::systemd::Notifier;
 use crate::world::{Pending, World};
 
+pub(crate) use calls::make;
+
 use clockwork::Tick;
 use journal::Journal;
 use reload::loaded;
