@@ -33,6 +33,8 @@ pub struct Observed {
     pub in_flight: BTreeSet<Slot>,
     /// The errands that could not be done yet, until when nothing is tried, and why.
     pub errand_trouble: BTreeMap<i64, Refused>,
+    /// Where IAM did not allow a snapshot to be deleted, until when that is told, and why.
+    pub delete_denied: BTreeMap<Scope, Refused>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
     pub refused: BTreeMap<Slot, Refused>,
 }

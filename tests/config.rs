@@ -100,7 +100,8 @@ fn every_wrong_file_is_answered_with_exactly_these_words() {
 #[test]
 fn every_good_file_loads_without_a_warning() {
     let mut files = cases("tests/config/good");
-    files.extend(cases("config"));
+    // Beside the policy files lie the rules and the dashboard, in directories of their own.
+    files.extend(cases("config").into_iter().filter(|case| case.is_file()));
     for case in files {
         match load(&sources(&case)) {
             Ok(config) => assert_eq!(config.warnings, [""; 0], "{}", case.display()),

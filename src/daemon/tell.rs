@@ -12,59 +12,6 @@ use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
 use crate::upkeep::{Errand, Pass, PassResult, Removal};
 
-fn tell_removal(removal: &Removal) {
-    let pair = &removal.slot.pair;
-    let (policy, cluster, scope, snapshot) =
-        (&pair.policy, &pair.cluster, &pair.scope, &removal.id);
-    let why = removal.why.as_str();
-    match &removal.end {
-        None if removal.look_at.is_some() => {
-            warn!(%policy, %cluster, %scope, %snapshot, "whether it is removed is not clear; looking");
-        }
-        None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
-        Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
-        Some(end) => {
-            let reason = end.text();
-            warn!(%policy, %cluster, %scope, %snapshot, reason, "not removed; the next pass decides anew");
-        }
-    }
-}
-
-/// A pass that comes to the same as the one before is not told again.
-fn tell_pass(pass: &Pass, history: &History) {
-    let (policy, hash, count) = (&pass.policy, &pass.plan_hash, pass.plan.len());
-    let before = history.passes.get(policy);
-    if before.is_some_and(|before| before.plan_hash == *hash && before.result == pass.result) {
-        return;
-    }
-    match pass.result {
-        PassResult::Carried if count == 0 => return,
-        PassResult::Carried => {
-            info!(%policy, hash, count, "snapshots are to be removed, at most five an hour")
-        }
-        PassResult::FirstPass => info!(
-            %policy, hash, count,
-            "the first pass by these rules removes nothing; the next one, in an hour, would"
-        ),
-        PassResult::Breaker => warn!(
-            %policy, hash, count,
-            "that is too many to remove unasked; look at `redkeep prune`, and confirm it with --confirm"
-        ),
-    }
-    for snapshot in &pass.plan {
-        info!(%policy, hash, snapshot, "in the plan");
-    }
-}
-
-fn tell_errand(errand: &Errand) {
-    let (snapshot, wanted) = (&errand.snapshot, errand.wanted.as_str());
-    match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
-        Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
-        Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
-        None => {}
-    }
-}
-
 macro_rules! tell {
     ($level:ident, $run:expr, $($message:tt)+) => {
         $level!(
@@ -78,18 +25,20 @@ macro_rules! tell {
     };
 }
 
+/// Whether there is nothing new to tell of the run.
+fn is_same(before: &Run, run: &Run) -> bool {
+    before.word() == run.word()
+        && before.message == run.message
+        && before.gone == run.gone
+        && before.generation() == run.generation()
+}
+
 /// Tells what `change` means, given the history before it.
 pub(super) fn change(change: &Change, history: &History) {
     match change {
         Change::Run(run) => {
             let before = history.runs.get(&run.slot);
-            let same = before.is_some_and(|before| {
-                before.word() == run.word()
-                    && before.message == run.message
-                    && before.gone == run.gone
-                    && before.generation() == run.generation()
-            });
-            if !same {
+            if !before.is_some_and(|before| is_same(before, run)) {
                 tell_run(run);
             }
         }
@@ -219,7 +168,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
                 warn!(%policy, hash = said, "nothing is removed until somebody confirms the plan");
             }
             Alarm::PruneBlocked(policy, blocked) => {
-                error!(%policy, reason = blocked.as_str(), "no snapshots are removed");
+                error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
             }
             Alarm::OtherAccount(account) => {
                 error!(%account, number = said, "the account is another one than before; nothing is done in it; \
@@ -236,14 +185,69 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::QuotaReached(scope) => {
                 info!(%scope, "below the quota of manual snapshots again")
             }
+            Alarm::PruneBlocked(policy, blocked) => {
+                info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
+            }
             Alarm::StillCreating(_)
             | Alarm::UnknownStatus(_)
             | Alarm::SameAccount(_)
             | Alarm::GuardRefused(_)
             | Alarm::LettingGo(_)
-            | Alarm::PruneBlocked(..)
             | Alarm::OtherAccount(_) => {}
         }
+    }
+}
+
+fn tell_removal(removal: &Removal) {
+    let pair = &removal.slot.pair;
+    let (policy, cluster, scope, snapshot) =
+        (&pair.policy, &pair.cluster, &pair.scope, &removal.id);
+    let why = removal.why.as_str();
+    match &removal.end {
+        None if removal.look_at.is_some() => {
+            warn!(%policy, %cluster, %scope, %snapshot, "whether it is removed is not clear; looking");
+        }
+        None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
+        Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
+        Some(end) => {
+            let reason = end.text();
+            warn!(%policy, %cluster, %scope, %snapshot, reason, "not removed; the next pass decides anew");
+        }
+    }
+}
+
+/// A pass that comes to the same as the one before is not told again.
+fn tell_pass(pass: &Pass, history: &History) {
+    let (policy, hash, count) = (&pass.policy, &pass.plan_hash, pass.plan.len());
+    let before = history.passes.get(policy);
+    if before.is_some_and(|before| before.plan_hash == *hash && before.result == pass.result) {
+        return;
+    }
+    match pass.result {
+        PassResult::Carried if count == 0 => return,
+        PassResult::Carried => {
+            info!(%policy, hash, count, "snapshots are to be removed, at most five an hour")
+        }
+        PassResult::FirstPass => info!(
+            %policy, hash, count,
+            "the first pass by these rules removes nothing; the next one, in an hour, would"
+        ),
+        PassResult::Breaker => warn!(
+            %policy, hash, count,
+            "that is too many to remove unasked; look at `redkeep prune`, and confirm it with --confirm"
+        ),
+    }
+    for snapshot in &pass.plan {
+        info!(%policy, hash, snapshot, "in the plan");
+    }
+}
+
+fn tell_errand(errand: &Errand) {
+    let (snapshot, wanted) = (&errand.snapshot, errand.wanted.as_str());
+    match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
+        Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
+        Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
+        None => {}
     }
 }
 

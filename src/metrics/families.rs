@@ -131,7 +131,7 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_prune_blocked",
-        "1 while this keeps redkeep from removing the snapshots that keep_last leaves; policies with keep_last only.",
+        "1 while the reason keeps redkeep from deleting what keep_last leaves over; policies with keep_last only.",
         &["policy", "reason"],
         |view| {
             let policies = view.prune_blocked.iter();

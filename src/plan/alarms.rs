@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Facts;
 use super::keep::cares;
-use super::prune::{Blocked, blocked};
+use super::prune::{Blocked, blocked, denied};
 use super::runs::is_overlong;
 use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
@@ -88,7 +88,7 @@ fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
     let blocked = blocked.filter(|blocked| {
         matches!(
             blocked,
-            Blocked::Rebuilt | Blocked::Undated | Blocked::Breaker
+            Blocked::Rebuilt | Blocked::Undated | Blocked::Breaker | Blocked::Denied
         )
     });
     let last = facts.history.passes.get(&policy.name);
@@ -97,6 +97,10 @@ fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
     blocked
         .map(|blocked| match blocked {
             Blocked::Breaker => (alarm(blocked), hash.to_owned()),
+            Blocked::Denied => (
+                alarm(blocked),
+                denied(facts, policy).unwrap_or_default().to_owned(),
+            ),
             _ => (alarm(blocked), String::new()),
         })
         .collect()

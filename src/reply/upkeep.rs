@@ -19,6 +19,8 @@ const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// A snapshot that is still there so long after its removal was intended was not removed.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
+/// For how long a denial is told: until after the next pass, which tries again.
+const TELL_DENIAL: TimeDelta = TimeDelta::hours(2);
 /// Between two tries of what a person waits for.
 const TRY_AGAIN: TimeDelta = TimeDelta::seconds(5);
 
@@ -48,6 +50,7 @@ pub(super) fn removed(
         view.note_date(answer.server_date, now);
         view.want_listing(now);
     }
+    note_denial(&removal, &answer, observed, now);
     let was_in_doubt = removal.look_at.is_some();
     let look_at = Some(now + LOOK_AGAIN);
     let in_doubt = Removal {
@@ -66,6 +69,25 @@ pub(super) fn removed(
         Ok(Removed::Present) => removal.ended(now, Err("AWS did not remove it".to_owned())),
     };
     vec![Change::Removal(Box::new(ended))]
+}
+
+/// A policy that may not delete is told of for as long as each pass finds it so.
+fn note_denial(
+    removal: &Removal,
+    answer: &Answer<Removed>,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) {
+    let scope = &removal.slot.pair.scope;
+    match &answer.result {
+        Err(error) if error.class == ErrorClass::AccessDenied => {
+            let (until, message) = (now + TELL_DENIAL, error.told());
+            let refused = Refused { until, message };
+            observed.delete_denied.insert(scope.clone(), refused);
+        }
+        Ok(Removed::Done) => drop(observed.delete_denied.remove(scope)),
+        _ => {}
+    }
 }
 
 fn gone(

@@ -33,6 +33,8 @@ pub enum Blocked {
     Undated,
     /// No complete listing of the last ten minutes is there.
     Unlisted,
+    /// IAM does not allow snapshots to be deleted; that is tried again with every pass.
+    Denied,
     /// It is the first pass under these rules.
     FirstPass,
     /// It would remove too many.
@@ -41,7 +43,7 @@ pub enum Blocked {
 
 impl Blocked {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Halted,
         Self::Rebuilt,
         Self::Unwritten,
@@ -49,6 +51,7 @@ impl Blocked {
         Self::Skew,
         Self::Undated,
         Self::Unlisted,
+        Self::Denied,
         Self::FirstPass,
         Self::Breaker,
     ];
@@ -56,15 +59,16 @@ impl Blocked {
     /// The word in the metrics and in the JSON contract.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Halted => "policy_halted",
+            Self::Halted => "halted",
             Self::Rebuilt => "history_rebuilt",
             Self::Unwritten => "history_unwritable",
             Self::OtherAccount => "account_unknown",
             Self::Skew => "clock_skew",
             Self::Undated => "no_date",
             Self::Unlisted => "not_listed",
+            Self::Denied => "access_denied",
             Self::FirstPass => "first_pass",
-            Self::Breaker => "too_many",
+            Self::Breaker => "breaker",
         }
     }
 }
@@ -94,9 +98,18 @@ pub fn blocked(facts: Facts<'_>, policy: &Policy) -> BTreeSet<Blocked> {
         Some(PassResult::Breaker) => Some(Blocked::Breaker),
         Some(PassResult::Carried) => None,
     };
+    let denied = denied(facts, policy).map(|_| Blocked::Denied);
     let mut blocked = obstacles(facts, policy);
-    blocked.extend(by_result);
+    blocked.extend(by_result.into_iter().chain(denied));
     blocked
+}
+
+/// What AWS said when it last refused to delete one of the policy's snapshots for want of permission.
+pub fn denied<'a>(facts: Facts<'a>, policy: &Policy) -> Option<&'a str> {
+    let refused = |scope: &Scope| facts.observed.delete_denied.get(scope);
+    let mut refused = policy.scopes.iter().filter_map(refused);
+    let last = refused.find(|refused| facts.now < refused.until)?;
+    Some(&last.message)
 }
 
 fn obstacle_in(facts: Facts<'_>, scope: &Scope) -> Option<Blocked> {

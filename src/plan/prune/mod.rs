@@ -22,7 +22,7 @@ use super::{Call, Extent, Facts, Plan};
 use blocked::obstacles;
 use judgement::fingerprint;
 
-pub use blocked::{Blocked, blocked};
+pub use blocked::{Blocked, blocked, denied};
 pub use candidates::judged;
 pub use judgement::{Judged, Judgement, pass};
 
