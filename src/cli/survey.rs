@@ -37,11 +37,6 @@ pub(super) async fn survey(
         let what = "the embedded sandbox runs inside `redkeep run`, and none is running: start it";
         Failure::Unreachable(what.to_owned())
     })?;
-    let reader = Reader::open(&config.database()).map_err(unreadable)?;
-    let history = reader.history().map_err(unreadable)?;
-    let (identity, _) = reader.identity().map_err(unreadable)?;
-    let writer = config.writer.clone().unwrap_or(identity.installation);
-    let mut world = World::new(config.clone(), history, writer, clock.now());
     let connector = Connector::new(target, config.namespace.clone(), Arc::clone(clock));
     let mut asking = JoinSet::new();
     for scope in scopes {
@@ -50,18 +45,30 @@ pub(super) async fn survey(
             scope: scope.clone(),
             asks_account: true,
         };
-        world.dispatched(&call, clock.now());
-        let began_at = clock.now();
-        asking.spawn(tokio::time::timeout(PATIENCE, make(call, client, began_at)));
+        let listing = make(call, client, clock.now());
+        asking.spawn(tokio::time::timeout(PATIENCE, listing));
     }
+    let mut replies = Vec::new();
     while let Some(ended) = asking.join_next().await {
         // A listing that did not come leaves its scope unseen, which blocks every pass.
-        if let Ok(Ok(reply)) = ended {
-            let changes = world.take_in(reply, clock.now());
-            world.apply(changes);
-        }
+        replies.extend(ended.ok().and_then(Result::ok));
+    }
+    // Read after the listings: whatever a daemon beside this command has made by then has its record here.
+    let mut world = known(config, &**clock)?;
+    for reply in replies {
+        let changes = world.take_in(reply, clock.now());
+        world.apply(changes);
     }
     Ok(world)
+}
+
+/// The world as the history tells it.
+fn known(config: &Config, clock: &dyn Clock) -> Result<World, Failure> {
+    let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let history = reader.history().map_err(unreadable)?;
+    let (identity, _) = reader.identity().map_err(unreadable)?;
+    let writer = config.writer.clone().unwrap_or(identity.installation);
+    Ok(World::new(config.clone(), history, writer, clock.now()))
 }
 
 async fn client(config: &Config, connector: &Connector, scope: &Scope) -> Arc<AwsRedshift> {

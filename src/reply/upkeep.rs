@@ -60,7 +60,10 @@ pub(super) fn removed(
     let is_young = now < removal.planned_at + PATIENCE && now >= removal.planned_at;
     let ended = match answer.result {
         Err(error) if error.class == ErrorClass::Unknown || was_in_doubt => in_doubt,
-        Err(error) => removal.ended(now, Err(error.told())),
+        Err(error) => {
+            let why = format!("{}: {}", error.class.reason(), error.told());
+            removal.ended(now, Err(why))
+        }
         Ok(Removed::Refused(why)) => removal.ended(now, Err(why)),
         Ok(Removed::Done) => return gone(removal, history, observed, now),
         Ok(Removed::Absent) if was_in_doubt => return gone(removal, history, observed, now),

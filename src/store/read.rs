@@ -17,7 +17,7 @@ use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::pause::Pauses;
 use crate::run::Run;
-use crate::slot::Slot;
+use crate::slot::{Scope, Slot};
 use crate::upkeep::{Errand, Removal};
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
@@ -154,6 +154,19 @@ impl Reader {
         query.compare("planned_at >= ?", Some(to_text(since)));
         query.newest("planned_at", None);
         self.answer(query, upkeep::removal)
+    }
+
+    /// The removal of a scope's snapshots that was intended last.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn last_removal(&self, scope: &Scope) -> Result<Option<Removal>, StoreError> {
+        let mut query = Query::new(&REMOVALS);
+        query.equal("account", Some(&scope.account));
+        query.equal("region", Some(&scope.region));
+        query.newest("planned_at", Some(1));
+        let mut last = self.answer(query, upkeep::removal)?;
+        Ok(last.pop())
     }
 
     /// The newest run whose snapshot has, or first had, the identifier `id`.
