@@ -255,7 +255,9 @@ fn present(config: &Config, history: &History) -> View {
         reload,
     );
     let blocked = BTreeSet::from([Blocked::Breaker]);
-    view.prune_blocked = BTreeMap::from([("nightly".parse().unwrap(), blocked)]);
+    let pruning = config.policies.iter().map(|policy| policy.name.clone());
+    let pruning = pruning.filter(|name| name.as_str() == "nightly");
+    view.prune_blocked = pruning.map(|name| (name, blocked.clone())).collect();
     view
 }
 
