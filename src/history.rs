@@ -230,6 +230,10 @@ impl History {
                 if let Some(one) = confirmation.filter(|one| Some(one.id) == pass.confirmation) {
                     one.is_begun = true;
                 }
+                let void = self.confirmations.get(&pass.policy);
+                if void.is_some_and(|one| one.is_void_after(&pass)) {
+                    self.confirmations.remove(&pass.policy);
+                }
                 self.passes.insert(pass.policy.clone(), *pass);
             }
             Change::Errand(errand) => match errand.end {

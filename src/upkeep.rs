@@ -152,6 +152,13 @@ pub struct Confirmation {
     pub is_begun: bool,
 }
 
+impl Confirmation {
+    /// Whether nothing is left of it after `pass`: it was used, and other rules have come since.
+    pub fn is_void_after(&self, pass: &Pass) -> bool {
+        self.is_begun && self.rules != pass.rules
+    }
+}
+
 /// A snapshot's name among those of all accounts and regions, in one word.
 pub fn named(place: &Place) -> String {
     let (scope, id) = place;

@@ -272,6 +272,7 @@ impl World {
             history.rebuilt_at = None;
             // What was announced before is to be announced anew.
             history.passes.clear();
+            history.confirmations.clear();
             news.push(Wish::Acknowledge);
         }
         for (policy, confirmation) in &wishes.confirmations {

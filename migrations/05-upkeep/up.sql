@@ -41,7 +41,8 @@ CREATE TABLE confirmations (
     plan_hash    TEXT NOT NULL,
     plan         TEXT NOT NULL, -- as in prune_passes
     confirmed_at TEXT NOT NULL,
-    begun_at     TEXT           -- the first pass that was made with it; NULL before
+    begun_at     TEXT,          -- the first pass that was made with it; NULL before
+    void_at      TEXT           -- when a pass by other rules came, or the history was lost; NULL while it holds
 ) STRICT;
 
 -- What people want done to single snapshots, and what came of it.

@@ -118,6 +118,8 @@ impl Call {
             Self::List {
                 asks_account: true, ..
             } => 3,
+            // One in doubt is only described.
+            Self::Remove { removal, .. } if removal.look_at.is_some() => 1,
             Self::List { .. } | Self::Remove { .. } => 2,
             Self::Errand { .. } => 4,
             Self::Create { .. }

@@ -172,7 +172,8 @@ pub fn alone(writer: &Writer, item: Item<'_>, now: DateTime<Utc>) -> Option<Verd
             true => Verdict::Remove(Why::Failed),
             false => Verdict::Keep(Keep::JustFailed),
         });
-    } else if listed.status() != SnapshotStatus::Available {
+    } else if listed.status() != SnapshotStatus::Available || listed.snapshot_create_time.is_none()
+    {
         Keep::NotAvailable
     } else if tier != Some(Tier::Base) {
         Keep::Tier(tier.unwrap_or(Tier::Yearly))

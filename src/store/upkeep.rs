@@ -113,8 +113,8 @@ pub(super) fn confirmations(
     connection: &Connection,
 ) -> Result<BTreeMap<PolicyName, Confirmation>, Fault> {
     let mut newest = BTreeMap::new();
-    let rows =
-        CONFIRMATIONS.select() + " WHERE id IN (SELECT max(id) FROM confirmations GROUP BY policy)";
+    let rows = CONFIRMATIONS.select()
+        + " WHERE id IN (SELECT max(id) FROM confirmations GROUP BY policy) AND void_at IS NULL";
     each(connection, &rows, |row| {
         let confirmation = confirmation(row)?;
         newest.insert(confirmation.policy.clone(), confirmation);
@@ -274,6 +274,12 @@ pub(super) fn write_pass(connection: &Connection, pass: &Pass) -> Result<(), Fau
             "UPDATE confirmations SET begun_at = ?2 WHERE id = ?1 AND begun_at IS NULL",
         )?
         .execute((pass.confirmation, to_text(pass.passed_at)))?;
+    connection
+        .prepare_cached(
+            "UPDATE confirmations SET void_at = ?3
+             WHERE policy = ?1 AND rules <> ?2 AND begun_at IS NOT NULL AND void_at IS NULL",
+        )?
+        .execute((pass.policy.as_str(), &pass.rules, to_text(pass.passed_at)))?;
     Ok(())
 }
 
@@ -340,6 +346,10 @@ pub(super) fn acknowledge(connection: &Connection) -> Result<Option<DateTime<Utc
     connection.execute("DELETE FROM meta WHERE key = 'rebuilt_at'", [])?;
     if rebuilt_at.is_some() {
         connection.execute("DELETE FROM prune_passes", [])?;
+        connection.execute(
+            "UPDATE confirmations SET void_at = ?1 WHERE void_at IS NULL",
+            [rebuilt_at.map(to_text)],
+        )?;
     }
     Ok(rebuilt_at)
 }

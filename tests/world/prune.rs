@@ -492,6 +492,50 @@ fn an_edit_only_says_at_first_and_a_confirmation_of_other_rules_is_void() {
 }
 
 #[test]
+fn a_confirmation_that_was_used_is_void_once_other_rules_have_come() {
+    let thirty_to_three = keeping(3, "").replace("35d", "60d");
+    let mut sim = sim(START, &keeping(30, "").replace("35d", "60d"));
+    nights(&mut sim, "2026-12-24 00:00");
+    sim.reload(0, config(&thirty_to_three));
+    sim.run_for(minutes(1));
+    assert_eq!(confirm(&mut sim), 27);
+    sim.run_for(minutes(1));
+    assert_eq!(
+        deleted(&sim).len(),
+        5,
+        "at once, though it is the first pass"
+    );
+    sim.reload(0, config(&keeping(30, "").replace("35d", "60d")));
+    sim.run_for(minutes(1));
+    sim.reload(0, config(&thirty_to_three));
+    sim.run_for(minutes(90));
+    assert_eq!(
+        deleted(&sim).len(),
+        5,
+        "nobody has confirmed what it is now"
+    );
+    assert!(is_blocked(&sim, Blocked::Breaker));
+}
+
+#[test]
+fn a_policy_that_comes_back_only_says_at_first() {
+    let gone = [policy("q", NIGHTLY, "x*", ""), keeping(0, "")];
+    for meanwhile in gone {
+        let mut sim = sim(START, &keeping(2, ""));
+        nights(&mut sim, "2026-11-27 00:00");
+        let before = deleted(&sim).len();
+        sim.reload(0, config(&meanwhile));
+        nights(&mut sim, "2026-11-28 00:00");
+        sim.reload(0, config(&keeping(2, "")));
+        skip_to(&mut sim, at("2026-11-28 02:25"));
+        sim.until("2026-11-28 03:20");
+        assert_eq!(deleted(&sim).len(), before, "the first pass says");
+        sim.until("2026-11-28 04:00");
+        assert!(deleted(&sim).len() > before, "the second does");
+    }
+}
+
+#[test]
 fn a_restart_does_not_make_the_first_pass_again_nor_a_pass_too_many() {
     let mut sim = sim(START, &keeping(2, ""));
     nights(&mut sim, "2026-11-26 00:00");

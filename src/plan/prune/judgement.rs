@@ -115,14 +115,15 @@ pub fn pass(facts: Facts<'_>, policy: &Policy) -> Option<Judgement> {
     judgement.hash = hash(std::iter::once(&judgement.rules).chain(&plan));
     let last = facts.history.passes.get(&policy.name);
     let is_announced = last.is_some_and(|last| last.rules == judgement.rules);
-    if is_announced && !judgement.is_many() {
-        return Some(judgement);
+    // Nobody was told of this plan, or it is too large.
+    let wants_word = !is_announced || judgement.is_many();
+    let confirmation = confirmation(facts, policy, &judgement.rules, is_announced);
+    if wants_word || confirmation.is_some_and(|one| !one.is_begun) {
+        // Then what a person has confirmed goes, and nothing else.
+        let confirmed = confirmation.into_iter().flat_map(|one| one.plan.iter());
+        judgement.only = Some(confirmed.cloned().collect());
     }
-    // Nobody was told of this plan, or it is too large: then what a person has confirmed goes, and nothing else.
-    let confirmation = confirmation(facts, policy, &judgement.rules);
-    let confirmed = confirmation.into_iter().flat_map(|one| one.plan.iter());
-    judgement.only = Some(confirmed.cloned().collect());
-    if judgement.allowed().next().is_none() {
+    if wants_word && judgement.allowed().next().is_none() {
         judgement.blocked.insert(match is_announced {
             true => Blocked::Breaker,
             false => Blocked::FirstPass,
@@ -131,10 +132,16 @@ pub fn pass(facts: Facts<'_>, policy: &Policy) -> Option<Judgement> {
     Some(judgement)
 }
 
-/// The newest confirmation of a plan by the same rules.
-fn confirmation<'a>(facts: Facts<'a>, policy: &Policy, rules: &str) -> Option<&'a Confirmation> {
+/// The newest confirmation of a plan by the same rules. Of a plan that was not announced, one that an earlier pass was
+/// made with says nothing: there were other rules, or a lost history, in between.
+fn confirmation<'a>(
+    facts: Facts<'a>,
+    policy: &Policy,
+    rules: &str,
+    is_announced: bool,
+) -> Option<&'a Confirmation> {
     let newest = facts.history.confirmations.get(&policy.name)?;
-    (newest.rules == rules).then_some(newest)
+    (newest.rules == rules && (is_announced || !newest.is_begun)).then_some(newest)
 }
 
 /// Tells one set of rules from another: what an edit of it changes wants to be seen before it is carried out.

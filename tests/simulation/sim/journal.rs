@@ -109,7 +109,18 @@ impl Ledger {
                 let ended = before.is_some_and(|before| before.end.is_some());
                 assert!(!ended, "a removal that has ended changes: {removal:?}");
             }
-            Change::Passed(pass) => self.passes.push((**pass).clone()),
+            Change::Passed(pass) => {
+                let one = self.confirmations.get_mut(&pass.policy);
+                if let Some(one) = one.filter(|one| Some(one.id) == pass.confirmation) {
+                    one.is_begun = true;
+                }
+                let policy = &pass.policy;
+                let void = self.confirmations.get(policy);
+                if void.is_some_and(|one| one.is_void_after(pass)) {
+                    self.confirmations.remove(policy);
+                }
+                self.passes.push((**pass).clone());
+            }
             Change::Errand(errand) => drop(self.errands.insert(errand.id, (**errand).clone())),
         }
         None
