@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use seed::{Past, Wish, live};
+use seed::{Past, Wish, live, told_again};
 
 /// Lives whole daemons in virtual time against a model of AWS, and checks redkeep's invariants at every step.
 ///
@@ -127,9 +127,7 @@ fn tell(arguments: &Arguments, seed: u64, failure: Option<&str>) -> bool {
     let Some(failure) = failure else {
         return true;
     };
-    println!("seed {seed}: {failure}");
-    let days = arguments.days;
-    println!("  cargo run --release --example simulate -- --seed {seed} --days {days} --log");
+    println!("{}", told_again(wish(arguments, seed), failure));
     false
 }
 

@@ -4,6 +4,10 @@
 //! there, and the changes that lead from one history to the next. A change is committed to the store first
 //! and then applied here; both hold the same. Never speaks SQL.
 
+mod runs;
+
+pub use runs::Runs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -31,6 +35,9 @@ pub struct PairState {
     pub cluster_created_at: Option<DateTime<Utc>>,
     /// When the pair was closed; `None` while it is active.
     pub closed_at: Option<DateTime<Utc>>,
+    /// When the cluster was first seen to be gone; `None` while it is there. A pair that was closed for another reason
+    /// may lose its cluster long after.
+    pub cluster_gone_at: Option<DateTime<Utc>>,
 }
 
 impl PairState {
@@ -133,7 +140,7 @@ pub struct History {
     /// Every pair that was ever active.
     pub pairs: BTreeMap<Pair, PairState>,
     /// Runs that are open, or whose snapshot is still there, and the newest run of each pair.
-    pub runs: BTreeMap<Slot, Run>,
+    pub runs: Runs,
     /// When which policy was paused, and resumed.
     pub pauses: Pauses,
     /// The account numbers that the accounts' names have stood for since each was first reached.
@@ -286,7 +293,7 @@ impl History {
         } else {
             self.open.insert(run.slot.clone());
         }
-        self.runs.insert(run.slot.clone(), run);
+        self.runs.insert(run);
     }
 
     /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, and not the newest, be it
@@ -295,20 +302,13 @@ impl History {
         let newest = |trigger| {
             let mut runs = self.of_pair(pair).rev();
             runs.find(|run| run.trigger == trigger)
-                .map(|run| run.slot.clone())
+                .map(|run| run.slot.scheduled_at)
         };
         let newest = [Trigger::Schedule, Trigger::Manual].map(newest);
-        let old: Vec<Slot> = self
-            .of_pair(pair)
-            .filter(|run| {
-                let is_newest = newest.iter().flatten().any(|slot| *slot == run.slot);
-                run.is_ended() && !may_be_needed(run) && !is_newest
-            })
-            .map(|run| run.slot.clone())
-            .collect();
-        for slot in old {
-            self.runs.remove(&slot);
-        }
+        self.runs.retain_of_pair(pair, |run| {
+            let is_newest = newest.contains(&Some(run.slot.scheduled_at));
+            !run.is_ended() || may_be_needed(run) || is_newest
+        });
     }
 
     /// The known runs of a pair, oldest first.
@@ -316,15 +316,7 @@ impl History {
         &'a self,
         pair: &Pair,
     ) -> impl DoubleEndedIterator<Item = &'a Run> + use<'a> {
-        let from = Slot {
-            pair: pair.clone(),
-            scheduled_at: DateTime::<Utc>::MIN_UTC,
-        };
-        let until = Slot {
-            pair: pair.clone(),
-            scheduled_at: DateTime::<Utc>::MAX_UTC,
-        };
-        self.runs.range(from..=until).map(|(_, run)| run)
+        self.runs.of_pair(pair)
     }
 
     /// The runs that have no outcome yet.

@@ -35,6 +35,8 @@ pub struct Observed {
     pub errand_trouble: BTreeMap<i64, Refused>,
     /// Where IAM did not allow a snapshot to be deleted, until when that is told, and why.
     pub delete_denied: BTreeMap<Scope, Refused>,
+    /// The scopes with a listing under way that was begun with credentials which are no longer the account's.
+    pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
     pub refused: BTreeMap<Slot, Refused>,
 }
@@ -67,6 +69,9 @@ pub struct ScopeView {
     pub reached_at: Option<DateTime<Utc>>,
     /// Why the last listing failed; `None` when it did not.
     pub trouble: Option<String>,
+    /// Whether the last listing is known to be of the account that the history is of: else what it lacks proves
+    /// nothing.
+    pub is_identified: bool,
 }
 
 /// Why no work is done in a scope.
@@ -197,6 +202,7 @@ impl ScopeView {
             budget: Budget::full(now),
             reached_at: None,
             trouble: None,
+            is_identified: true,
         }
     }
 
@@ -284,6 +290,17 @@ impl Observed {
             self.scopes
                 .entry(scope.clone())
                 .or_insert_with(|| ScopeView::unseen(now));
+        }
+    }
+
+    /// Notes that the listings under way in these scopes are of no use any more. The next one waits for their end, so
+    /// that nobody has to tell the two apart.
+    pub fn outdate(&mut self, scopes: impl IntoIterator<Item = Scope>) {
+        self.outdated.extend(scopes);
+        for scope in &self.outdated {
+            if let Some(view) = self.scopes.get_mut(scope) {
+                view.listing = Listing::UnderWay { failures: 0 };
+            }
         }
     }
 

@@ -141,5 +141,6 @@ pub(crate) fn active(policy: &Policy, since: &str, watermark: &str) -> PairState
         timezone: policy.schedule.timezone().name().to_owned(),
         cluster_created_at: None,
         closed_at: None,
+        cluster_gone_at: None,
     }
 }

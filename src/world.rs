@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::{AccountName, PolicyName, Writer};
-use crate::observed::{Listing, Observed};
+use crate::observed::{Listing, Observed, ScopeView};
 use crate::pause::Pauses;
 use crate::plan::{
     Alarm, Blocked, Call, Extent, Facts, Judged, Judgement, Plan, alarms, blocked, judged, pass,
@@ -130,6 +130,16 @@ impl World {
         let errands = self.history.errands.values().map(|errand| &errand.slot);
         let slots = runs.chain(removals).chain(errands);
         slots.map(|slot| &slot.pair.scope)
+    }
+
+    /// Begins to look at the scopes of open runs that are not looked at yet, as a restart would: somebody may ask for
+    /// a snapshot in a region that came into the file later.
+    pub fn reach_out(&mut self, now: DateTime<Utc>) {
+        let scopes = self.scopes();
+        let seen = &mut self.observed.scopes;
+        for scope in scopes {
+            seen.entry(scope).or_insert_with(|| ScopeView::unseen(now));
+        }
     }
 
     /// What a restart makes of the runs whose call it cut off: they are in doubt.
@@ -298,10 +308,17 @@ impl World {
         let old = std::mem::replace(&mut self.config, config);
         let same = |name: &AccountName| old.account(name) == self.config.account(name);
         self.observed.account_numbers.retain(|name, _| same(name));
-        self.observed.scopes.retain(|scope, _| same(&scope.account));
+        let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.observed.scopes)
+                .into_iter()
+                .partition(|(scope, _)| same(&scope.account));
+        self.observed.scopes = kept;
         // A removed account's client is still there: what has begun with it is followed to its end.
         let scopes = self.begun().cloned().chain(self.config.scopes());
         let scopes = scopes.collect();
         self.observed.rescope(&scopes, now);
+        let is_under_way = |view: &ScopeView| matches!(view.listing, Listing::UnderWay { .. });
+        let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));
+        self.observed.outdate(outdated.map(|(scope, _)| scope));
     }
 }

@@ -328,6 +328,7 @@ async fn a_pair_without_a_good_snapshot_for_longer_than_its_rpo_is_overdue() {
         timezone: "UTC".to_owned(),
         cluster_created_at: None,
         closed_at: None,
+        cluster_gone_at: None,
     };
     opened
         .store

@@ -114,6 +114,7 @@ fn activate(history: &mut History, pair: &Pair, schedule: &str, watermark: &str)
         timezone: "Europe/Berlin".to_owned(),
         cluster_created_at: None,
         closed_at: None,
+        cluster_gone_at: None,
     };
     history.apply(Change::Pair(pair.clone(), state));
 }

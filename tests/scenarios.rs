@@ -14,10 +14,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
+use support::proxy::Proxy;
 use support::{
     Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, http, in_state,
     redkeep,
@@ -388,4 +390,64 @@ fn a_policy_file_that_everybody_may_change_is_refused() {
     fs::set_permissions(&config, fs::Permissions::from_mode(0o666)).unwrap();
     let told = refusal(&dir);
     assert!(told.contains("everybody may change it"), "{told}");
+}
+
+static CUTS: AtomicBool = AtomicBool::new(false);
+
+/// A listing that ends after its first element, with a length that agrees: as a proxy on the way may make of it.
+fn cut(answer: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let ends = ["</Cluster>", "</Snapshot>"].map(|end| Some(body.find(end)? + end.len()));
+    let is_listing = body.starts_with("<DescribeCluster") || body.contains("<DescribeCluster");
+    let Some(end) = ends.into_iter().flatten().next() else {
+        return answer;
+    };
+    if !CUTS.load(Ordering::Relaxed) || !is_listing {
+        return answer;
+    }
+    let head = head
+        .lines()
+        .filter(|line| !line.to_lowercase().starts_with("content-length"));
+    let head: Vec<&str> = head.collect();
+    format!(
+        "{}\r\nContent-Length: {end}\r\n\r\n{}",
+        head.join("\r\n"),
+        &body[..end]
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_listing_that_ends_too_early_says_nothing_of_what_it_lacks() {
+    let (dir, sandbox) = (Dir::new(), sandbox(&["dw-1", "dw-2", "dw-3"]));
+    let proxy = Proxy::amending(sandbox.address(), &[], cut);
+    let endpoint = format!("http://{}", proxy.address);
+    let daemon = Daemon::start(&dir, &endpoint, &policy("*/5 * * * * *", "dw-*"));
+    daemon.wait("three snapshots", minutes(1), |rows| {
+        in_state(rows, "available").count() >= 3
+    });
+    CUTS.store(true, Ordering::Relaxed);
+    let told = || daemon.log().contains("the answer ends before its XML does");
+    eventually("a listing that was cut", minutes(2), told);
+    let before = daemon.history().len();
+    daemon.wait("more slots", minutes(1), |rows| rows.len() >= before + 6);
+    CUTS.store(false, Ordering::Relaxed);
+    let rows = daemon.wait("all of them made", minutes(2), |rows| {
+        in_state(rows, "available").count() >= before + 6
+    });
+    assert!(
+        !daemon.log().contains("no longer active"),
+        "{}",
+        daemon.log()
+    );
+    let mut by_slot: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &rows {
+        *by_slot
+            .entry(row["scheduled_at"].as_str().unwrap())
+            .or_default() += 1;
+    }
+    // The newest may just be becoming due.
+    by_slot.pop_last();
+    assert!(by_slot.values().all(|count| *count == 3), "{by_slot:?}");
 }

@@ -312,3 +312,121 @@ fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume
         );
     }
 }
+
+/// A daemon of one account and region, whose file has `more` accounts and regions by now.
+fn outgrown(dir: &Dir, sandbox: &Sandbox) -> Daemon {
+    let account =
+        |regions: &str| format!("[[account]]\nname = \"default\"\nregions = [{regions}]\n");
+    let before = account("\"us-east-1\"");
+    let daemon = daemon(dir, &sandbox.url, &format!("{before}{YEARLY}"));
+    let text = std::fs::read_to_string(&daemon.config).unwrap();
+    let more = format!(
+        "{}[[account]]\nname = \"other\"\nregions = [\"us-west-2\"]\nrole_arn = \
+         \"arn:aws:iam::222233334444:role/r\"\n",
+        account("\"us-east-1\", \"eu-west-1\"")
+    );
+    std::fs::write(&daemon.config, text.replace(&before, &more)).unwrap();
+    daemon
+}
+
+#[test]
+fn a_snapshot_in_a_region_that_the_daemon_has_not_read_of_yet_is_made_all_the_same() {
+    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let created = "CreateCluster&ClusterIdentifier=dw&NodeType=ra3.xlplus&MasterUsername=admin\
+                   &MasterUserPassword=Passw0rd1&DBName=dev";
+    assert_eq!(sandbox.aws_in("eu-west-1", "test", created).status, 200);
+    let daemon = outgrown(&dir, &sandbox);
+    let place = ["--account", "default", "--region", "eu-west-1"];
+    let row = row(&take(&daemon.config, &place).wait_with_output().unwrap());
+    assert_eq!(
+        (&row["region"], &row["state"]),
+        (&"eu-west-1".into(), &"available".into())
+    );
+}
+
+#[test]
+fn a_snapshot_in_an_account_that_the_daemon_has_not_read_of_yet_ends_at_once_and_says_so() {
+    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let daemon = outgrown(&dir, &sandbox);
+    let output = take(&daemon.config, &["--account", "other"])
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = "no snapshot: failed (config: the daemon that runs has no account other: have it read its \
+                configuration again, and ask once more)";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    assert_eq!(in_state(&daemon.history(), "failed").count(), 1);
+}
+
+#[test]
+fn status_shows_what_is_asked_for_and_paused_also_where_no_pair_is_active() {
+    let (dir, sandbox) = (Dir::new(), sandbox("600"));
+    let other = YEARLY.replace("yearly", "other").replace("d*", "x*");
+    let config = config(&dir, &sandbox.url, &format!("{YEARLY}{other}"));
+    let taken = row(&take(&config, &["--no-wait"]).wait_with_output().unwrap());
+    let paused = command(&config, &["pause", "other"]).output().unwrap();
+    assert!(paused.status.success(), "{}", stderr(&paused));
+    let shown = command(&config, &["status", "--output", "json"])
+        .output()
+        .unwrap();
+    let rows: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    // No daemon has run, so no pair has ever been active.
+    assert_eq!(rows.as_array().unwrap().len(), 2, "{rows:#}");
+    assert_eq!(
+        (
+            &rows[0]["cluster"],
+            &rows[0]["in_progress"],
+            &rows[0]["active_since"]
+        ),
+        (&"dw".into(), &taken["state"], &Value::Null)
+    );
+    assert_eq!(
+        (&rows[1]["policy"], &rows[1]["cluster"]),
+        (&"other".into(), &Value::Null)
+    );
+    assert!(rows[1]["paused_since"].is_string(), "{rows:#}");
+}
+
+#[test]
+fn what_root_makes_in_the_directory_of_another_user_is_that_users() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let config = config(&dir, &sandbox.url, YEARLY);
+    let state = dir.0.join("state");
+    std::fs::create_dir(&state).unwrap();
+    let (user, group) = (31_000, 31_001);
+    if chown(&state, Some(user), Some(group)).is_err() {
+        // Only root can give a directory away, and only root has to give a file away.
+        return;
+    }
+    assert_eq!(
+        row(&take(&config, &[]).wait_with_output().unwrap())["state"],
+        "available"
+    );
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(&state).unwrap().map(Result::unwrap) {
+        let owner = file.metadata().unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (user, group), "{file:?}");
+        names.push(file.file_name().into_string().unwrap());
+    }
+    assert!(names.iter().any(|name| name == "history.db"), "{names:?}");
+    assert!(names.iter().any(|name| name == "lock"), "{names:?}");
+}
+
+#[test]
+fn doctor_does_not_take_a_command_that_holds_the_state_directory_for_a_daemon() {
+    let (dir, sandbox) = (Dir::new(), sandbox("600"));
+    let config = config(&dir, &sandbox.url, YEARLY);
+    let mut person = take(&config, &[]);
+    let creating = || in_state(&history(&config), "creating").count() == 1;
+    eventually("creating", soon(), creating);
+    let found = command(&config, &["doctor"]).output().unwrap();
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(found.contains("daemon: only a command"), "{found}");
+    person.kill().unwrap();
+    person.wait().unwrap();
+    let daemon = daemon(&dir, &sandbox.url, YEARLY);
+    let found = command(&daemon.config, &["doctor"]).output().unwrap();
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(found.contains("daemon: a redkeep runs"), "{found}");
+}

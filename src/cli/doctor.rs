@@ -11,7 +11,9 @@ use clap::Args;
 use crate::aws::Connector;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
-use crate::doctor::{Asked, Evidence, Finding, Verdict, deleting, evidence, of_host, of_scopes};
+use crate::doctor::{
+    Asked, Evidence, Finding, Holder, Verdict, deleting, evidence, of_host, of_scopes,
+};
 use crate::logging::one_line;
 use crate::slot::Scope;
 use crate::store::{EndpointKind, Reader};
@@ -64,7 +66,12 @@ async fn examine(
     let host = look::host(config, kind);
     let mut findings = of_config(args, config);
     findings.extend(of_host(&host, clock.now()));
-    let asked = asked(config, host.is_held == Ok(true), clock).await;
+    let asked = asked(
+        config,
+        matches!(host.holder, Ok(Holder::Daemon | Holder::Command)),
+        clock,
+    )
+    .await;
     let (of_scopes, is_unreachable) = of_scopes(&asked);
     findings.extend(of_scopes);
     tell(args.output, &findings)?;

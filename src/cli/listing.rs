@@ -31,7 +31,7 @@ where
     T: Send + 'static,
     F: Future<Output = Answer<T>> + Send + 'static,
 {
-    let is_held = holder(&config.state_dir).is_ok_and(|holder| holder == Holder::Somebody);
+    let is_held = holder(&config.state_dir).is_ok_and(|holder| holder != Holder::Nobody);
     let nobody =
         "nobody to ask: the embedded sandbox runs inside `redkeep run`, which does not run";
     let scopes = config.scopes().into_iter();

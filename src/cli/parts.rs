@@ -4,7 +4,7 @@
 //! commands without a running daemon need them. Never starts the work: that is the command's.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -25,12 +25,13 @@ use crate::metrics::Metrics;
 use crate::names::Region;
 use crate::policy::{Account, Role};
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
-use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
+use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError, hand_over};
 use crate::systemd::Notifier;
 use crate::world::World;
 
 use super::Failure;
 use super::sandbox::{ACCOUNT_NUMBER, seed};
+use super::state_dir::COMMAND;
 
 /// Takes the state directory, and makes of the configuration everything that a daemon is made of.
 ///
@@ -148,8 +149,13 @@ fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> 
     })
 }
 
-/// Creates the state directory and locks it for as long as the file is open.
+/// Creates the state directory and locks it for a command, for as long as the file is open.
 pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
+    lock(state_dir, COMMAND)
+}
+
+/// Creates the state directory and locks it for as long as the file is open; `who` is for people who look.
+fn lock(state_dir: &Path, who: &str) -> Result<File, Failure> {
     let unusable = |error: io::Error| {
         Failure::Other(format!(
             "the state directory {} cannot be used: {error}",
@@ -171,7 +177,14 @@ pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
         .or_else(|error| File::open(&path).map_err(|_| error))
         .map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            let told = file
+                .set_len(0)
+                .and_then(|()| (&file).write_all(who.as_bytes()));
+            // Where nothing can be written, nobody is told.
+            drop(told.and_then(|()| hand_over(&path)));
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(Failure::Busy(format!(
             "another redkeep holds the state directory {}; stop it, or give this one its own `state_dir`",
             state_dir.display()
@@ -184,7 +197,7 @@ pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
 /// as its calls have ended.
 pub(super) async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
     for _ in 0..PATIENCE.0 {
-        match hold(state_dir) {
+        match lock(state_dir, "") {
             Err(Failure::Busy(_)) => {
                 // Where it cannot be written, waiting has to do.
                 let _ = fs::write(wanted(state_dir), "");
@@ -196,7 +209,7 @@ pub(super) async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
             }
         }
     }
-    hold(state_dir)
+    lock(state_dir, "")
 }
 
 /// Ends when a daemon asks for the state directory that this process holds.
@@ -278,7 +291,8 @@ async fn embed_sandbox(config: &Config, clock: Arc<dyn Clock>) -> Result<SocketA
         Err(_) => bind(anywhere).await?,
     };
     let address = listener.local_addr()?;
-    fs::write(address_file, format!("{address}\n"))?;
+    fs::write(&address_file, format!("{address}\n"))?;
+    hand_over(&address_file)?;
     tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
     Ok(address)
 }

@@ -9,15 +9,10 @@ use std::path::Path;
 
 use crate::aws::Target;
 use crate::config::{Config, Endpoint};
+pub(super) use crate::doctor::Holder;
 
-/// Whether a redkeep holds the state directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holder {
-    /// One does.
-    Somebody,
-    /// None does.
-    Nobody,
-}
+/// What a command that holds the state directory writes into the lock file; a daemon leaves it empty.
+pub(super) const COMMAND: &str = "a command\n";
 
 /// Who holds `state_dir`.
 ///
@@ -32,7 +27,11 @@ pub(super) fn holder(state_dir: &Path) -> io::Result<Holder> {
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(Holder::Nobody),
-        Err(TryLockError::WouldBlock) => Ok(Holder::Somebody),
+        Err(TryLockError::WouldBlock) => Ok(match io::read_to_string(&file) {
+            Ok(told) if told == COMMAND => Holder::Command,
+            // Where nothing can be written there, it is a daemon sooner than a command.
+            _ => Holder::Daemon,
+        }),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }

@@ -1,14 +1,17 @@
 //! `redkeep status`: how well each pair is protected now.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
 use crate::config::Config;
 use crate::explain::span;
 use crate::history::{History, PairState};
+use crate::names::PolicyName;
 use crate::rpo;
 use crate::run::Run;
-use crate::slot::{Pair, rfc3339};
+use crate::slot::Pair;
 
 use super::history::{open, unreadable};
 use super::output::{Output, Row, write_rows};
@@ -68,15 +71,22 @@ const COLUMNS: &[&str] = &[
 pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let history = open(&args.config).await?.history().map_err(unreadable)?;
-    let active: Vec<(&Pair, &PairState)> = history
+    let active: BTreeMap<&Pair, &PairState> = history
         .pairs
         .iter()
         .filter(|(_, state)| state.is_active())
         .collect();
-    let rows: Vec<Row> = active
+    // A snapshot that somebody asks for may be of a cluster that has no slots, or none yet.
+    let open = history.open().map(|run| &run.slot.pair);
+    let pairs: BTreeSet<&Pair> = active.keys().copied().chain(open).collect();
+    let mut rows: Vec<Row> = pairs
         .iter()
-        .map(|(pair, state)| row(&config, &history, pair, state, now))
+        .map(|pair| row(&config, &history, pair, active.get(pair).copied(), now))
         .collect();
+    let has_row = |policy: &PolicyName| pairs.iter().any(|pair| pair.policy == *policy);
+    let pauses = history.pauses.policies();
+    let bare = pauses.filter(|policy| config.policy(policy).is_some() && !has_row(policy));
+    rows.extend(bare.map(|policy| paused_row(&history, policy)));
     write_rows(
         &mut std::io::stdout().lock(),
         args.output,
@@ -84,15 +94,20 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
         COLUMNS,
         &rows,
     )?;
-    let lacking = |(pair, _): &&(&Pair, &PairState)| {
-        last_ended(&history, pair).is_some_and(|run| !run.is_good())
-    };
+    let lacking = |pair: &&Pair| last_ended(&history, pair).is_some_and(|run| !run.is_good());
     let is_overdue = |row: &Row| row.get("is_overdue") == Some(&true.into());
-    let is_found = active.iter().any(|pair| lacking(&pair)) || rows.iter().any(is_overdue);
+    let is_found = active.keys().any(lacking) || rows.iter().any(is_overdue);
     match args.check && is_found {
         true => Err(Failure::Finding),
         false => Ok(()),
     }
+}
+
+/// A policy without any pair is paused all the same.
+fn paused_row(history: &History, policy: &PolicyName) -> Row {
+    Row::default()
+        .with("policy", policy.as_str())
+        .with("paused_since", instant(history.pauses.since(policy)))
 }
 
 fn last_ended<'a>(history: &'a History, pair: &Pair) -> Option<&'a Run> {
@@ -103,7 +118,7 @@ fn row(
     config: &Config,
     history: &History,
     pair: &Pair,
-    state: &PairState,
+    state: Option<&PairState>,
     now: DateTime<Utc>,
 ) -> Row {
     let good = history.last_good(pair);
@@ -111,17 +126,21 @@ fn row(
     let age = good_at.map(|at| (now - at).num_seconds().max(0));
     let open = history.of_pair(pair).rev().find(|run| !run.is_ended());
     let policy = config.policy(&pair.policy);
-    let next = policy.and_then(|policy| state.next_slot(policy));
+    let configured = policy.zip(state);
+    let next = configured.and_then(|(policy, state)| state.next_slot(policy));
     let last = history.of_pair(pair).next_back();
     let rpo = policy.and_then(|policy| policy.rpo);
-    let overdue_since =
-        policy.and_then(|policy| rpo::overdue_since(policy, history, pair, state, now));
+    let overdue_since = configured
+        .and_then(|(policy, state)| rpo::overdue_since(policy, history, pair, state, now));
     let words = rpo.map(|rpo| match overdue_since {
         Some(since) => format!("{}, overdue for {}", span(rpo), span(now - since)),
         None => span(rpo),
     });
     Row::of_pair(pair)
-        .with("active_since", rfc3339(state.active_from))
+        .with(
+            "active_since",
+            instant(state.map(|state| state.active_from)),
+        )
         .with("paused_since", instant(history.pauses.since(&pair.policy)))
         .with("last_success_at", instant(good_at))
         .with("age_seconds", age)

@@ -32,7 +32,7 @@ pub(super) async fn survey(
     scopes: &BTreeSet<Scope>,
     clock: &Arc<dyn Clock>,
 ) -> Result<World, Failure> {
-    let is_held = matches!(holder(&config.state_dir), Ok(Holder::Somebody));
+    let is_held = holder(&config.state_dir).is_ok_and(|holder| holder != Holder::Nobody);
     let target = target(config, is_held).ok_or_else(|| {
         let what = "the embedded sandbox runs inside `redkeep run`, and none is running: start it";
         Failure::Unreachable(what.to_owned())

@@ -147,6 +147,7 @@ mod tests {
             timezone: "UTC".to_owned(),
             cluster_created_at: None,
             closed_at: None,
+            cluster_gone_at: None,
         }
     }
 

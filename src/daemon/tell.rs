@@ -58,11 +58,11 @@ pub(super) fn change(change: &Change, history: &History) {
         ),
         Change::Pair(pair, state) => {
             let (policy, cluster, scope) = (&pair.policy, &pair.cluster, &pair.scope);
-            let before = history
-                .pairs
-                .get(pair)
-                .filter(|before| before.closed_at.is_none());
-            if state.closed_at.is_some() {
+            let known = history.pairs.get(pair);
+            let before = known.filter(|before| before.closed_at.is_none());
+            if state.closed_at.is_some() && known.is_some() && before.is_none() {
+                // It only tells since when its cluster is gone.
+            } else if state.closed_at.is_some() {
                 info!(%policy, %cluster, %scope, "no longer active");
             } else if before.is_none_or(|before| before.active_from != state.active_from) {
                 info!(%policy, %cluster, %scope, "active");
@@ -170,6 +170,10 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::PruneBlocked(policy, blocked) => {
                 error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
             }
+            Alarm::Unidentified(scope) => {
+                warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
+                    and nothing that is missing in it is taken to be gone until it does");
+            }
             Alarm::OtherAccount(account) => {
                 error!(%account, number = said, "the account is another one than before; nothing is done in it; \
                     give it a name of its own in the policy file, or its former credentials back");
@@ -188,6 +192,7 @@ pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, Str
             Alarm::PruneBlocked(policy, blocked) => {
                 info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
             }
+            Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
             Alarm::StillCreating(_)
             | Alarm::UnknownStatus(_)
             | Alarm::SameAccount(_)

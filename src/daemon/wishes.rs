@@ -52,6 +52,10 @@ impl<R: Redshift> Daemon<R> {
                 }
             }
         }
+        if is_news {
+            self.parts.world.reach_out(self.parts.clock.now());
+            self.connect().await;
+        }
         is_news
     }
 }

@@ -19,8 +19,8 @@ pub struct Host {
     pub state_dir: PathBuf,
     /// The directory; `None` where there is none. An error is in the system's words.
     pub directory: Result<Option<Directory>, String>,
-    /// Whether a redkeep holds it.
-    pub is_held: Result<bool, String>,
+    /// Who holds it.
+    pub holder: Result<Holder, String>,
     /// The space there; `None` where there is no directory.
     pub space: Option<Result<Space, String>>,
     /// The history: of which kind of endpoint, since when, in which schema, checked by SQLite.
@@ -29,6 +29,17 @@ pub struct Host {
     pub endpoint_kind: EndpointKind,
     /// When the daily copy was made; `None` where there is none.
     pub copied_at: Result<Option<DateTime<Utc>>, String>,
+}
+
+/// Who holds a state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A daemon.
+    Daemon,
+    /// A command, for as long as it lasts.
+    Command,
+    /// None does.
+    Nobody,
 }
 
 /// A directory, as the system describes it.
@@ -136,12 +147,18 @@ fn directory(host: &Host) -> Finding {
 
 fn daemon(host: &Host) -> Finding {
     const CHECK: &str = "daemon";
-    match &host.is_held {
-        Ok(true) => Finding::ok(CHECK, "a redkeep runs on this state directory"),
-        Ok(false) => Finding::warning(
+    let advice = "start the service, or `redkeep run`";
+    match &host.holder {
+        Ok(Holder::Daemon) => Finding::ok(CHECK, "a redkeep runs on this state directory"),
+        Ok(Holder::Command) => Finding::warning(
+            CHECK,
+            "only a command (`redkeep take`) works on this state directory, so no slot of a schedule is started",
+            advice,
+        ),
+        Ok(Holder::Nobody) => Finding::warning(
             CHECK,
             "no redkeep runs on this state directory, so no snapshot is taken",
-            "start the service, or `redkeep run`",
+            advice,
         ),
         Err(error) => Finding::warning(
             CHECK,

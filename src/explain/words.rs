@@ -7,9 +7,8 @@ use chrono::{DateTime, Utc};
 use super::coming::{blackout_at, start};
 use super::outcome::{advice, outcome, said};
 use super::{Past, Told, span};
-use crate::plan::runs::{
-    blocks, is_configured, is_overlong, is_paused, overlapping, queued_until, superseded,
-};
+use crate::plan::open::in_scope;
+use crate::plan::runs::{is_configured, is_overlong, is_paused, queued_until, superseded};
 use crate::retry;
 use crate::run::{Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
@@ -77,7 +76,8 @@ fn due(run: &Run, past: Past<'_>) -> Told {
     if facts.now < request.starts_at {
         return Told::until(request.starts_at, not_yet(run, past));
     }
-    if let Some(previous) = overlapping(facts, run) {
+    let open = in_scope(facts, &run.slot.pair.scope);
+    if let Some(previous) = open.overlapping(run) {
         let look_at = match &previous.state {
             RunState::Creating { look_at } => Some(*look_at),
             _ => None,
@@ -134,13 +134,9 @@ fn not_yet(run: &Run, past: Past<'_>) -> String {
 /// What holds up a create call that could be made otherwise: another policy's snapshot, or a blackout.
 fn held_up(run: &Run, past: Past<'_>) -> Option<Told> {
     let facts = past.facts;
-    if let Some(until) = queued_until(facts, run, &[]) {
-        let ahead = facts.history.open().find(|other| {
-            other.slot != run.slot
-                && other.slot.pair.scope == run.slot.pair.scope
-                && other.slot.pair.cluster == run.slot.pair.cluster
-                && blocks(facts, other)
-        });
+    let open = in_scope(facts, &run.slot.pair.scope);
+    if let Some(until) = queued_until(facts, run, &open) {
+        let ahead = open.ahead_of(run);
         let ahead = ahead.map(|other| {
             format!(
                 "policy {} on {}",

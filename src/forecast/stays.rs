@@ -156,8 +156,7 @@ pub(super) fn of_scopes(
         }
     }
     // What gets no more snapshots keeps those that it has.
-    let pairs: BTreeSet<&Pair> = history.runs.keys().map(|slot| &slot.pair).collect();
-    for pair in pairs.into_iter().filter(|pair| !done.contains(pair)) {
+    for pair in history.runs.pairs().filter(|pair| !done.contains(pair)) {
         let stays = by_scope.entry(pair.scope.clone()).or_default();
         let index = stays.policy(&pair.policy);
         let kept = kept(history, Some(pair), index);

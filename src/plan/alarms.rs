@@ -47,6 +47,8 @@ pub enum Alarm {
     OtherAccount(AccountName),
     /// A policy's snapshots are not removed, and somebody has to do something about it.
     PruneBlocked(PolicyName, Blocked),
+    /// Whose account a scope is could not be asked, so that nothing that is missing there is taken to be gone.
+    Unidentified(Scope),
 }
 
 /// The alarms that there are now, each with what is to be said of it.
@@ -120,6 +122,9 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
             alarms.push((Alarm::OtherAccount(scope.account.clone()), said));
         }
         None => {}
+    }
+    if !view.is_identified {
+        alarms.push((Alarm::Unidentified(scope.clone()), String::new()));
     }
     if let ServerClock::Skew(skew) = view.server_clock
         && skew.abs() > SKEW_LIMIT

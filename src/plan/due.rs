@@ -59,7 +59,8 @@ fn open_pair(
     let alone = slots.len().saturating_sub(RANGE_FROM);
     let (old, recent) = slots.split_at(if alone > 1 { alone } else { 0 });
     // No verdict without a look: what is missed is judged by a listing made since.
-    if old.last().is_some_and(|last| !view.listed_since(*last)) {
+    let is_judged = |last: &DateTime<Utc>| view.is_identified && view.listed_since(*last);
+    if !old.last().is_none_or(is_judged) {
         return;
     }
     let slot_at = |at: &DateTime<Utc>| Slot {

@@ -40,6 +40,7 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         }
         if let Care::Extend { from, to, why } = care
             && plan.budget_left(scope, view, facts.now) > 0
+            && plan.room_left(scope, facts.observed) > 0
         {
             let extension = Extension {
                 slot: slot.clone(),
@@ -130,20 +131,26 @@ fn supply<'a>(
     }
     let exists = view.clusters.as_ref()?.contains_key(&pair.cluster);
     match state.closed_at {
-        Some(closed_at) if !exists => Some(Supply::ClusterGone(closed_at)),
+        // One that the file names stays active, and its last good snapshots are kept for as long as it is named.
+        Some(closed_at) if !exists => {
+            let gone_at = state.cluster_gone_at.unwrap_or(closed_at);
+            Some(Supply::ClusterGone(gone_at))
+        }
         // Its tags no longer match: it is another policy's, or nobody's.
         Some(_) => None,
         None => Some(Supply::Slots {
             newest_due,
-            next_deadline: newest_due.and_then(|run| next_deadline(policy, run)),
+            next_deadline: next_deadline(policy, pair, state),
         }),
     }
 }
 
-fn next_deadline(policy: &Policy, newest_due: &Run) -> Option<DateTime<Utc>> {
+/// When the next slot's start window ends: the next that the pair has, and not the next of the schedule, since a pair
+/// that was closed for a while had none meanwhile.
+fn next_deadline(policy: &Policy, pair: &Pair, state: &PairState) -> Option<DateTime<Utc>> {
     let slot = Slot {
-        scheduled_at: policy.schedule.next_after(newest_due.slot.scheduled_at)?,
-        pair: newest_due.slot.pair.clone(),
+        scheduled_at: state.next_slot(policy)?,
+        pair: pair.clone(),
     };
     Some(slot.timing(policy).deadline)
 }

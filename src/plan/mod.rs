@@ -3,23 +3,27 @@
 //! Owns: every decision of the daemon. Never does anything: a plan is a value, so that a dry run, a test and
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
-//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs, `keep`
-//! which snapshots are to be kept for longer, `errands` what people want done to single ones, `prune` which are removed; `alarms` says what an operator should know.
+//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs (`open` is its
+//! index of them), `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
+//! `prune` which are removed; `alarms` says what an operator should know.
 
 mod alarms;
 mod due;
 mod errands;
 mod keep;
+pub(crate) mod open;
 mod pairs;
 mod prune;
 pub(crate) mod runs;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, Extension, History};
 use crate::names::Writer;
-use crate::observed::{Listing, Observed, ScopeView};
+use crate::observed::{CALLS_IN_FLIGHT, Listing, Observed, ScopeView};
 use crate::redshift::CreateRequest;
 use crate::retention::prune::Warrant;
 use crate::run::Run;
@@ -30,6 +34,8 @@ use crate::upkeep::{Errand, Removal};
 pub use alarms::{Alarm, alarms};
 pub use due::manual_run;
 pub use prune::{Blocked, Judged, Judgement, blocked, judged, pass, wants_confirmed};
+
+use open::Open;
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -223,8 +229,9 @@ pub fn plan(facts: Facts<'_>) -> Plan {
     }
     if plan.changes.is_empty() {
         // The listings first: when calls are scarce, a look that many runs wait for is worth the most.
-        list_scopes(facts, &mut plan);
-        runs::advance(facts, &mut plan);
+        let open = open::by_scope(facts);
+        list_scopes(facts, &open, &mut plan);
+        runs::advance(facts, open, &mut plan);
         if *facts.extent != Extent::Wishes {
             keep::extend(facts, &mut plan);
         }
@@ -256,19 +263,28 @@ impl Plan {
         facts.observed.in_flight.contains(slot) || planned.any(|planned| planned == slot)
     }
 
+    /// How many more calls for runs of the scope may be made, beside those that are under way and planned.
+    fn room_left(&self, scope: &Scope, observed: &Observed) -> usize {
+        let planned = self.calls.iter().filter(|call| call.slot().is_some());
+        let planned = planned.filter(|call| call.scope() == scope).count();
+        CALLS_IN_FLIGHT.saturating_sub(observed.calls_under_way(scope) + planned)
+    }
+
     fn wake(&mut self, at: DateTime<Utc>) {
         self.wake_at = self.wake_at.min(at);
     }
 }
 
 /// A listing is due at the scope's pace, or at once when a decision waits for one.
-fn list_scopes(facts: Facts<'_>, plan: &mut Plan) {
+fn list_scopes(facts: Facts<'_>, open: &BTreeMap<&Scope, Open<'_>>, plan: &mut Plan) {
     let scopes = facts.observed.scopes.iter();
     for (scope, view) in scopes.filter(|(scope, _)| facts.works_in(scope)) {
         let Listing::Next { at, failures } = view.listing else {
             continue;
         };
-        let wanted_at = runs::look_wanted_at(facts, scope, view);
+        let wanted_at = open
+            .get(scope)
+            .and_then(|open| runs::look_wanted_at(facts, view, open));
         let at = match failures {
             0 => at.min(wanted_at.unwrap_or(at)),
             _ => at,

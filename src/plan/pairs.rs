@@ -38,6 +38,30 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
         }
     }
     close_unmatched(facts, &matched, plan);
+    if plan.changes.is_empty() {
+        note_clusters(facts, plan);
+    }
+}
+
+/// Notes for every pair, active or not, since when its cluster is gone.
+fn note_clusters(facts: Facts<'_>, plan: &mut Plan) {
+    for (pair, state) in &facts.history.pairs {
+        let Some(listed) = seen(facts, &pair.scope) else {
+            continue;
+        };
+        let cluster_gone_at = match listed.contains_key(&pair.cluster) {
+            true => None,
+            false if !is_identified(facts, &pair.scope) => continue,
+            false => state.cluster_gone_at.or(present(facts, &pair.scope)),
+        };
+        if cluster_gone_at != state.cluster_gone_at {
+            let noted = PairState {
+                cluster_gone_at,
+                ..state.clone()
+            };
+            plan.changes.push(Change::Pair(pair.clone(), noted));
+        }
+    }
 }
 
 fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) {
@@ -68,14 +92,16 @@ fn clusters(facts: Facts<'_>, policy: &Policy, scope: &Scope) -> BTreeSet<Cluste
         .filter(|cluster| literal_belongs(facts, policy, scope, cluster))
         .cloned()
         .collect();
-    match seen(facts, scope) {
-        Some(listed) => clusters.extend(
-            listed
-                .values()
-                .filter(|cluster| policy.selector.selects(&cluster.id, &cluster.tags))
-                .map(|cluster| cluster.id.clone()),
-        ),
-        None => clusters.extend(remembered(facts, policy, scope)),
+    let listed = seen(facts, scope);
+    clusters.extend(
+        listed
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(|cluster| policy.selector.selects(&cluster.id, &cluster.tags))
+            .map(|cluster| cluster.id.clone()),
+    );
+    if listed.is_none() || !is_identified(facts, scope) {
+        clusters.extend(remembered(facts, policy, scope));
     }
     clusters
 }
@@ -101,7 +127,10 @@ fn remembered<'a>(
 /// those in which it was seen, and to all of them once every listing agrees that it is nowhere, so that its
 /// absence is told.
 fn literal_belongs(facts: Facts<'_>, policy: &Policy, scope: &Scope, cluster: &ClusterId) -> bool {
-    let has = |scope: &Scope| seen(facts, scope).map(|listed| listed.contains_key(cluster));
+    let has = |scope: &Scope| {
+        let is_there = seen(facts, scope)?.contains_key(cluster);
+        (is_there || is_identified(facts, scope)).then_some(is_there)
+    };
     let pair = Pair {
         policy: policy.name.clone(),
         scope: scope.clone(),
@@ -125,6 +154,12 @@ fn present(facts: Facts<'_>, scope: &Scope) -> Option<DateTime<Utc>> {
     facts.observed.scopes.get(scope)?.present(facts.now)
 }
 
+/// Whether the scope is known to be of the account that the history is of.
+fn is_identified(facts: Facts<'_>, scope: &Scope) -> bool {
+    let view = facts.observed.scopes.get(scope);
+    view.is_some_and(|view| view.is_identified)
+}
+
 fn seen<'a>(facts: Facts<'a>, scope: &Scope) -> Option<&'a BTreeMap<ClusterId, Cluster>> {
     facts.observed.scopes.get(scope)?.clusters.as_ref()
 }
@@ -133,6 +168,7 @@ fn seen<'a>(facts: Facts<'a>, scope: &Scope) -> Option<&'a BTreeMap<ClusterId, C
 fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairState> {
     let present = present(facts, &pair.scope)?;
     let cluster_created_at = seen(facts, &pair.scope)
+        .filter(|_| is_identified(facts, &pair.scope))
         .and_then(|listed| listed.get(&pair.cluster))
         .and_then(|cluster| cluster.created_at);
     let fresh = PairState {
@@ -142,6 +178,7 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         timezone: policy.schedule.timezone().to_string(),
         cluster_created_at,
         closed_at: None,
+        cluster_gone_at: None,
     };
     let Some(state) = facts.history.pairs.get(pair) else {
         return Some(fresh);

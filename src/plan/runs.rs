@@ -4,11 +4,13 @@
 //! every scope: its rate budget and the number of calls under way.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
 use crate::history::Change;
-use crate::observed::{CALLS_IN_FLIGHT, ScopeView};
+use crate::observed::ScopeView;
+use crate::redshift::ErrorClass;
 use crate::retention::Choice;
 use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
@@ -16,6 +18,7 @@ use crate::slot::{Scope, Slot};
 use crate::snapshot::{Generation, Trigger};
 
 use super::due::tier_now;
+use super::open::Open;
 use super::{Call, Facts, Plan};
 
 /// What one run needs.
@@ -31,25 +34,30 @@ enum Need {
 }
 
 /// Plans what the open runs need.
-pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
+pub(super) fn advance<'a>(
+    facts: Facts<'a>,
+    mut open: BTreeMap<&'a Scope, Open<'a>>,
+    plan: &mut Plan,
+) {
+    for (_, open) in open.extract_if(.., |scope, _| !facts.observed.scopes.contains_key(*scope)) {
+        give_up(facts, &open, plan);
+    }
     for (scope, view) in &facts.observed.scopes {
         // What began in another account cannot be followed in this one.
         if view.is_other_account() {
             continue;
         }
         let budget = plan.budget_left(scope, view, facts.now);
-        let room = CALLS_IN_FLIGHT.saturating_sub(facts.observed.calls_under_way(scope));
-        let mut left = budget.min(room);
-        let mut asking: Vec<&Run> = Vec::new();
-        for run in facts
-            .history
-            .open()
-            .filter(|run| run.slot.pair.scope == *scope && facts.extent.has(run))
-        {
+        let mut left = budget.min(plan.room_left(scope, facts.observed));
+        let Some(mut open) = open.remove(scope) else {
+            continue;
+        };
+        let runs = std::mem::take(&mut open.runs);
+        for run in runs.into_iter().filter(|run| facts.extent.has(run)) {
             if facts.observed.in_flight.contains(&run.slot) {
                 continue;
             }
-            match need(facts, view, run, &asking) {
+            match need(facts, view, run, &open) {
                 Need::Wait(at) => plan.wake(at),
                 Need::Nothing => {}
                 Need::Event(event) => record(facts, run, event, plan),
@@ -58,7 +66,7 @@ pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
                     left -= 1;
                     let call = match call {
                         Call::Create { .. } => {
-                            asking.push(run);
+                            open.ask(run);
                             let run = promoted(facts, run);
                             record(facts, &run, Event::Asked, plan);
                             create(&run)
@@ -69,6 +77,26 @@ pub(super) fn advance(facts: Facts<'_>, plan: &mut Plan) {
                 }
             }
         }
+    }
+}
+
+/// Ends what was never asked for in an account that is not configured: nobody can ask or look there, so that it would
+/// be due for ever.
+fn give_up(facts: Facts<'_>, open: &Open<'_>, plan: &mut Plan) {
+    let is_due = |run: &&&Run| run.state == RunState::Due && facts.extent.has(run);
+    for run in open.runs.iter().filter(is_due) {
+        let account = &run.slot.pair.scope.account;
+        let (verdict, message) = match run.trigger {
+            Trigger::Schedule => (Outcome::Missed(Missed::Disabled), None),
+            Trigger::Manual => (
+                Outcome::Failed(ErrorClass::Invalid.reason().to_owned()),
+                Some(format!(
+                    "the daemon that runs has no account {account}: have it read its configuration again, \
+                     and ask once more"
+                )),
+            ),
+        };
+        record(facts, run, Event::Placeless { verdict, message }, plan);
     }
 }
 
@@ -97,11 +125,11 @@ fn promoted<'a>(facts: Facts<'_>, run: &'a Run) -> Cow<'a, Run> {
     promoted.map_or(Cow::Borrowed(run), Cow::Owned)
 }
 
-fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {
+fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need {
     match &run.state {
-        RunState::Due => need_due(facts, view, run, asking),
+        RunState::Due => need_due(facts, view, run, open),
         RunState::Waiting { until, refusal } => {
-            need_waiting(facts, view, run, (*until, refusal), asking)
+            need_waiting(facts, view, run, (*until, refusal), open)
         }
         RunState::InDoubt { since, look_at } if still_waits(facts, *since, *look_at) => {
             Need::Wait(*look_at)
@@ -147,7 +175,7 @@ fn judge(verdict: Outcome, message: Option<String>) -> Need {
     Need::Event(Event::Judged { verdict, message })
 }
 
-fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {
+fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need {
     let request = &run.request;
     if let Some(missed) = missed(facts, view, run) {
         let message = (missed == Missed::Late)
@@ -162,7 +190,7 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> N
         // By AWS's clock it is not over: the clocks have to agree before it is started or given up.
         return Need::Nothing;
     }
-    if let Some(previous) = overlapping(facts, run) {
+    if let Some(previous) = open.overlapping(run) {
         // What a person asks for queues: the snapshot under way has nothing of what happened since.
         let skips = run.trigger == Trigger::Schedule && previous.is_creating();
         if skips && view.listed_since(request.starts_at) {
@@ -170,7 +198,7 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> N
         }
         return Need::Wait(request.deadline);
     }
-    need_create(facts, view, run, asking)
+    need_create(facts, view, run, open)
 }
 
 /// Why a run that was never asked for is not to be asked for any more.
@@ -235,7 +263,7 @@ fn need_waiting(
     view: &ScopeView,
     run: &Run,
     (until, refusal): (DateTime<Utc>, &Refusal),
-    asking: &[&Run],
+    open: &Open<'_>,
 ) -> Need {
     let deadline = run.request.deadline;
     if view.has_come(deadline, facts.now) {
@@ -253,7 +281,7 @@ fn need_waiting(
     if still_waits(facts, run.asked_at.unwrap_or(facts.now), until) {
         return Need::Wait(until.min(deadline));
     }
-    need_create(facts, view, run, asking)
+    need_create(facts, view, run, open)
 }
 
 /// The end of a run that AWS did not accept in time. Where a first snapshot failed, that is what it ends with.
@@ -270,7 +298,7 @@ fn still_waits(facts: Facts<'_>, began_at: DateTime<Utc>, until: DateTime<Utc>) 
     (began_at..until).contains(&facts.now)
 }
 
-fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -> Need {
+fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need {
     // A retry too: the clock may have been set back since the first attempt.
     if facts.now < run.request.starts_at {
         return Need::Wait(run.request.starts_at);
@@ -281,7 +309,7 @@ fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -
     if view.barred.is_some() {
         return Need::Wait(run.request.deadline);
     }
-    if let Some(patience_ends_at) = queued_until(facts, run, asking) {
+    if let Some(patience_ends_at) = queued_until(facts, run, open) {
         return Need::Wait(patience_ends_at);
     }
     // A retry keeps to the blackouts as a first attempt does.
@@ -297,34 +325,15 @@ fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, asking: &[&Run]) -
     }
 }
 
-/// The pair's earlier run whose snapshot AWS is still making, inside its completion window.
-pub(crate) fn overlapping<'a>(facts: Facts<'a>, run: &Run) -> Option<&'a Run> {
-    facts
-        .history
-        .of_pair(&run.slot.pair)
-        .filter(|other| other.slot.scheduled_at < run.slot.scheduled_at)
-        .find(|other| blocks(facts, other))
-}
-
 /// Different policies on one cluster queue, until a quarter of the start window is left; then AWS is asked
 /// all the same, and may refuse.
-pub(crate) fn queued_until(facts: Facts<'_>, run: &Run, asking: &[&Run]) -> Option<DateTime<Utc>> {
+pub(crate) fn queued_until(facts: Facts<'_>, run: &Run, open: &Open<'_>) -> Option<DateTime<Utc>> {
     let window = run.request.deadline - run.slot.scheduled_at;
     let patience_ends_at = run.request.deadline - window / 4;
-    let same_cluster = |other: &&Run| {
-        other.slot != run.slot
-            && other.slot.pair.scope == run.slot.pair.scope
-            && other.slot.pair.cluster == run.slot.pair.cluster
-    };
-    let is_queued = asking.iter().any(same_cluster)
-        || facts
-            .history
-            .open()
-            .filter(same_cluster)
-            .any(|other| blocks(facts, other));
-    (is_queued && facts.now < patience_ends_at).then_some(patience_ends_at)
+    (facts.now < patience_ends_at && open.ahead_of(run).is_some()).then_some(patience_ends_at)
 }
 
+/// Whether others of its cluster wait for the run.
 pub(crate) fn blocks(facts: Facts<'_>, run: &Run) -> bool {
     match &run.state {
         RunState::Creating { .. } => !is_overlong(facts, run),
@@ -343,26 +352,21 @@ pub(crate) fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
 /// see whether the previous snapshot is still being made.
 pub(super) fn look_wanted_at(
     facts: Facts<'_>,
-    scope: &Scope,
     view: &ScopeView,
+    open: &Open<'_>,
 ) -> Option<DateTime<Utc>> {
     // Nothing that is seen in another account is of any use to a run.
     if view.is_other_account() {
         return None;
     }
-    facts
-        .history
-        .open()
-        .filter(|run| run.slot.pair.scope == *scope)
-        .filter_map(|run| match &run.state {
-            RunState::Creating { look_at, .. } => Some(*look_at),
-            RunState::Judged { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
-            RunState::Due => {
-                let waits = overlapping(facts, run).is_some();
-                (waits && !view.listed_since(run.request.starts_at))
-                    .then_some(run.request.starts_at)
-            }
-            _ => None,
-        })
-        .min()
+    let wanted = open.runs.iter().filter_map(|run| match &run.state {
+        RunState::Creating { look_at, .. } => Some(*look_at),
+        RunState::Judged { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
+        RunState::Due => {
+            let waits = open.overlapping(run).is_some();
+            (waits && !view.listed_since(run.request.starts_at)).then_some(run.request.starts_at)
+        }
+        _ => None,
+    });
+    wanted.min()
 }

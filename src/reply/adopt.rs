@@ -4,14 +4,14 @@
 //! history was lost, after an older copy was put in its place, and beside a second host with the same policies.
 //! What contradicts is left alone. Never touches a run that is known.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::Known;
 use crate::config::Config;
-use crate::history::Change;
+use crate::history::{Change, History};
 use crate::names::Retention;
 use crate::observed::{SKEW_LIMIT, SnapshotListing};
 use crate::run::{Outcome, Request, Run, RunState};
@@ -34,14 +34,17 @@ pub(super) fn unrecorded(
 ) -> Vec<Change> {
     let mut found: BTreeMap<Slot, Run> = BTreeMap::new();
     // Nearly all are recorded or another's: those are told by their names alone, which is cheap.
-    let runs = known.history.runs.values();
-    let recorded: HashSet<&str> = runs.map(|run| run.request.snapshot_id.as_str()).collect();
     let namespace = known.config.namespace.as_str();
     let may_be_ours = |id: &SnapshotId| {
         let rest = id.as_str().strip_prefix(namespace);
-        rest.is_some_and(|rest| rest.starts_with('-')) && !recorded.contains(id.as_str())
+        rest.is_some_and(|rest| rest.starts_with('-'))
     };
+    let mut recorded = recorded(known.history).into_iter().peekable();
     for (id, snapshot) in listing.by_id.iter().filter(|(id, _)| may_be_ours(id)) {
+        while recorded.next_if(|name| *name < id.as_str()).is_some() {}
+        if recorded.peek() == Some(&id.as_str()) {
+            continue;
+        }
         let slot = slot_of(known.config, scope, id, snapshot);
         // A slot that has not come has no snapshot of ours, whatever a tag says.
         let slot = slot.filter(|slot| slot.scheduled_at <= now + SKEW_LIMIT);
@@ -67,6 +70,14 @@ pub(super) fn unrecorded(
         .into_values()
         .map(|run| Change::Adopted(Box::new(run)));
     runs.chain(lost.then_some(Change::Rebuilt(now))).collect()
+}
+
+/// The names of the snapshots whose runs are known, in their order.
+fn recorded(history: &History) -> Vec<&str> {
+    let runs = history.runs.values();
+    let mut names: Vec<&str> = runs.map(|run| run.request.snapshot_id.as_str()).collect();
+    names.sort();
+    names
 }
 
 /// Of a slot's two snapshots the complete one counts, else the second.

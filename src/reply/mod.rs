@@ -120,13 +120,27 @@ fn listing_taken_in(
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let (scope, began_at) = (listed.scope.clone(), listed.began_at);
+    if observed.outdated.remove(&scope) {
+        // With its account's new credentials it is another account, perhaps.
+        if let Some(view) = observed.scopes.get_mut(&scope) {
+            view.budget = view.budget.spent(further_requests(&listed), now);
+            view.listing = Listing::Next {
+                at: now,
+                failures: 0,
+            };
+        }
+        return Vec::new();
+    }
     note_account(&listed, observed);
     observed.bar_scopes(&known.history.account_numbers);
     let account = account_number(&scope.account, known.history, observed);
     let account = account.as_deref();
+    let is_told = observed.account_number(&scope.account).is_some();
     let Some(view) = observed.scopes.get_mut(&scope) else {
         return Vec::new();
     };
+    // Where no number was ever told there is none to differ from.
+    view.is_identified = is_told || account.is_none();
     note_listing(view, listed, known.history, account, now);
     let Some(view) = observed.scopes.get(&scope) else {
         return Vec::new();
@@ -137,7 +151,12 @@ fn listing_taken_in(
     };
     let idle = |run: &&Run| run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot);
     let runs = known.history.runs.values().filter(idle);
-    let runs = runs.flat_map(|run| look::at_run(run, known.history, listing, account, now));
+    let sight = look::Sight {
+        listing,
+        account,
+        proves_absence: view.is_identified,
+    };
+    let runs = runs.flat_map(|run| look::at_run(run, known.history, sight, now));
     let bound = binding(&scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
     if view.barred.is_none() && is_told_apart(known.config, &scope, account) {
@@ -320,14 +339,17 @@ fn sighted(
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Event {
-    let pair = history.pairs.get(&run.slot.pair);
-    let cluster_created_at = pair.and_then(|state| state.cluster_created_at);
-    match ownership(snapshot, run, account, cluster_created_at) {
+    match ownership(snapshot, run, account, cluster_created_at(run, history)) {
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
         Ownership::Foreign(_) if is_the_accepted(run, snapshot) => seen(run, snapshot, now),
         Ownership::Foreign(_) if run.is_creating() => look::not_seen(run, now),
         Ownership::Foreign(what) => Event::Contradicted { what },
     }
+}
+
+/// The ClusterCreateTime of the run's cluster, where a listing has shown it.
+fn cluster_created_at(run: &Run, history: &History) -> Option<DateTime<Utc>> {
+    history.pairs.get(&run.slot.pair)?.cluster_created_at
 }
 
 /// Whether it is the very snapshot that the run has seen before: two under one name differ in when they were made.

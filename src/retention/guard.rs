@@ -131,18 +131,16 @@ fn cause(
         }
         Supply::ClusterGone(_) => "its cluster no longer exists",
         Supply::Slots {
-            newest_due: None, ..
-        } => return None,
-        Supply::Slots {
-            newest_due: Some(run),
+            newest_due,
             next_deadline,
         } => {
-            if run.is_good() {
+            // None at all was due yet where there is only what was asked for by hand.
+            if newest_due.is_none_or(Run::is_good) {
                 let too_soon = next_deadline.is_some_and(|deadline| expires_at < deadline);
                 let why = "the next slot comes after its end";
                 return (rank == 0 && too_soon).then_some(Cause::Keep(why));
             }
-            if !run.is_ended() && expires_at - now > PRESSING {
+            if newest_due.is_some_and(|run| !run.is_ended()) && expires_at - now > PRESSING {
                 return None;
             }
             "the newest slot has brought no snapshot"
@@ -295,6 +293,13 @@ mod tests {
         let got = done(due(&good), &[(8.0, 1), (7.0, 2)], 8.1);
         assert_eq!(got.len(), 1, "only the newest: {got:?}");
         assert_eq!(extended_to(&got[0].1), 1 + 14);
+        // What was asked for by hand, before any slot was due.
+        let supply = Supply::Slots {
+            newest_due: None,
+            next_deadline: Some(at(10.0)),
+        };
+        assert_eq!(done(supply, &[(8.0, 1)], 8.1).len(), 1);
+        assert_eq!(done(supply, &[(8.0, 3)], 8.1), []);
     }
 
     #[test]

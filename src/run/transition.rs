@@ -79,6 +79,13 @@ pub enum Event {
     },
     /// The pair's previous snapshot is still being made.
     Overlapped,
+    /// The configuration has no account to ask in, and never did while the run was open: there is nothing to look for.
+    Placeless {
+        /// What it ends with.
+        verdict: Outcome,
+        /// What is wrong, for people.
+        message: Option<String>,
+    },
     /// The reason of a failed snapshot could not be had yet.
     Unexplained {
         /// When to ask again.
@@ -163,6 +170,10 @@ impl Run {
             Event::Judged {
                 message: Some(message),
                 ..
+            }
+            | Event::Placeless {
+                message: Some(message),
+                ..
             } => self.message = Some(message),
             Event::Seen { snapshot, .. } => {
                 if self.accepted_at.is_none() {
@@ -209,6 +220,7 @@ fn from_due(event: &Event) -> Option<RunState> {
         Event::Promoted { .. } => Some(RunState::Due),
         Event::Asked => Some(RunState::Asking { refusal: None }),
         Event::Overlapped => Some(RunState::Ended(Outcome::Skipped)),
+        Event::Placeless { verdict, .. } => Some(RunState::Ended(verdict.clone())),
         _ => None,
     }
 }

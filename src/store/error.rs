@@ -123,7 +123,18 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
-    /// The disk is full, read-only, failing or locked by somebody; the file itself may be sound.
+    /// Somebody holds the file for longer than a commit takes; it is sound.
+    #[error(
+        "{path} is locked by another program: end it, be it a shell of sqlite3 with an open transaction or a program \
+         that copies files"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's error.
+        source: rusqlite::Error,
+    },
+    /// The disk is full, read-only or failing; the file itself may be sound.
     #[error(
         "cannot use {path} now; look at the free space, the mount and the permissions of its directory"
     )]
@@ -174,7 +185,11 @@ impl StoreError {
     pub fn is_storage(&self) -> bool {
         matches!(
             self,
-            Self::Storage { .. } | Self::File { .. } | Self::Replaced { .. } | Self::NoLog { .. }
+            Self::Storage { .. }
+                | Self::Locked { .. }
+                | Self::File { .. }
+                | Self::Replaced { .. }
+                | Self::NoLog { .. }
         )
     }
 
@@ -231,6 +246,9 @@ impl Fault {
                 path,
                 what: source.to_string(),
             },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                StoreError::Locked { path, source }
+            }
             Some(code) if is_storage(code) => StoreError::Storage { path, source },
             _ => StoreError::Sqlite { path, source },
         }
@@ -245,8 +263,6 @@ fn is_storage(code: ErrorCode) -> bool {
             | ErrorCode::SystemIoFailure
             | ErrorCode::CannotOpen
             | ErrorCode::PermissionDenied
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::OutOfMemory
     )

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use include_dir::{Dir, include_dir};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::Migrations;
+use rustix::process::geteuid;
 
 use super::aside::with;
 use super::error::{Fault, StoreError};
@@ -338,8 +339,22 @@ pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map(drop)
-        .map_err(StoreError::file("create", path))
+        .map_err(StoreError::file("create", path))?;
+    hand_over(path).map_err(StoreError::file("give to its directory's owner", path))
+}
+
+/// Gives a file that root has made in another user's directory to that user: a command by root comes before or
+/// beside a service that could not open it otherwise. SQLite does the same with the log.
+pub fn hand_over(path: &Path) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let directory = fs::metadata(directory_of(path))?;
+    let file = fs::symlink_metadata(path)?;
+    if file.uid() == directory.uid() {
+        return Ok(());
+    }
+    lchown(path, Some(directory.uid()), Some(directory.gid()))
 }
 
 /// Something that is not even a database is never handed to SQLite, which would lock and might write it.

@@ -34,6 +34,7 @@ use keeper::{Found, Keeper};
 
 pub use aside::copy_of;
 pub use error::StoreError;
+pub use file::hand_over;
 pub use keeper::Lost;
 pub use meta::{EndpointKind, Identity};
 pub use read::{Reader, RunFilter};
@@ -233,6 +234,7 @@ mod tests {
             timezone: "UTC".to_owned(),
             cluster_created_at: None,
             closed_at: None,
+            cluster_gone_at: None,
         };
         Change::Pair(pair, state)
     }

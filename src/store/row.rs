@@ -43,6 +43,7 @@ pub(super) const PAIRS: Table = Table {
         "timezone",
         "cluster_created_at",
         "closed_at",
+        "cluster_gone_at",
     ],
 };
 
@@ -222,6 +223,7 @@ pub(super) fn pair(row: &Row<'_>) -> Result<(Pair, PairState), Fault> {
         timezone: fields.get("timezone")?,
         cluster_created_at: fields.instant_if_any("cluster_created_at")?,
         closed_at: fields.instant_if_any("closed_at")?,
+        cluster_gone_at: fields.instant_if_any("cluster_gone_at")?,
     };
     Ok((pair_of(&PAIRS, row)?, state))
 }

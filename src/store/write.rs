@@ -22,14 +22,15 @@ macro_rules! upsert_pair {
     ($keep:literal) => {
         concat!(
             "INSERT INTO pairs (policy, account, region, cluster, active_from, watermark, schedule, timezone,
-                cluster_created_at, closed_at)
+                cluster_created_at, closed_at, cluster_gone_at)
             VALUES (:policy, :account, :region, :cluster, :active_from, :watermark, :schedule, :timezone,
-                :cluster_created_at, :closed_at)
+                :cluster_created_at, :closed_at, :cluster_gone_at)
             ON CONFLICT (policy, account, region, cluster) DO UPDATE SET
                 active_from = ", $keep, "(active_from, excluded.active_from),
                 watermark = ", $keep, "(watermark, excluded.watermark),
                 schedule = excluded.schedule, timezone = excluded.timezone,
-                cluster_created_at = excluded.cluster_created_at, closed_at = excluded.closed_at"
+                cluster_created_at = excluded.cluster_created_at, closed_at = excluded.closed_at,
+                cluster_gone_at = excluded.cluster_gone_at"
         )
     };
 }
@@ -129,6 +130,7 @@ fn write_pair(
             ":timezone": state.timezone,
             ":cluster_created_at": state.cluster_created_at.map(exact),
             ":closed_at": state.closed_at.map(to_text),
+            ":cluster_gone_at": state.cluster_gone_at.map(to_text),
         })?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::doctor::{
-    Asked, Directory, Evidence, Finding, Host, Probe, Question, Sound, Space, Verdict, deleting,
-    evidence, of_host, of_scopes,
+    Asked, Directory, Evidence, Finding, Holder, Host, Probe, Question, Sound, Space, Verdict,
+    deleting, evidence, of_host, of_scopes,
 };
 use redkeep::history::History;
 use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
@@ -27,7 +27,7 @@ fn host() -> Host {
             user: 987,
             writable: Ok(()),
         })),
-        is_held: Ok(true),
+        holder: Ok(Holder::Daemon),
         space: Some(Ok(Space {
             available_bytes: 1 << 30,
             available_files: Some(1000),
@@ -126,10 +126,16 @@ fn a_state_directory_that_is_not_ours_alone_is_found() {
         "read-only",
     );
     is_told(
-        &with(|host| host.is_held = Ok(false)),
+        &with(|host| host.holder = Ok(Holder::Nobody)),
         "daemon",
         Verdict::Warning,
         "no redkeep runs",
+    );
+    is_told(
+        &with(|host| host.holder = Ok(Holder::Command)),
+        "daemon",
+        Verdict::Warning,
+        "only a command",
     );
 }
 

@@ -22,6 +22,7 @@ fn active(closed_at: Option<&str>) -> PairState {
         timezone: "UTC".to_owned(),
         cluster_created_at: None,
         closed_at: closed_at.map(at),
+        cluster_gone_at: None,
     }
 }
 

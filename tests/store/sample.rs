@@ -70,6 +70,7 @@ pub fn pair_state() -> PairState {
         timezone: "Europe/Berlin".to_owned(),
         cluster_created_at: Some(at(-1000) + TimeDelta::milliseconds(617)),
         closed_at: None,
+        cluster_gone_at: None,
     }
 }
 

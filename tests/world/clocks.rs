@@ -252,6 +252,14 @@ fn a_skew_of_ten_minutes_still_creates() {
             "2026-11-25 02:30"
         )));
         assert!(sim.hosts[0].was_alarmed("ClockSkew"));
+        let now = sim.now;
+        let held = sim.aws.listed(crate::sim::aws::REGION, now);
+        assert_eq!(
+            (held.len(), sim.aws.accepted.len()),
+            (2, 2),
+            "nothing is deleted"
+        );
+        assert_eq!(sim.aws.modified, []);
     }
 }
 

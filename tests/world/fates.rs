@@ -5,7 +5,7 @@ use redkeep::sandbox::faults::Fault;
 use redkeep::sandbox::snapshot::SnapshotFate;
 
 use crate::refusals::{SLOT, asked, nightly};
-use crate::setup::{at, policy, seconds, sim};
+use crate::setup::{at, minutes, outcome, policy, seconds, sim};
 use crate::sim::Sim;
 use crate::sim::aws::{CREATE, SNAPSHOTS};
 
@@ -140,7 +140,8 @@ fn a_snapshot_that_vanishes_later_is_noted_as_gone_and_never_made_again() {
     let mut sim = nightly();
     sim.until("2026-11-24 03:00");
     let now = sim.now;
-    sim.aws.region(now).snapshots.clear();
+    let id = sim.aws.accepted[0].0.clone();
+    sim.aws.delete(&id, now);
     sim.until("2026-11-24 03:02");
     let gone = sim.run("nightly", SLOT).unwrap().gone.unwrap();
     assert_eq!(gone.reason.as_str(), "deleted");
@@ -273,4 +274,39 @@ fn a_retention_that_somebody_shortens_is_known_and_then_the_snapshot_has_expired
     sim.until("2026-11-25 02:33");
     let gone = sim.run("nightly", SLOT).unwrap().gone.unwrap();
     assert_eq!(gone.reason.as_str(), "expired");
+}
+
+#[test]
+fn a_cluster_that_is_deleted_fails_its_next_slots_and_its_old_snapshots_are_kept() {
+    let mut sim = sim(
+        "2026-11-24 00:00",
+        &policy("nightly", "30 2 * * *", "dw", ""),
+    );
+    sim.until("2026-11-26 12:00");
+    let made: Vec<String> = sim.aws.accepted.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(made.len(), 3, "{made:?}");
+    sim.aws.remove_cluster("dw", at("2026-11-26 12:00"));
+    sim.until("2026-11-28 12:00");
+    for night in ["2026-11-27 02:30", "2026-11-28 02:30"] {
+        let run = sim.run("nightly", night).unwrap();
+        assert_eq!(outcome(&run), "failed(not_found)");
+        assert_eq!(run.attempts, 3);
+        // Spaced: it may only just have been renamed, or not be seen yet.
+        let took = run.asked_at.unwrap() - run.requested_at.unwrap();
+        assert!(took >= minutes(1), "{took}");
+    }
+    let now = sim.now;
+    let held = sim.aws.listed(crate::sim::aws::REGION, now);
+    let held: Vec<&str> = held
+        .iter()
+        .map(|one| one.snapshot_identifier.as_str())
+        .collect();
+    assert!(
+        made.iter().all(|id| held.contains(&id.as_str())),
+        "{held:?}"
+    );
+    let runs = sim.hosts[0].journal.ledger.runs.values();
+    assert!(runs.clone().all(|run| run.gone.is_none()));
+    assert_eq!(sim.aws.modified, []);
+    sim.assert_accounted();
 }

@@ -108,6 +108,42 @@ fn a_name_that_exists_and_cannot_be_seen_yet_is_looked_for_until_it_can() {
 }
 
 #[test]
+fn what_the_other_host_makes_after_this_one_has_given_up_is_recorded_beside_the_outcome() {
+    let nightly = |window: &str| {
+        policy(
+            "nightly",
+            "30 2 * * *",
+            "dw",
+            &format!("start_window = {window}"),
+        )
+    };
+    let mut sim = two_hosts(&nightly("\"1h\""), seconds(3));
+    sim.reload(1, config(&nightly("\"6h\"")));
+    sim.aws.set_status("dw", "paused", sim.now);
+    sim.until("2026-11-24 04:00");
+    sim.aws.set_status("dw", "available", sim.now);
+    sim.until("2026-11-26 12:00");
+    assert_eq!(sim.records_of(1)[0], "11-24 02:30 nightly/dw available");
+    assert_eq!(
+        sim.records_of(0)[0],
+        "11-24 02:30 nightly/dw expired(cluster paused)"
+    );
+    let run = sim.run("nightly", "2026-11-24 02:30").unwrap();
+    let id = run.snapshot.unwrap().snapshot_identifier.clone();
+    assert_eq!(id, run.request.snapshot_id.as_str());
+    assert!(run.gone.is_none());
+    // Like every other it is followed until it is gone.
+    sim.aws.delete(&id, sim.now);
+    sim.run_for(minutes(5));
+    let run = sim.run("nightly", "2026-11-24 02:30").unwrap();
+    assert_eq!(run.gone.unwrap().reason.as_str(), "deleted");
+    assert_eq!(
+        sim.records_of(0)[0],
+        "11-24 02:30 nightly/dw expired(cluster paused)"
+    );
+}
+
+#[test]
 fn a_host_that_was_down_adopts_what_the_other_made_meanwhile() {
     let mut sim = two_hosts(&policy("hourly", "0 * * * *", "dw", ""), seconds(3));
     sim.until("2026-11-24 02:10");

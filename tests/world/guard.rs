@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use redkeep::plan::Alarm;
 use redkeep::sandbox::faults::Fault;
 
-use crate::setup::{at, config, policy, sim};
+use crate::setup::{at, config, policy, seconds, sim, sim_of_clusters};
 use crate::sim::Sim;
 use crate::sim::aws::CREATE;
 
@@ -108,6 +108,44 @@ fn the_snapshots_of_a_cluster_that_is_gone_are_kept_for_guard_gone_and_then_let_
 }
 
 #[test]
+fn guard_gone_counts_from_when_the_cluster_was_missing_and_not_from_when_its_pair_was_closed() {
+    let enabled = three_days("guard_gone = \"30d\"");
+    let mut sim = sim(START, &enabled);
+    sim.until("2026-11-28 00:00");
+    sim.reload(
+        0,
+        config(&three_days("guard_gone = \"30d\"\nenabled = false")),
+    );
+    // Closed for two months when the cluster goes, and a restart in between.
+    sim.until("2027-01-28 00:00");
+    sim.aws.remove_cluster("dw", at("2027-01-28 00:00"));
+    sim.until("2027-01-29 00:00");
+    sim.stop(0);
+    sim.start(0);
+    sim.reload(0, config(&enabled));
+    sim.until("2027-02-26 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+    assert!(!sim.hosts[0].was_alarmed("LettingGo"));
+    sim.until("2027-03-29 00:00");
+    assert_eq!(held(&mut sim), Vec::<String>::new());
+}
+
+#[test]
+fn a_cluster_that_the_policy_names_is_expected_back_and_its_last_good_ones_are_kept_as_long_as_it_is_named()
+ {
+    let tables = three_days("guard_gone = \"30d\"").replace("\"d*\"", "\"dw\"");
+    let mut sim = sim(START, &tables);
+    sim.until("2026-11-28 00:00");
+    sim.aws.remove_cluster("dw", at("2026-11-28 00:00"));
+    sim.until("2027-01-28 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+    assert_eq!(sim.outcome("p", "2027-01-27 02:30"), "failed(not_found)");
+    sim.aws.add_cluster("dw", at("2027-01-28 00:00"));
+    sim.until("2027-01-28 04:00");
+    assert_eq!(sim.outcome("p", "2027-01-28 02:30"), "available");
+}
+
+#[test]
 fn where_aws_denies_it_there_is_an_alarm_and_creating_goes_on() {
     let mut sim = sim(START, &three_days(""));
     sim.until("2026-11-28 00:00");
@@ -143,4 +181,43 @@ fn a_snapshot_whose_tags_do_not_prove_it_ours_is_not_modified() {
     sim.aws.set_status("dw", "paused", now);
     sim.until("2026-12-04 00:00");
     assert_eq!(sim.aws.modified, []);
+}
+
+#[test]
+fn a_pair_that_was_closed_and_comes_back_with_a_later_slot_keeps_its_last_good_one_until_then() {
+    let clusters = |name: &str, schedule: &str| {
+        three_days("")
+            .replace("d*", name)
+            .replace(NIGHTLY, schedule)
+    };
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    sim.reload(0, config(&clusters("x*", NIGHTLY)));
+    sim.until("2026-11-29 00:00");
+    sim.reload(0, config(&clusters("d*", "30 2 15 * *")));
+    sim.until("2026-12-15 02:00");
+    assert_eq!(held(&mut sim), ["11-27"]);
+    sim.until("2027-01-15 02:00");
+    assert_eq!(held(&mut sim), ["12-15"], "the older one is let go");
+}
+
+#[test]
+fn many_snapshots_near_their_end_are_seen_to_within_the_limit_of_calls_under_way() {
+    let names: Vec<String> = (0..12).map(|number| format!("dw-{number}")).collect();
+    let clusters: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut sim = sim_of_clusters("2026-11-25 00:00", &clusters, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    for cluster in &clusters {
+        sim.aws.set_status(cluster, "paused", sim.now);
+    }
+    sim.aws.strike("ModifyClusterSnapshot", None, Fault::Hang);
+    // The slot of this night expires then, and two snapshots of every cluster are seen to.
+    sim.until("2026-11-28 10:29");
+    let mut most = 0;
+    while sim.now < at("2026-11-28 10:33") {
+        sim.run_for(seconds(5));
+        let observed = &sim.hosts[0].process_mut().world.observed;
+        most = most.max(observed.in_flight.len());
+    }
+    assert_eq!(most, redkeep::observed::CALLS_IN_FLIGHT);
 }

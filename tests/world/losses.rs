@@ -73,6 +73,25 @@ fn a_lost_history_is_rebuilt_and_nothing_is_made_twice_or_back_filled() {
 }
 
 #[test]
+fn a_copy_of_three_days_ago_learns_what_was_made_since_and_makes_nothing_twice() {
+    let mut sim = nightly();
+    sim.until("2026-11-24 12:00");
+    let copy = sim.hosts[0].journal.ledger.clone();
+    sim.until("2026-11-27 02:30:30");
+    let asked = sim.aws.asked[CREATE];
+    set_back(&mut sim, copy);
+    sim.until("2026-11-27 12:00");
+    let expected =
+        ["24", "25", "26", "27"].map(|day| format!("11-{day} 02:30 nightly/dw available"));
+    assert_eq!(sim.records(), expected);
+    assert_eq!((sim.aws.asked[CREATE], sim.aws.accepted.len()), (asked, 4));
+    sim.until("2026-11-28 12:00");
+    assert_eq!(sim.records()[4], "11-28 02:30 nightly/dw available");
+    assert_counted(&sim);
+    sim.assert_accounted();
+}
+
+#[test]
 fn a_snapshot_that_is_being_made_is_followed_after_the_history_was_lost() {
     let mut sim = nightly();
     sim.aws.account.limits.snapshot_seconds = 600;
@@ -245,7 +264,14 @@ fn a_slot_that_has_ended_stays_so_though_a_snapshot_of_it_turns_up() {
             "missed(late)"
         );
         assert_eq!(
-            sim.hosts[0].process().world.history.runs[&early].word(),
+            sim.hosts[0]
+                .process()
+                .world
+                .history
+                .runs
+                .get(&early)
+                .unwrap()
+                .word(),
             "missed"
         );
         assert_counted(&sim);

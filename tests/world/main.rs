@@ -27,3 +27,4 @@ mod sim;
 mod tiers;
 mod time;
 mod wishes;
+mod years;

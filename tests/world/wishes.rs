@@ -4,9 +4,11 @@
 use chrono::{DateTime, Utc};
 use redkeep::observed::Barred;
 use redkeep::pause::{Pause, Pauses};
-use redkeep::plan::manual_run;
+use redkeep::plan::{Call, manual_run};
+use redkeep::redshift::{Answer, ServerDate};
+use redkeep::reply::{Listed, Reply};
 use redkeep::run::Run;
-use redkeep::world::{Wish, Wishes};
+use redkeep::world::{Wish, Wishes, World};
 
 use crate::setup::{at, hours, pair, policy, sim};
 use crate::sim::Sim;
@@ -232,4 +234,109 @@ fn an_account_that_turns_out_to_be_another_one_is_left_alone() {
             .values()
             .all(|run| run.gone.is_none())
     );
+}
+
+#[test]
+fn a_listing_by_credentials_that_are_no_longer_the_accounts_is_dropped_and_the_next_waits_for_its_end()
+ {
+    let tables = policy("p", NIGHTLY, "dw", "");
+    let mut sim = sim("2026-11-24 00:00", &tables);
+    sim.until("2026-11-24 04:00");
+    let (now, scope) = (sim.now, pair("p", "dw").scope);
+    let world = &mut sim.hosts[0].process_mut().world;
+    let list = Call::List {
+        scope: scope.clone(),
+        asks_account: true,
+    };
+    world.dispatched(&list, now);
+    let mut config = crate::setup::config(&tables);
+    config.accounts[0].identity.profile = Some("other".to_owned());
+    world.reconfigure(config, now);
+    let lists = |world: &World, now| {
+        let calls = world.plan(now).calls;
+        calls.iter().any(|call| matches!(call, Call::List { .. }))
+    };
+    let later = now + crate::setup::seconds(20);
+    assert!(!lists(world, later));
+    let old = Listed {
+        scope: scope.clone(),
+        began_at: now,
+        clusters: answer(Vec::new()),
+        snapshots: answer(Vec::new()),
+        account_number: Some(answer("999988887777".to_owned())),
+    };
+    let changes = world.take_in(Reply::Listed(Box::new(old)), later);
+    assert_eq!(changes, []);
+    assert!(world.observed.account_numbers.is_empty());
+    assert!(world.observed.scopes[&scope].clusters.is_none());
+    assert!(lists(world, later));
+}
+
+fn answer<T>(result: T) -> Answer<T> {
+    Answer {
+        result: Ok(result),
+        server_date: ServerDate::Undated,
+        requests: 1,
+    }
+}
+
+#[test]
+fn while_nobody_tells_whose_account_it_is_snapshots_go_on_and_what_is_missing_proves_nothing() {
+    let mut sim = sim("2026-11-24 00:00", &policy("p", NIGHTLY, "d*", ""));
+    sim.until("2026-11-24 04:00");
+    sim.stop(0);
+    sim.aws
+        .refuse("GetCallerIdentity", None, "AccessDenied", 403);
+    // As in another account: neither the snapshot nor, later, the cluster is there.
+    sim.aws.region(at("2026-11-24 04:00")).snapshots.clear();
+    sim.start(0);
+    sim.until("2026-11-25 04:00");
+    let made = ["11-24 02:30 p/dw available", "11-25 02:30 p/dw available"];
+    assert_eq!(sim.records(), made);
+    assert!(sim.hosts[0].was_alarmed("Unidentified"));
+    let gone = |sim: &Sim| {
+        let runs = sim.hosts[0].journal.ledger.runs.values();
+        runs.filter(|run| run.gone.is_some()).count()
+    };
+    assert_eq!(gone(&sim), 0);
+    sim.aws.remove_cluster("dw", at("2026-11-25 04:00"));
+    sim.until("2026-11-27 04:00");
+    assert!(sim.hosts[0].process().world.history.pairs[&pair("p", "dw")].is_active());
+    for night in ["2026-11-26 02:30", "2026-11-27 02:30"] {
+        let outcome = sim.outcome("p", night);
+        assert!(outcome.starts_with("open: Judged"), "{outcome}");
+    }
+    sim.aws.heal();
+    sim.until("2026-11-27 05:00");
+    assert_eq!(gone(&sim), 1);
+    assert!(!sim.hosts[0].process().world.history.pairs[&pair("p", "dw")].is_active());
+    assert_eq!(sim.outcome("p", "2026-11-26 02:30"), "failed(not_found)");
+    assert_eq!(sim.outcome("p", "2026-11-27 02:30"), "failed(not_found)");
+}
+
+#[test]
+fn a_slot_that_was_never_asked_for_ends_when_its_account_has_gone_from_the_file() {
+    let nightly = policy("p", NIGHTLY, "dw", "jitter = \"1h\"\nstart_window = \"4h\"");
+    let mut sim = sim("2026-11-24 00:00", &nightly);
+    sim.until("2026-11-24 02:30");
+    sim.run_for(crate::setup::seconds(5));
+    assert!(
+        sim.outcome("p", "2026-11-24 02:30")
+            .starts_with("open: Due")
+    );
+    sim.stop(0);
+    let other = nightly.replace("[[policy]]", "[[policy]]\naccounts = [\"other\"]");
+    let config = crate::setup::config(&format!(
+        "{other}[[account]]\nname = \"other\"\nregions = [\"us-west-2\"]\nrole_arn = \
+         \"arn:aws:iam::222233334444:role/r\"\n"
+    ));
+    // As if the file had no longer had the first.
+    let mut config = config;
+    config
+        .accounts
+        .retain(|account| account.name.as_str() == "other");
+    sim.hosts[0].config = config;
+    sim.start(0);
+    sim.run_for(crate::setup::seconds(5));
+    assert_eq!(sim.outcome("p", "2026-11-24 02:30"), "missed(disabled)");
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::geteuid;
 
-use crate::cli::state_dir::{Holder, holder};
+use crate::cli::state_dir::holder;
 use crate::config::Config;
 use crate::doctor::{Directory, Host, Sound, Space};
 use crate::store::{EndpointKind, Reader, StoreError};
@@ -23,9 +23,7 @@ pub(super) fn host(config: &Config, kind: EndpointKind) -> Host {
     let history_bytes = fs::metadata(config.database()).map_or(0, |file| file.len());
     Host {
         state_dir: state_dir.clone(),
-        is_held: holder(state_dir)
-            .map(|holder| holder == Holder::Somebody)
-            .map_err(told),
+        holder: holder(state_dir).map_err(told),
         space: is_there.then(|| space(state_dir, history_bytes).map_err(told)),
         directory: directory.map_err(told),
         history: history(&config.database()),

@@ -133,6 +133,7 @@ fn obstacle_in(facts: Facts<'_>, scope: &Scope) -> Option<Blocked> {
         _ if view.trouble.is_some() || view.clusters.is_none() => Some(Blocked::Unlisted),
         _ if !view.listed_since(facts.now - FRESH) => Some(Blocked::Unlisted),
         _ if is_from_the_future() => Some(Blocked::Unlisted),
+        _ if !view.is_identified => Some(Blocked::OtherAccount),
         _ if facts.observed.account_number(&scope.account).is_none() => Some(Blocked::OtherAccount),
         _ => None,
     }

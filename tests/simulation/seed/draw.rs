@@ -205,6 +205,9 @@ fn more(dice: &mut Dice) -> String {
     line(150, &["catch_up = false"]);
     line(200, &["blackout = [\"night\"]"]);
     line(200, &["completion_window = \"1h\""]);
+    line(150, &["guard = false"]);
+    line(200, &["min_good = 1", "min_good = 3"]);
+    line(150, &["guard_gone = \"5d\"", "guard_gone = \"30d\""]);
     more
 }
 

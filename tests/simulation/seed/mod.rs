@@ -90,6 +90,25 @@ pub fn live(wish: Wish) -> Past {
     }
 }
 
+/// A failure as it is told: what went wrong, the last that happened before, and the command that tells it all again.
+pub fn told_again(wish: Wish, failure: &str) -> String {
+    const LAST: usize = 25;
+    let Wish { seed, days, .. } = wish;
+    let past = live(Wish {
+        keeps_log: true,
+        ..wish
+    });
+    let from = past.lines.len().saturating_sub(LAST);
+    let last: String = past.lines[from..]
+        .iter()
+        .map(|line| format!("  {line}\n"))
+        .collect();
+    format!(
+        "seed {seed}: {failure}\n{last}  \
+         cargo run --release --example simulate -- --seed {seed} --days {days} --log"
+    )
+}
+
 impl Life {
     fn draw(wish: Wish) -> Self {
         let mut dice = Dice::new(wish.seed);

@@ -60,6 +60,8 @@ pub struct Aws {
     pub removed: Vec<(String, DateTime<Utc>)>,
     /// What AWS tells of single snapshots otherwise than the model does.
     pub disguises: BTreeMap<String, fn(&mut Snapshot)>,
+    /// The most snapshots that there were at once.
+    pub most_held: usize,
     /// How often each operation was asked for.
     pub asked: BTreeMap<&'static str, u64>,
     /// What somebody else deleted.
@@ -84,6 +86,7 @@ impl Aws {
             modified: Vec::new(),
             removed: Vec::new(),
             disguises: BTreeMap::new(),
+            most_held: 0,
             asked: BTreeMap::new(),
             deleted: BTreeSet::new(),
             touched_at: None,
@@ -373,6 +376,8 @@ impl Aws {
         let id = wanted.snapshot_id.to_string();
         self.check_one_a_slot(region, wanted, now);
         self.accepted.push((id.clone(), now));
+        let held = self.account.regions[region].snapshots_at(now).count();
+        self.most_held = self.most_held.max(held);
         let made = &self.account.regions[region].snapshots[&id];
         Ok(Arc::new(described(&self.account, region, made, now)))
     }
@@ -550,15 +555,14 @@ impl Aws {
     /// I3: one snapshot for each slot and generation, and the second only where the first has failed.
     fn check_one_a_slot(&self, region: &str, wanted: &CreateRequest, now: DateTime<Utc>) {
         let id = wanted.snapshot_id.as_str();
-        let slot = |tags: &redkeep::names::Tags| {
-            [tag::POLICY, tag::CLUSTER, tag::SLOT].map(|key| tags.get(key).cloned())
-        };
-        let held = self.account.regions[region].snapshots.values();
+        let keys = [tag::SLOT, tag::POLICY, tag::CLUSTER];
         // Somebody who gives no tags names no slot.
-        let names_slot = slot(&wanted.tags).iter().all(Option::is_some);
+        let names_slot = keys.iter().all(|key| wanted.tags.contains_key(*key));
+        let is_same = |tag: &Tag| wanted.tags.get(&tag.key) == Some(&tag.value);
+        let held = self.account.regions[region].snapshots.values();
         let same_slot = held.filter(|held| {
-            let same = slot(&tags(&held.tags)) == slot(&wanted.tags);
-            names_slot && held.snapshot_identifier != id && same
+            let has = |key: &str| held.tags.iter().any(|tag| tag.key == key && is_same(tag));
+            names_slot && held.snapshot_identifier != id && keys.iter().all(|key| has(key))
         });
         for other in same_slot {
             let (name, status) = (&other.snapshot_identifier, other.status(now));

@@ -35,7 +35,7 @@ pub enum Bug {
     WatermarkBack,
     /// A run's start window is a day longer than its policy says.
     LongWindow,
-    /// Listings are made five times.
+    /// Listings are made a dozen times.
     Greedy,
     /// A slot is moved by an hour, as a mistake about summer time would.
     WrongHour,
@@ -55,6 +55,8 @@ pub enum Bug {
     BackFill,
     /// A snapshot that is somebody else's is kept for longer.
     Meddle,
+    /// The end of no snapshot is put off.
+    NoGuard,
     /// A run is given up without a look at what is there.
     BlindVerdict,
 }
@@ -83,7 +85,7 @@ impl Bug {
                     .iter()
                     .filter(|call| matches!(call, Call::List { .. }));
                 let lists: Vec<Call> = lists.cloned().collect();
-                (0..5).for_each(|_| plan.calls.extend(lists.clone()));
+                (0..12).for_each(|_| plan.calls.extend(lists.clone()));
             }
             Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
                 if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
@@ -98,6 +100,9 @@ impl Bug {
             Self::ForgottenDoubt => plan
                 .calls
                 .retain(|call| !matches!(call, Call::Describe { .. })),
+            Self::NoGuard => plan
+                .calls
+                .retain(|call| !matches!(call, Call::Extend { .. })),
             Self::Remake => plan.calls.extend(remade(host)),
             Self::Meddle => plan.calls.extend(meddling(host, now)),
             Self::BackFill => plan

@@ -8,6 +8,7 @@ use redkeep::names::Writer;
 use redkeep::plan::Alarm;
 use redkeep::world::World;
 
+use super::guarded::Guarded;
 use super::journal::Journal;
 use super::witness::Witness;
 
@@ -24,6 +25,7 @@ pub struct Host {
     /// How many processes it has had.
     pub lives: u32,
     pub witness: Witness,
+    pub guarded: Guarded,
     /// The alarms raised now, and all that ever were, as text.
     pub alarms: BTreeMap<Alarm, String>,
     pub alarms_ever: BTreeSet<String>,
@@ -55,6 +57,7 @@ impl Host {
             process: None,
             lives: 0,
             witness: Witness::default(),
+            guarded: Guarded::default(),
             alarms: BTreeMap::new(),
             alarms_ever: BTreeSet::new(),
             alarms_begun: 0,

@@ -8,6 +8,7 @@ mod accounts;
 pub mod aws;
 pub mod bug;
 pub mod dice;
+mod guarded;
 pub mod host;
 pub mod journal;
 mod leap;
@@ -16,6 +17,7 @@ pub mod oracle;
 pub mod witness;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -23,6 +25,7 @@ use redkeep::history::Change;
 use redkeep::plan::Call;
 use redkeep::reply::Reply;
 use redkeep::slot::rfc3339;
+use redkeep::snapshot::Snapshot;
 use redkeep::world::World;
 
 use accounts::check_totals;
@@ -185,6 +188,7 @@ impl Sim {
         let host = &mut self.hosts[host];
         host.clock_ahead = ahead;
         let now = self.now + ahead;
+        host.guarded.troubled(self.now);
         if let Some(process) = &mut host.process {
             process.world.observed.forget_clocks(now);
             process.turns_at = self.now;
@@ -201,6 +205,7 @@ impl Sim {
         self.say(host, format_args!("configuration reloaded"));
         let true_now = self.now;
         self.hosts[host].witness.reloaded(&config, true_now);
+        self.hosts[host].guarded.troubled(true_now);
         self.hosts[host].config = config.clone();
         if let Some(process) = &mut self.hosts[host].process {
             process.world.reconfigure(config, now);
@@ -276,6 +281,7 @@ impl Sim {
         host_ref.lives += 1;
         host_ref.process = Some(Process::new(world, self.now));
         host_ref.witness.process_started(now);
+        host_ref.guarded.troubled(self.now);
         let recovered = host_ref.process().world.recover(now);
         self.commit(host, recovered)?;
         self.turn(host)
@@ -284,13 +290,14 @@ impl Sim {
     /// One turn of the daemon's loop.
     fn turn(&mut self, host: usize) -> Step {
         let now = self.hosts[host].time(self.now);
+        if !self.aws.is_sound() || now != self.now {
+            self.hosts[host].guarded.troubled(self.now);
+        }
         for _ in 0..PLANS_PER_TURN {
             let mut plan = self.hosts[host].process().world.plan(now);
             if let Some(bug) = self.bug {
                 bug.bend_plan(&mut plan, &self.hosts[host], now);
             }
-            let alarms = self.hosts[host].process().world.alarms(now);
-            self.hosts[host].note_alarms(&alarms);
             let wake_at = plan.wake_at;
             let settled = plan.changes.is_empty();
             self.commit(host, plan.changes)?;
@@ -303,6 +310,8 @@ impl Sim {
                 break;
             }
         }
+        let alarms = self.hosts[host].process().world.alarms(now);
+        self.hosts[host].note_alarms(&alarms);
         Ok(())
     }
 
@@ -450,14 +459,29 @@ impl Sim {
         self.step()?;
         let now = self.hosts[host].time(self.now);
         let true_now = self.now;
-        self.hosts[host]
-            .witness
-            .answered(&reply, looked_at, true_now);
+        let host_ref = &mut self.hosts[host];
+        host_ref.witness.answered(&reply, looked_at, true_now);
+        if let Some(snapshots) = listed(&reply) {
+            let known = (&host_ref.config, &host_ref.journal.ledger);
+            host_ref
+                .guarded
+                .listed(snapshots, known, &self.aws, true_now);
+        }
         let changes = self.hosts[host].process_mut().world.take_in(reply, now);
         self.commit(host, changes)?;
         self.hosts[host].process_mut().turns_at = self.now;
         Ok(())
     }
+}
+
+/// The snapshots of a complete listing.
+fn listed(reply: &Reply) -> Option<&[Arc<Snapshot>]> {
+    let Reply::Listed(listed) = reply else {
+        return None;
+    };
+    let is_complete = listed.clusters.result.is_ok();
+    let snapshots = listed.snapshots.result.as_ref().ok();
+    snapshots.map(Vec::as_slice).filter(|_| is_complete)
 }
 
 /// A change as the log tells it.

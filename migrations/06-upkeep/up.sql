@@ -1,4 +1,4 @@
--- The history of redkeep, version 5: what is done to snapshots that are there.
+-- The history of redkeep, version 6: what is done to snapshots that are there.
 
 -- Each intent to remove a snapshot, written before AWS is asked, and what came of it. Rows are never removed.
 CREATE TABLE removals (

@@ -1,0 +1,75 @@
+//! The known runs, to be found by their slot and in the order of a pair's slots.
+//!
+//! Owns: the index. Pairs are compared once and not for each of their runs: a pair that is asked every hour has
+//! hundreds, and its name is most of a slot. Never decides which runs are to be known.
+
+use std::collections::{BTreeMap, btree_map};
+
+use chrono::{DateTime, Utc};
+
+use crate::run::Run;
+use crate::slot::{Pair, Slot};
+
+/// Runs by pair, and by the instant of their slot.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Runs {
+    by_pair: BTreeMap<Pair, BTreeMap<DateTime<Utc>, Run>>,
+}
+
+impl Runs {
+    /// The run of a slot.
+    pub fn get(&self, slot: &Slot) -> Option<&Run> {
+        self.by_pair.get(&slot.pair)?.get(&slot.scheduled_at)
+    }
+
+    /// Whether the slot's run is known.
+    pub fn contains_key(&self, slot: &Slot) -> bool {
+        self.get(slot).is_some()
+    }
+
+    /// Every run, in the order of the slots.
+    pub fn values(&self) -> impl Iterator<Item = &Run> {
+        self.by_pair.values().flat_map(BTreeMap::values)
+    }
+
+    /// The pairs that have a run, in their order.
+    pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.by_pair.keys()
+    }
+
+    /// The runs of a pair, oldest first.
+    pub fn of_pair<'a>(
+        &'a self,
+        pair: &Pair,
+    ) -> impl DoubleEndedIterator<Item = &'a Run> + use<'a> {
+        let runs = self.by_pair.get(pair).into_iter();
+        runs.flat_map(BTreeMap::values)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_pair.is_empty()
+    }
+
+    /// Puts in a run, in the place of what was known of its slot.
+    pub(super) fn insert(&mut self, run: Run) {
+        let at = run.slot.scheduled_at;
+        match self.by_pair.get_mut(&run.slot.pair) {
+            Some(runs) => drop(runs.insert(at, run)),
+            None => {
+                let pair = run.slot.pair.clone();
+                self.by_pair.insert(pair, BTreeMap::from([(at, run)]));
+            }
+        }
+    }
+
+    /// Forgets the runs of a pair for which `keep` does not hold.
+    pub(super) fn retain_of_pair(&mut self, pair: &Pair, mut keep: impl FnMut(&Run) -> bool) {
+        if let btree_map::Entry::Occupied(mut runs) = self.by_pair.entry(pair.clone()) {
+            runs.get_mut().retain(|_, run| keep(run));
+            if runs.get().is_empty() {
+                runs.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The open runs of one scope.
+//!
+//! Owns: the index by which a run finds those that it has to wait for. It is made once a turn: looking through all
+//! open runs for each of them, a turn's work would grow with their square. Never decides how long to wait.
+
+use std::collections::BTreeMap;
+
+use super::Facts;
+use super::runs::blocks;
+use crate::names::ClusterId;
+use crate::run::Run;
+use crate::slot::Scope;
+
+/// The open runs of one scope, oldest first within each pair.
+#[derive(Default)]
+pub(crate) struct Open<'a> {
+    /// All of them.
+    pub(super) runs: Vec<&'a Run>,
+    /// Those that others of their cluster wait for.
+    blocking: BTreeMap<&'a ClusterId, Vec<&'a Run>>,
+    /// Those that are asked for in this turn, which the history does not show yet.
+    asked: Vec<&'a Run>,
+}
+
+/// The open runs of every scope.
+pub(crate) fn by_scope<'a>(facts: Facts<'a>) -> BTreeMap<&'a Scope, Open<'a>> {
+    let mut scopes: BTreeMap<&Scope, Open<'a>> = BTreeMap::new();
+    for run in facts.history.open() {
+        let pair = &run.slot.pair;
+        let open = scopes.entry(&pair.scope).or_default();
+        open.runs.push(run);
+        if blocks(facts, run) {
+            open.blocking.entry(&pair.cluster).or_default().push(run);
+        }
+    }
+    scopes
+}
+
+/// The open runs of one scope alone.
+pub(crate) fn in_scope<'a>(facts: Facts<'a>, scope: &Scope) -> Open<'a> {
+    by_scope(facts).remove(scope).unwrap_or_default()
+}
+
+impl<'a> Open<'a> {
+    /// Notes that AWS is asked for the run's snapshot in this turn.
+    pub(super) fn ask(&mut self, run: &'a Run) {
+        self.asked.push(run);
+    }
+
+    /// The pair's earlier run whose snapshot AWS is still making, inside its completion window.
+    pub(crate) fn overlapping(&self, run: &Run) -> Option<&'a Run> {
+        let earlier = |other: &&&Run| {
+            other.slot.pair == run.slot.pair && other.slot.scheduled_at < run.slot.scheduled_at
+        };
+        self.blocking_at(run).find(earlier).copied()
+    }
+
+    /// The run that this one queues behind: another of its cluster with a snapshot under way.
+    pub(crate) fn ahead_of(&self, run: &Run) -> Option<&'a Run> {
+        let asked = self.asked.iter();
+        let mut others = asked
+            .filter(|other| other.slot.pair.cluster == run.slot.pair.cluster)
+            .chain(self.blocking_at(run));
+        others.find(|other| other.slot != run.slot).copied()
+    }
+
+    fn blocking_at(&self, run: &Run) -> impl Iterator<Item = &&'a Run> {
+        let blocking = self.blocking.get(&run.slot.pair.cluster);
+        blocking.into_iter().flatten()
+    }
+}
