@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# build.sh [PROFILE [OPTION OF cargo-deb]...]: builds the Debian package into target/debian and prints its path.
-# Needs cargo-deb (cargo install --locked cargo-deb) and dpkg-dev. What the program can write itself, manual pages and
-# completions, comes from the program that is packed.
+# build.sh [--no-build] [PROFILE [OPTION OF cargo-deb]...]: builds the Debian package into target/debian and prints its
+# path; with --no-build from the program that is built already. Needs cargo-deb (cargo install --locked cargo-deb) and dpkg-dev. What the
+# program can write itself, manual pages and completions, comes from the program that is packed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+build=yes
+[ "${1:-}" = --no-build ] && build=no && shift
 profile=${1:-release}
 shift || true
-cargo build --locked --quiet --profile "$profile" --bin redkeep
+[ $build = no ] || cargo build --locked --quiet --profile "$profile" --bin redkeep
 case $profile in dev) built=debug ;; *) built=$profile ;; esac
 program=target/$built/redkeep
 staged=target/package

@@ -296,6 +296,48 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
 }
 
 #[test]
+fn trouble_of_a_region_ends_in_the_log_when_it_is_over_and_not_when_the_region_leaves_the_file() {
+    const WORKS_AGAIN: &str = "listing works again scope=default/eu-west-1";
+    let (dir, sandbox) = (Dir::new(), sandbox());
+    let fault = |times: u32| {
+        let rule = format!(
+            r#"[{{"operation": "DescribeClusterSnapshots", "region": "eu-west-1", "times": {times},
+                "fault": {{"kind": "error", "code": "AccessDenied"}}}}]"#
+        );
+        sandbox.control("PUT", "/_sandbox/faults", &rule);
+    };
+    fault(1000);
+    let two = "[[account]]\nname = \"default\"\nregions = [\"us-east-1\", \"eu-west-1\"]\n";
+    let daemon = Daemon::start(&dir, &sandbox.url, &format!("{two}{EACH_FIVE_SECONDS}"));
+    let failures = || {
+        daemon
+            .log()
+            .matches("listing failed scope=default/eu-west-1")
+            .count()
+    };
+    eventually("the trouble is told", soon(), || failures() == 1);
+    let valid = std::fs::read_to_string(&daemon.config).unwrap();
+    let reload = |text: &str| {
+        let before = daemon.log().matches("configuration reloaded").count();
+        std::fs::write(&daemon.config, text).unwrap();
+        daemon.process.signal("-HUP");
+        eventually("it is reloaded", soon(), || {
+            daemon.log().matches("configuration reloaded").count() > before
+        });
+    };
+    reload(&valid.replace(", \"eu-west-1\"", ""));
+    let runs = daemon.history().len();
+    daemon.wait("the loop has gone on", soon(), |rows| rows.len() > runs);
+    assert!(!daemon.log().contains(WORKS_AGAIN), "{}", daemon.log());
+    fault(1);
+    reload(&valid);
+    eventually("the trouble is told again", soon(), || failures() == 2);
+    eventually("its end is told", soon(), || {
+        daemon.log().contains(WORKS_AGAIN)
+    });
+}
+
+#[test]
 fn a_second_snapshot_is_skipped_while_the_first_is_being_made() {
     let (dir, sandbox) = (Dir::new(), sandbox());
     sandbox.control("PUT", "/_sandbox/limits", r#"{"snapshot_seconds":3600}"#);

@@ -29,8 +29,8 @@ retention = "7d"
 /// Longer than the listener waits for the head of a request.
 const HEADER_TIMEOUT_OVER: Duration = Duration::from_millis(11_500);
 
-/// A daemon at work, and what it serves while `abuse` lasts, which is for some seconds again and again.
-fn at_work(abuse: impl Fn(&Daemon)) {
+/// A daemon that has taken its first snapshot and goes on, and what it needs.
+fn busy() -> (Dir, Sandbox, Daemon) {
     let dir = Dir::new();
     let sandbox = Sandbox::start(&[
         "--cluster",
@@ -44,6 +44,12 @@ fn at_work(abuse: impl Fn(&Daemon)) {
     daemon.wait("a first snapshot", Duration::from_secs(60), |rows| {
         in_state(rows, "available").next().is_some()
     });
+    (dir, sandbox, daemon)
+}
+
+/// A daemon at work, and what it serves while `abuse` lasts, which is for some seconds again and again.
+fn at_work(abuse: impl Fn(&Daemon)) {
+    let (_dir, _sandbox, daemon) = busy();
     let (began_at, over) = (chrono::Utc::now(), AtomicBool::new(false));
     let scrapes = thread::scope(|scope| {
         let scraping = scope.spawn(|| scrape_until(daemon.listen, &over));
@@ -248,19 +254,7 @@ fn garbage_behind_a_request_and_instead_of_one_ends_only_its_own_connection() {
 
 #[test]
 fn a_scrape_is_answered_while_somebody_else_holds_the_lock_of_the_database() {
-    let dir = Dir::new();
-    let sandbox = Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "0",
-        "--quota",
-        "1000",
-    ]);
-    let daemon = Daemon::start(&dir, &sandbox.url, EACH_TWO_SECONDS);
-    daemon.wait("a first snapshot", Duration::from_secs(60), |rows| {
-        in_state(rows, "available").next().is_some()
-    });
+    let (dir, sandbox, daemon) = busy();
     let mut other = rusqlite::Connection::open(dir.0.join("state/history.db")).unwrap();
     let lock = other
         .transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)

@@ -19,6 +19,7 @@ use crate::store::{Reader, RunFilter, StoreError};
 
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
+use super::pause::configured;
 use super::state_dir::{Holder, holder};
 use super::{ConfigArgs, Failure, instant, load};
 
@@ -84,12 +85,8 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
     let mut parts = relations(&known.config, history, &args.cluster);
     if let Some(only) = &args.policy {
         parts.retain(|part| part.policy == *only);
-        if parts.is_empty() && known.config.policy(only).is_none() {
-            let file = args.config.config.display();
-            return Err(Failure::Usage(format!(
-                "no policy is named {:?} in {file}",
-                only.as_str()
-            )));
+        if parts.is_empty() {
+            configured(&known.config, only)?;
         }
     }
     let mut rows = Vec::new();

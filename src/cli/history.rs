@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::Value;
 
+use crate::cause::with_causes;
 use crate::history::MissedRange;
 use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
@@ -187,7 +188,11 @@ pub(super) async fn open(config: &ConfigArgs) -> Result<Reader, Failure> {
 }
 
 pub(super) fn unreadable(error: StoreError) -> Failure {
-    Failure::Other(error.to_string())
+    let said = with_causes(&error);
+    Failure::Other(match error.is_forbidden() {
+        true => format!("{said}; the history is readable for the service's user and for root"),
+        false => said,
+    })
 }
 
 /// Writes runs as `history` does.

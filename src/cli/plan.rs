@@ -15,6 +15,7 @@ use crate::snapshot::{Generation, SnapshotId, Tier};
 use crate::store::Reader;
 
 use super::output::{Output, Row, write_rows};
+use super::pause::configured;
 use super::{ConfigArgs, Failure, instant, instant_from, load};
 
 /// Lists the slots after --from, up to and including --until, with the snapshots that they will have.
@@ -75,16 +76,8 @@ const DEFAULT_COUNT: usize = 20;
 
 pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
-    if let Some(name) = args
-        .policy
-        .as_ref()
-        .filter(|name| config.policy(name).is_none())
-    {
-        return Err(Failure::Other(format!(
-            "no policy is named {:?} in {}",
-            name.as_str(),
-            args.config.config.display()
-        )));
+    if let Some(name) = &args.policy {
+        configured(&config, name)?;
     }
     let range = Range {
         from: args.from.unwrap_or(now),
@@ -97,7 +90,7 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
     };
     if range.until < range.from {
         let (from, until) = (rfc3339(range.from), rfc3339(range.until));
-        return Err(Failure::Other(format!(
+        return Err(Failure::Usage(format!(
             "--until {until} is before --from {from}"
         )));
     }

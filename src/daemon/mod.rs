@@ -247,7 +247,7 @@ impl<R: Redshift> Daemon<R> {
             }
         }
         let alarms = self.parts.world.alarms(self.parts.clock.now());
-        tell::alarms(&self.alarms, &alarms);
+        tell::alarms(&self.alarms, &alarms, &self.parts.world);
         self.alarms = alarms;
         self.publish();
     }

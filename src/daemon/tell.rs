@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use tracing::{error, info, warn};
 
-use crate::history::{Change, History};
+use crate::history::{Change, History, PairState};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
 use crate::upkeep::{Errand, Pass, PassResult, Removal};
+use crate::world::World;
 
 macro_rules! tell {
     ($level:ident, $run:expr, $($message:tt)+) => {
@@ -31,6 +32,30 @@ fn is_same(before: &Run, run: &Run) -> bool {
         && before.message == run.message
         && before.gone == run.gone
         && before.generation() == run.generation()
+}
+
+macro_rules! tell_slot {
+    ($level:ident, $slot:expr, $world:expr, $($message:tt)+) => {
+        $level!(
+            policy = %$slot.pair.policy,
+            cluster = %$slot.pair.cluster,
+            scope = %$slot.pair.scope,
+            slot = rfc3339($slot.scheduled_at),
+            snapshot = $world.history.runs.get($slot).map(|run| display(&run.request.snapshot_id)),
+            $($message)+
+        )
+    };
+}
+
+macro_rules! tell_pair {
+    ($level:ident, $pair:expr, $($message:tt)+) => {
+        $level!(
+            policy = %$pair.policy,
+            cluster = %$pair.cluster,
+            scope = %$pair.scope,
+            $($message)+
+        )
+    };
 }
 
 /// Tells what `change` means, given the history before it.
@@ -137,69 +162,104 @@ fn tell_run(run: &Run) {
 }
 
 /// Tells the alarms that have begun and those that are over.
-pub(super) fn alarms(before: &BTreeMap<Alarm, String>, now: &BTreeMap<Alarm, String>) {
+pub(super) fn alarms(
+    before: &BTreeMap<Alarm, String>,
+    now: &BTreeMap<Alarm, String>,
+    world: &World,
+) {
     for (alarm, said) in now.iter().filter(|(alarm, _)| !before.contains_key(alarm)) {
-        match alarm {
-            Alarm::StillCreating(slot) => {
-                warn!(%slot, "still creating after the completion window")
-            }
-            Alarm::UnknownStatus(slot) => warn!(%slot, status = said, "unknown snapshot status"),
-            Alarm::RpoBreach(pair) => error!(%pair, reason = said, "older than the policy's rpo"),
-            Alarm::QuotaReached(scope) => {
-                warn!(%scope, said, "the quota of manual snapshots is reached");
-            }
-            Alarm::AccessDenied(scope) => {
-                error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
-            }
-            Alarm::ClockSkew(scope) => {
-                error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
-            }
-            Alarm::Unreachable(scope) => warn!(%scope, reason = said, "listing failed"),
-            Alarm::SameAccount(scope) => {
-                error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
-            }
-            Alarm::GuardRefused(slot) => {
-                error!(%slot, reason = said, "one of the last good snapshots is about to expire and cannot be kept");
-            }
-            Alarm::LettingGo(slot) => {
-                warn!(%slot, "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon");
-            }
-            Alarm::PruneBlocked(policy, Blocked::Breaker) => {
-                warn!(%policy, hash = said, "nothing is removed until somebody confirms the plan");
-            }
-            Alarm::PruneBlocked(policy, blocked) => {
-                error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
-            }
-            Alarm::Unidentified(scope) => {
-                warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
+        begun(alarm, said, world);
+    }
+    let over = before.keys().filter(|alarm| !now.contains_key(alarm));
+    for alarm in over.filter(|alarm| is_watched(alarm, world)) {
+        ended(alarm);
+    }
+}
+
+fn begun(alarm: &Alarm, said: &str, world: &World) {
+    match alarm {
+        Alarm::StillCreating(slot) => {
+            tell_slot!(
+                warn,
+                slot,
+                world,
+                "still creating after the completion window"
+            );
+        }
+        Alarm::UnknownStatus(slot) => {
+            tell_slot!(warn, slot, world, status = said, "unknown snapshot status");
+        }
+        Alarm::RpoBreach(pair) => {
+            tell_pair!(error, pair, reason = said, "older than the policy's rpo");
+        }
+        Alarm::QuotaReached(scope) => {
+            warn!(%scope, said, "the quota of manual snapshots is reached");
+        }
+        Alarm::AccessDenied(scope) => {
+            error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
+        }
+        Alarm::ClockSkew(scope) => {
+            error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
+        }
+        Alarm::Unreachable(scope) => warn!(%scope, reason = said, "listing failed"),
+        Alarm::SameAccount(scope) => {
+            error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
+        }
+        Alarm::GuardRefused(slot) => {
+            tell_slot!(
+                error,
+                slot,
+                world,
+                reason = said,
+                "one of the last good snapshots is about to expire and cannot be kept"
+            );
+        }
+        Alarm::LettingGo(slot) => {
+            tell_slot!(
+                warn,
+                slot,
+                world,
+                "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon"
+            );
+        }
+        Alarm::PruneBlocked(policy, Blocked::Breaker) => {
+            warn!(%policy, hash = said, "nothing is removed until somebody confirms the plan");
+        }
+        Alarm::PruneBlocked(policy, blocked) => {
+            error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
+        }
+        Alarm::Unidentified(scope) => {
+            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
                     and nothing that is missing in it is taken to be gone until it does");
-            }
-            Alarm::OtherAccount(account) => {
-                error!(%account, number = said, "the account is another one than before; nothing is done in it; \
+        }
+        Alarm::OtherAccount(account) => {
+            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
                     give it a name of its own in the policy file, or its former credentials back");
-            }
         }
     }
-    for alarm in before.keys().filter(|alarm| !now.contains_key(alarm)) {
-        match alarm {
-            Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
-            Alarm::RpoBreach(pair) => info!(%pair, "no longer older than the policy's rpo"),
-            Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
-            Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
-            Alarm::QuotaReached(scope) => {
-                info!(%scope, "below the quota of manual snapshots again")
-            }
-            Alarm::PruneBlocked(policy, blocked) => {
-                info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
-            }
-            Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
-            Alarm::StillCreating(_)
-            | Alarm::UnknownStatus(_)
-            | Alarm::SameAccount(_)
-            | Alarm::GuardRefused(_)
-            | Alarm::LettingGo(_)
-            | Alarm::OtherAccount(_) => {}
+}
+
+fn ended(alarm: &Alarm) {
+    match alarm {
+        Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
+        Alarm::RpoBreach(pair) => {
+            tell_pair!(info, pair, "no longer older than the policy's rpo");
         }
+        Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
+        Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
+        Alarm::QuotaReached(scope) => {
+            info!(%scope, "below the quota of manual snapshots again")
+        }
+        Alarm::PruneBlocked(policy, blocked) => {
+            info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
+        }
+        Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
+        Alarm::StillCreating(_)
+        | Alarm::UnknownStatus(_)
+        | Alarm::SameAccount(_)
+        | Alarm::GuardRefused(_)
+        | Alarm::LettingGo(_)
+        | Alarm::OtherAccount(_) => {}
     }
 }
 
@@ -253,6 +313,28 @@ fn tell_errand(errand: &Errand) {
         Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
         Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
         None => {}
+    }
+}
+
+/// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
+fn is_watched(alarm: &Alarm, world: &World) -> bool {
+    match alarm {
+        Alarm::QuotaReached(scope)
+        | Alarm::AccessDenied(scope)
+        | Alarm::ClockSkew(scope)
+        | Alarm::Unreachable(scope)
+        | Alarm::Unidentified(scope)
+        | Alarm::SameAccount(scope) => world.observed.scopes.contains_key(scope),
+        Alarm::RpoBreach(pair) => {
+            let state = world.history.pairs.get(pair);
+            state.is_some_and(PairState::is_active)
+        }
+        Alarm::PruneBlocked(policy, _) => world.config.policy(policy).is_some(),
+        Alarm::StillCreating(_)
+        | Alarm::UnknownStatus(_)
+        | Alarm::GuardRefused(_)
+        | Alarm::LettingGo(_)
+        | Alarm::OtherAccount(_) => true,
     }
 }
 

@@ -295,7 +295,8 @@ fn refused(check: &'static str, error: &RedshiftError, scope: &Scope) -> Finding
         ErrorClass::Credentials => Finding::failed(
             check,
             found,
-            "look at the account's `profile` and `role_arn`, and at the environment that the daemon gets",
+            "look at the account's `profile` and `role_arn`, and at the environment: it is that of this command, not the \
+             service's, whose file is used with AWS_SHARED_CREDENTIALS_FILE=/etc/credstore/aws",
         ),
         ErrorClass::ClockSkew => Finding::failed(check, found, "set this machine's clock"),
         ErrorClass::Unknown | ErrorClass::Unsent => Finding::failed(

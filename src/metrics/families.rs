@@ -72,6 +72,12 @@ const DEFINITIONS: &[Definition] = &[
         |view| pairs(view, |pair| Some(flag(pair.in_progress))),
     ),
     gauge(
+        "redkeep_completion_deadline_timestamp_seconds",
+        "Until when AWS should have made the snapshot that it is making (completion_window); absent while it makes none.",
+        PAIR,
+        |view| pairs(view, |pair| pair.completion_deadline.map(seconds)),
+    ),
+    gauge(
         "redkeep_last_success_timestamp_seconds",
         "SnapshotCreateTime of the newest complete snapshot that still exists; absent before the first.",
         PAIR,

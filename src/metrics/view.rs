@@ -47,6 +47,8 @@ pub struct PairView {
     pub extensions: u64,
     /// Whether one of its runs has no outcome yet.
     pub in_progress: bool,
+    /// Until when AWS should have made the oldest snapshot that it is making for the pair.
+    pub completion_deadline: Option<DateTime<Utc>>,
     /// When AWS created the newest complete snapshot that is still there.
     pub last_success: Option<DateTime<Utc>>,
     /// When the pair became active.
@@ -174,6 +176,10 @@ fn pair_view(
         totals: history.totals.get(pair).copied().unwrap_or_default(),
         extensions: history.extensions.get(pair).copied().unwrap_or_default(),
         in_progress: history.of_pair(pair).any(|run| !run.is_ended()),
+        completion_deadline: history
+            .of_pair(pair)
+            .filter_map(Run::completion_deadline)
+            .min(),
         last_success: good.and_then(Run::created_at),
         active_since: state.active_from,
         last_run: history

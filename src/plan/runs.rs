@@ -344,8 +344,8 @@ pub(crate) fn blocks(facts: Facts<'_>, run: &Run) -> bool {
 
 /// Whether the snapshot has been `creating` for longer than its completion window.
 pub(crate) fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
-    let accepted = run.accepted_at.unwrap_or(run.slot.scheduled_at);
-    run.is_creating() && facts.now >= accepted + run.request.completion_window
+    run.completion_deadline()
+        .is_some_and(|deadline| facts.now >= deadline)
 }
 
 /// When a listing of the scope is next wanted by a run: to follow a snapshot, to confirm an absence, or to

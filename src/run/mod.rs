@@ -312,6 +312,13 @@ impl Run {
         matches!(self.state, RunState::Creating { .. })
     }
 
+    /// Until when AWS should have made the snapshot that it is making: its acceptance and the completion window.
+    pub fn completion_deadline(&self) -> Option<DateTime<Utc>> {
+        let accepted = self.accepted_at.unwrap_or(self.slot.scheduled_at);
+        self.is_creating()
+            .then(|| accepted + self.request.completion_window)
+    }
+
     /// SnapshotCreateTime, the instant whose data the snapshot holds; before AWS has told it, the acceptance.
     pub fn created_at(&self) -> Option<DateTime<Utc>> {
         let told = self

@@ -15,7 +15,7 @@ use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, LimitsChange, is_account_number};
+use super::account::{Account, LimitsChange, Region, is_account_number};
 use super::answer;
 use super::cloud::Cloud;
 use super::cluster::ClusterState;
@@ -133,20 +133,12 @@ async fn set_cluster_state(
     Path(name): Path<String>,
     request: Request,
 ) -> Answer {
-    let wish: StateWish = read(request).await?;
-    let now = sandbox.now();
-    let change = move || {
-        sandbox.change(|cloud| {
-            let account = account_mut(cloud, wish.account.as_deref())?;
-            let cluster = account.region_mut(&wish.region, now).cluster_mut(&name)?;
-            cluster.state = ClusterState::Settled {
-                status: wish.status,
-            };
-            Ok(cluster.clone())
-        })
-    };
-    let cluster = blocking(change).await?;
-    Ok(answer::json(StatusCode::OK, &cluster))
+    set_state(sandbox, request, move |region, status| {
+        let cluster = region.cluster_mut(&name)?;
+        cluster.state = ClusterState::Settled { status };
+        Ok(cluster.clone())
+    })
+    .await
 }
 
 async fn set_snapshot_state(
@@ -154,20 +146,30 @@ async fn set_snapshot_state(
     Path(name): Path<String>,
     request: Request,
 ) -> Answer {
+    set_state(sandbox, request, move |region, status| {
+        let snapshot = region.snapshot_mut(&name)?;
+        snapshot.fate = SnapshotFate::Held { status };
+        Ok(snapshot.clone())
+    })
+    .await
+}
+
+/// Puts something of the region that the wish names into the status that it names, and answers with it.
+async fn set_state<T: Serialize + Send + 'static>(
+    sandbox: Arc<Sandbox>,
+    request: Request,
+    set: impl FnOnce(&mut Region, String) -> Result<T, ApiError> + Send + 'static,
+) -> Answer {
     let wish: StateWish = read(request).await?;
     let now = sandbox.now();
     let change = move || {
         sandbox.change(|cloud| {
             let account = account_mut(cloud, wish.account.as_deref())?;
-            let snapshot = account.region_mut(&wish.region, now).snapshot_mut(&name)?;
-            snapshot.fate = SnapshotFate::Held {
-                status: wish.status,
-            };
-            Ok(snapshot.clone())
+            set(account.region_mut(&wish.region, now), wish.status)
         })
     };
-    let snapshot = blocking(change).await?;
-    Ok(answer::json(StatusCode::OK, &snapshot))
+    let changed = blocking(change).await?;
+    Ok(answer::json(StatusCode::OK, &changed))
 }
 
 /// The account that a body names, or the default one.

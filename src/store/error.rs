@@ -179,6 +179,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the system does not let this user get there.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the storage is at fault (full, read-only, failing, locked, gone) and not what is in it.
     ///
     /// Creating goes on then, and nothing is deleted (SEMANTICS, History).

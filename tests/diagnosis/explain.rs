@@ -223,6 +223,18 @@ fn a_cluster_that_no_policy_touches_is_a_finding() {
     );
     let (rows, code) = asked(&["explain", "finance"], &config);
     assert_eq!((rows.len(), code), (0, Some(1)));
-    let unknown = text(&["explain", "dw-prod", "--policy", "weekly"], &config);
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no policy is named \"weekly\""));
+}
+
+#[test]
+fn a_policy_that_there_is_not_is_a_usage_error() {
+    let dir = Dir::new();
+    let config = dir.write("redkeep.toml", &format!("state_dir = \"state\"\n{NIGHTLY}"));
+    for arguments in [&["explain", "dw-prod"][..], &["plan"]] {
+        let arguments = [arguments, &["--policy", "weekly"]].concat();
+        let unknown = text(&arguments, &config);
+        assert_eq!(unknown.status.code(), Some(2), "{arguments:?}");
+        let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+        let wanted = "got the policy \"weekly\", wanted one of the file's: nightly";
+        assert!(said.contains(wanted), "{said}");
+    }
 }

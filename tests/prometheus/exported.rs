@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::read;
 
+/// What Prometheus itself adds.
+const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];
+
 /// Every name under which a scrape has samples.
 pub fn exported() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
@@ -20,8 +23,7 @@ pub fn exported() -> BTreeSet<String> {
             add(&mut names, &format!("{name} {rest}"));
         }
     }
-    // What Prometheus itself adds.
-    names.extend(["up", "ALERTS"].map(str::to_owned));
+    names.extend(OF_PROMETHEUS.map(str::to_owned));
     assert!(names.len() > 20, "{names:?}");
     names
 }
@@ -36,11 +38,14 @@ fn add(names: &mut BTreeSet<String>, described: &str) {
     }
 }
 
-/// The names of metrics in PromQL, as far as they are redkeep's or the process's.
+/// The names of metrics in PromQL, as far as they are redkeep's, the process's or Prometheus's own.
 pub fn metrics_in(promql: &str) -> BTreeSet<String> {
     promql
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
-        .filter(|word| word.starts_with("redkeep_") || word.starts_with("process_"))
+        .filter(|word| {
+            let ours = ["redkeep_", "process_"];
+            ours.iter().any(|prefix| word.starts_with(prefix)) || OF_PROMETHEUS.contains(word)
+        })
         .map(str::to_owned)
         .collect()
 }

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,8 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::dashboard::queries;
-use crate::support::{Daemon, Dir, Process, Sandbox, eventually, free_port, http};
-use crate::{ROOT, RULES, program};
+use crate::server::{Prometheus, start};
+use crate::support::{Daemon, Dir, Process, Sandbox, eventually, free_port};
+use crate::{ROOT, RULES, assert_success, program, promtool, told};
 
 const POLICIES: &str = r#"
 [[policy]]
@@ -69,69 +69,6 @@ impl Receiver {
     }
 }
 
-fn start(program: &Path, dir: &Dir, arguments: &[String]) -> Process {
-    let log = std::fs::File::create(dir.0.join(program.file_name().unwrap())).unwrap();
-    let child = Command::new(program)
-        .args(arguments)
-        .current_dir(&dir.0)
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    Process(child)
-}
-
-struct Prometheus {
-    _process: Process,
-    address: SocketAddr,
-}
-
-impl Prometheus {
-    /// Scrapes redkeep and evaluates the rules of the repository each second.
-    fn start(program: &Path, dir: &Dir, scraped: SocketAddr, alertmanager: SocketAddr) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        dir.write(
-            "prometheus.yml",
-            &format!(
-                "global: {{ scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1s }}\n\
-                 rule_files: [{ROOT}/{RULES}]\n\
-                 scrape_configs: [{{ job_name: redkeep, static_configs: [{{ targets: ['{scraped}'] }}] }}]\n\
-                 alerting: {{ alertmanagers: [{{ static_configs: [{{ targets: ['{alertmanager}'] }}] }}] }}\n"
-            ),
-        );
-        let arguments = [
-            "--config.file=prometheus.yml".to_owned(),
-            "--storage.tsdb.path=tsdb".to_owned(),
-            format!("--web.listen-address={address}"),
-        ];
-        let prometheus = Self {
-            _process: start(program, dir, &arguments),
-            address,
-        };
-        eventually("Prometheus listens", Duration::from_secs(60), || {
-            std::net::TcpStream::connect(address).is_ok()
-        });
-        prometheus
-    }
-
-    /// The answer to a query.
-    fn ask(&self, query: &str) -> Value {
-        let encoded: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
-        let path = format!("/api/v1/query?query={encoded}");
-        let answer = http(self.address, "GET", &path, "");
-        serde_json::from_str(&answer.body).unwrap_or(Value::Null)
-    }
-
-    /// The value of the first series of the answer.
-    fn value(&self, query: &str) -> Option<f64> {
-        let answer = self.ask(query);
-        answer["data"]["result"][0]["value"][1]
-            .as_str()?
-            .parse()
-            .ok()
-    }
-}
-
 fn start_alertmanager(program: &Path, dir: &Dir, receiver: SocketAddr) -> (Process, SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     dir.write(
@@ -159,6 +96,7 @@ fn a_failed_run_is_scraped_counted_and_told_to_somebody() {
     let (Some(prometheus), Some(alertmanager)) = programs else {
         return;
     };
+    let Some(promtool) = promtool() else { return };
     let (dir, receiver) = (Dir::new(), Receiver::start());
     let sandbox = Sandbox::start(&[
         "--cluster",
@@ -172,7 +110,8 @@ fn a_failed_run_is_scraped_counted_and_told_to_somebody() {
     ]);
     let daemon = Daemon::start(&dir, &sandbox.url, POLICIES);
     let (_alertmanager, alerted) = start_alertmanager(&alertmanager, &dir, receiver.address);
-    let prometheus = Prometheus::start(&prometheus, &dir, daemon.listen, alerted);
+    let rules = Path::new(ROOT).join(RULES);
+    let prometheus = Prometheus::start(&prometheus, &dir, &rules, &[daemon.listen], Some(alerted));
     let soon = Duration::from_secs(60);
     eventually("redkeep is scraped", soon, || {
         prometheus.value(r#"up{job="redkeep"}"#) == Some(1.0)
@@ -201,8 +140,36 @@ fn a_failed_run_is_scraped_counted_and_told_to_somebody() {
     let failed = r#"redkeep_runs_total{cluster="finance",result="failed"}"#;
     assert!(prometheus.value(failed) >= Some(1.0));
     assert!(receiver.alert("RedkeepDown").is_none());
+    let exposed = told(&promtool, &["check", "metrics"], &daemon.metrics());
+    assert_success(&exposed);
+    the_dashboard_shows_it(&prometheus);
+    drop(daemon);
+    eventually("redkeep is down", soon, || {
+        prometheus.value(r#"up{job="redkeep"}"#) == Some(0.0)
+    });
+    the_dashboard_shows_that_it_is_down(&prometheus);
+}
+
+/// Each query finds something, but the one for a snapshot that is just being made.
+fn the_dashboard_shows_it(prometheus: &Prometheus) {
     for (title, query) in queries() {
-        let answer = prometheus.ask(&query);
-        assert_eq!(answer["status"], "success", "{title}: {query}: {answer}");
+        let passes_by = query.contains("redkeep_completion_deadline_timestamp_seconds");
+        let what = format!("{title} shows something: {query}");
+        eventually(&what, Duration::from_secs(30), || {
+            let answer = prometheus.ask(&query);
+            assert_eq!(answer["status"], "success", "{title}: {query}: {answer}");
+            passes_by || prometheus.value(&query).is_some()
+        });
     }
+}
+
+/// A zero would be green, as if all were well.
+fn the_dashboard_shows_that_it_is_down(prometheus: &Prometheus) {
+    let queries = queries();
+    for title in ["Overdue", "Unprotected clusters", "Paused policies"] {
+        let (_, query) = queries.iter().find(|(found, _)| found == title).unwrap();
+        assert_eq!(prometheus.value(query), None, "{title}: {query}");
+    }
+    let (_, daemon) = queries.iter().find(|(found, _)| found == "Daemon").unwrap();
+    assert_eq!(prometheus.value(daemon), Some(0.0));
 }

@@ -11,10 +11,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
 mod dashboard;
 mod exported;
 mod journey;
 mod rules;
+mod server;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

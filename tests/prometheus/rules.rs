@@ -11,10 +11,10 @@ use crate::{ROOT, RULES, assert_success, promtool, read, told};
 const TESTS: [&str; 2] = ["rules.test.yml", "hours.test.yml"];
 
 /// An alert as the file of rules has it.
-struct Alert {
-    name: String,
+pub struct Alert {
+    pub name: String,
     /// Its lines, from its name to the next alert.
-    text: String,
+    pub text: String,
 }
 
 impl Alert {
@@ -38,7 +38,7 @@ impl Alert {
     }
 }
 
-fn alerts() -> Vec<Alert> {
+pub fn alerts() -> Vec<Alert> {
     const BEGINNING: &str = "      - alert: ";
     let rules = read(RULES);
     let alerts: Vec<Alert> = rules
