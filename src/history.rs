@@ -10,14 +10,15 @@ pub use runs::Runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::names::{AccountName, Retention};
+use crate::names::{AccountName, PolicyName, Retention};
 use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Run};
 use crate::slot::{Pair, Slot};
-use crate::snapshot::Trigger;
+use crate::snapshot::{Generation, Trigger};
+use crate::upkeep::{Confirmation, Errand, Pass, Place, Removal};
 
 /// A pair's activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +104,12 @@ pub enum Change {
     Clamped(Pair, PairState),
     /// What this installation had recorded was found to be lost, whole or in part.
     Rebuilt(DateTime<Utc>),
+    /// A snapshot is to be removed, or what came of that.
+    Removal(Box<Removal>),
+    /// A pass over a policy's snapshots was made.
+    Passed(Box<Pass>),
+    /// What came of something that a person wanted done to a snapshot.
+    Errand(Box<Errand>),
 }
 
 impl Change {
@@ -142,10 +149,30 @@ pub struct History {
     pub extensions: BTreeMap<Pair, u64>,
     /// When records were first found to be lost; until somebody has acknowledged that, nothing may be deleted.
     pub rebuilt_at: Option<DateTime<Utc>>,
+    /// The removals that have not ended.
+    pub removals: BTreeMap<Place, Removal>,
+    /// The snapshots that were to be removed and stayed, and when that was tried last.
+    pub unremovable: BTreeMap<Place, DateTime<Utc>>,
+    /// The snapshots that were removed last, and when: a listing may still show them for a while.
+    pub removed: BTreeMap<Place, DateTime<Utc>>,
+    /// The newest pass over each policy's snapshots.
+    pub passes: BTreeMap<PolicyName, Pass>,
+    /// The newest confirmation of each policy.
+    pub confirmations: BTreeMap<PolicyName, Confirmation>,
+    /// What people want done to single snapshots, and is not done yet.
+    pub errands: BTreeMap<i64, Errand>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
     open: BTreeSet<Slot>,
+}
+
+/// For how long after its removal a snapshot may still be listed.
+pub const LINGERING: TimeDelta = TimeDelta::minutes(15);
+
+/// Whether AWS may still have a snapshot of the run: also the failed first one beside a second that is gone.
+fn may_be_needed(run: &Run) -> bool {
+    run.has_snapshot() || run.generation() == Generation::Second
 }
 
 impl Totals {
@@ -204,7 +231,46 @@ impl History {
             Change::Account(name, number) => {
                 self.account_numbers.entry(name).or_insert(number);
             }
+            Change::Removal(removal) => self.apply_removal(*removal),
+            Change::Passed(pass) => {
+                let confirmation = self.confirmations.get_mut(&pass.policy);
+                if let Some(one) = confirmation.filter(|one| Some(one.id) == pass.confirmation) {
+                    one.is_begun = true;
+                }
+                let void = self.confirmations.get(&pass.policy);
+                if void.is_some_and(|one| one.is_void_after(&pass)) {
+                    self.confirmations.remove(&pass.policy);
+                }
+                self.passes.insert(pass.policy.clone(), *pass);
+            }
+            Change::Errand(errand) => match errand.end {
+                Some(_) => drop(self.errands.remove(&errand.id)),
+                None => drop(self.errands.insert(errand.id, *errand)),
+            },
         }
+    }
+
+    fn apply_removal(&mut self, removal: Removal) {
+        let place = removal.place();
+        let Some(end) = removal.end else {
+            self.removals.insert(place, removal);
+            return;
+        };
+        self.removals.remove(&place);
+        match end.is_done() {
+            true => {
+                self.unremovable.remove(&place);
+                self.removed.retain(|_, at| end.at - *at < LINGERING);
+                self.removed.insert(place, end.at);
+            }
+            false => drop(self.unremovable.insert(place, removal.planned_at)),
+        }
+    }
+
+    /// Whether a listing that began then shows a snapshot only because it lags behind its removal.
+    pub fn is_lingering(&self, place: &Place, listed_at: DateTime<Utc>) -> bool {
+        let removed_at = self.removed.get(place);
+        removed_at.is_some_and(|at| listed_at < *at + LINGERING)
     }
 
     fn apply_run(&mut self, run: Run) {
@@ -241,7 +307,7 @@ impl History {
         let newest = [Trigger::Schedule, Trigger::Manual].map(newest);
         self.runs.retain_of_pair(pair, |run| {
             let is_newest = newest.contains(&Some(run.slot.scheduled_at));
-            !run.is_ended() || run.has_snapshot() || is_newest
+            !run.is_ended() || may_be_needed(run) || is_newest
         });
     }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::names::Region;
-use crate::policy::{Account, Role, Selector};
+use crate::policy::{Account, Policy, Role, Selector};
 use crate::snapshot::tag;
 
 /// The most characters that a managed policy may have; white space does not count ("IAM and AWS STS quotas").
@@ -30,6 +30,29 @@ pub struct Beyond {
     pub guard: bool,
     /// Deleting redkeep's own snapshots.
     pub prune: bool,
+    /// Holding and releasing redkeep's own snapshots.
+    pub hold: bool,
+    /// Becoming the writer of another installation's snapshots.
+    pub takeover: bool,
+}
+
+impl Beyond {
+    /// What the daemon does by this configuration; holds and takeovers are a person's.
+    pub fn needed(config: &Config) -> Self {
+        Self {
+            guard: config.policies.iter().any(is_guarded),
+            prune: config.policies.iter().any(is_pruned),
+            ..Self::default()
+        }
+    }
+}
+
+fn is_guarded(policy: &Policy) -> bool {
+    policy.protection.guard
+}
+
+fn is_pruned(policy: &Policy) -> bool {
+    policy.protection.keep_last.is_some()
 }
 
 /// An identity, by what it is used for.
@@ -83,8 +106,11 @@ struct Statement {
     action: Vec<&'static str>,
     resource: BTreeSet<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    condition: BTreeMap<&'static str, BTreeMap<String, Vec<String>>>,
+    condition: Conditions,
 }
+
+/// By their operator; all must hold.
+type Conditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
 
 impl Document {
     /// The number of characters that IAM counts.
@@ -107,36 +133,85 @@ pub fn document(
     number: Option<&str>,
     beyond: Beyond,
 ) -> Document {
-    let snapshots = snapshots(config, &holder.accounts, number);
-    let own = |key| equals(key, tag::NAMESPACE, config.namespace.as_str());
     let mut statement = Vec::new();
     statement.extend(read(&holder.accounts));
-    let mut allow = |sid, action: &[&'static str], condition| {
-        statement.extend((!snapshots.is_empty()).then(|| Statement {
-            condition,
-            ..allowed(sid, action, snapshots.clone())
-        }));
-    };
-    allow(
+    let of = |which: fn(&Policy) -> bool| snapshots(config, &holder.accounts, number, which);
+    let create = allowed(
         "Create",
         &["redshift:CreateClusterSnapshot", "redshift:CreateTags"],
-        conditions([own("aws:RequestTag")]),
+        of(|_| true),
     );
-    if beyond.guard {
-        let condition = conditions([own("aws:ResourceTag")]);
-        allow("Guard", &["redshift:ModifyClusterSnapshot"], condition);
-    }
-    if beyond.prune {
-        let writer = config.writer.as_ref();
-        let writer = writer.map(|writer| equals("aws:ResourceTag", tag::WRITER, writer.as_str()));
-        let condition = conditions([own("aws:ResourceTag")].into_iter().chain(writer));
-        allow("Prune", &["redshift:DeleteClusterSnapshot"], condition);
-    }
+    let tagged = equals("aws:RequestTag", tag::NAMESPACE, config.namespace.as_str());
+    let create = Statement {
+        condition: conditions([tagged]),
+        ..create
+    };
+    let changes = changing(config, beyond, of);
+    let narrowed = std::iter::once(create).chain(changes);
+    statement.extend(narrowed.filter(|statement| !statement.resource.is_empty()));
     statement.extend(assume(&holder.roles));
     Document {
         version: "2012-10-17",
         statement,
     }
+}
+
+/// What changes snapshots that are there; all of it wants redkeep's own tag on them.
+fn changing(
+    config: &Config,
+    beyond: Beyond,
+    snapshots: impl Fn(fn(&Policy) -> bool) -> BTreeSet<String>,
+) -> Vec<Statement> {
+    let own = || equals("aws:ResourceTag", tag::NAMESPACE, config.namespace.as_str());
+    // Where no policy does it, and it is asked for all the same, it is for all of them.
+    let those = |which: fn(&Policy) -> bool| match config.policies.iter().any(which) {
+        true => snapshots(which),
+        false => snapshots(|_| true),
+    };
+    let all = || snapshots(|_| true);
+    let mut changing = Vec::new();
+    let mut allow = |sid, action, resource, condition| {
+        changing.push(Statement {
+            condition,
+            ..allowed(sid, action, resource)
+        });
+    };
+    if beyond.guard {
+        let action = &["redshift:ModifyClusterSnapshot"];
+        allow("Guard", action, those(is_guarded), conditions([own()]));
+    }
+    if beyond.prune {
+        let writer = config.writer.as_ref();
+        let writer = writer.map(|writer| equals("aws:ResourceTag", tag::WRITER, writer.as_str()));
+        let mut condition = conditions([own()].into_iter().chain(writer));
+        // What is on hold cannot be deleted, whoever asks for it in redkeep's name.
+        let held = (
+            format!("aws:ResourceTag/{}", tag::HOLD),
+            vec!["true".to_owned()],
+        );
+        condition.insert("Null", BTreeMap::from([held]));
+        let action = &["redshift:DeleteClusterSnapshot"];
+        allow("Prune", action, those(is_pruned), condition);
+    }
+    if beyond.hold {
+        let action = &["redshift:ModifyClusterSnapshot"];
+        allow("Hold", action, all(), conditions([own()]));
+        let action = &["redshift:CreateTags", "redshift:DeleteTags"];
+        allow("HoldTags", action, all(), only_tag(own(), tag::HOLD));
+    }
+    if beyond.takeover {
+        let action = &["redshift:CreateTags"];
+        allow("Takeover", action, all(), only_tag(own(), tag::WRITER));
+    }
+    changing
+}
+
+/// On snapshots that meet `own`, this tag and no other.
+fn only_tag(own: (String, Vec<String>), tag: &str) -> Conditions {
+    let mut condition = conditions([own]);
+    let only = ("aws:TagKeys".to_owned(), vec![tag.to_owned()]);
+    condition.insert("ForAllValues:StringEquals", BTreeMap::from([only]));
+    condition
 }
 
 /// The partition of AWS that a region is in.
@@ -236,11 +311,16 @@ fn assume(roles: &[&Role]) -> Vec<Statement> {
     statements.collect()
 }
 
-/// The ARNs of the snapshots that the policies make in these accounts: for each region the clusters that are
+/// The ARNs of the snapshots that these policies make in these accounts: for each region the clusters that are
 /// named there, without those that a wider pattern names already.
-fn snapshots(config: &Config, accounts: &[&Account], number: Option<&str>) -> BTreeSet<String> {
+fn snapshots(
+    config: &Config,
+    accounts: &[&Account],
+    number: Option<&str>,
+    which: fn(&Policy) -> bool,
+) -> BTreeSet<String> {
     let mut clusters: BTreeMap<(&Region, &str), BTreeSet<String>> = BTreeMap::new();
-    for policy in &config.policies {
+    for policy in config.policies.iter().filter(|policy| which(policy)) {
         for scope in &policy.scopes {
             if let Some(account) = accounts
                 .iter()
@@ -304,8 +384,6 @@ fn equals(kind: &str, tag: &str, value: &str) -> (String, Vec<String>) {
 }
 
 /// Conditions that must all hold.
-fn conditions(
-    keys: impl IntoIterator<Item = (String, Vec<String>)>,
-) -> BTreeMap<&'static str, BTreeMap<String, Vec<String>>> {
+fn conditions(keys: impl IntoIterator<Item = (String, Vec<String>)>) -> Conditions {
     BTreeMap::from([("StringEquals", keys.into_iter().collect())])
 }

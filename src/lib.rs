@@ -31,6 +31,7 @@ pub mod history;
 pub mod observed;
 pub mod pause;
 pub mod run;
+pub mod upkeep;
 
 // What is decided: what to do, what an answer means, when to try again.
 pub mod coverage;

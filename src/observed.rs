@@ -31,6 +31,10 @@ pub struct Observed {
     pub account_numbers: BTreeMap<AccountName, String>,
     /// The runs with a call under way.
     pub in_flight: BTreeSet<Slot>,
+    /// The errands that could not be done yet, until when nothing is tried, and why.
+    pub errand_trouble: BTreeMap<i64, Refused>,
+    /// Where IAM did not allow a snapshot to be deleted, until when that is told, and why.
+    pub delete_denied: BTreeMap<Scope, Refused>,
     /// The scopes with a listing under way that was begun with credentials which are no longer the account's.
     pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
@@ -317,6 +321,11 @@ impl Observed {
             .iter()
             .filter(|slot| slot.pair.scope == *scope)
             .count()
+    }
+
+    /// The scopes in which work is done.
+    pub fn working(&self) -> impl Iterator<Item = (&Scope, &ScopeView)> {
+        self.scopes.iter().filter(|(_, view)| view.barred.is_none())
     }
 
     /// Finds the scopes in which no work may be done: those of an account whose name stands for another number

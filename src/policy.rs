@@ -47,7 +47,7 @@ pub struct Policy {
     pub protection: Protection,
 }
 
-/// Which snapshots are kept from expiring.
+/// Which snapshots are kept from expiring, and which are deleted before they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protection {
     /// So many of a pair's newest good snapshots are kept; at least 1.
@@ -56,6 +56,8 @@ pub struct Protection {
     pub guard: bool,
     /// For how long, where the cluster no longer exists.
     pub guard_gone: TimeDelta,
+    /// Base-tier snapshots beyond so many are deleted; `None` deletes nothing. At least `min_good`.
+    pub keep_last: Option<usize>,
 }
 
 impl Default for Protection {
@@ -64,6 +66,7 @@ impl Default for Protection {
             min_good: 2,
             guard: true,
             guard_gone: TimeDelta::days(90),
+            keep_last: None,
         }
     }
 }

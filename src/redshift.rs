@@ -57,6 +57,17 @@ pub struct Answer<T> {
     pub requests: u32,
 }
 
+impl<T> Answer<T> {
+    /// The same answer with another result.
+    pub fn map_to<U>(self, result: Result<U, RedshiftError>) -> Answer<U> {
+        Answer {
+            result,
+            server_date: self.server_date,
+            requests: self.requests,
+        }
+    }
+}
+
 /// The `Date` of the last answer (RFC 9110, section 6.6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerDate {
@@ -167,6 +178,15 @@ pub trait Redshift: Send + Sync + 'static {
         id: &SnapshotId,
         retention: Retention,
     ) -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
+
+    /// Removes a manual snapshot of the cluster (DeleteClusterSnapshot with SnapshotClusterIdentifier).
+    fn delete(&self, id: &SnapshotId, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Sets a tag of the resource with this ARN (CreateTags).
+    fn tag(&self, arn: &str, key: &str, value: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Removes a tag of the resource with this ARN (DeleteTags).
+    fn untag(&self, arn: &str, key: &str) -> impl Future<Output = Answer<()>> + Send;
 
     /// The events of a snapshot in the last 14 days (DescribeEvents).
     fn events(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<SnapshotEvent>>> + Send;

@@ -12,10 +12,15 @@ use crate::history::{Change, History};
 use crate::names::{AccountName, PolicyName, Writer};
 use crate::observed::{Listing, Observed, ScopeView};
 use crate::pause::Pauses;
-use crate::plan::{Alarm, Call, Extent, Facts, Plan, alarms, plan};
+use crate::plan::{
+    Alarm, Blocked, Call, Extent, Facts, Judged, Judgement, Plan, alarms, blocked, judged, pass,
+    plan, wants_confirmed,
+};
+use crate::policy::Policy;
 use crate::reply::{Known, Reply, take_in};
 use crate::run::{Event, Run, RunState};
 use crate::slot::{Scope, Slot};
+use crate::upkeep::{Confirmation, Errand};
 
 /// What people ask for beside the schedules, as the store has it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +29,37 @@ pub struct Wishes {
     pub pauses: Pauses,
     /// The open runs that people asked for.
     pub runs: Vec<Run>,
+    /// The newest confirmation of each policy.
+    pub confirmations: BTreeMap<PolicyName, Confirmation>,
+    /// What is to be done to single snapshots.
+    pub errands: Vec<Errand>,
+    /// When records were found to be lost, unless somebody has acknowledged that.
+    pub rebuilt_at: Option<DateTime<Utc>>,
+}
+
+/// What is known here and not in the store yet.
+pub trait Pending {
+    /// Of this run.
+    fn has_run(&self, slot: &Slot) -> bool;
+    /// Of this errand.
+    fn has_errand(&self, id: i64) -> bool;
+    /// Of anything.
+    fn has_any(&self) -> bool;
+}
+
+/// Nothing is.
+impl Pending for () {
+    fn has_run(&self, _slot: &Slot) -> bool {
+        false
+    }
+
+    fn has_errand(&self, _id: i64) -> bool {
+        false
+    }
+
+    fn has_any(&self) -> bool {
+        false
+    }
 }
 
 /// One wish that was not known before.
@@ -35,6 +71,12 @@ pub enum Wish {
     Resume(PolicyName),
     /// This snapshot is to be taken now.
     Snapshot(Box<Run>),
+    /// The plan of this policy is right.
+    Confirm(PolicyName),
+    /// This is to be done to a snapshot.
+    Errand(Box<Errand>),
+    /// It is known that the history was rebuilt.
+    Acknowledge,
 }
 
 /// Everything that decisions are made from, but for the clock.
@@ -50,6 +92,8 @@ pub struct World {
     pub writer: Writer,
     /// How far the work goes.
     pub extent: Extent,
+    /// Whether the store has taken everything that was committed: while it has not, nothing is removed.
+    pub is_written: bool,
 }
 
 impl World {
@@ -61,6 +105,7 @@ impl World {
             observed: Observed::default(),
             writer,
             extent: Extent::Endless,
+            is_written: true,
         };
         world.observed = Observed::nothing(world.scopes(), now);
         world
@@ -69,13 +114,22 @@ impl World {
     /// The configured scopes, and those of open runs whose account is still configured: what has begun there
     /// is followed to its end.
     fn scopes(&self) -> BTreeSet<Scope> {
-        let begun = self.history.open().map(|run| &run.slot.pair.scope);
+        let begun = self.begun();
         let begun = begun.filter(|scope| self.config.account(&scope.account).is_some());
         self.config
             .scopes()
             .into_iter()
             .chain(begun.cloned())
             .collect()
+    }
+
+    /// Where something is under way.
+    fn begun(&self) -> impl Iterator<Item = &Scope> {
+        let runs = self.history.open().map(|run| &run.slot);
+        let removals = self.history.removals.values().map(|removal| &removal.slot);
+        let errands = self.history.errands.values().map(|errand| &errand.slot);
+        let slots = runs.chain(removals).chain(errands);
+        slots.map(|slot| &slot.pair.scope)
     }
 
     /// Begins to look at the scopes of open runs that are not looked at yet, as a restart would: somebody may ask for
@@ -112,6 +166,36 @@ impl World {
         alarms(self.facts(now))
     }
 
+    /// What a pass over the snapshots of each policy that removes any would come to now.
+    pub fn judge(&self, now: DateTime<Utc>) -> Vec<(&Policy, Judgement)> {
+        let policies = self.config.policies.iter();
+        let judged = policies.filter_map(|policy| Some((policy, pass(self.facts(now), policy)?)));
+        judged.collect()
+    }
+
+    /// Every snapshot of a policy with what becomes of it, whether or not the policy removes any.
+    pub fn judge_all(&self, policy: &Policy, now: DateTime<Utc>) -> Vec<Judged> {
+        judged(self.facts(now), policy)
+    }
+
+    /// What keeps the snapshots of each policy that removes any from being removed now.
+    pub fn prune_blocked(&self, now: DateTime<Utc>) -> BTreeMap<PolicyName, BTreeSet<Blocked>> {
+        let policies = self.config.policies.iter();
+        let pruning = policies.filter(|policy| policy.protection.keep_last.is_some());
+        let blocked = pruning.map(|policy| (policy.name.clone(), blocked(self.facts(now), policy)));
+        blocked.collect()
+    }
+
+    /// Whether nothing is left of what people asked for beside snapshots.
+    pub fn is_idle(&self) -> bool {
+        let is_known = |slot: &Slot| self.observed.scopes.contains_key(&slot.pair.scope);
+        let mut policies = self.config.policies.iter();
+        let mut removals = self.history.removals.values();
+        self.history.errands.is_empty()
+            && !removals.any(|removal| is_known(&removal.slot))
+            && !policies.any(|policy| wants_confirmed(&self.history, policy))
+    }
+
     fn facts(&self, now: DateTime<Utc>) -> Facts<'_> {
         Facts {
             config: &self.config,
@@ -119,6 +203,7 @@ impl World {
             history: &self.history,
             writer: &self.writer,
             extent: &self.extent,
+            is_written: self.is_written,
             now,
         }
     }
@@ -168,8 +253,9 @@ impl World {
     /// Takes in the pauses that people ask for; returns what was not known. The runs among it are for the
     /// caller to apply; the store has all of it already.
     ///
-    /// `is_newer` tells the runs of which more is known here than the store has been told yet.
-    pub fn heed(&mut self, wishes: Wishes, is_newer: impl Fn(&Slot) -> bool) -> Vec<Wish> {
+    /// `pending` tells of what more is known here than the store has been told yet.
+    pub fn heed(&mut self, wishes: Wishes, pending: &impl Pending) -> Vec<Wish> {
+        let mut news = self.heed_upkeep(&wishes, pending);
         let before = std::mem::replace(&mut self.history.pauses, wishes.pauses);
         let after = &self.history.pauses;
         let paused = after
@@ -178,12 +264,39 @@ impl World {
         let resumed = before
             .policies()
             .filter(|policy| after.since(policy).is_none());
-        let mut news: Vec<Wish> = paused.cloned().map(Wish::Pause).collect();
+        news.extend(paused.cloned().map(Wish::Pause));
         news.extend(resumed.cloned().map(Wish::Resume));
         for run in wishes.runs {
             let is_known = self.history.runs.contains_key(&run.slot);
-            if !is_known && !is_newer(&run.slot) {
+            if !is_known && !pending.has_run(&run.slot) {
                 news.push(Wish::Snapshot(Box::new(run)));
+            }
+        }
+        news
+    }
+
+    fn heed_upkeep(&mut self, wishes: &Wishes, pending: &impl Pending) -> Vec<Wish> {
+        let mut news = Vec::new();
+        let history = &mut self.history;
+        if history.rebuilt_at.is_some() && wishes.rebuilt_at.is_none() && !pending.has_any() {
+            history.rebuilt_at = None;
+            // What was announced before is to be announced anew.
+            history.passes.clear();
+            history.confirmations.clear();
+            news.push(Wish::Acknowledge);
+        }
+        for (policy, confirmation) in &wishes.confirmations {
+            let known = history.confirmations.get(policy);
+            if known.is_none_or(|known| known.id < confirmation.id) {
+                news.push(Wish::Confirm(policy.clone()));
+                let confirmation = confirmation.clone();
+                history.confirmations.insert(policy.clone(), confirmation);
+            }
+        }
+        for errand in &wishes.errands {
+            if !history.errands.contains_key(&errand.id) && !pending.has_errand(errand.id) {
+                news.push(Wish::Errand(Box::new(errand.clone())));
+                history.errands.insert(errand.id, errand.clone());
             }
         }
         news
@@ -201,8 +314,8 @@ impl World {
                 .partition(|(scope, _)| same(&scope.account));
         self.observed.scopes = kept;
         // A removed account's client is still there: what has begun with it is followed to its end.
-        let begun = self.history.open().map(|run| run.slot.pair.scope.clone());
-        let scopes = begun.chain(self.config.scopes()).collect();
+        let scopes = self.begun().cloned().chain(self.config.scopes());
+        let scopes = scopes.collect();
         self.observed.rescope(&scopes, now);
         let is_under_way = |view: &ScopeView| matches!(view.listing, Listing::UnderWay { .. });
         let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));

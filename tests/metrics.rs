@@ -19,6 +19,7 @@ use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::pause::{Pause, Pauses};
+use redkeep::plan::Blocked;
 use redkeep::policy::{Account, Identity, Policy, Selector};
 use redkeep::redshift::Cluster;
 use redkeep::run::{Event, Missed, Request, Run};
@@ -247,13 +248,18 @@ fn present(config: &Config, history: &History) -> View {
         successful: true,
         succeeded_at: Some(at("2026-03-01T09:00:00Z")),
     };
-    view(
+    let mut view = view(
         config,
         history,
         &sight(now),
         &Intervals::compute(config, now),
         reload,
-    )
+    );
+    let blocked = BTreeSet::from([Blocked::Breaker]);
+    let pruning = config.policies.iter().map(|policy| policy.name.clone());
+    let pruning = pruning.filter(|name| name.as_str() == "nightly");
+    view.prune_blocked = pruning.map(|name| (name, blocked.clone())).collect();
+    view
 }
 
 fn metrics() -> Metrics {

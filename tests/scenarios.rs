@@ -372,10 +372,13 @@ fn a_misspelt_key_is_refused_with_its_line_and_the_key_that_was_meant() {
     dir.write("redkeep.toml", &text);
     let told = refusal(&dir);
     assert!(told.contains("redkeep.toml:7:"), "{told}");
-    dir.write("redkeep.toml", &(policy("@daily", "dw") + "min_godo = 3\n"));
+    dir.write(
+        "redkeep.toml",
+        &(policy("@daily", "dw") + "keep_lsat = 3\n"),
+    );
     let told = refusal(&dir);
     assert!(
-        told.contains("redkeep.toml:7:1: ") && told.contains("min_good"),
+        told.contains("redkeep.toml:7:1: ") && told.contains("keep_last"),
         "{told}"
     );
 }

@@ -1,7 +1,5 @@
 //! Values that would make protection weaker than it reads, names that collide, and keys where none belong: each alone
 //! in a file that is good otherwise, so that no other mistake can be what it is refused for.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod support;
 
 use std::collections::BTreeSet;

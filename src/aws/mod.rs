@@ -219,6 +219,42 @@ impl AwsRedshift {
             .ok_or_else(|| unclear("the answer holds no snapshot"))
     }
 
+    async fn remove(
+        &self,
+        id: &SnapshotId,
+        cluster: &str,
+        date: &Probe,
+    ) -> Result<(), RedshiftError> {
+        let client = self.client();
+        let call = client
+            .delete_cluster_snapshot()
+            .snapshot_identifier(id.as_str())
+            .snapshot_cluster_identifier(cluster);
+        let call = call.customize().interceptor(date.clone());
+        let sent = self.measured("DeleteClusterSnapshot", call.send());
+        sent.await.map(drop)
+    }
+
+    async fn set_tag(
+        &self,
+        arn: &str,
+        (key, value): (&str, &str),
+        date: &Probe,
+    ) -> Result<(), RedshiftError> {
+        let client = self.client();
+        let tag = Tag::builder().key(key).value(value).build();
+        let call = client.create_tags().resource_name(arn).tags(tag);
+        let call = call.customize().interceptor(date.clone());
+        self.measured("CreateTags", call.send()).await.map(drop)
+    }
+
+    async fn remove_tag(&self, arn: &str, key: &str, date: &Probe) -> Result<(), RedshiftError> {
+        let client = self.client();
+        let call = client.delete_tags().resource_name(arn).tag_keys(key);
+        let call = call.customize().interceptor(date.clone());
+        self.measured("DeleteTags", call.send()).await.map(drop)
+    }
+
     async fn identity(&self, date: &Probe) -> Result<String, RedshiftError> {
         let client = aws_sdk_sts::Client::from_conf(
             aws_sdk_sts::config::Builder::from(&self.config)
@@ -260,6 +296,21 @@ impl Redshift for AwsRedshift {
     async fn keep_for(&self, id: &SnapshotId, retention: Retention) -> Answer<Arc<Snapshot>> {
         let date = Probe::default();
         date.answer(self.modify(id, retention, &date).await.map(Arc::new))
+    }
+
+    async fn delete(&self, id: &SnapshotId, cluster: &str) -> Answer<()> {
+        let date = Probe::default();
+        date.answer(self.remove(id, cluster, &date).await)
+    }
+
+    async fn tag(&self, arn: &str, key: &str, value: &str) -> Answer<()> {
+        let date = Probe::default();
+        date.answer(self.set_tag(arn, (key, value), &date).await)
+    }
+
+    async fn untag(&self, arn: &str, key: &str) -> Answer<()> {
+        let date = Probe::default();
+        date.answer(self.remove_tag(arn, key, &date).await)
     }
 
     async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {

@@ -11,8 +11,11 @@ use clap::Args;
 use crate::aws::Connector;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
-use crate::doctor::{Asked, Evidence, Finding, Holder, Verdict, evidence, of_host, of_scopes};
+use crate::doctor::{
+    Asked, Evidence, Finding, Holder, Verdict, deleting, evidence, of_host, of_scopes,
+};
 use crate::logging::one_line;
+use crate::slot::Scope;
 use crate::store::{EndpointKind, Reader};
 
 use super::output::{Output, Row, write_rows};
@@ -119,8 +122,17 @@ async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Ask
         }
         None => None,
     };
-    let history = Reader::open(&config.database()).and_then(|reader| reader.history());
-    let history = history.as_ref().ok();
+    let reader = Reader::open(&config.database());
+    let history = reader
+        .as_ref()
+        .ok()
+        .and_then(|reader| reader.history().ok());
+    let history = history.as_ref();
+    let is_pruned = |scope: &Scope| {
+        let mut policies = config.policies.iter();
+        policies
+            .any(|policy| policy.protection.keep_last.is_some() && policy.scopes.contains(scope))
+    };
     config
         .scopes()
         .into_iter()
@@ -128,6 +140,11 @@ async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Ask
             probes: answers
                 .as_mut()
                 .map(|answers| answers.remove(&scope).unwrap_or_default()),
+            deleting: is_pruned(&scope).then(|| {
+                let last = reader.as_ref().ok();
+                let last = last.and_then(|reader| reader.last_removal(&scope).ok().flatten());
+                deleting(last.as_ref())
+            }),
             evidence: history.map_or(Evidence::None, |history| evidence(history, &scope)),
             known_number: history
                 .and_then(|history| history.account_numbers.get(&scope.account))

@@ -199,6 +199,7 @@ impl Known {
                 history,
                 writer,
                 extent: &Extent::Endless,
+                is_written: true,
                 now: self.now,
             },
             recent: &recent,

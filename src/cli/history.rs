@@ -12,6 +12,7 @@ use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
+use crate::snapshot::tag;
 use crate::store::{Reader, RunFilter, StoreError};
 
 use super::output::{Output, Row, write_rows};
@@ -121,6 +122,7 @@ const FIELDS: &[&str] = &[
     "ended_at",
     "gone_at",
     "gone_reason",
+    "on_hold",
     "size_bytes",
     "tier",
     "tier_reason",
@@ -228,6 +230,7 @@ fn row(run: &Run) -> Row {
             "gone_reason",
             run.gone.as_ref().map(|gone| gone.reason.as_str()),
         )
+        .with("on_hold", on_hold(run))
         .with(
             "size_bytes",
             run.snapshot
@@ -239,6 +242,12 @@ fn row(run: &Run) -> Row {
         .with("retention_days", run.request.retention.days_or_minus_one())
         .with("slots", 1)
         .with("snapshot", snapshot)
+}
+
+/// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.
+fn on_hold(run: &Run) -> Option<bool> {
+    let there = run.snapshot.as_ref().filter(|_| run.gone.is_none());
+    there.map(|snapshot| snapshot.tags.contains_key(tag::HOLD))
 }
 
 fn range_row(range: &MissedRange) -> Row {

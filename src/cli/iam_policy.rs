@@ -16,8 +16,10 @@ use super::{ConfigArgs, Failure, load, pretty};
 Examples:
   redkeep iam-policy --account-number 111122223333 > redkeep-policy.json
   redkeep iam-policy --account prod
-  redkeep iam-policy --with guard --with prune
+  redkeep iam-policy --without guard
+  redkeep iam-policy --with hold --with takeover
 
+Guarding is allowed where a policy has `guard` on, which it is by default, and deleting where one has `keep_last`.
 AWS is not asked. A glob that IAM cannot say becomes a wider one: [a-z] is ?, and {a,b} is *.")]
 pub struct IamPolicyArgs {
     #[command(flatten)]
@@ -31,27 +33,31 @@ pub struct IamPolicyArgs {
     /// The number of the AWS account; by default that of the role, or any
     #[arg(long, value_name = "NUMBER", value_parser = account_number)]
     account_number: Option<String>,
-    /// What to allow beyond looking and taking; may be given more than once
+    /// What to allow beyond what the policies need; may be given more than once
     #[arg(long, value_name = "WHAT")]
-    with: Vec<With>,
+    with: Vec<What>,
+    /// What not to allow though the policies need it; may be given more than once
+    #[arg(long, value_name = "WHAT")]
+    without: Vec<What>,
 }
 
-/// What is left out unless it is asked for.
+/// What there is beyond looking and taking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum With {
+enum What {
     /// Lengthening the retention of redkeep's own snapshots
     Guard,
     /// Deleting redkeep's own snapshots
     Prune,
+    /// Holding and releasing redkeep's own snapshots
+    Hold,
+    /// Becoming the writer of another installation's snapshots
+    Takeover,
 }
 
 pub(super) async fn iam_policy(args: &IamPolicyArgs) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let holder = holder(args, &config)?;
-    let beyond = Beyond {
-        guard: args.with.contains(&With::Guard),
-        prune: args.with.contains(&With::Prune),
-    };
+    let beyond = beyond(args, &config);
     let document = iam::document(&config, &holder, args.account_number.as_deref(), beyond);
     if document.is_empty() {
         return Err(Failure::Other(
@@ -59,11 +65,23 @@ pub(super) async fn iam_policy(args: &IamPolicyArgs) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    for note in notes(args, &config, &document) {
+    for note in notes(args, &config, beyond, &document) {
         writeln!(std::io::stderr(), "{note}")?;
     }
     writeln!(std::io::stdout(), "{}", pretty(&document)?)?;
     Ok(())
+}
+
+fn beyond(args: &IamPolicyArgs, config: &Config) -> Beyond {
+    let needed = Beyond::needed(config);
+    let is =
+        |what, needed: bool| !args.without.contains(&what) && (needed || args.with.contains(&what));
+    Beyond {
+        guard: is(What::Guard, needed.guard),
+        prune: is(What::Prune, needed.prune),
+        hold: is(What::Hold, needed.hold),
+        takeover: is(What::Takeover, needed.takeover),
+    }
 }
 
 fn holder<'a>(args: &IamPolicyArgs, config: &'a Config) -> Result<Holder<'a>, Failure> {
@@ -78,7 +96,12 @@ fn holder<'a>(args: &IamPolicyArgs, config: &'a Config) -> Result<Holder<'a>, Fa
 }
 
 /// What the document cannot say of itself.
-fn notes(args: &IamPolicyArgs, config: &Config, document: &Document) -> Vec<String> {
+fn notes(
+    args: &IamPolicyArgs,
+    config: &Config,
+    beyond: Beyond,
+    document: &Document,
+) -> Vec<String> {
     let mut notes = Vec::new();
     if args.account.is_none() {
         let others = config.accounts.iter().filter_map(|account| {
@@ -93,7 +116,7 @@ fn notes(args: &IamPolicyArgs, config: &Config, document: &Document) -> Vec<Stri
             ));
         }
     }
-    if args.with.contains(&With::Prune) && config.writer.is_none() {
+    if beyond.prune && config.writer.is_none() {
         notes.push(
             "note: Prune holds for every installation of this namespace: the id of this one (redkeep:writer) is in \
              its history and not in the configuration; set `writer` to narrow it"

@@ -17,13 +17,16 @@ mod parts;
 mod pause;
 mod plan;
 mod progress;
+mod prune;
 mod report;
 mod run;
 mod sandbox;
 mod schema;
 mod state_dir;
 mod status;
+mod survey;
 mod take;
+mod upkeep;
 
 use std::io;
 use std::path::PathBuf;
@@ -95,6 +98,14 @@ enum Command {
     Pause(pause::PauseArgs),
     /// End the pause of a policy
     Resume(pause::ResumeArgs),
+    /// Show which snapshots the policies remove, and confirm it
+    Prune(prune::PruneArgs),
+    /// Keep a snapshot until it is released
+    Hold(upkeep::HoldArgs),
+    /// End the hold of a snapshot
+    Release(upkeep::HoldArgs),
+    /// Become the writer of another installation's snapshots
+    Takeover(upkeep::TakeoverArgs),
     /// Serve an embedded Redshift, for trying policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
     /// Print the least that IAM must allow for this configuration
@@ -200,6 +211,10 @@ impl Cli {
             Command::Take(args) => take::take(args, clock).await,
             Command::Pause(args) => pause::pause(&args, clock).await,
             Command::Resume(args) => pause::resume(&args, clock).await,
+            Command::Prune(args) => prune::prune(args, clock).await,
+            Command::Hold(args) => upkeep::hold(args, clock).await,
+            Command::Release(args) => upkeep::release(args, clock).await,
+            Command::Takeover(args) => upkeep::takeover(args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
             Command::Schema(args) => schema::schema(&args),

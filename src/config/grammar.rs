@@ -85,6 +85,11 @@ pub(super) fn count(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })
 }
 
+/// From 0 on.
+pub(super) fn number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+}
+
 pub(super) fn flag(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "boolean" })
 }

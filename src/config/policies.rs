@@ -141,9 +141,17 @@ fn protection(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Protectio
         let wanted = "1 to 1000: a cluster is never to be left without a good snapshot";
         report.wrong(&path.key("min_good"), &min_good.to_string(), wanted);
     }
+    let keep_last = raw.keep_last.filter(|keep_last| *keep_last > 0);
+    // In `[defaults]`, which has no name, the other number may still come with the policy.
+    let both_known = raw.min_good.is_some() || raw.name.is_some();
+    if let Some(keep_last) = keep_last.filter(|keep_last| both_known && *keep_last < min_good) {
+        let wanted = format!("0, or at least min_good, which is {min_good}");
+        report.wrong(&path.key("keep_last"), &keep_last.to_string(), wanted);
+    }
     Protection {
         min_good: min_good as usize,
         guard: raw.guard.unwrap_or(usual.guard),
+        keep_last: keep_last.map(|keep_last| keep_last as usize),
         ..usual
     }
 }

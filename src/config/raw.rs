@@ -29,7 +29,7 @@ pub(super) const TOP_KEYS: [&str; 10] = [
 ];
 
 /// The settings that the environment may give.
-pub(super) const SCALARS: [&str; 19] = [
+pub(super) const SCALARS: [&str; 20] = [
     "namespace",
     "state_dir",
     "listen",
@@ -49,6 +49,7 @@ pub(super) const SCALARS: [&str; 19] = [
     "defaults.min_good",
     "defaults.guard",
     "defaults.guard_gone",
+    "defaults.keep_last",
 ];
 
 /// The keys whose value is true or false.
@@ -208,7 +209,8 @@ pub(super) struct RawPolicy {
     /// none is.
     #[schemars(schema_with = "grammar::duration")]
     pub(super) rpo: Option<String>,
-    /// How many of the newest good snapshots of a cluster the guard keeps from expiring, 1 to 1000.
+    /// How many of the newest good snapshots of a cluster the guard keeps from expiring and pruning leaves
+    /// alone, 1 to 1000.
     #[schemars(schema_with = "grammar::count", extend("default" = 2))]
     pub(super) min_good: Option<u32>,
     /// `false`: the newest good snapshots may expire though no newer one has come.
@@ -217,6 +219,10 @@ pub(super) struct RawPolicy {
     /// For how long the guard keeps the snapshots of a cluster that no longer exists, `1d` to `3653d`.
     #[schemars(schema_with = "grammar::duration", extend("default" = "90d"))]
     pub(super) guard_gone: Option<String>,
+    /// How many base-tier snapshots of a cluster to keep; older ones are deleted. `0` deletes nothing; else
+    /// `min_good` at least.
+    #[schemars(schema_with = "grammar::number", extend("default" = 0))]
+    pub(super) keep_last: Option<u32>,
     /// A list of `[[blackout]]` names.
     #[schemars(schema_with = "grammar::blackouts", extend("default" = []))]
     pub(super) blackout: Option<RawList>,

@@ -96,6 +96,7 @@ fn nested(key: &str) -> &'static str {
         }
         "catch_up" | "enabled" | "guard" => "true or false",
         "snapshot_quota" | "min_good" => "a whole number from 1",
+        "keep_last" => "a whole number",
         _ => "a string",
     }
 }

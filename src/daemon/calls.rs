@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 
 use crate::plan::Call;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
-use crate::reply::{Listed, Reply};
+use crate::reply::{Listed, Removed, Reply};
+use crate::retention::hold::Step;
+use crate::retention::prune::Warrant;
+use crate::snapshot::Snapshot;
+use crate::upkeep::{Errand, Removal, Wanted};
 
 /// Makes `call`, which begins at `began_at`.
-pub(super) async fn make<R: Redshift>(
-    call: Call,
-    client: Arc<R>,
-    began_at: DateTime<Utc>,
-) -> Reply {
+pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Utc>) -> Reply {
     match call {
         Call::List {
             scope,
@@ -38,6 +38,14 @@ pub(super) async fn make<R: Redshift>(
         Call::Create { slot, request } => Reply::Created(slot, client.create(&request).await),
         Call::Describe { slot, id } => Reply::Described(slot, client.snapshot(&id).await),
         Call::Explain { slot, id } => Reply::Explained(slot, client.events(&id).await),
+        Call::Remove { removal, warrant } => {
+            let answer = remove(&removal, &warrant, &*client, began_at).await;
+            Reply::Removed(removal, answer)
+        }
+        Call::Errand { errand, warrant } => {
+            let answer = run_errand(&errand, &warrant, &*client, began_at).await;
+            Reply::Done(errand, answer)
+        }
         Call::Extend { id, extension } => {
             let answer = client.keep_for(&id, extension.to).await;
             Reply::Extended(Box::new(extension), answer)
@@ -59,6 +67,133 @@ pub(super) fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
         Call::Describe { slot, .. } => Reply::Described(slot, unknown()),
         Call::Explain { slot, .. } => Reply::Explained(slot, unknown()),
         Call::Extend { extension, .. } => Reply::Extended(Box::new(extension), unknown()),
+        Call::Remove { removal, .. } => Reply::Removed(removal, unknown()),
+        Call::Errand { errand, .. } => Reply::Done(errand, unknown()),
+    }
+}
+
+/// Describes the snapshot and removes it if it still may go; one in doubt is only looked for.
+async fn remove<R: Redshift>(
+    removal: &Removal,
+    warrant: &Warrant,
+    client: &R,
+    now: DateTime<Utc>,
+) -> Answer<Removed> {
+    let described = client.snapshot(&removal.id).await;
+    let found = match &described.result {
+        Ok(found) => found,
+        Err(error) => return before_sending(&described, error),
+    };
+    let outcome = if removal.look_at.is_some() {
+        let is_there = found.iter().any(|one| warrant.is_ours(one));
+        Ok(if is_there {
+            Removed::Present
+        } else {
+            Removed::Absent
+        })
+    } else {
+        let seen = (found.as_slice(), described.server_date);
+        match warrant.removable(&removal.id, removal.why, seen, now) {
+            Err(why) => Ok(Removed::Refused(why)),
+            Ok(None) => Ok(Removed::Absent),
+            Ok(Some(cluster)) => {
+                let deleted = client.delete(&removal.id, &cluster).await;
+                return with(deleted, described.requests, |()| Removed::Done);
+            }
+        }
+    };
+    with(described, 0, |_| ()).map_to(outcome)
+}
+
+/// What went wrong before anything was sent that changes something is clear, whatever it was.
+fn before_sending<T, U>(answer: &Answer<T>, error: &RedshiftError) -> Answer<U> {
+    let class = match error.class {
+        ErrorClass::Unknown => ErrorClass::Unsent,
+        class => class,
+    };
+    Answer {
+        result: Err(RedshiftError {
+            class,
+            ..error.clone()
+        }),
+        server_date: answer.server_date,
+        requests: answer.requests,
+    }
+}
+
+/// The answer after `before` further requests.
+fn with<T, U>(answer: Answer<T>, before: u32, map: impl FnOnce(T) -> U) -> Answer<U> {
+    Answer {
+        result: answer.result.map(map),
+        server_date: answer.server_date,
+        requests: answer.requests + before,
+    }
+}
+
+/// Proves the snapshot, does one step after the other, and reads it again.
+async fn run_errand<R: Redshift>(
+    errand: &Errand,
+    warrant: &Warrant,
+    client: &R,
+    now: DateTime<Utc>,
+) -> Answer<(Arc<Snapshot>, String)> {
+    let described = client.snapshot(&errand.snapshot).await;
+    let found = match &described.result {
+        Ok(found) => found,
+        Err(error) => return before_sending(&described, error),
+    };
+    let steps = warrant.steps(errand, found, now);
+    let (arn, steps) = match steps {
+        Ok(steps) => steps,
+        Err(why) => {
+            let error = RedshiftError {
+                class: ErrorClass::Invalid,
+                code: None,
+                message: why,
+            };
+            return with(described, 0, |_| ()).map_to(Err(error));
+        }
+    };
+    for step in &steps {
+        let answer = match step {
+            Step::Tag(key, value) => client.tag(&arn, key, value).await,
+            Step::Untag(key) => client.untag(&arn, key).await,
+            Step::KeepFor(retention) => {
+                with(client.keep_for(&errand.snapshot, *retention).await, 0, drop)
+            }
+        };
+        if let Err(error) = answer.result.clone() {
+            return answer.map_to(Err(error));
+        }
+    }
+    let again = client.snapshot(&errand.snapshot).await;
+    let snapshot = again
+        .result
+        .clone()
+        .map(|found| found.into_iter().find(|one| warrant.is_ours(one)));
+    let told = told(errand, &steps);
+    let gone = || RedshiftError {
+        class: ErrorClass::SnapshotNotFound,
+        code: None,
+        message: "it is gone since".to_owned(),
+    };
+    let result = snapshot.and_then(|one| one.map(|one| (one, told)).ok_or_else(gone));
+    again.map_to(result)
+}
+
+fn told(errand: &Errand, steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "it was so already".to_owned();
+    }
+    let period = steps.iter().find_map(|step| match step {
+        Step::KeepFor(retention) => Some(format!(", its period is {retention}")),
+        _ => None,
+    });
+    let period = period.unwrap_or_default();
+    match errand.wanted {
+        Wanted::Hold => format!("on hold{period}"),
+        Wanted::Release => format!("released{period}"),
+        Wanted::Takeover => "taken over".to_owned(),
     }
 }
 

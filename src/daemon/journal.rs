@@ -9,9 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::history::{Change, Extension, MissedRange, PairState};
-use crate::names::AccountName;
+use crate::names::{AccountName, PolicyName};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
+use crate::upkeep::{Errand, Pass, Place, Removal};
+use crate::world::Pending;
 
 /// How long a store that could not write is left alone: each try may wait for a lock.
 const PACE: Duration = Duration::from_secs(10);
@@ -26,6 +28,9 @@ pub(super) struct Journal {
     accounts: BTreeMap<AccountName, String>,
     extensions: Vec<Extension>,
     rebuilt_at: Option<DateTime<Utc>>,
+    removals: BTreeMap<(Place, DateTime<Utc>), Removal>,
+    passes: BTreeMap<PolicyName, Pass>,
+    errands: BTreeMap<i64, Errand>,
     retry_at: Option<Duration>,
 }
 
@@ -47,21 +52,19 @@ impl Journal {
                 Change::Extended(extension) => self.extensions.push(extension),
                 Change::Account(name, number) => drop(self.accounts.insert(name, number)),
                 Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(at)),
+                Change::Removal(removal) => {
+                    let key = (removal.place(), removal.planned_at);
+                    self.removals.insert(key, *removal);
+                }
+                Change::Passed(pass) => drop(self.passes.insert(pass.policy.clone(), *pass)),
+                Change::Errand(errand) => drop(self.errands.insert(errand.id, *errand)),
             }
         }
     }
 
     /// Whether there is something to write, and the store may be tried at `now` of monotonic time.
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        let empty = self.pairs.is_empty() && self.clamped.is_empty() && self.runs.is_empty();
-        let empty = empty && self.ranges.is_empty() && self.accounts.is_empty();
-        let empty = empty && self.extensions.is_empty() && self.rebuilt_at.is_none();
-        !empty && self.retry_at.is_none_or(|retry_at| now >= retry_at)
-    }
-
-    /// Whether what the store has of a run is older than what is known.
-    pub(super) fn holds(&self, slot: &Slot) -> bool {
-        self.runs.contains_key(slot)
+        self.has_any() && self.retry_at.is_none_or(|retry_at| now >= retry_at)
     }
 
     /// Whether the last try failed.
@@ -86,7 +89,14 @@ impl Journal {
         let accounts = accounts.map(|(name, number)| Change::Account(name, number));
         let extensions = self.extensions.iter().cloned().map(Change::Extended);
         let rebuilt = self.rebuilt_at.map(Change::Rebuilt);
+        let removals = self.removals.values().cloned().map(Box::new);
+        let passes = self.passes.values().cloned().map(Box::new);
+        let errands = self.errands.values().cloned().map(Box::new);
+        let upkeep = removals.map(Change::Removal);
+        let upkeep = upkeep.chain(passes.map(Change::Passed));
+        let upkeep = upkeep.chain(errands.map(Change::Errand));
         let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
+        let others = others.chain(upkeep);
         clamped.chain(pairs).chain(runs).chain(others).collect()
     }
 
@@ -103,6 +113,24 @@ impl Journal {
     /// The store could not write.
     pub(super) fn failed(&mut self, now: Duration) {
         self.retry_at = Some(now + PACE);
+    }
+}
+
+impl Pending for Journal {
+    fn has_run(&self, slot: &Slot) -> bool {
+        self.runs.contains_key(slot)
+    }
+
+    fn has_errand(&self, id: i64) -> bool {
+        self.errands.contains_key(&id)
+    }
+
+    fn has_any(&self) -> bool {
+        let none = self.pairs.is_empty() && self.clamped.is_empty() && self.runs.is_empty();
+        let none = none && self.ranges.is_empty() && self.accounts.is_empty();
+        let none = none && self.extensions.is_empty() && self.rebuilt_at.is_none();
+        let none = none && self.removals.is_empty() && self.passes.is_empty();
+        !(none && self.errands.is_empty())
     }
 }
 

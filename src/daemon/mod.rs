@@ -39,7 +39,9 @@ use crate::run::Run;
 use crate::slot::{Scope, Slot};
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::world::World;
+use crate::world::{Pending, World};
+
+pub(crate) use calls::make;
 
 use clockwork::Tick;
 use journal::Journal;
@@ -72,6 +74,8 @@ pub enum Lifetime {
     Wish(Slot),
     /// Until AWS has accepted it.
     WishAccepted(Slot),
+    /// Until nothing is left of what people asked to be done to snapshots that are there.
+    Upkeep,
 }
 
 /// Makes the client of a scope, with the credentials of its account.
@@ -154,7 +158,7 @@ impl<R: Redshift> Daemon<R> {
         self.parts.world.extent = match lifetime {
             Lifetime::Service => Extent::Endless,
             Lifetime::OnePass => Extent::UpTo(self.parts.clock.now()),
-            Lifetime::Wish(_) | Lifetime::WishAccepted(_) => Extent::Wishes,
+            Lifetime::Wish(_) | Lifetime::WishAccepted(_) | Lifetime::Upkeep => Extent::Wishes,
         };
         self.heed().await;
         let (ticks, mut ticking) = mpsc::channel(4);
@@ -277,6 +281,7 @@ impl<R: Redshift> Daemon<R> {
         }
         self.parts.world.apply(changes);
         self.parts.world.recall(stay);
+        self.parts.world.is_written = !self.journal.has_any();
     }
 
     /// Logs and measures a change before it is applied.
@@ -368,6 +373,7 @@ impl<R: Redshift> Daemon<R> {
             Lifetime::OnePass => self.is_pass_finished(),
             Lifetime::Wish(slot) => open(slot).is_none(),
             Lifetime::WishAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
+            Lifetime::Upkeep => world.is_idle(),
         }
     }
 
@@ -382,7 +388,10 @@ impl<R: Redshift> Daemon<R> {
             let view = views.get(&run.slot.pair.scope);
             world.can_end(run) && view.is_some_and(|view| view.trouble.is_none())
         };
-        looked && self.calls.is_empty() && world.history.open().find(can_end).is_none()
+        looked
+            && self.calls.is_empty()
+            && world.is_idle()
+            && world.history.open().find(can_end).is_none()
     }
 
     /// Lets the calls in flight end, and records what they bring.
@@ -417,7 +426,10 @@ impl<R: Redshift> Daemon<R> {
             );
         }
         match lifetime {
-            Lifetime::Service | Lifetime::Wish(_) | Lifetime::WishAccepted(_) => Ending::Well,
+            Lifetime::Service
+            | Lifetime::Wish(_)
+            | Lifetime::WishAccepted(_)
+            | Lifetime::Upkeep => Ending::Well,
             Lifetime::OnePass if unreachable => Ending::Unreachable,
             Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
             Lifetime::OnePass => Ending::Well,

@@ -21,7 +21,8 @@ impl<R: Redshift> Daemon<R> {
             observed,
             ..
         } = &self.parts.world;
-        let view = metrics::view(config, history, observed, &self.intervals, self.reload);
+        let mut view = metrics::view(config, history, observed, &self.intervals, self.reload);
+        view.prune_blocked = self.parts.world.prune_blocked(now);
         self.parts.metrics.publish(view);
         let unreached = unreached(&self.parts.world);
         self.parts.health.update(|health| {

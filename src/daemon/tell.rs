@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use tracing::{error, info, warn};
 
 use crate::history::{Change, History, PairState};
-use crate::plan::Alarm;
+use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
+use crate::upkeep::{Errand, Pass, PassResult, Removal};
 use crate::world::World;
 
 macro_rules! tell {
@@ -23,6 +24,14 @@ macro_rules! tell {
             $($message)+
         )
     };
+}
+
+/// Whether there is nothing new to tell of the run.
+fn is_same(before: &Run, run: &Run) -> bool {
+    before.word() == run.word()
+        && before.message == run.message
+        && before.gone == run.gone
+        && before.generation() == run.generation()
 }
 
 macro_rules! tell_slot {
@@ -54,13 +63,7 @@ pub(super) fn change(change: &Change, history: &History) {
     match change {
         Change::Run(run) => {
             let before = history.runs.get(&run.slot);
-            let same = before.is_some_and(|before| {
-                before.word() == run.word()
-                    && before.message == run.message
-                    && before.gone == run.gone
-                    && before.generation() == run.generation()
-            });
-            if !same {
+            if !before.is_some_and(|before| is_same(before, run)) {
                 tell_run(run);
             }
         }
@@ -99,6 +102,9 @@ pub(super) fn change(change: &Change, history: &History) {
                 "kept from expiring: it is one of the last good snapshots"
             );
         }
+        Change::Removal(removal) => tell_removal(removal),
+        Change::Passed(pass) => tell_pass(pass, history),
+        Change::Errand(errand) => tell_errand(errand),
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
@@ -162,83 +168,151 @@ pub(super) fn alarms(
     world: &World,
 ) {
     for (alarm, said) in now.iter().filter(|(alarm, _)| !before.contains_key(alarm)) {
-        match alarm {
-            Alarm::StillCreating(slot) => {
-                tell_slot!(
-                    warn,
-                    slot,
-                    world,
-                    "still creating after the completion window"
-                );
-            }
-            Alarm::UnknownStatus(slot) => {
-                tell_slot!(warn, slot, world, status = said, "unknown snapshot status");
-            }
-            Alarm::RpoBreach(pair) => {
-                tell_pair!(error, pair, reason = said, "older than the policy's rpo");
-            }
-            Alarm::QuotaReached(scope) => {
-                warn!(%scope, said, "the quota of manual snapshots is reached");
-            }
-            Alarm::AccessDenied(scope) => {
-                error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
-            }
-            Alarm::ClockSkew(scope) => {
-                error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
-            }
-            Alarm::Unreachable(scope) => warn!(%scope, reason = said, "listing failed"),
-            Alarm::SameAccount(scope) => {
-                error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
-            }
-            Alarm::GuardRefused(slot) => {
-                tell_slot!(
-                    error,
-                    slot,
-                    world,
-                    reason = said,
-                    "one of the last good snapshots is about to expire and cannot be kept"
-                );
-            }
-            Alarm::LettingGo(slot) => {
-                tell_slot!(
-                    warn,
-                    slot,
-                    world,
-                    "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon"
-                );
-            }
-            Alarm::Unidentified(scope) => {
-                warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
+        begun(alarm, said, world);
+    }
+    let over = before.keys().filter(|alarm| !now.contains_key(alarm));
+    for alarm in over.filter(|alarm| is_watched(alarm, world)) {
+        ended(alarm);
+    }
+}
+
+fn begun(alarm: &Alarm, said: &str, world: &World) {
+    match alarm {
+        Alarm::StillCreating(slot) => {
+            tell_slot!(
+                warn,
+                slot,
+                world,
+                "still creating after the completion window"
+            );
+        }
+        Alarm::UnknownStatus(slot) => {
+            tell_slot!(warn, slot, world, status = said, "unknown snapshot status");
+        }
+        Alarm::RpoBreach(pair) => {
+            tell_pair!(error, pair, reason = said, "older than the policy's rpo");
+        }
+        Alarm::QuotaReached(scope) => {
+            warn!(%scope, said, "the quota of manual snapshots is reached");
+        }
+        Alarm::AccessDenied(scope) => {
+            error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
+        }
+        Alarm::ClockSkew(scope) => {
+            error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
+        }
+        Alarm::Unreachable(scope) => warn!(%scope, reason = said, "listing failed"),
+        Alarm::SameAccount(scope) => {
+            error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
+        }
+        Alarm::GuardRefused(slot) => {
+            tell_slot!(
+                error,
+                slot,
+                world,
+                reason = said,
+                "one of the last good snapshots is about to expire and cannot be kept"
+            );
+        }
+        Alarm::LettingGo(slot) => {
+            tell_slot!(
+                warn,
+                slot,
+                world,
+                "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon"
+            );
+        }
+        Alarm::PruneBlocked(policy, Blocked::Breaker) => {
+            warn!(%policy, hash = said, "nothing is removed until somebody confirms the plan");
+        }
+        Alarm::PruneBlocked(policy, blocked) => {
+            error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
+        }
+        Alarm::Unidentified(scope) => {
+            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
                     and nothing that is missing in it is taken to be gone until it does");
-            }
-            Alarm::OtherAccount(account) => {
-                error!(%account, number = said, "the account is another one than before; nothing is done in it; \
+        }
+        Alarm::OtherAccount(account) => {
+            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
                     give it a name of its own in the policy file, or its former credentials back");
-            }
         }
     }
-    for alarm in before.keys().filter(|alarm| !now.contains_key(alarm)) {
-        if !is_watched(alarm, world) {
-            continue;
+}
+
+fn ended(alarm: &Alarm) {
+    match alarm {
+        Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
+        Alarm::RpoBreach(pair) => {
+            tell_pair!(info, pair, "no longer older than the policy's rpo");
         }
-        match alarm {
-            Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
-            Alarm::RpoBreach(pair) => {
-                tell_pair!(info, pair, "no longer older than the policy's rpo");
-            }
-            Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
-            Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
-            Alarm::QuotaReached(scope) => {
-                info!(%scope, "below the quota of manual snapshots again")
-            }
-            Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
-            Alarm::StillCreating(_)
-            | Alarm::UnknownStatus(_)
-            | Alarm::SameAccount(_)
-            | Alarm::GuardRefused(_)
-            | Alarm::LettingGo(_)
-            | Alarm::OtherAccount(_) => {}
+        Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
+        Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
+        Alarm::QuotaReached(scope) => {
+            info!(%scope, "below the quota of manual snapshots again")
         }
+        Alarm::PruneBlocked(policy, blocked) => {
+            info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
+        }
+        Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
+        Alarm::StillCreating(_)
+        | Alarm::UnknownStatus(_)
+        | Alarm::SameAccount(_)
+        | Alarm::GuardRefused(_)
+        | Alarm::LettingGo(_)
+        | Alarm::OtherAccount(_) => {}
+    }
+}
+
+fn tell_removal(removal: &Removal) {
+    let pair = &removal.slot.pair;
+    let (policy, cluster, scope, snapshot) =
+        (&pair.policy, &pair.cluster, &pair.scope, &removal.id);
+    let why = removal.why.as_str();
+    match &removal.end {
+        None if removal.look_at.is_some() => {
+            warn!(%policy, %cluster, %scope, %snapshot, "whether it is removed is not clear; looking");
+        }
+        None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
+        Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
+        Some(end) => {
+            let reason = end.text();
+            warn!(%policy, %cluster, %scope, %snapshot, reason, "not removed; the next pass decides anew");
+        }
+    }
+}
+
+/// A pass that comes to the same as the one before is not told again.
+fn tell_pass(pass: &Pass, history: &History) {
+    let (policy, hash, count) = (&pass.policy, &pass.plan_hash, pass.plan.len());
+    let before = history.passes.get(policy);
+    if before.is_some_and(|before| before.plan_hash == *hash && before.result == pass.result) {
+        return;
+    }
+    match pass.result {
+        PassResult::Carried if count == 0 => return,
+        PassResult::Carried => {
+            info!(%policy, hash, count, "snapshots are to be removed, at most five an hour")
+        }
+        PassResult::FirstPass => info!(
+            %policy, hash, count,
+            "the first pass by these rules removes nothing; the next one, in an hour, would"
+        ),
+        PassResult::Breaker => warn!(
+            %policy, hash, count,
+            "that is too many to remove unasked; look at `redkeep prune`, and confirm it with --confirm"
+        ),
+    }
+    for snapshot in &pass.plan {
+        info!(%policy, hash, snapshot, "in the plan");
+    }
+}
+
+fn tell_errand(errand: &Errand) {
+    let (snapshot, wanted) = (&errand.snapshot, errand.wanted.as_str());
+    match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
+        Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
+        Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
+        None => {}
     }
 }
 
@@ -255,6 +329,7 @@ fn is_watched(alarm: &Alarm, world: &World) -> bool {
             let state = world.history.pairs.get(pair);
             state.is_some_and(PairState::is_active)
         }
+        Alarm::PruneBlocked(policy, _) => world.config.policy(policy).is_some(),
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)
         | Alarm::GuardRefused(_)

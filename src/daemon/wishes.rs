@@ -33,12 +33,18 @@ impl<R: Redshift> Daemon<R> {
         self.is_deaf = false;
         let Some(wishes) = wishes else { return false };
         let journal = &self.journal;
-        let news = self.parts.world.heed(wishes, |slot| journal.holds(slot));
+        let news = self.parts.world.heed(wishes, journal);
         let is_news = !news.is_empty();
         for wish in news {
             match wish {
                 Wish::Pause(policy) => info!(%policy, "paused"),
                 Wish::Resume(policy) => info!(%policy, "resumed"),
+                Wish::Confirm(policy) => info!(%policy, "a plan to remove snapshots is confirmed"),
+                Wish::Errand(errand) => {
+                    let (wanted, snapshot) = (errand.wanted.as_str(), &errand.snapshot);
+                    info!(%snapshot, "asked for: {wanted}");
+                }
+                Wish::Acknowledge => info!("the rebuilt history is acknowledged"),
                 Wish::Snapshot(run) => {
                     let change = Change::Run(run);
                     self.note(&change);

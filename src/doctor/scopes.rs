@@ -16,6 +16,7 @@ use crate::observed::SKEW_LIMIT;
 use crate::redshift::{ErrorClass, RedshiftError, ServerDate};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Scope, rfc3339};
+use crate::upkeep::Removal;
 
 /// What a scope is asked, all of it without side effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,16 +64,18 @@ pub struct Asked {
     pub probes: Option<Vec<Probe>>,
     /// What the history says about creating.
     pub evidence: Evidence,
+    /// What it says about deleting; `None` where no policy deletes.
+    pub deleting: Option<Evidence>,
     /// The number that the account's name has stood for, by the history.
     pub known_number: Option<String>,
 }
 
-/// What the history says of the permission to create in a scope.
+/// What the history says of the permission to create, or to delete, in a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
     /// Nothing.
     None,
-    /// AWS accepted a snapshot.
+    /// AWS did it.
     Accepted {
         /// When.
         at: DateTime<Utc>,
@@ -117,6 +120,24 @@ fn told_by(run: &Run) -> Option<Evidence> {
     })
 }
 
+/// What the last attempt to delete a snapshot tells.
+pub fn deleting(last: Option<&Removal>) -> Evidence {
+    let ended = last.and_then(|removal| Some((removal, removal.end.as_ref()?)));
+    match ended {
+        Some((removal, end)) if end.is_done() => Evidence::Accepted {
+            at: end.at,
+            id: removal.id.to_string(),
+        },
+        Some((_, end)) if end.text().starts_with(ErrorClass::AccessDenied.reason()) => {
+            Evidence::Denied {
+                at: end.at,
+                message: end.text().to_owned(),
+            }
+        }
+        _ => Evidence::None,
+    }
+}
+
 /// What is to be said of the scopes, and whether AWS answered in none of those that were asked.
 pub fn findings(asked: &[Asked]) -> (Vec<Finding>, bool) {
     let mut numbers = BTreeMap::new();
@@ -151,6 +172,8 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
             findings.extend(probes.iter().map(|probe| answered(probe, &asked.scope)));
             findings.extend(barred(probes, asked, numbers));
             findings.push(creating(asked));
+            let deleting = asked.deleting.as_ref();
+            findings.extend(deleting.map(|evidence| deletes(evidence, &asked.scope)));
             findings
         }
     };
@@ -338,6 +361,27 @@ fn creating(asked: &Asked) -> Finding {
                 rfc3339(*at)
             ),
             format!("allow it and redshift:CreateTags; {print} prints what is needed"),
+        ),
+    }
+}
+
+fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
+    const CHECK: &str = "redshift:DeleteClusterSnapshot";
+    let print = format!("`redkeep iam-policy --account {}`", scope.account);
+    match evidence {
+        Evidence::None => Finding::warning(
+            CHECK,
+            "whether it is allowed cannot be asked without side effects; nothing of keep_last was deleted here yet",
+            format!("compare the identity's permissions with {print}"),
+        ),
+        Evidence::Accepted { at, id } => Finding::ok(
+            CHECK,
+            format!("not asked; AWS deleted {id} at {}", rfc3339(*at)),
+        ),
+        Evidence::Denied { at, message } => Finding::failed(
+            CHECK,
+            format!("not asked; AWS refused it at {}: {message}", rfc3339(*at)),
+            format!("allow it, as {print} prints it, or take keep_last out of the policies"),
         ),
     }
 }

@@ -66,6 +66,7 @@ fn available(run: &Run) -> String {
         },
         |gone| {
             let how = match gone.reason {
+                GoneReason::Pruned => "redkeep removed it, as its policy says",
                 GoneReason::Expired => "its retention had passed",
                 GoneReason::Deleted => "somebody deleted it; it is not made again",
             };

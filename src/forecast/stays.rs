@@ -1,7 +1,7 @@
 //! Which snapshots there will be, and how long each stays.
 //!
-//! Owns: what is held now by the history, and what each coming slot adds: its tier and its
-//! period. Never counts.
+//! Owns: what is held now by the history, and what each coming slot adds: its tier, its period, and what
+//! `keep_last` takes away again. Never counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +80,7 @@ impl Stays {
     }
 
     /// Adds what one pair has and will have.
-    fn add(&mut self, mut kept: Vec<Stay>, coming: Vec<Stay>) {
+    fn add(&mut self, mut kept: Vec<Stay>, coming: Vec<Stay>, keep_last: Option<usize>, now: i64) {
         let known: Vec<u64> = kept.iter().filter_map(|stay| stay.bytes).collect();
         self.sizes_known += known.len();
         let mean = mean(&known);
@@ -89,6 +89,9 @@ impl Stays {
             bytes: mean,
             ..stay
         }));
+        if let Some(keep_last) = keep_last {
+            prune(&mut kept, keep_last, now);
+        }
         let (there, coming) = kept.split_at(first_coming);
         let gone = there.iter().map(|stay| stay.until);
         let gone = gone.filter(|until| *until != FOREVER);
@@ -111,6 +114,18 @@ fn mean(sizes: &[u64]) -> Option<u64> {
         .iter()
         .fold(0_u64, |sum, size| sum.saturating_add(*size));
     sum.checked_div(sizes.len() as u64)
+}
+
+/// Lets a base-tier snapshot go when so many newer ones have come.
+fn prune(stays: &mut [Stay], keep_last: usize, now: i64) {
+    let mut base: Vec<usize> = (0..stays.len())
+        .filter(|index| stays[*index].tier == Tier::Base)
+        .collect();
+    base.sort_by_key(|index| stays[*index].from);
+    for (old, new) in base.iter().zip(base.iter().skip(keep_last)) {
+        let replaced_at = stays[*new].from.max(now);
+        stays[*old].until = stays[*old].until.min(replaced_at);
+    }
 }
 
 /// Every scope's snapshots between `now` and `until`, and what had to be assumed.
@@ -136,7 +151,7 @@ pub(super) fn of_scopes(
             let state = pair.as_ref().and_then(|pair| history.pairs.get(pair));
             let after = state.map_or(now, |state| now.max(state.watermark));
             let coming = slots.coming(pair.as_ref(), &kept, after, index);
-            stays.add(kept, coming);
+            stays.add(kept, coming, policy.protection.keep_last, now.timestamp());
             done.extend(pair);
         }
     }
@@ -145,7 +160,7 @@ pub(super) fn of_scopes(
         let stays = by_scope.entry(pair.scope.clone()).or_default();
         let index = stays.policy(&pair.policy);
         let kept = kept(history, Some(pair), index);
-        stays.add(kept, Vec::new());
+        stays.add(kept, Vec::new(), None, now.timestamp());
     }
     for stays in by_scope.values_mut() {
         stays.estimate_sizes();

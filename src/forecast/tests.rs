@@ -46,6 +46,25 @@ fn what_is_kept_for_ever_or_longer_than_the_time_looked_at_does_not_settle() {
 }
 
 #[test]
+fn the_newest_base_snapshots_alone_stay_where_keep_last_is_set() {
+    let mut daily = policy(
+        "p",
+        "30 2 * * *",
+        &["dw"],
+        retentions("forever", &[(Tier::Monthly, "forever")]),
+    );
+    daily.protection.keep_last = Some(3);
+    let got = one(
+        &config(vec![daily]),
+        &History::default(),
+        "2026-07-01T12:00:00Z",
+        100,
+    );
+    // July to October have their monthly, and the fourth base snapshot goes when a fifth has come.
+    assert_eq!((got.peak.held, got.steady), (8, None));
+}
+
+#[test]
 fn the_history_gives_the_clusters_what_they_hold_and_how_long_aws_will_keep_it() {
     let nightly = policy("nightly", "30 2 * * *", &["dw-*"], retentions("2d", &[]));
     let mut history = History::default();
@@ -110,8 +129,8 @@ fn what_nobody_knows_is_assumed_and_said() {
     assert_eq!((peaks(&bare), bare.notes), (vec![0, 0], Vec::new()));
 }
 
-/// The highest number of each date, from slot to slot: what has expired goes, and the tier is chosen from all that is
-/// held.
+/// The highest number of each date, from slot to slot: what has expired goes, the tier is chosen from all that is
+/// held, and what `keep_last` takes goes after it was counted.
 fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Day> {
     let mut slots: Vec<(DateTime<Utc>, usize)> = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
@@ -152,6 +171,11 @@ fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> V
             let is_last = slots.peek().is_none_or(|next| next.0 != at);
             if is_last {
                 most = most.max(there.len());
+                for (index, policy) in policies.iter().enumerate() {
+                    if let Some(keep_last) = policy.protection.keep_last {
+                        keep(&mut there, index, keep_last);
+                    }
+                }
             }
         }
         days.insert(date, most);
@@ -160,6 +184,21 @@ fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> V
     days.into_iter()
         .map(|(date, held)| Day { date, held })
         .collect()
+}
+
+fn keep(there: &mut Vec<(usize, Held, Option<DateTime<Utc>>)>, index: usize, keep_last: usize) {
+    let base =
+        |one: &(usize, Held, Option<DateTime<Utc>>)| one.0 == index && one.1.tier == Tier::Base;
+    let mut surplus = there
+        .iter()
+        .filter(|one| base(one))
+        .count()
+        .saturating_sub(keep_last);
+    there.retain(|one| {
+        let goes = surplus > 0 && base(one);
+        surplus -= usize::from(goes);
+        !goes
+    });
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
@@ -173,18 +212,21 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     ];
     let periods = ["1d", "9d", "40d", "forever"];
     let tiers = proptest::collection::btree_map(1..4_usize, 0..4_usize, 0..3);
-    let parts = (0..schedules.len(), 0..periods.len(), tiers);
-    parts.prop_map(move |(schedule, base, tiers)| {
+    let keep_last = proptest::option::of(2..9_usize);
+    let parts = (0..schedules.len(), 0..periods.len(), tiers, keep_last);
+    parts.prop_map(move |(schedule, base, tiers, keep_last)| {
         let longer: Vec<(Tier, &str)> = tiers
             .iter()
             .map(|(tier, period)| (Tier::ALL[*tier], periods[*period.max(&base)]))
             .collect();
-        policy(
+        let mut policy = policy(
             "p",
             schedules[schedule],
             &["dw"],
             retentions(periods[base], &longer),
-        )
+        );
+        policy.protection.keep_last = keep_last;
+        policy
     })
 }
 

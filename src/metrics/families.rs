@@ -12,6 +12,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use super::Published;
 use super::view::{PairView, ScopeGauges, View};
 use crate::names::PolicyName;
+use crate::plan::Blocked;
 
 const PAIR: &[&str] = &["account", "region", "policy", "cluster"];
 const SCOPE: &[&str] = &["account", "region"];
@@ -132,6 +133,21 @@ const DEFINITIONS: &[Definition] = &[
                 value: seconds(*since),
             };
             view.paused.iter().map(sample).collect()
+        },
+    ),
+    gauge(
+        "redkeep_prune_blocked",
+        "1 while the reason keeps redkeep from deleting what keep_last leaves over; policies with keep_last only.",
+        &["policy", "reason"],
+        |view| {
+            let policies = view.prune_blocked.iter();
+            let samples = policies.flat_map(|(policy, blocked)| {
+                Blocked::ALL.map(|reason| Sample {
+                    labels: vec![policy.to_string(), reason.as_str().to_owned()],
+                    value: flag(blocked.contains(&reason)),
+                })
+            });
+            samples.collect()
         },
     ),
     gauge(

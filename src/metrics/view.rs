@@ -12,6 +12,7 @@ use crate::coverage::unprotected;
 use crate::history::{History, PairState, Totals};
 use crate::names::PolicyName;
 use crate::observed::{Observed, ServerClock};
+use crate::plan::Blocked;
 use crate::policy::Policy;
 use crate::run::Run;
 use crate::slot::{Pair, Scope};
@@ -27,6 +28,8 @@ pub struct View {
     pub policies: BTreeSet<PolicyName>,
     /// The configured policies that are paused, and since when.
     pub paused: BTreeMap<PolicyName, DateTime<Utc>>,
+    /// What keeps each policy that removes snapshots from removing them.
+    pub prune_blocked: BTreeMap<PolicyName, BTreeSet<Blocked>>,
     /// How the configuration was read last.
     pub reload: Reload,
     /// Whether the snapshots are only the sandbox's.
@@ -141,6 +144,7 @@ pub fn view(
             .iter()
             .filter_map(|policy| Some((policy.name.clone(), history.pauses.since(&policy.name)?)))
             .collect(),
+        prune_blocked: BTreeMap::new(),
         reload,
         sandbox: matches!(config.endpoint, Endpoint::Sandbox),
     }

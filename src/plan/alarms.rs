@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use super::Facts;
 use super::keep::cares;
+use super::prune::{Blocked, blocked, denied};
 use super::runs::is_overlong;
 use crate::history::PairState;
-use crate::names::AccountName;
+use crate::names::{AccountName, PolicyName};
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
+use crate::policy::Policy;
 use crate::redshift::ErrorClass;
 use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
@@ -43,6 +45,8 @@ pub enum Alarm {
     LettingGo(Slot),
     /// An account's credentials belong to another account than the one that its history is of.
     OtherAccount(AccountName),
+    /// A policy's snapshots are not removed, and somebody has to do something about it.
+    PruneBlocked(PolicyName, Blocked),
     /// Whose account a scope is could not be asked, so that nothing that is missing there is taken to be gone.
     Unidentified(Scope),
 }
@@ -58,7 +62,14 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
     let keeping = cares(facts).filter_map(|(run, care)| of_care(facts, run, &care));
     let overdue = facts.history.pairs.iter();
     let overdue = overdue.filter_map(|(pair, state)| of_pair(facts, pair, state));
-    scopes.chain(runs).chain(keeping).chain(overdue).collect()
+    let pruning = facts.config.policies.iter();
+    let pruning = pruning.flat_map(|policy| of_pruning(facts, policy));
+    scopes
+        .chain(runs)
+        .chain(keeping)
+        .chain(overdue)
+        .chain(pruning)
+        .collect()
 }
 
 fn of_pair(facts: Facts<'_>, pair: &Pair, state: &PairState) -> Option<(Alarm, String)> {
@@ -71,6 +82,30 @@ fn of_pair(facts: Facts<'_>, pair: &Pair, state: &PairState) -> Option<(Alarm, S
         None => format!("no good snapshot since {}", rfc3339(active.active_from)),
     };
     Some((Alarm::RpoBreach(pair.clone()), said))
+}
+
+/// What blocks the removal of a policy's snapshots and passes neither by itself nor was ordered.
+fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
+    let blocked = blocked(facts, policy).into_iter();
+    let blocked = blocked.filter(|blocked| {
+        matches!(
+            blocked,
+            Blocked::Rebuilt | Blocked::Undated | Blocked::Breaker | Blocked::Denied
+        )
+    });
+    let last = facts.history.passes.get(&policy.name);
+    let hash = last.map_or("", |last| last.plan_hash.as_str());
+    let alarm = |blocked| Alarm::PruneBlocked(policy.name.clone(), blocked);
+    blocked
+        .map(|blocked| match blocked {
+            Blocked::Breaker => (alarm(blocked), hash.to_owned()),
+            Blocked::Denied => (
+                alarm(blocked),
+                denied(facts, policy).unwrap_or_default().to_owned(),
+            ),
+            _ => (alarm(blocked), String::new()),
+        })
+        .collect()
 }
 
 fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, String)> {

@@ -4,14 +4,16 @@
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
 //! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs (`open` is its
-//! index of them), `keep`
-//! which snapshots are to be kept for longer; `alarms` says what an operator should know.
+//! index of them), `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
+//! `prune` which are removed; `alarms` says what an operator should know.
 
 mod alarms;
 mod due;
+mod errands;
 mod keep;
 pub(crate) mod open;
 mod pairs;
+mod prune;
 pub(crate) mod runs;
 
 use std::collections::BTreeMap;
@@ -23,12 +25,15 @@ use crate::history::{Change, Extension, History};
 use crate::names::Writer;
 use crate::observed::{CALLS_IN_FLIGHT, Listing, Observed, ScopeView};
 use crate::redshift::CreateRequest;
+use crate::retention::prune::Warrant;
 use crate::run::Run;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{SnapshotId, Trigger};
+use crate::upkeep::{Errand, Removal};
 
 pub use alarms::{Alarm, alarms};
 pub use due::manual_run;
+pub use prune::{Blocked, Judged, Judgement, blocked, judged, pass, wants_confirmed};
 
 use open::Open;
 
@@ -81,6 +86,21 @@ pub enum Call {
         /// What is to be recorded of it.
         extension: Extension,
     },
+    /// Describe a snapshot once more and, if it still may go, remove it; one that AWS may have been asked for
+    /// before is only described.
+    Remove {
+        /// The intent, which has been committed.
+        removal: Box<Removal>,
+        /// What proves that it may be touched.
+        warrant: Box<Warrant>,
+    },
+    /// Do what a person wants done to a snapshot, once it has proven itself to be redkeep's.
+    Errand {
+        /// What.
+        errand: Box<Errand>,
+        /// What proves that it may be touched.
+        warrant: Box<Warrant>,
+    },
 }
 
 impl Call {
@@ -92,6 +112,8 @@ impl Call {
             | Self::Describe { slot, .. }
             | Self::Explain { slot, .. } => &slot.pair.scope,
             Self::Extend { extension, .. } => &extension.slot.pair.scope,
+            Self::Remove { removal, .. } => &removal.slot.pair.scope,
+            Self::Errand { errand, .. } => &errand.slot.pair.scope,
         }
     }
 
@@ -102,7 +124,10 @@ impl Call {
             Self::List {
                 asks_account: true, ..
             } => 3,
-            Self::List { .. } => 2,
+            // One in doubt is only described.
+            Self::Remove { removal, .. } if removal.look_at.is_some() => 1,
+            Self::List { .. } | Self::Remove { .. } => 2,
+            Self::Errand { .. } => 4,
             Self::Create { .. }
             | Self::Describe { .. }
             | Self::Explain { .. }
@@ -118,6 +143,8 @@ impl Call {
             | Self::Describe { slot, .. }
             | Self::Explain { slot, .. } => Some(slot),
             Self::Extend { extension, .. } => Some(&extension.slot),
+            Self::Remove { removal, .. } => Some(&removal.slot),
+            Self::Errand { errand, .. } => Some(&errand.slot),
         }
     }
 }
@@ -135,6 +162,8 @@ pub struct Facts<'a> {
     pub writer: &'a Writer,
     /// How far the work goes.
     pub extent: &'a Extent,
+    /// Whether what is committed is in the store.
+    pub is_written: bool,
     /// The present.
     pub now: DateTime<Utc>,
 }
@@ -167,8 +196,16 @@ impl Extent {
 
 impl Facts<'_> {
     fn works_in(&self, scope: &Scope) -> bool {
-        let mut open = self.history.open().filter(|run| self.extent.has(run));
-        *self.extent != Extent::Wishes || open.any(|run| run.slot.pair.scope == *scope)
+        let history = self.history;
+        let mut open = history.open().filter(|run| self.extent.has(run));
+        let mut errands = history.errands.values();
+        let mut removals = history.removals.values();
+        let mut policies = self.config.policies.iter();
+        *self.extent != Extent::Wishes
+            || open.any(|run| run.slot.pair.scope == *scope)
+            || errands.any(|errand| errand.slot.pair.scope == *scope)
+            || removals.any(|removal| removal.slot.pair.scope == *scope)
+            || policies.any(|one| one.scopes.contains(scope) && wants_confirmed(history, one))
     }
 }
 
@@ -198,6 +235,8 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         if *facts.extent != Extent::Wishes {
             keep::extend(facts, &mut plan);
         }
+        errands::run(facts, &mut plan);
+        prune::prune(facts, &mut plan);
     }
     plan
 }
@@ -208,6 +247,20 @@ impl Plan {
         let planned = self.calls.iter().filter(|call| call.scope() == scope);
         let planned: u32 = planned.map(Call::requests).sum();
         view.budget.available(now).saturating_sub(planned as usize)
+    }
+
+    /// Plans `call` if what the calls before it leave of the scope's budget is enough; else wakes when it may be.
+    fn call(&mut self, call: Call, view: &ScopeView, now: DateTime<Utc>) {
+        match self.budget_left(call.scope(), view, now) >= call.requests() as usize {
+            true => self.calls.push(call),
+            false => self.wake(view.budget.holds_at(call.requests(), now)),
+        }
+    }
+
+    /// Whether a call for the slot is under way or planned: two at once would not see what the other does.
+    fn is_busy(&self, slot: &Slot, facts: Facts<'_>) -> bool {
+        let mut planned = self.calls.iter().filter_map(Call::slot);
+        facts.observed.in_flight.contains(slot) || planned.any(|planned| planned == slot)
     }
 
     /// How many more calls for runs of the scope may be made, beside those that are under way and planned.

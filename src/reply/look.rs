@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{change, cluster_created_at, sighted};
+use super::{change, cluster_created_at, sighted, upkeep};
 use crate::history::{Change, History};
 use crate::observed::SnapshotListing;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
 use crate::snapshot::{Ownership, Snapshot, ownership};
+use crate::upkeep::Removal;
 
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
@@ -30,6 +31,38 @@ pub(super) struct Sight<'a> {
 
 /// What the listing changes about a run.
 pub(super) fn at_run(
+    run: &Run,
+    history: &History,
+    sight: Sight<'_>,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let place = (run.slot.pair.scope.clone(), run.request.snapshot_id.clone());
+    let removal = history.removals.get(&place);
+    if let (true, Some(removal)) = (run.has_snapshot(), removal) {
+        return under_removal(run, removal, sight, now);
+    }
+    seen_or_not(run, history, sight, now).into_iter().collect()
+}
+
+/// A snapshot that AWS may have been asked to remove, and that is gone, was removed by redkeep.
+fn under_removal(
+    run: &Run,
+    removal: &Removal,
+    sight: Sight<'_>,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let listing = sight.listing;
+    let is_doubtful = removal.look_at.is_some() && listing.began_at >= removal.planned_at;
+    if !is_doubtful || !sight.proves_absence || listing.by_id.contains_key(&removal.id) {
+        return Vec::new();
+    }
+    let ended = removal.clone().ended(now, Ok("removed".to_owned()));
+    let ended = Some(Change::Removal(Box::new(ended)));
+    let run = upkeep::pruned(run, &removal.id, now);
+    ended.into_iter().chain(run).collect()
+}
+
+fn seen_or_not(
     run: &Run,
     history: &History,
     sight: Sight<'_>,

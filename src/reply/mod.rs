@@ -7,6 +7,9 @@
 mod adopt;
 mod keep;
 mod look;
+mod upkeep;
+
+pub use upkeep::Removed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use crate::retry;
 use crate::run::{Event, Outcome, Run, RunState};
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Generation, Ownership, Snapshot, SnapshotId, ownership};
+use crate::upkeep::{Errand, Removal};
 
 /// How often in a row a cluster that AWS does not find is asked for.
 const NOT_FOUND_TRIES: u32 = 3;
@@ -42,6 +46,10 @@ pub enum Reply {
     Extended(Box<Extension>, Answer<Arc<Snapshot>>),
     /// To [`crate::plan::Call::Explain`].
     Explained(Slot, Answer<Vec<SnapshotEvent>>),
+    /// To [`crate::plan::Call::Remove`].
+    Removed(Box<Removal>, Answer<Removed>),
+    /// To [`crate::plan::Call::Errand`]: the snapshot as it is now, and what is to be said.
+    Done(Box<Errand>, Answer<(Arc<Snapshot>, String)>),
 }
 
 /// The answers to the requests of one listing.
@@ -93,6 +101,10 @@ pub fn take_in(
         Reply::Extended(extension, answer) => {
             keep::extended(*extension, answer, history, observed, now)
         }
+        Reply::Removed(removal, answer) => {
+            upkeep::removed(*removal, answer, history, observed, now)
+        }
+        Reply::Done(errand, answer) => upkeep::errand_done(*errand, answer, history, observed, now),
         Reply::Explained(slot, answer) => {
             one_run(slot, history, observed, &answer, now, |run, view, _| {
                 explained(run, view, &answer.result, now)
@@ -129,7 +141,7 @@ fn listing_taken_in(
     };
     // Where no number was ever told there is none to differ from.
     view.is_identified = is_told || account.is_none();
-    note_listing(view, listed, account, now);
+    note_listing(view, listed, known.history, account, now);
     let Some(view) = observed.scopes.get(&scope) else {
         return Vec::new();
     };
@@ -144,7 +156,7 @@ fn listing_taken_in(
         account,
         proves_absence: view.is_identified,
     };
-    let runs = runs.filter_map(|run| look::at_run(run, known.history, sight, now));
+    let runs = runs.flat_map(|run| look::at_run(run, known.history, sight, now));
     let bound = binding(&scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
     if view.barred.is_none() && is_told_apart(known.config, &scope, account) {
@@ -220,7 +232,13 @@ fn further_requests(listed: &Listed) -> u32 {
         + account.map_or(0, |answer| further(answer.requests))
 }
 
-fn note_listing(view: &mut ScopeView, listed: Listed, account: Option<&str>, now: DateTime<Utc>) {
+fn note_listing(
+    view: &mut ScopeView,
+    listed: Listed,
+    history: &History,
+    account: Option<&str>,
+    now: DateTime<Utc>,
+) {
     view.budget = view.budget.spent(further_requests(&listed), now);
     let Listed {
         scope,
@@ -246,7 +264,13 @@ fn note_listing(view: &mut ScopeView, listed: Listed, account: Option<&str>, now
     }
     // What another account lacks proves nothing.
     if let (Ok(snapshots), false) = (snapshots.result, is_other) {
-        view.snapshots = Some(listing(began_at, snapshots, account));
+        let mut listing = listing(began_at, snapshots, account);
+        if !history.removed.is_empty() {
+            let lingers =
+                |id: &SnapshotId| history.is_lingering(&(scope.clone(), id.clone()), began_at);
+            listing.by_id.retain(|id, _| !lingers(id));
+        }
+        view.snapshots = Some(listing);
     }
     view.listing = match (&trouble, view.listing) {
         (None, _) => Listing::Next {

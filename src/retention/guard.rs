@@ -73,7 +73,7 @@ pub fn expires_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
     starts_at(listed)?.checked_add_signed(TimeDelta::days(days.into()))
 }
 
-fn starts_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
+pub(super) fn starts_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
     listed
         .snapshot_retention_start_time
         .or(listed.snapshot_create_time)

@@ -97,6 +97,8 @@ pub enum GoneReason {
     Expired,
     /// Somebody else deleted it.
     Deleted,
+    /// redkeep removed it.
+    Pruned,
 }
 
 impl GoneReason {
@@ -105,6 +107,7 @@ impl GoneReason {
         match self {
             Self::Expired => "expired",
             Self::Deleted => "deleted",
+            Self::Pruned => "pruned",
         }
     }
 }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::names::{ClusterId, NameError, Namespace, PolicyName, Region, Tags, Writer};
 use crate::slot::{Slot, rfc3339};
 
-pub use ownership::{Ownership, ownership};
+pub use ownership::{Ownership, ownership, unproven};
 
 /// An identifier of a manual snapshot that redkeep makes:
 /// `<namespace>-<policy>-<cluster>-<yyyymmdd>t<hhmmss>z-<hash8>`, and `-r1` at the end of a second attempt.
@@ -217,6 +217,8 @@ pub mod tag {
     pub const TRIGGER: &str = "redkeep:trigger";
     /// The installation that made it.
     pub const WRITER: &str = "redkeep:writer";
+    /// Only while somebody holds the snapshot: the period that it had before, in days, -1 for ever.
+    pub const HOLD: &str = "redkeep:hold";
     /// How many tags redkeep adds to a policy's own.
     pub const COUNT: usize = 7;
 }

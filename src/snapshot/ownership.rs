@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Snapshot, tag};
-use crate::names::Tags;
+use super::{Snapshot, SnapshotId, tag};
+use crate::names::{Namespace, Region, Tags};
 use crate::run::Run;
 
 /// Whether a snapshot that bears the identifier of one of our slots is ours.
@@ -92,4 +92,60 @@ fn contradicting_cluster(
         && snapshot.cluster_create_time == cluster_created_at;
     (cluster != ours && !is_renamed)
         .then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
+}
+
+/// What keeps a snapshot from proving by its own description alone that it is redkeep's; `None` where it does.
+///
+/// Stricter than [`ownership`], for what cannot be undone: every tag is there, the name is derived from them, the
+/// type and the account are told, and it is of the cluster that it was taken of.
+pub fn unproven(
+    snapshot: &Snapshot,
+    namespace: &Namespace,
+    region: &Region,
+    account_number: Option<&str>,
+) -> Option<String> {
+    let tag = |key: &str| snapshot.tags.get(key).map(String::as_str);
+    let keys = [tag::WRITER, tag::TIER, tag::TRIGGER];
+    if let Some(missing) = keys.into_iter().find(|key| tag(key).is_none()) {
+        return Some(format!("it has no tag {missing}"));
+    }
+    if tag(tag::NAMESPACE) != Some(namespace.as_str()) {
+        return Some("its namespace is another".to_owned());
+    }
+    if snapshot.snapshot_type.as_deref() != Some("manual") {
+        return Some("it is not known to be manual".to_owned());
+    }
+    let owner = snapshot.account_number();
+    if owner.is_none() || owner != account_number {
+        return Some("it is not known to belong to this account".to_owned());
+    }
+    if snapshot.cluster_identifier.as_deref() != tag(tag::CLUSTER) {
+        return Some("its cluster is another than its tag says".to_owned());
+    }
+    let first = named_by_tags(snapshot, namespace, region);
+    let is_named = first.is_some_and(|first| {
+        let second = first.second();
+        [first, second]
+            .iter()
+            .any(|id| id.as_str() == snapshot.snapshot_identifier)
+    });
+    (!is_named).then(|| "its name is not derived from its tags".to_owned())
+}
+
+/// The first name of the slot that a snapshot's tags tell.
+fn named_by_tags(
+    snapshot: &Snapshot,
+    namespace: &Namespace,
+    region: &Region,
+) -> Option<SnapshotId> {
+    let tag = |key: &str| snapshot.tags.get(key);
+    let scheduled_at = DateTime::parse_from_rfc3339(tag(tag::SLOT)?).ok()?.to_utc();
+    Some(SnapshotId::from_parts(
+        namespace,
+        region,
+        &tag(tag::POLICY)?.parse().ok()?,
+        &tag(tag::CLUSTER)?.parse().ok()?,
+        scheduled_at,
+        super::Generation::First,
+    ))
 }

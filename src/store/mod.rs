@@ -16,6 +16,7 @@ mod keeper;
 mod meta;
 mod read;
 mod row;
+mod upkeep;
 mod wishes;
 mod write;
 

@@ -12,11 +12,13 @@ use super::error::{Fault, StoreError};
 use super::file::File;
 use super::meta::{self, EndpointKind, Identity};
 use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
+use super::upkeep::{self, ERRANDS, REMOVALS};
 use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::pause::Pauses;
 use crate::run::Run;
-use crate::slot::Slot;
+use crate::slot::{Scope, Slot};
+use crate::upkeep::{Errand, Removal};
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
 const TOTALS: [(&Table, &str); 2] = [
@@ -39,10 +41,12 @@ const EXTENSIONS_BY_PAIR: &str = "
     GROUP BY policy, account, region, cluster";
 
 /// The runs that the next decision may need: open, with a snapshot that is there, or the newest of their pair.
-const WANTED_RUNS: [&str; 4] = [
+const WANTED_RUNS: [&str; 5] = [
     " WHERE progress IS NOT NULL",
     " WHERE state = 'available' AND gone_at IS NULL",
     " WHERE state <> 'available' AND progress IS NULL AND gone_at IS NULL AND snapshot IS NOT NULL",
+    // The first one, which failed, may be there.
+    " WHERE generation = 2",
     " WHERE (policy, account, region, cluster, scheduled_at) IN (
          SELECT policy, account, region, cluster, max(scheduled_at) FROM runs
          GROUP BY policy, account, region, cluster, \"trigger\")",
@@ -123,6 +127,46 @@ impl Reader {
         query.compare("first_at <= ?", filter.until.map(to_text));
         query.newest("first_at", filter.limit);
         self.answer(query, row::missed_range)
+    }
+
+    /// The errands from number `first` to `last`.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn errands(&self, first: i64, last: i64) -> Result<Vec<Errand>, StoreError> {
+        let mut query = Query::new(&ERRANDS);
+        query.compare("id >= ?", Some(first.to_string()));
+        query.compare("id <= ?", Some(last.to_string()));
+        self.answer(query, upkeep::errand)
+    }
+
+    /// The removals of a policy that were intended at or after `since`, the oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn removals(
+        &self,
+        policy: &PolicyName,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Removal>, StoreError> {
+        let mut query = Query::new(&REMOVALS);
+        query.equal("policy", Some(policy));
+        query.compare("planned_at >= ?", Some(to_text(since)));
+        query.newest("planned_at", None);
+        self.answer(query, upkeep::removal)
+    }
+
+    /// The removal of a scope's snapshots that was intended last.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn last_removal(&self, scope: &Scope) -> Result<Option<Removal>, StoreError> {
+        let mut query = Query::new(&REMOVALS);
+        query.equal("account", Some(&scope.account));
+        query.equal("region", Some(&scope.region));
+        query.newest("planned_at", Some(1));
+        let mut last = self.answer(query, upkeep::removal)?;
+        Ok(last.pop())
     }
 
     /// The newest run whose snapshot has, or first had, the identifier `id`.
@@ -308,6 +352,7 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
         history.extensions.insert(pair, count.unsigned_abs());
         Ok(())
     })?;
+    upkeep::load(&snapshot, &mut history)?;
     for (table, totals) in TOTALS {
         each(&snapshot, totals, |row| {
             let pair = row::pair_of(table, row)?;

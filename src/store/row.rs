@@ -26,8 +26,8 @@ const LONGEST_SECONDS: i64 = 146_097 * 86_400;
 
 /// A table and the columns that are read from it.
 pub(super) struct Table {
-    name: &'static str,
-    columns: &'static [&'static str],
+    pub(super) name: &'static str,
+    pub(super) columns: &'static [&'static str],
 }
 
 pub(super) const PAIRS: Table = Table {
@@ -136,13 +136,13 @@ pub(super) fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
 
 /// A row, read by the names of its columns.
 #[derive(Clone, Copy)]
-struct Fields<'a> {
-    table: &'a Table,
-    row: &'a Row<'a>,
+pub(super) struct Fields<'a> {
+    pub(super) table: &'a Table,
+    pub(super) row: &'a Row<'a>,
 }
 
 impl Fields<'_> {
-    fn get<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
+    pub(super) fn get<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
         // SQLite's own search by name would cost more than the rest of reading.
         let position = self.table.columns.iter().position(|name| *name == column);
         let index = position.map_or(usize::MAX, |position| position + 1);
@@ -151,7 +151,7 @@ impl Fields<'_> {
             .map_err(|error| self.damage(column, error))
     }
 
-    fn damage(&self, column: &str, what: impl Display) -> Fault {
+    pub(super) fn damage(&self, column: &str, what: impl Display) -> Fault {
         let row = self
             .row
             .get::<_, i64>(0)
@@ -162,17 +162,17 @@ impl Fields<'_> {
         )
     }
 
-    fn parsed<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, Fault> {
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, Fault> {
         let text: String = self.get(column)?;
         text.parse().map_err(|error| self.damage(column, error))
     }
 
-    fn instant(&self, column: &str) -> Result<DateTime<Utc>, Fault> {
+    pub(super) fn instant(&self, column: &str) -> Result<DateTime<Utc>, Fault> {
         let text: String = self.get(column)?;
         parse_instant(&text).map_err(|what| self.damage(column, what))
     }
 
-    fn instant_if_any(&self, column: &str) -> Result<Option<DateTime<Utc>>, Fault> {
+    pub(super) fn instant_if_any(&self, column: &str) -> Result<Option<DateTime<Utc>>, Fault> {
         let text: Option<String> = self.get(column)?;
         text.map(|text| parse_instant(&text).map_err(|what| self.damage(column, what)))
             .transpose()
@@ -184,7 +184,7 @@ impl Fields<'_> {
             .transpose()
     }
 
-    fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Fault> {
         self.json_if_any(column)?
             .ok_or_else(|| self.damage(column, "NULL"))
     }
@@ -360,13 +360,13 @@ fn gone(fields: Fields<'_>) -> Result<Option<Gone>, Fault> {
         return Ok(None);
     };
     let word: String = fields.get("gone_reason")?;
-    let reason = [GoneReason::Expired, GoneReason::Deleted]
+    let reason = [GoneReason::Expired, GoneReason::Deleted, GoneReason::Pruned]
         .into_iter()
         .find(|reason| reason.as_str() == word)
         .ok_or_else(|| {
             fields.damage(
                 "gone_reason",
-                format_args!("got {word:?}, wanted expired or deleted"),
+                format_args!("got {word:?}, wanted expired, deleted or pruned"),
             )
         })?;
     Ok(Some(Gone { at, reason }))

@@ -1,4 +1,4 @@
-//! What people ask for beside the schedules: a snapshot now, a pause, a resumption.
+//! What people ask for beside the schedules: a snapshot now, a pause, a resumption, something done to a snapshot.
 //!
 //! Owns: the connection by which a command writes its wish beside a running daemon, and the question by which
 //! the daemon learns of it. A wish for a snapshot is the run itself, open and due; nothing is written twice.
@@ -14,9 +14,11 @@ use super::file::File;
 use super::meta::{self, Identity};
 use super::read::{each, pauses};
 use super::row::{self, RUNS, to_text};
+use super::upkeep;
 use super::write::upsert_run;
 use crate::names::PolicyName;
 use crate::run::{Run, RunState};
+use crate::upkeep::{Confirmation, Errand};
 use crate::world::Wishes;
 
 /// Where the commands hand in their wishes.
@@ -112,6 +114,34 @@ impl Inbox {
         })
     }
 
+    /// Takes a person's word that a plan is right; returns its number.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<i64, StoreError> {
+        self.write(|connection| upkeep::insert_confirmation(connection, confirmation))
+    }
+
+    /// Asks for what is to be done to single snapshots; returns the numbers.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn ask(&mut self, errands: &[Errand]) -> Result<Vec<i64>, StoreError> {
+        self.write(|connection| {
+            let ids = errands.iter();
+            ids.map(|errand| upkeep::insert_errand(connection, errand))
+                .collect()
+        })
+    }
+
+    /// Takes a person's word that it is known that the history was rebuilt; returns when it was, if it was.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn acknowledge(&mut self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.write(upkeep::acknowledge)
+    }
+
     fn write<T>(
         &mut self,
         wish: impl FnOnce(&Connection) -> Result<T, Fault>,
@@ -195,6 +225,9 @@ pub(super) fn news(
     let mut wishes = Wishes {
         pauses: pauses(connection)?,
         runs: Vec::new(),
+        confirmations: upkeep::confirmations(connection)?,
+        errands: upkeep::open_errands(connection)?,
+        rebuilt_at: meta::rebuilt_at(connection)?,
     };
     let open = RUNS.select() + " WHERE progress IS NOT NULL AND \"trigger\" = 'manual'";
     each(connection, &open, |row| {

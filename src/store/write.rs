@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::error::{Fault, StoreError};
 use super::file::File;
 use super::row::to_text;
+use super::upkeep;
 use super::{meta, read};
 use crate::history::{Change, Extension, MissedRange, PairState};
 use crate::names::AccountName;
@@ -99,6 +100,9 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
             Change::Extended(extension) => write_extension(&transaction, extension)?,
             Change::Account(name, number) => write_account(&transaction, name, number)?,
             Change::Rebuilt(at) => meta::write_rebuilt(&transaction, *at)?,
+            Change::Removal(removal) => upkeep::write_removal(&transaction, removal)?,
+            Change::Passed(pass) => upkeep::write_pass(&transaction, pass)?,
+            Change::Errand(errand) => upkeep::write_errand(&transaction, errand)?,
         }
     }
     transaction.commit()?;
@@ -256,7 +260,7 @@ fn size_bytes(run: &Run) -> Option<i64> {
     i64::try_from(bytes).ok()
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String, Fault> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Fault> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)).into())
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::doctor::{
     Asked, Directory, Evidence, Finding, Holder, Host, Probe, Question, Sound, Space, Verdict,
-    evidence, of_host, of_scopes,
+    deleting, evidence, of_host, of_scopes,
 };
 use redkeep::history::History;
 use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
 use redkeep::run::{Outcome, Refusal, RunState};
 use redkeep::store::{EndpointKind, StoreError};
+use redkeep::upkeep::{Removal, Why};
 
 use crate::{at, config, due, pair, scope};
 
@@ -244,6 +245,7 @@ fn asked(place: &str, result: Result<&str, ErrorClass>, date: Option<DateTime<Ut
         scope: scope(place),
         probes: Some(probes.to_vec()),
         evidence: Evidence::None,
+        deleting: None,
         known_number: None,
     }
 }
@@ -399,4 +401,42 @@ fn the_history_tells_whether_creating_is_allowed() {
         matches!(evidence(&history, &here), Evidence::Accepted { .. }),
         "the newest counts"
     );
+}
+
+#[test]
+fn where_a_policy_deletes_the_history_tells_whether_that_is_allowed() {
+    let config = config(
+        "[[policy]]\nname = \"p\"\nschedule = \"@hourly\"\nclusters = [\"*\"]\nretention = \"7d\"\n",
+    );
+    let run = due(&config, pair("p", "a"), at(NOW));
+    let open = Removal {
+        slot: run.slot.clone(),
+        id: run.request.snapshot_id.clone(),
+        why: Why::Surplus,
+        planned_at: at(NOW),
+        look_at: None,
+        end: None,
+    };
+    let ended = |result: Result<&str, &str>| {
+        let result = result.map(str::to_owned).map_err(str::to_owned);
+        open.clone().ended(at(NOW), result)
+    };
+    for (last, wanted) in [
+        (None, Verdict::Warning),
+        (Some(open.clone()), Verdict::Warning),
+        (Some(ended(Ok("removed"))), Verdict::Ok),
+        (Some(ended(Err("in use by a cluster"))), Verdict::Warning),
+        (
+            Some(ended(Err("access denied: AccessDenied: no"))),
+            Verdict::Failed,
+        ),
+    ] {
+        let mut asked = asked("prod/us-east-1", Ok("1"), Some(at(NOW)));
+        let check = "redshift:DeleteClusterSnapshot";
+        let (findings, _) = of_scopes(std::slice::from_ref(&asked));
+        assert_eq!(verdicts(&findings, check), [], "nothing deletes here");
+        asked.deleting = Some(deleting(last.as_ref()));
+        let (findings, _) = of_scopes(&[asked]);
+        assert_eq!(verdicts(&findings, check), [wanted], "{last:?}");
+    }
 }

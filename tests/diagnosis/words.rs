@@ -62,6 +62,7 @@ fn told_in(config: &Config, history: &History, of: &Run, now: DateTime<Utc>) -> 
         observed: &Observed::default(),
         history,
         writer: &"me".parse().unwrap(),
+        is_written: true,
         extent: &Extent::Endless,
         now,
     };

@@ -4,6 +4,8 @@
 //! exchanges with AWS, while answers get lost, requests hang and clocks are wrong. Then the weather clears, and what the
 //! sandbox has, what the histories say and what the metrics count must be the same.
 //!
+//! `prune` has kills of its own, while snapshots are deleted.
+//!
 //! `REDKEEP_KILLS` asks for more kills than the 216 of every build, and `REDKEEP_SEED` for another sequence of them.
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +21,7 @@ mod dice;
 mod host;
 mod ledger;
 mod points;
+mod prune;
 mod verdict;
 mod weather;
 

@@ -50,6 +50,8 @@ profile = "china"
 const ALL: Beyond = Beyond {
     guard: true,
     prune: true,
+    hold: true,
+    takeover: true,
 };
 
 fn config(name: &str, text: &str) -> Config {
@@ -102,7 +104,7 @@ fn assert_least(document: &Value) {
 }
 
 #[test]
-fn guarding_and_pruning_are_apart_and_only_there_when_asked_for() {
+fn each_change_of_a_snapshot_is_allowed_apart_and_only_there_when_asked_for() {
     let config = config("iam-apart", &format!("{ACCOUNTS}{POLICIES}"));
     let base = Holder::base(&config, None);
     let plain = as_json(&document(&config, &base, None, Beyond::default()));
@@ -114,19 +116,48 @@ fn guarding_and_pruning_are_apart_and_only_there_when_asked_for() {
     );
     let all = as_json(&document(&config, &base, None, ALL));
     assert_least(&all);
-    let own = json!({"StringEquals": {"aws:ResourceTag/redkeep:namespace": ["redkeep"]}});
-    for (sid, action) in [
-        ("Guard", "redshift:ModifyClusterSnapshot"),
-        ("Prune", "redshift:DeleteClusterSnapshot"),
+    let own = json!({"aws:ResourceTag/redkeep:namespace": ["redkeep"]});
+    let of_own = json!({"StringEquals": own});
+    let tag =
+        |tag| json!({"StringEquals": own, "ForAllValues:StringEquals": {"aws:TagKeys": [tag]}});
+    let not_held = json!({"StringEquals": own, "Null": {"aws:ResourceTag/redkeep:hold": ["true"]}});
+    let (create, delete) = ("redshift:CreateTags", "redshift:DeleteTags");
+    let modify = "redshift:ModifyClusterSnapshot";
+    for (sid, actions, condition) in [
+        ("Guard", vec![modify], of_own.clone()),
+        ("Prune", vec!["redshift:DeleteClusterSnapshot"], not_held),
+        ("Hold", vec![modify], of_own),
+        ("HoldTags", vec![create, delete], tag("redkeep:hold")),
+        ("Takeover", vec![create], tag("redkeep:writer")),
     ] {
         assert_eq!(statement(&plain, sid), Value::Null);
-        assert_eq!(statement(&all, sid)["Action"], json!([action]));
-        assert_eq!(statement(&all, sid)["Condition"], own);
+        assert_eq!(statement(&all, sid)["Action"], json!(actions), "{sid}");
+        assert_eq!(statement(&all, sid)["Condition"], condition, "{sid}");
     }
     assert_eq!(
         statement(&all, "Create")["Condition"],
         json!({"StringEquals": {"aws:RequestTag/redkeep:namespace": ["redkeep"]}})
     );
+}
+
+#[test]
+fn what_the_policies_do_is_allowed_on_their_snapshots_and_no_others() {
+    let quiet = POLICIES.replace("retention", "guard = false\nretention");
+    let pruning = POLICIES.replace("regions = [", "keep_last = 5\nregions = [");
+    for (name, policies, guard, prune) in [
+        ("iam-quiet", &quiet, None, None),
+        ("iam-guard", &POLICIES.to_owned(), Some(5), None),
+        ("iam-prune", &pruning, Some(5), Some(1)),
+    ] {
+        let config = config(name, &format!("{ACCOUNTS}{policies}"));
+        let base = Holder::base(&config, None);
+        let made = document(&config, &base, None, Beyond::needed(&config));
+        let made = as_json(&made);
+        assert_least(&made);
+        let resources = |sid| statement(&made, sid)["Resource"].as_array().map(Vec::len);
+        assert_eq!(resources("Guard"), guard, "{name}");
+        assert_eq!(resources("Prune"), prune, "{name}");
+    }
 }
 
 #[test]
@@ -254,7 +285,7 @@ fn one_that_is_too_long_for_a_managed_policy_is_warned_about() {
     let arguments = ["iam-policy", "--config", file.to_str().unwrap()];
     let long = redkeep(&arguments);
     let told = String::from_utf8(long.stderr).unwrap();
-    assert!(told.starts_with("warning: 6"), "{told}");
+    assert!(told.starts_with("warning: 12"), "{told}");
     let made: Value = serde_json::from_slice(&long.stdout).unwrap();
     assert_least(&made);
     let count = made
@@ -275,6 +306,11 @@ fn the_command_prints_json_alone_and_says_the_rest_beside_it() {
     let made: Value = serde_json::from_slice(&base.stdout).unwrap();
     assert_least(&made);
     assert_ne!(statement(&made, "Prune"), Value::Null);
+    assert_ne!(statement(&made, "Guard"), Value::Null);
+    let without = of(&["--without", "guard", "--with", "hold"]);
+    let made: Value = serde_json::from_slice(&without.stdout).unwrap();
+    assert_eq!(statement(&made, "Guard"), Value::Null);
+    assert_ne!(statement(&made, "Hold"), Value::Null);
     let told = String::from_utf8(base.stderr).unwrap();
     assert!(told.contains("redkeep:writer"), "{told}");
     assert!(

@@ -16,6 +16,7 @@ mod fleet;
 mod guard;
 mod losses;
 mod pairs;
+mod prune;
 mod queue;
 mod refusals;
 mod rpo;

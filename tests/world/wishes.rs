@@ -26,7 +26,12 @@ fn pause(sim: &mut Sim, paused_at: DateTime<Utc>, resumed_at: Option<DateTime<Ut
     host.journal.ledger.pauses = pauses.clone();
     if let Some(process) = &mut host.process {
         let runs = Vec::new();
-        process.world.heed(Wishes { pauses, runs }, |_| false);
+        let wishes = Wishes {
+            pauses,
+            runs,
+            ..Wishes::default()
+        };
+        process.world.heed(wishes, &());
     }
 }
 
@@ -55,7 +60,7 @@ fn take(sim: &mut Sim) -> Run {
             runs,
             ..Wishes::default()
         },
-        |_| false,
+        &(),
     ) {
         if let Wish::Snapshot(run) = wish {
             world.apply(vec![redkeep::history::Change::Run(run)]);

@@ -9,7 +9,9 @@ use redkeep::plan::Call;
 use redkeep::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
 };
-use redkeep::reply::{Listed, Reply};
+use redkeep::reply::{Listed, Removed, Reply};
+use redkeep::retention::hold::Step;
+use redkeep::retention::prune::Warrant;
 use redkeep::sandbox::account::{Account, AccountLimits, Region};
 use redkeep::sandbox::cluster::{Cluster as ModelCluster, ClusterState};
 use redkeep::sandbox::error::ApiError;
@@ -20,10 +22,12 @@ use redkeep::sandbox::query::Params;
 use redkeep::sandbox::snapshot::{Snapshot as ModelSnapshot, SnapshotFate};
 use redkeep::sandbox::tag::Tag;
 use redkeep::snapshot::{Snapshot, SnapshotId, tag};
+use redkeep::upkeep::{Errand, Removal};
 
 pub const REGION: &str = "eu-central-1";
 pub const CREATE: &str = "CreateClusterSnapshot";
 pub const SNAPSHOTS: &str = "DescribeClusterSnapshots";
+pub const DELETE: &str = "DeleteClusterSnapshot";
 pub const CLUSTERS: &str = "DescribeClusters";
 
 /// What the operations of a call suffer, in their order.
@@ -52,6 +56,10 @@ pub struct Aws {
     pub accepted: Vec<(String, DateTime<Utc>)>,
     /// Every call that changed a snapshot's retention.
     pub modified: Vec<(String, DateTime<Utc>)>,
+    /// Every snapshot that a call of ours removed.
+    pub removed: Vec<(String, DateTime<Utc>)>,
+    /// What AWS tells of single snapshots otherwise than the model does.
+    pub disguises: BTreeMap<String, fn(&mut Snapshot)>,
     /// The most snapshots that there were at once.
     pub most_held: usize,
     /// How often each operation was asked for.
@@ -76,6 +84,8 @@ impl Aws {
             date_ahead: Some(TimeDelta::zero()),
             accepted: Vec::new(),
             modified: Vec::new(),
+            removed: Vec::new(),
+            disguises: BTreeMap::new(),
             most_held: 0,
             asked: BTreeMap::new(),
             deleted: BTreeSet::new(),
@@ -131,6 +141,12 @@ impl Aws {
 
     pub fn snapshot_mut(&mut self, id: &str, now: DateTime<Utc>) -> &mut ModelSnapshot {
         self.region(now).snapshot_mut(id).unwrap()
+    }
+
+    /// Tells of a snapshot otherwise from now on.
+    pub fn disguise(&mut self, id: &str, disguise: fn(&mut Snapshot), now: DateTime<Utc>) {
+        self.region(now);
+        self.disguises.insert(id.to_owned(), disguise);
     }
 
     /// Strikes every call of an operation, or so many, from now on.
@@ -207,6 +223,9 @@ impl Aws {
             Call::Describe { .. } => vec![SNAPSHOTS],
             Call::Explain { .. } => vec!["DescribeEvents"],
             Call::Extend { .. } => vec!["ModifyClusterSnapshot"],
+            Call::Remove { removal, .. } if removal.look_at.is_some() => vec![SNAPSHOTS],
+            Call::Remove { .. } => vec![SNAPSHOTS, DELETE],
+            Call::Errand { .. } => vec![SNAPSHOTS, "CreateTags"],
         };
         let cluster = match call {
             Call::Create { request, .. } => Some(request.cluster.as_str()),
@@ -262,6 +281,14 @@ impl Aws {
             Call::Explain { slot, id } => {
                 let events = |aws: &mut Self| Ok(aws.events(&region, id.as_str(), now));
                 Reply::Explained(slot.clone(), self.answer(first, now, events))
+            }
+            Call::Remove { removal, warrant } => {
+                let answer = self.remove(&region, (removal, warrant), (began_at, now), suffered);
+                Reply::Removed(removal.clone(), answer)
+            }
+            Call::Errand { errand, warrant } => {
+                let answer = self.run_errand(&region, errand, warrant, suffered, now);
+                Reply::Done(errand.clone(), answer)
             }
             Call::Extend { id, extension } => {
                 let modify = |aws: &mut Self| aws.modify(&region, id, extension.to, now);
@@ -377,6 +404,131 @@ impl Aws {
         Ok(Arc::new(described(&self.account, region, made, now)))
     }
 
+    /// As the daemon's `calls` does it.
+    fn remove(
+        &mut self,
+        region: &str,
+        (removal, warrant): (&Removal, &Warrant),
+        (began_at, now): (DateTime<Utc>, DateTime<Utc>),
+        suffered: &Suffered,
+    ) -> Answer<Removed> {
+        let described = self.described_one(region, &removal.id, &suffered.0[0], now);
+        let found = match &described.result {
+            Ok(found) => found.clone(),
+            Err(error) => {
+                let error = RedshiftError {
+                    class: ErrorClass::Unsent,
+                    ..error.clone()
+                };
+                return described.map_to(Err(error));
+            }
+        };
+        if removal.look_at.is_some() {
+            let is_there = found.iter().any(|one| warrant.is_ours(one));
+            return described.map_to(Ok(if is_there {
+                Removed::Present
+            } else {
+                Removed::Absent
+            }));
+        }
+        let seen = (found.as_slice(), described.server_date);
+        match warrant.removable(&removal.id, removal.why, seen, began_at) {
+            Err(why) => described.map_to(Ok(Removed::Refused(why))),
+            Ok(None) => described.map_to(Ok(Removed::Absent)),
+            Ok(Some(cluster)) => {
+                let delete =
+                    |aws: &mut Self| aws.remove_snapshot(region, &removal.id, &cluster, now);
+                let answer = self.answer(&suffered.0[1], now, delete);
+                let result = answer.result.clone().map(|()| Removed::Done);
+                answer.map_to(result)
+            }
+        }
+    }
+
+    fn described_one(
+        &mut self,
+        region: &str,
+        id: &SnapshotId,
+        suffering: &Suffering,
+        now: DateTime<Utc>,
+    ) -> Answer<Vec<Arc<Snapshot>>> {
+        let find = |aws: &mut Self| {
+            let mut all = aws.listed(region, now);
+            all.retain(|one| one.snapshot_identifier == id.as_str());
+            Ok(all)
+        };
+        self.answer(suffering, now, find)
+    }
+
+    fn remove_snapshot(
+        &mut self,
+        region: &str,
+        id: &SnapshotId,
+        cluster: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Version", "2012-12-01")
+            .append_pair("Action", DELETE)
+            .append_pair("SnapshotIdentifier", id.as_str())
+            .append_pair("SnapshotClusterIdentifier", cluster);
+        self.perform(region, &form.finish(), Twist::None, now)?;
+        self.removed.push((id.to_string(), now));
+        Ok(())
+    }
+
+    fn run_errand(
+        &mut self,
+        region: &str,
+        errand: &Errand,
+        warrant: &Warrant,
+        suffered: &Suffered,
+        now: DateTime<Utc>,
+    ) -> Answer<(Arc<Snapshot>, String)> {
+        let described = self.described_one(region, &errand.snapshot, &suffered.0[0], now);
+        let found = match &described.result {
+            Ok(found) => found.clone(),
+            Err(error) => {
+                let error = error.clone();
+                return described.map_to(Err(error));
+            }
+        };
+        let steps = match warrant.steps(errand, &found, now) {
+            Ok((_, steps)) => steps,
+            Err(message) => {
+                let error = RedshiftError {
+                    class: ErrorClass::Invalid,
+                    code: None,
+                    message,
+                };
+                return described.map_to(Err(error));
+            }
+        };
+        let take = |aws: &mut Self| {
+            for step in &steps {
+                match step {
+                    Step::KeepFor(retention) => {
+                        aws.modify(region, &errand.snapshot, *retention, now)?;
+                    }
+                    Step::Tag(key, value) => {
+                        let tags = &mut aws.snapshot_mut(errand.snapshot.as_str(), now).tags;
+                        tags.retain(|tag| tag.key != *key);
+                        let (key, value) = ((*key).to_owned(), value.clone());
+                        tags.push(Tag { key, value });
+                    }
+                    Step::Untag(key) => {
+                        let tags = &mut aws.snapshot_mut(errand.snapshot.as_str(), now).tags;
+                        tags.retain(|tag| tag.key != *key);
+                    }
+                }
+            }
+            let all = aws.listed(region, now);
+            let named = |one: &Arc<Snapshot>| one.snapshot_identifier == errand.snapshot.as_str();
+            Ok((all.into_iter().find(named).unwrap(), "done".to_owned()))
+        };
+        self.answer(&suffered.0[1], now, take)
+    }
+
     fn perform(
         &mut self,
         region: &str,
@@ -443,7 +595,7 @@ impl Aws {
 
     /// The snapshots that a Describe sees.
     pub fn listed(&mut self, region: &str, now: DateTime<Utc>) -> Vec<Arc<Snapshot>> {
-        let account = &self.account;
+        let (account, disguises) = (&self.account, &self.disguises);
         let mut before = self.told.iter().peekable();
         let seen = account.region_at(region, now);
         let all: Vec<Arc<Snapshot>> = seen
@@ -456,7 +608,13 @@ impl Aws {
                 {}
                 match before.peek() {
                     Some(told) if is_up_to_date(told, snapshot, now) => Arc::clone(told),
-                    _ => Arc::new(described(account, region, snapshot, now)),
+                    _ => {
+                        let mut fresh = described(account, region, snapshot, now);
+                        if let Some(disguise) = disguises.get(&snapshot.snapshot_identifier) {
+                            disguise(&mut fresh);
+                        }
+                        Arc::new(fresh)
+                    }
                 }
             })
             .collect();

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use redkeep::history::{Change, Extension, History, MissedRange, PairState};
-use redkeep::names::AccountName;
+use redkeep::names::{AccountName, PolicyName};
 use redkeep::pause::Pauses;
 use redkeep::run::Run;
 use redkeep::slot::{Pair, Slot, rfc3339};
 use redkeep::store::{EndpointKind, Reader, RunFilter, Store};
+use redkeep::upkeep::{Confirmation, Errand, Pass, Place, Removal};
 use tokio::runtime::{Builder, Runtime};
 
 /// Everything that was ever committed, and the rules that no commit may break. Of a pair's instants the store keeps
@@ -28,6 +29,11 @@ pub struct Ledger {
     /// Written by the commands, not by changes.
     pub pauses: Pauses,
     pub rebuilt_at: Option<DateTime<Utc>>,
+    pub removals: BTreeMap<(Place, DateTime<Utc>), Removal>,
+    pub passes: Vec<Pass>,
+    pub errands: BTreeMap<i64, Errand>,
+    /// Written by the commands, not by changes.
+    pub confirmations: BTreeMap<PolicyName, Confirmation>,
     /// How often a watermark was taken back.
     pub clamps: u32,
     /// Every activation that a pair ever had, oldest first.
@@ -97,6 +103,25 @@ impl Ledger {
                 assert_eq!(before, number, "the account {name} becomes another");
             }
             Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(*at)),
+            Change::Removal(removal) => {
+                let key = (removal.place(), removal.planned_at);
+                let before = self.removals.insert(key, (**removal).clone());
+                let ended = before.is_some_and(|before| before.end.is_some());
+                assert!(!ended, "a removal that has ended changes: {removal:?}");
+            }
+            Change::Passed(pass) => {
+                let one = self.confirmations.get_mut(&pass.policy);
+                if let Some(one) = one.filter(|one| Some(one.id) == pass.confirmation) {
+                    one.is_begun = true;
+                }
+                let policy = &pass.policy;
+                let void = self.confirmations.get(policy);
+                if void.is_some_and(|one| one.is_void_after(pass)) {
+                    self.confirmations.remove(policy);
+                }
+                self.passes.push((**pass).clone());
+            }
+            Change::Errand(errand) => drop(self.errands.insert(errand.id, (**errand).clone())),
         }
         None
     }
@@ -108,6 +133,18 @@ impl Ledger {
         history.account_numbers.clone_from(&self.accounts);
         history.pauses.clone_from(&self.pauses);
         history.rebuilt_at = self.rebuilt_at;
+        history.confirmations.clone_from(&self.confirmations);
+        for pass in &self.passes {
+            history.apply(Change::Passed(Box::new(pass.clone())));
+        }
+        for removal in self.removals.values() {
+            let mut removal = removal.clone();
+            removal.look_at.get_or_insert(removal.planned_at);
+            history.apply(Change::Removal(Box::new(removal)));
+        }
+        for errand in self.errands.values().filter(|one| one.end.is_none()) {
+            history.errands.insert(errand.id, errand.clone());
+        }
         // Oldest first, so that the newest of each pair stays.
         for run in self.runs.values() {
             history.apply(Change::Run(Box::new(run.clone())));

@@ -517,6 +517,25 @@ impl fmt::Display for Told<'_> {
                 write!(f, "{}: kept for {to} instead of {from}", extension.slot)
             }
             Change::Account(name, number) => write!(f, "the account {name} is {number}"),
+            Change::Removal(removal) => {
+                let (id, why) = (&removal.id, removal.why.as_str());
+                match &removal.end {
+                    Some(end) => write!(f, "{id}: {}", end.text()),
+                    None => write!(f, "{id} is to be removed: {why}"),
+                }
+            }
+            Change::Passed(pass) => {
+                let (word, count) = (pass.result.as_str(), pass.plan.len());
+                write!(
+                    f,
+                    "a pass over {}: {word}, {count} in {}",
+                    pass.policy, pass.plan_hash
+                )
+            }
+            Change::Errand(errand) => {
+                let said = errand.end.as_ref().map_or("open", |end| end.text());
+                write!(f, "{} {}: {said}", errand.wanted.as_str(), errand.snapshot)
+            }
             Change::Missed(range) => {
                 let (first, last) = (rfc3339(range.first_at), rfc3339(range.last_at));
                 write!(
@@ -540,6 +559,10 @@ impl fmt::Display for ToldCall<'_> {
             Call::Describe { id, .. } => write!(f, "looks for {id}"),
             Call::Explain { id, .. } => write!(f, "asks why {id} failed"),
             Call::Extend { id, extension } => write!(f, "extends {id} to {}", extension.to),
+            Call::Remove { removal, .. } => write!(f, "removes {}", removal.id),
+            Call::Errand { errand, .. } => {
+                write!(f, "asks to {} {}", errand.wanted.as_str(), errand.snapshot)
+            }
         }
     }
 }
@@ -569,6 +592,14 @@ impl fmt::Display for ToldReply<'_> {
             Reply::Extended(extension, answer) => match &answer.result {
                 Ok(_) => write!(f, "extends the snapshot of {}", extension.slot),
                 Err(error) => write!(f, "answers to {}: {error}", extension.slot),
+            },
+            Reply::Removed(removal, answer) => match &answer.result {
+                Ok(removed) => write!(f, "answers to the removal of {}: {removed:?}", removal.id),
+                Err(error) => write!(f, "answers to the removal of {}: {error}", removal.id),
+            },
+            Reply::Done(errand, answer) => match &answer.result {
+                Ok((_, said)) => write!(f, "answers to {}: {said}", errand.snapshot),
+                Err(error) => write!(f, "answers to {}: {error}", errand.snapshot),
             },
             Reply::Explained(slot, answer) => match &answer.result {
                 Ok(events) => write!(f, "tells {} events of {slot}", events.len()),

@@ -15,9 +15,11 @@ use redkeep::plan::Call;
 use redkeep::redshift::ServerDate;
 use redkeep::reply::Reply;
 use redkeep::run::{Outcome, Run, RunState};
+use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Scope, Slot, rfc3339};
 use redkeep::snapshot::{Snapshot, tag};
+use redkeep::upkeep::{Removal, Why, named};
 
 use super::aws::Aws;
 use super::journal::Journal;
@@ -101,7 +103,9 @@ impl Witness {
             Call::List {
                 asks_account: true, ..
             } => 3.0,
-            Call::List { .. } => 2.0,
+            Call::Remove { removal, .. } if removal.look_at.is_some() => 1.0,
+            Call::List { .. } | Call::Remove { .. } => 2.0,
+            Call::Errand { .. } => 4.0,
             _ => 1.0,
         };
         let left = self.bucket(call.scope(), now);
@@ -110,6 +114,9 @@ impl Witness {
             "I11: the rate is not held at {now}: {call:?} with {left} requests left"
         );
         *left -= requests;
+        if let Call::Remove { removal, .. } = call {
+            Self::check_remove(removal, journal, aws, now, host_time);
+        }
         if let Call::Create { slot, .. } = call {
             let id = call_name(call);
             assert!(
@@ -121,6 +128,59 @@ impl Witness {
             check_create(run, slot, aws, now, host_time);
             self.asked.insert(run.request.snapshot_id.to_string(), now);
         }
+    }
+
+    /// I4, I5, I15: a removal is intended and logged before the call, newer good ones are there, and AWS's clock agrees.
+    fn check_remove(
+        removal: &Removal,
+        journal: &Journal,
+        aws: &Aws,
+        now: DateTime<Utc>,
+        host_time: DateTime<Utc>,
+    ) {
+        let key = (removal.place(), removal.planned_at);
+        let committed = journal.ledger.removals.get(&key);
+        assert!(
+            committed.is_some_and(|one| one.end.is_none()),
+            "I5: no intent is committed for {removal:?}"
+        );
+        let passes = journal.ledger.passes.iter();
+        let mut passes = passes.filter(|pass| pass.passed_at == removal.planned_at);
+        let name = named(&removal.place());
+        assert!(
+            passes.any(|pass| pass.plan.contains(&name)),
+            "I5: {name} is in no plan that was logged"
+        );
+        if removal.look_at.is_some() {
+            return;
+        }
+        let ServerDate::At(date) = aws.date(now) else {
+            panic!("I15: removed where AWS sends no date: {name}");
+        };
+        let skew = (date - host_time).abs();
+        assert!(
+            skew <= SKEW_LIMIT + TimeDelta::seconds(1),
+            "I15: removed with {skew} of skew"
+        );
+        let region = aws.account.region(removal.slot.pair.scope.region.as_str());
+        let snapshots = || {
+            region
+                .into_iter()
+                .flat_map(|region| region.snapshots.values())
+        };
+        let it = snapshots().find(|one| one.snapshot_identifier == removal.id.as_str());
+        let newer = |it: &ModelSnapshot| {
+            snapshots().any(|one| {
+                one.created_at > it.created_at
+                    && one.status(now) == "available"
+                    && one.cluster_identifier == it.cluster_identifier
+                    && one.properties.created_at == it.properties.created_at
+            })
+        };
+        assert!(
+            removal.why == Why::Failed || it.is_none_or(newer),
+            "I4: {name} is the last good one"
+        );
     }
 
     /// How many requests the scope may still be sent at `now`.
@@ -161,7 +221,10 @@ impl Witness {
             | Change::Clamped(..)
             | Change::Account(..)
             | Change::Extended(..)
-            | Change::Rebuilt(_) => {}
+            | Change::Rebuilt(_)
+            | Change::Removal(_)
+            | Change::Passed(_)
+            | Change::Errand(_) => {}
             Change::Missed(range) => self.check_range(range),
             Change::Run(run) | Change::Adopted(run) => {
                 let before = journal.ledger.runs.get(&run.slot);
@@ -248,6 +311,8 @@ fn call_name(call: &Call) -> &str {
         Call::Describe { id, .. } | Call::Explain { id, .. } | Call::Extend { id, .. } => {
             id.as_str()
         }
+        Call::Remove { removal, .. } => removal.id.as_str(),
+        Call::Errand { errand, .. } => errand.snapshot.as_str(),
         Call::List { .. } => "",
     }
 }

@@ -1,0 +1,259 @@
+//! `redkeep prune`: what `keep_last` would remove, and the word that it may.
+//!
+//! Owns: the dry run, the confirmation, and watching it being carried out. Beside a daemon the command only watches;
+//! without one it holds the state directory and does what the daemon would.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::clock::Clock;
+use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
+use crate::logging;
+use crate::names::PolicyName;
+use crate::plan::{Blocked, Judged, Judgement};
+use crate::retention::prune::Verdict;
+use crate::slot::rfc3339;
+use crate::snapshot::tag;
+use crate::store::Reader;
+use crate::upkeep::{Confirmation, Removal};
+
+use super::history::unreadable;
+use super::output::{Output, Row, write_rows};
+use super::parts::{inbox, other};
+use super::pause::configured;
+use super::survey::{survey, trouble};
+use super::upkeep::carried_out;
+use super::{ConfigArgs, Failure, instant, invalid, sources};
+
+/// Shows which snapshots the policies' keep_last removes, and confirms a plan that removes many.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep prune
+  redkeep prune --policy nightly --output json
+  redkeep prune --confirm 3fa9c1d2e4b5
+  redkeep prune --acknowledge
+
+Asks AWS for its snapshots and shows every one of a policy that has keep_last, what becomes of it, and why; then the
+plan's hash, and what keeps the daemon from carrying it out. Nothing is removed. With --confirm the plan of that hash
+may be carried out though it is the first by its rules or removes many: the first five at once, the others five an
+hour. With --acknowledge you say that you know of the lost history, and the next pass only says what it would do.
+Exits with 1 when the plan is another by now, or when something else keeps it from being carried out.")]
+pub struct PruneArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Only this policy
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    /// Carry out the plan of this hash
+    #[arg(long, value_name = "HASH", conflicts_with = "acknowledge")]
+    confirm: Option<String>,
+    /// Let snapshots be removed again after the history was lost and rebuilt
+    #[arg(long)]
+    acknowledge: bool,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const FIELDS: &[&str] = &[
+    "policy",
+    "account",
+    "region",
+    "cluster",
+    "scheduled_at",
+    "snapshot_id",
+    "created_at",
+    "tier",
+    "verdict",
+    "reason",
+    "plan_hash",
+    "blocked",
+];
+const COLUMNS: &[&str] = &["policy", "snapshot_id", "tier", "verdict", "reason"];
+
+pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let sources = sources(&args.config).await;
+    let config = config::load(&sources).map_err(invalid)?;
+    if let Some(name) = &args.policy {
+        configured(&config, name)?;
+    }
+    let (format, level) = (LogFormat::Text, LogLevel::Warn);
+    logging::init(Log { format, level }).map_err(other)?;
+    if args.acknowledge {
+        return acknowledge(&config, &sources, &*clock).await;
+    }
+    let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
+    // The history is made where there is none yet: then there is nothing to remove.
+    drop(inbox(&config, &sources, clock.now()).await?);
+    let world = survey(&config, &scopes, &clock).await?;
+    let judged = world.judge(clock.now());
+    let asked_for = |name: &PolicyName| args.policy.as_ref().is_none_or(|policy| policy == name);
+    let judged: Vec<(&PolicyName, Judgement)> = judged
+        .into_iter()
+        .filter(|(policy, _)| asked_for(&policy.name))
+        .map(|(policy, judgement)| (&policy.name, judgement))
+        .collect();
+    let unreachable = trouble(&world);
+    match &args.confirm {
+        Some(hash) => confirm(&args, hash, &judged, (&config, &sources), clock).await,
+        None => {
+            show(&args, &judged)?;
+            unreachable.map_or(Ok(()), |trouble| Err(Failure::Unreachable(trouble)))
+        }
+    }
+}
+
+fn show(args: &PruneArgs, judged: &[(&PolicyName, Judgement)]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let rows = judged.iter().flat_map(|(_, judgement)| {
+        let rows = judgement.judged.iter();
+        rows.map(|one| row(one, judgement))
+    });
+    let rows: Vec<Row> = rows.collect();
+    if args.output != Output::Table {
+        return Ok(write_rows(&mut out, args.output, FIELDS, COLUMNS, &rows)?);
+    }
+    if judged.is_empty() {
+        writeln!(out, "no policy has keep_last: redkeep removes no snapshot")?;
+        return Ok(());
+    }
+    if !rows.is_empty() {
+        write_rows(&mut out, args.output, FIELDS, COLUMNS, &rows)?;
+    }
+    for (policy, judgement) in judged {
+        writeln!(out, "{policy}: {}", summary(judgement))?;
+    }
+    Ok(())
+}
+
+fn summary(judgement: &Judgement) -> String {
+    let (count, hash) = (judgement.removals().count(), &judgement.hash);
+    let all = judgement.judged.len();
+    let plan = format!("{count} of {all} snapshots would go; the plan's hash is {hash}");
+    match blocked_by(judgement).as_str() {
+        "" => plan,
+        blocked => format!("{plan}; blocked: {blocked}"),
+    }
+}
+
+fn blocked_by(judgement: &Judgement) -> String {
+    let words = judgement.blocked.iter().map(|blocked| blocked.as_str());
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn row(one: &Judged, judgement: &Judgement) -> Row {
+    let verdict = match one.verdict {
+        Verdict::Keep(_) => "keep",
+        Verdict::Remove(_) => "remove",
+    };
+    let tier = one.listed.tags.get(tag::TIER).map(String::as_str);
+    let blocked = blocked_by(judgement);
+    Row::of_pair(&one.slot.pair)
+        .with("scheduled_at", rfc3339(one.slot.scheduled_at))
+        .with("snapshot_id", one.listed.snapshot_identifier.as_str())
+        .with("created_at", instant(one.listed.snapshot_create_time))
+        .with("tier", tier)
+        .with("verdict", verdict)
+        .with("reason", one.verdict.to_string())
+        .with("plan_hash", judgement.hash.as_str())
+        .with("blocked", (!blocked.is_empty()).then_some(blocked))
+}
+
+async fn confirm(
+    args: &PruneArgs,
+    hash: &str,
+    judged: &[(&PolicyName, Judgement)],
+    (config, sources): (&Config, &Sources),
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
+    let Some((policy, judgement)) = judged.iter().find(|(_, one)| one.hash == hash) else {
+        show(args, judged)?;
+        return Err(Failure::Other(format!(
+            "got the hash {hash:?}, wanted that of a plan as it is now: look at it again"
+        )));
+    };
+    let lasting = |blocked: &&Blocked| !matches!(blocked, Blocked::FirstPass | Blocked::Breaker);
+    if let Some(blocked) = judgement.blocked.iter().find(lasting) {
+        return Err(Failure::Other(format!(
+            "nothing of {policy} can be removed now: {}",
+            blocked.as_str()
+        )));
+    }
+    if judgement.removals().next().is_none() {
+        return Err(Failure::Other(format!(
+            "there is nothing of {policy} to remove"
+        )));
+    }
+    let confirmed_at = clock.now();
+    let mut inbox = inbox(config, sources, confirmed_at).await?;
+    let id = inbox
+        .confirm(&Confirmation {
+            id: 0,
+            policy: (*policy).clone(),
+            rules: judgement.rules.clone(),
+            plan_hash: hash.to_owned(),
+            plan: judgement.plan(),
+            confirmed_at,
+            is_begun: false,
+        })
+        .map_err(unreadable)?;
+    let done = || -> Result<Option<Vec<Removal>>, Failure> {
+        let reader = Reader::open(&config.database()).map_err(unreadable)?;
+        let history = reader.history().map_err(unreadable)?;
+        let newest = history.confirmations.get(*policy);
+        let is_begun = newest.is_some_and(|one| one.id > id || one.is_begun);
+        let removals = reader.removals(policy, confirmed_at).map_err(unreadable)?;
+        let is_over = is_begun && removals.iter().all(|removal| removal.end.is_some());
+        Ok(is_over.then_some(removals))
+    };
+    let removals = carried_out(config, sources, clock, done).await?;
+    tell(&removals, judgement.removals().count())
+}
+
+fn tell(removals: &[Removal], planned: usize) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut done = 0;
+    for removal in removals {
+        let Some(end) = &removal.end else { continue };
+        match &end.result {
+            Ok(_) => {
+                done += 1;
+                writeln!(out, "removed {}", removal.id)?;
+            }
+            Err(why) => writeln!(out, "kept {}: {why}", removal.id)?,
+        }
+    }
+    let left = planned.saturating_sub(done);
+    if left > 0 {
+        writeln!(
+            out,
+            "{left} more are confirmed; a daemon removes them, five an hour"
+        )?;
+    }
+    if done == 0 {
+        return Err(Failure::Other("none was removed".to_owned()));
+    }
+    Ok(())
+}
+
+async fn acknowledge(config: &Config, sources: &Sources, clock: &dyn Clock) -> Result<(), Failure> {
+    let mut inbox = inbox(config, sources, clock.now()).await?;
+    let since = inbox.acknowledge().map_err(unreadable)?;
+    let mut out = std::io::stdout().lock();
+    match since {
+        Some(at) => writeln!(
+            out,
+            "acknowledged: the history was lost, and found to be so at {}; the next pass only says what it would do",
+            rfc3339(at)
+        )?,
+        None => writeln!(
+            out,
+            "there is nothing to acknowledge: the history was not lost"
+        )?,
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! `redkeep hold`, `redkeep release` and `redkeep takeover`: what a person wants done to snapshots that are there.
+//!
+//! Owns: finding the snapshots, handing the errands in, and watching them. The holder of the state directory carries
+//! them out: a running daemon, or else this command.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::mpsc;
+
+use crate::clock::{Clock, sleep};
+use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
+use crate::daemon::{Daemon, Lifetime, Signal};
+use crate::logging;
+use crate::names::{AccountName, PolicyName};
+use crate::retention::prune::{Keep, Verdict};
+use crate::snapshot::SnapshotId;
+use crate::store::{Reader, RunFilter};
+use crate::upkeep::{Errand, Wanted};
+
+use super::history::unreadable;
+use super::parts::{self, daemon_wants, inbox, other};
+use super::pause::configured;
+use super::run::forward_signals;
+use super::survey::{survey, trouble};
+use super::{ConfigArgs, Failure, invalid, sources};
+
+/// Keeps a snapshot until it is released: AWS does not let it expire, and redkeep does not remove it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep hold redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
+  redkeep release redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
+
+The tag redkeep:hold notes the period that the snapshot had, and its period becomes \"for ever\". It must be redkeep's
+by its tags and its name. A running daemon does it within 2 s; without one this command does.")]
+pub struct HoldArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The snapshot's name
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Its account, where several have one of that name
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+}
+
+/// Makes this installation the writer of the snapshots that another one has made.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep takeover
+  redkeep takeover --policy nightly
+
+Only the writer of a snapshot (its tag redkeep:writer) removes it. After a machine is lost, its snapshots have a writer
+that is there no more. Run this only when the other installation is gone for good, or two remove what each other keeps.")]
+pub struct TakeoverArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Only the snapshots of this policy
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+}
+
+/// Between two looks at the history.
+const LOOK: Duration = Duration::from_millis(300);
+/// What is not carried out after so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+pub(super) async fn hold(args: HoldArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    one(args, Wanted::Hold, clock).await
+}
+
+pub(super) async fn release(args: HoldArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    one(args, Wanted::Release, clock).await
+}
+
+async fn one(args: HoldArgs, wanted: Wanted, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let (config, sources) = loaded(&args.config).await?;
+    let errand = found(&args, &config, wanted, &*clock)?;
+    run(&config, &sources, &[errand], clock).await
+}
+
+async fn loaded(args: &ConfigArgs) -> Result<(Config, Sources), Failure> {
+    let sources = sources(args).await;
+    let config = config::load(&sources).map_err(invalid)?;
+    let (format, level) = (LogFormat::Text, LogLevel::Warn);
+    logging::init(Log { format, level }).map_err(other)?;
+    Ok((config, sources))
+}
+
+/// The snapshot of that name that is still there, by the history.
+fn found(
+    args: &HoldArgs,
+    config: &Config,
+    wanted: Wanted,
+    clock: &dyn Clock,
+) -> Result<Errand, Failure> {
+    let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let filter = RunFilter {
+        snapshot_id: Some(args.id.clone()),
+        account: args.account.clone(),
+        ..RunFilter::default()
+    };
+    let runs = reader.runs(&filter).map_err(unreadable)?;
+    let there: Vec<_> = runs.iter().filter(|run| run.has_snapshot()).collect();
+    let id = &args.id;
+    match there.as_slice() {
+        [run] => Ok(Errand {
+            id: 0,
+            wanted,
+            slot: run.slot.clone(),
+            snapshot: run.request.snapshot_id.clone(),
+            asked_at: clock.now(),
+            end: None,
+        }),
+        [] => Err(Failure::Other(format!(
+            "got {id:?}, wanted a snapshot that is there; `redkeep history --state available` lists them"
+        ))),
+        _ => Err(Failure::Usage(format!(
+            "got {id:?}, which several accounts have: say --account"
+        ))),
+    }
+}
+
+pub(super) async fn takeover(args: TakeoverArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let (config, sources) = loaded(&args.config).await?;
+    if let Some(name) = &args.policy {
+        configured(&config, name)?;
+    }
+    drop(inbox(&config, &sources, clock.now()).await?);
+    let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
+    let world = survey(&config, &scopes, &clock).await?;
+    if let Some(trouble) = trouble(&world) {
+        return Err(Failure::Unreachable(trouble));
+    }
+    let policies = config.policies.iter();
+    let policies = policies.filter(|one| args.policy.as_ref().is_none_or(|name| *name == one.name));
+    let of_others = Verdict::Keep(Keep::OtherWriter);
+    let errands: Vec<Errand> = policies
+        .flat_map(|policy| world.judge_all(policy, clock.now()))
+        .filter(|one| one.verdict == of_others)
+        .map(|one| Errand {
+            id: 0,
+            wanted: Wanted::Takeover,
+            snapshot: SnapshotId::recorded(one.listed.snapshot_identifier.clone()),
+            slot: one.slot,
+            asked_at: clock.now(),
+            end: None,
+        })
+        .collect();
+    if errands.is_empty() {
+        writeln!(
+            std::io::stdout(),
+            "there is no snapshot of another installation"
+        )?;
+        return Ok(());
+    }
+    run(&config, &sources, &errands, clock).await
+}
+
+/// Hands the errands in, and waits until they are done.
+async fn run(
+    config: &Config,
+    sources: &Sources,
+    errands: &[Errand],
+    clock: Arc<dyn Clock>,
+) -> Result<(), Failure> {
+    let mut inbox = inbox(config, sources, clock.now()).await?;
+    let ids = inbox.ask(errands).map_err(unreadable)?;
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+        return Ok(());
+    };
+    let done = || -> Result<Option<Vec<Errand>>, Failure> {
+        let reader = Reader::open(&config.database()).map_err(unreadable)?;
+        let all = reader.errands(*first, *last).map_err(unreadable)?;
+        let is_over = all.iter().all(|errand| errand.end.is_some());
+        Ok(is_over.then_some(all))
+    };
+    let errands = carried_out(config, sources, clock, done).await?;
+    let mut failed = 0;
+    for errand in &errands {
+        let Some(end) = &errand.end else { continue };
+        match &end.result {
+            Ok(said) => writeln!(std::io::stdout(), "{}: {said}", errand.snapshot)?,
+            Err(why) => {
+                failed += 1;
+                writeln!(std::io::stderr(), "{}: {why}", errand.snapshot)?;
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::Other(format!(
+            "{failed} of {} failed",
+            errands.len()
+        ))),
+    }
+}
+
+/// Waits until what was handed in is `done`; where nobody holds the state directory, does what the daemon would.
+pub(super) async fn carried_out<T>(
+    config: &Config,
+    sources: &Sources,
+    clock: Arc<dyn Clock>,
+    done: impl Fn() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let began = clock.monotonic();
+    while clock.monotonic().saturating_sub(began) < PATIENCE {
+        if let Some(result) = done()? {
+            return Ok(result);
+        }
+        match parts::hold(&config.state_dir) {
+            Ok(lock) => {
+                let clock = Arc::clone(&clock);
+                let (parts, lock) =
+                    parts::parts(config.clone(), sources.clone(), clock, lock).await?;
+                alone(Daemon::new(parts), config, &done).await?;
+                drop(lock);
+                // A daemon that asked for the place comes for it now: not to be first again.
+                sleep(LOOK).await;
+            }
+            Err(Failure::Busy(_)) => sleep(LOOK).await,
+            Err(failure) => return Err(failure),
+        }
+    }
+    done()?.ok_or_else(|| {
+        let what = "it is handed in and not done yet; the log of the daemon tells why, and it goes on with it";
+        Failure::Other(what.to_owned())
+    })
+}
+
+/// Does what people have asked for, until it is done or takes too long, or a daemon wants to do it.
+async fn alone<T>(
+    daemon: Daemon<crate::aws::AwsRedshift>,
+    config: &Config,
+    done: &impl Fn() -> Result<Option<T>, Failure>,
+) -> Result<(), Failure> {
+    let (signal, signals) = mpsc::channel(4);
+    forward_signals(&signal).map_err(other)?;
+    let work = daemon.run(Lifetime::Upkeep, signals);
+    tokio::pin!(work);
+    let is_done = async {
+        loop {
+            sleep(LOOK).await;
+            if done()?.is_some() {
+                return Ok(());
+            }
+        }
+    };
+    let seen: Result<(), Failure> = tokio::select! {
+        _ = &mut work => return Ok(()),
+        seen = is_done => seen,
+        () = daemon_wants(&config.state_dir) => Ok(()),
+        () = sleep(PATIENCE) => Ok(()),
+    };
+    // It lets the calls in flight end, as a daemon that is stopped does; one that is gone already has none.
+    let _ = signal.send(Signal::Stop).await;
+    work.await;
+    seen
+}

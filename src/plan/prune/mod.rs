@@ -1,0 +1,194 @@
+//! Which snapshots are removed, policy by policy.
+//!
+//! Owns: when a pass is made, and the steps that carry it out. The intent is a change that is committed first; only a
+//! later plan that still comes to the same makes the call. `blocked` tells what keeps a pass from being carried out,
+//! `candidates` which snapshots are judged, `judgement` what a pass comes to.
+
+mod blocked;
+mod candidates;
+mod judgement;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::history::{Change, History};
+use crate::names::PolicyName;
+use crate::policy::Policy;
+use crate::upkeep::{Pass, PassResult, Removal, Why};
+
+use super::errands::warrant;
+use super::{Call, Extent, Facts, Plan};
+use blocked::obstacles;
+use judgement::fingerprint;
+
+pub use blocked::{Blocked, blocked, denied};
+pub use candidates::judged;
+pub use judgement::{Judged, Judgement, pass};
+
+/// From one pass to the next.
+const PACE: TimeDelta = TimeDelta::hours(1);
+/// So many are removed in a pass.
+const AT_ONCE: usize = 5;
+
+/// Plans the passes that are due, and the calls for what the last ones intended.
+pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
+    let busy = carry_on(facts, plan);
+    let is_wanted = |policy: &&Policy| {
+        *facts.extent != Extent::Wishes || wants_confirmed(facts.history, policy)
+    };
+    let policies = facts.config.policies.iter();
+    let pruning = policies.filter(|policy| policy.protection.keep_last.is_some());
+    for policy in pruning
+        .filter(is_wanted)
+        .filter(|policy| !busy.contains(&policy.name))
+    {
+        let due_at = due_at(facts, policy);
+        if due_at > facts.now {
+            plan.wake(due_at);
+        } else if obstacles(facts, policy).is_empty() {
+            make_pass(facts, policy, plan);
+        }
+    }
+    if *facts.extent != Extent::Wishes {
+        forget(facts, plan);
+    }
+}
+
+/// Where a policy is gone, or removes no more, what was announced of it is not to be taken for known when it comes back.
+fn forget(facts: Facts<'_>, plan: &mut Plan) {
+    let prunes = |policy: &PolicyName| {
+        let policy = facts.config.policy(policy);
+        policy.is_some_and(|policy| policy.protection.keep_last.is_some())
+    };
+    let passes = facts.history.passes.values();
+    let left = passes.filter(|pass| !pass.rules.is_empty() && !prunes(&pass.policy));
+    let nothing = left.map(|pass| Pass {
+        rules: String::new(),
+        passed_at: facts.now,
+        result: PassResult::FirstPass,
+        plan_hash: String::new(),
+        plan: Vec::new(),
+        confirmation: None,
+        ..pass.clone()
+    });
+    let nothing = nothing.map(|pass| Change::Passed(Box::new(pass)));
+    plan.changes.extend(nothing);
+}
+
+/// Whether somebody has confirmed a plan that no pass was made for yet.
+pub fn wants_confirmed(history: &History, policy: &Policy) -> bool {
+    let newest = history.confirmations.get(&policy.name);
+    newest.is_some_and(|one| !one.is_begun)
+}
+
+/// When the next pass is made, if nothing keeps it.
+fn due_at(facts: Facts<'_>, policy: &Policy) -> DateTime<Utc> {
+    let last = facts.history.passes.get(&policy.name);
+    match last {
+        Some(last)
+            if !wants_confirmed(facts.history, policy)
+                && last.rules == fingerprint(facts, policy) =>
+        {
+            // A pass of the future is one of a wrong clock.
+            let at = last.passed_at + PACE;
+            if at > facts.now + PACE { facts.now } else { at }
+        }
+        _ => facts.now,
+    }
+}
+
+/// Records a pass, and the intent to remove the first few.
+fn make_pass(facts: Facts<'_>, policy: &Policy, plan: &mut Plan) {
+    let Some(judgement) = pass(facts, policy) else {
+        return;
+    };
+    let result = match () {
+        () if judgement.blocked.contains(&Blocked::FirstPass) => PassResult::FirstPass,
+        () if judgement.blocked.contains(&Blocked::Breaker) => PassResult::Breaker,
+        () => PassResult::Carried,
+    };
+    let newest = facts.history.confirmations.get(&policy.name);
+    plan.changes.push(Change::Passed(Box::new(Pass {
+        policy: policy.name.clone(),
+        rules: judgement.rules.clone(),
+        passed_at: facts.now,
+        result,
+        plan_hash: judgement.hash.clone(),
+        plan: judgement.plan(),
+        confirmation: newest.map(|newest| newest.id),
+    })));
+    if !judgement.blocked.is_empty() {
+        return;
+    }
+    // Those that AWS has refused come last, the least recent first, so that none holds up the others.
+    let mut removals: Vec<(&Judged, Why)> = judgement.allowed().collect();
+    removals.sort_by_key(|(judged, _)| facts.history.unremovable.get(&judged.place()));
+    let intents = removals.into_iter().take(AT_ONCE);
+    let intents = intents.map(|(judged, why)| Removal {
+        slot: judged.slot.clone(),
+        id: judged.id(),
+        why,
+        planned_at: facts.now,
+        look_at: None,
+        end: None,
+    });
+    plan.changes
+        .extend(intents.map(|removal| Change::Removal(Box::new(removal))));
+}
+
+/// What the open removals need; the policies that have any.
+fn carry_on<'a>(facts: Facts<'a>, plan: &mut Plan) -> BTreeSet<&'a PolicyName> {
+    let mut busy = BTreeSet::new();
+    let mut passes: BTreeMap<&PolicyName, Option<Judgement>> = BTreeMap::new();
+    for removal in facts.history.removals.values() {
+        let name = &removal.slot.pair.policy;
+        busy.insert(name);
+        // What a person wants done to it comes first: it may be a hold.
+        let mut errands = facts.history.errands.values();
+        let is_awaited = errands.any(|errand| errand.slot == removal.slot);
+        if is_awaited || plan.is_busy(&removal.slot, facts) {
+            continue;
+        }
+        // One that AWS may have been asked for is only looked for, whatever the rules say by now.
+        if removal.look_at.is_none() {
+            let judge = || pass(facts, facts.config.policy(name)?);
+            let judgement = passes.entry(name).or_insert_with(judge);
+            if !judgement
+                .as_ref()
+                .is_some_and(|one| still_goes(one, removal))
+            {
+                let why = Err("what it was decided from has changed".to_owned());
+                let ended = removal.clone().ended(facts.now, why);
+                plan.changes.push(Change::Removal(Box::new(ended)));
+                continue;
+            }
+        }
+        remove(facts, removal, plan);
+    }
+    busy
+}
+
+fn still_goes(judgement: &Judgement, removal: &Removal) -> bool {
+    let mut allowed = judgement.allowed();
+    judgement.blocked.is_empty()
+        && allowed.any(|(judged, why)| why == removal.why && judged.place() == removal.place())
+}
+
+/// Plans the call, or the look, when its time has come.
+fn remove(facts: Facts<'_>, removal: &Removal, plan: &mut Plan) {
+    let scope = &removal.slot.pair.scope;
+    let view = facts.observed.scopes.get(scope);
+    let view = view.filter(|view| view.barred.is_none());
+    let Some((view, number)) = view.zip(facts.observed.account_number(&scope.account)) else {
+        return;
+    };
+    if let Some(at) = removal.look_at.filter(|at| *at > facts.now) {
+        return plan.wake(at);
+    }
+    let call = Call::Remove {
+        removal: Box::new(removal.clone()),
+        warrant: Box::new(warrant(facts, scope, number)),
+    };
+    plan.call(call, view, facts.now);
+}

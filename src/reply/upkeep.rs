@@ -1,0 +1,189 @@
+//! What follows from having removed a snapshot, held it or taken it over, or not having been let.
+//!
+//! Owns: the record of it. A removal is told as `pruned` only when AWS has said so, or when the snapshot is gone after
+//! AWS may have been asked.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::history::{Change, History};
+use crate::observed::{Observed, Refused};
+use crate::redshift::{Answer, ErrorClass, RedshiftError};
+use crate::run::{Gone, GoneReason, Run};
+use crate::snapshot::{Snapshot, SnapshotId};
+use crate::upkeep::{Errand, Removal};
+
+/// Between two looks for a snapshot whose removal AWS has not answered.
+const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
+/// A snapshot that is still there so long after its removal was intended was not removed.
+const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// For how long a denial is told: until after the next pass, which tries again.
+const TELL_DENIAL: TimeDelta = TimeDelta::hours(2);
+/// Between two tries of what a person waits for.
+const TRY_AGAIN: TimeDelta = TimeDelta::seconds(5);
+
+/// What became of the call that was to remove a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Removed {
+    /// AWS has removed it.
+    Done,
+    /// AWS has no snapshot of that name.
+    Absent,
+    /// It is there; nothing was asked for.
+    Present,
+    /// It stays, for this reason.
+    Refused(String),
+}
+
+/// Takes the answer to a call that was to remove a snapshot, or to look for it.
+pub(super) fn removed(
+    removal: Removal,
+    answer: Answer<Removed>,
+    history: &History,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    observed.in_flight.remove(&removal.slot);
+    if let Some(view) = observed.scopes.get_mut(&removal.slot.pair.scope) {
+        view.note_date(answer.server_date, now);
+        view.want_listing(now);
+    }
+    note_denial(&removal, &answer, observed, now);
+    let was_in_doubt = removal.look_at.is_some();
+    let look_at = Some(now + LOOK_AGAIN);
+    let in_doubt = Removal {
+        look_at,
+        ..removal.clone()
+    };
+    let is_young = now < removal.planned_at + PATIENCE && now >= removal.planned_at;
+    let ended = match answer.result {
+        Err(error) if error.class == ErrorClass::Unknown || was_in_doubt => in_doubt,
+        Err(error) => {
+            let why = format!("{}: {}", error.class.reason(), error.told());
+            removal.ended(now, Err(why))
+        }
+        Ok(Removed::Refused(why)) => removal.ended(now, Err(why)),
+        Ok(Removed::Done) => return gone(removal, history, observed, now),
+        Ok(Removed::Absent) if was_in_doubt => return gone(removal, history, observed, now),
+        Ok(Removed::Absent) => removal.ended(now, Err("it was gone before".to_owned())),
+        Ok(Removed::Present) if is_young => in_doubt,
+        Ok(Removed::Present) => removal.ended(now, Err("AWS did not remove it".to_owned())),
+    };
+    vec![Change::Removal(Box::new(ended))]
+}
+
+/// A policy that may not delete is told of for as long as each pass finds it so.
+fn note_denial(
+    removal: &Removal,
+    answer: &Answer<Removed>,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) {
+    let scope = &removal.slot.pair.scope;
+    match &answer.result {
+        Err(error) if error.class == ErrorClass::AccessDenied => {
+            let (until, message) = (now + TELL_DENIAL, error.told());
+            let refused = Refused { until, message };
+            observed.delete_denied.insert(scope.clone(), refused);
+        }
+        Ok(Removed::Done) => drop(observed.delete_denied.remove(scope)),
+        _ => {}
+    }
+}
+
+fn gone(
+    removal: Removal,
+    history: &History,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let view = observed.scopes.get_mut(&removal.slot.pair.scope);
+    if let Some(listing) = view.and_then(|view| view.snapshots.as_mut()) {
+        listing.by_id.remove(&removal.id);
+    }
+    let run = history.runs.get(&removal.slot);
+    let run = run.and_then(|run| pruned(run, &removal.id, now));
+    let ended = removal.ended(now, Ok("removed".to_owned()));
+    let ended = Change::Removal(Box::new(ended));
+    [Some(ended), run].into_iter().flatten().collect()
+}
+
+/// The run whose snapshot `id` is gone, where that is the one that the run is about.
+pub(super) fn pruned(run: &Run, id: &SnapshotId, now: DateTime<Utc>) -> Option<Change> {
+    if run.request.snapshot_id != *id || run.gone.is_some() {
+        return None;
+    }
+    let mut run = run.clone();
+    run.gone = Some(Gone {
+        at: now,
+        reason: GoneReason::Pruned,
+    });
+    Some(Change::Run(Box::new(run)))
+}
+
+/// Takes the answer to what a person wanted done.
+pub(super) fn errand_done(
+    errand: Errand,
+    answer: Answer<(Arc<Snapshot>, String)>,
+    history: &History,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    observed.in_flight.remove(&errand.slot);
+    let view = observed.scopes.get_mut(&errand.slot.pair.scope);
+    let (snapshot, told) = match answer.result {
+        Ok(done) => done,
+        Err(error) => {
+            if let Some(view) = view {
+                view.note_date(answer.server_date, now);
+            }
+            return untold(errand, &error, observed, now);
+        }
+    };
+    if let Some(view) = view {
+        view.note_date(answer.server_date, now);
+        view.want_listing(now);
+        if let Some(listing) = &mut view.snapshots {
+            let id = errand.snapshot.clone();
+            listing.by_id.insert(id, Arc::clone(&snapshot));
+        }
+    }
+    observed.errand_trouble.remove(&errand.id);
+    let run = history.runs.get(&errand.slot);
+    let run = run.filter(|run| run.request.snapshot_id == errand.snapshot && run.is_ended());
+    let run = run.map(|run| {
+        let snapshot = Some(snapshot);
+        Change::Run(Box::new(Run {
+            snapshot,
+            ..run.clone()
+        }))
+    });
+    let ended = Change::Errand(Box::new(errand.ended(now, Ok(told))));
+    [Some(ended), run].into_iter().flatten().collect()
+}
+
+/// What passes by itself is tried again while the errand's time lasts.
+fn untold(
+    errand: Errand,
+    error: &RedshiftError,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let passes = matches!(
+        error.class,
+        ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent
+    );
+    let told = error.told();
+    if passes {
+        let until = now + TRY_AGAIN;
+        let message = told;
+        observed
+            .errand_trouble
+            .insert(errand.id, Refused { until, message });
+        return Vec::new();
+    }
+    observed.errand_trouble.remove(&errand.id);
+    vec![Change::Errand(Box::new(errand.ended(now, Err(told))))]
+}

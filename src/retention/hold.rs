@@ -1,0 +1,172 @@
+//! What is to be done for a hold, a release or a takeover.
+//!
+//! Owns: the steps that lead there from what AWS shows now. Every order of a crash between them is mended by doing
+//! the same again: a hold first notes the old period and then lengthens, a release first restores it. Never shortens
+//! a period to less than a day from now.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::guard::starts_at;
+use crate::names::Retention;
+use crate::snapshot::{Snapshot, tag};
+use crate::upkeep::Wanted;
+
+/// One request to AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Sets a tag.
+    Tag(&'static str, String),
+    /// Sets the period.
+    KeepFor(Retention),
+    /// Removes a tag.
+    Untag(&'static str),
+}
+
+/// The steps from `snapshot`, which is proven to be redkeep's, to what is `wanted` at `now`; none where it is so
+/// already.
+///
+/// # Errors
+/// Why it cannot be done, for people.
+pub fn steps(
+    wanted: Wanted,
+    writer: &str,
+    snapshot: &Snapshot,
+    now: DateTime<Utc>,
+) -> Result<Vec<Step>, String> {
+    if let (Wanted::Hold | Wanted::Release, false) =
+        (wanted, snapshot.accounts_with_restore_access.is_empty())
+    {
+        return Err("it is shared with other accounts, and AWS changes no shared snapshot".into());
+    }
+    match wanted {
+        Wanted::Hold => hold(snapshot),
+        Wanted::Release => release(snapshot, now),
+        Wanted::Takeover => {
+            let is_ours = snapshot.tags.get(tag::WRITER).map(String::as_str) == Some(writer);
+            let take = Step::Tag(tag::WRITER, writer.to_owned());
+            Ok((!is_ours).then_some(take).into_iter().collect())
+        }
+    }
+}
+
+fn hold(snapshot: &Snapshot) -> Result<Vec<Step>, String> {
+    let days = snapshot.manual_snapshot_retention_period;
+    let days = days.ok_or("AWS does not tell its period")?;
+    let is_tagged = snapshot.tags.contains_key(tag::HOLD);
+    let tag = Step::Tag(tag::HOLD, days.to_string());
+    let keep = Step::KeepFor(Retention::Forever);
+    let is_forever = days == Retention::Forever.days_or_minus_one();
+    let steps = [(!is_tagged).then_some(tag), (!is_forever).then_some(keep)];
+    Ok(steps.into_iter().flatten().collect())
+}
+
+fn release(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Vec<Step>, String> {
+    let held = snapshot.tags.get(tag::HOLD).ok_or("it is not on hold")?;
+    let before = held.parse().ok().and_then(Retention::from_days);
+    let before = before
+        .ok_or_else(|| format!("its tag {} is {held:?}, wanted a number of days", tag::HOLD))?;
+    let start = starts_at(snapshot).ok_or("AWS does not tell since when its period counts")?;
+    let restored = restored(before, start, now);
+    let has = snapshot.manual_snapshot_retention_period;
+    let keep = Step::KeepFor(restored);
+    let differs = has != Some(restored.days_or_minus_one());
+    let steps = [differs.then_some(keep), Some(Step::Untag(tag::HOLD))];
+    Ok(steps.into_iter().flatten().collect())
+}
+
+/// The period before the hold, or the one that ends at least a day from now; beyond the longest, for ever.
+fn restored(before: Retention, start: DateTime<Utc>, now: DateTime<Utc>) -> Retention {
+    let least = ((now - start).max(TimeDelta::zero()) + TimeDelta::days(2)).num_days();
+    let days = i64::from(before.days_or_minus_one());
+    if days < 0 {
+        return Retention::Forever;
+    }
+    Retention::from_days(days.max(least)).unwrap_or(Retention::Forever)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: f64) -> DateTime<Utc> {
+        DateTime::from_timestamp((day * 86_400.0) as i64, 0).unwrap()
+    }
+
+    fn snapshot(days: i32, held: Option<&str>) -> Snapshot {
+        let held = held.map(|held| (tag::HOLD.to_owned(), held.to_owned()));
+        Snapshot {
+            manual_snapshot_retention_period: Some(days),
+            snapshot_retention_start_time: Some(at(0.0)),
+            tags: held.into_iter().collect(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn done(wanted: Wanted, days: i32, held: Option<&str>, now: f64) -> Vec<Step> {
+        steps(wanted, "me", &snapshot(days, held), at(now)).unwrap()
+    }
+
+    #[test]
+    fn a_hold_notes_the_period_first_and_goes_on_where_it_stopped() {
+        let keep = Step::KeepFor(Retention::Forever);
+        let tag = Step::Tag(tag::HOLD, "35".to_owned());
+        assert_eq!(done(Wanted::Hold, 35, None, 1.0), [tag, keep.clone()]);
+        assert_eq!(done(Wanted::Hold, 35, Some("35"), 1.0), [keep]);
+        assert_eq!(done(Wanted::Hold, -1, Some("35"), 1.0), []);
+        let tag = Step::Tag(tag::HOLD, "-1".to_owned());
+        assert_eq!(done(Wanted::Hold, -1, None, 1.0), [tag]);
+    }
+
+    #[test]
+    fn a_release_restores_the_period_and_leaves_a_day_at_least() {
+        let days = |steps: &[Step]| match &steps[0] {
+            Step::KeepFor(retention) => Some(retention.days_or_minus_one()),
+            Step::Tag(..) | Step::Untag(_) => None,
+        };
+        for (before, now, wanted) in [
+            ("35", 1.0, 35),
+            ("35", 34.0, 36),
+            ("35", 34.5, 36),
+            ("35", 33.9, 35),
+            ("1", 3652.0, -1),
+            ("1", 3651.9, 3653),
+        ] {
+            // One of those that are for ever already has nothing to restore.
+            let has = if wanted == -1 { 7 } else { -1 };
+            let steps = done(Wanted::Release, has, Some(before), now);
+            assert_eq!(days(&steps), Some(wanted), "{before} days at {now}");
+            let left = f64::from(wanted) - now;
+            assert!(wanted < 0 || left >= 1.0, "{left}");
+            assert_eq!(steps[1], Step::Untag(tag::HOLD));
+        }
+        assert_eq!(
+            done(Wanted::Release, -1, Some("-1"), 9.0),
+            [Step::Untag(tag::HOLD)]
+        );
+        assert_eq!(
+            done(Wanted::Release, 35, Some("35"), 9.0),
+            [Step::Untag(tag::HOLD)]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_or_changed_is_refused() {
+        let refused =
+            |wanted, snapshot: &Snapshot| steps(wanted, "me", snapshot, at(1.0)).unwrap_err();
+        assert_eq!(
+            refused(Wanted::Release, &snapshot(35, None)),
+            "it is not on hold"
+        );
+        assert!(refused(Wanted::Release, &snapshot(-1, Some("x"))).contains("\"x\""));
+        assert!(refused(Wanted::Hold, &Snapshot::default()).contains("period"));
+        let mut shared = snapshot(35, None);
+        shared.accounts_with_restore_access.push(Default::default());
+        assert!(refused(Wanted::Hold, &shared).contains("shared"));
+        assert_eq!(
+            steps(Wanted::Takeover, "me", &shared, at(1.0))
+                .unwrap()
+                .len(),
+            1
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! What is done to snapshots that are there: removing them, holding them, taking them over.
+//!
+//! Owns: the records of it, as the history has them. Never decides (that is `retention` and `plan`), never calls
+//! anything.
+
+use chrono::{DateTime, Utc};
+
+use crate::names::PolicyName;
+use crate::slot::{Scope, Slot};
+use crate::snapshot::SnapshotId;
+
+/// Names a snapshot among those of all accounts and regions.
+pub type Place = (Scope, SnapshotId);
+
+/// Why a snapshot is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The policy keeps the newest `keep_last`, and this one is older.
+    Surplus,
+    /// It failed more than a week ago: nobody can restore it.
+    Failed,
+}
+
+impl Why {
+    /// All reasons.
+    pub const ALL: [Self; 2] = [Self::Surplus, Self::Failed];
+
+    /// The word in the history and in the JSON contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Surplus => "surplus",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The intent to remove a snapshot, committed before the call, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The slot that the snapshot is for.
+    pub slot: Slot,
+    /// The snapshot; of a slot with two, it may be the one that failed.
+    pub id: SnapshotId,
+    /// Why.
+    pub why: Why,
+    /// When it was decided.
+    pub planned_at: DateTime<Utc>,
+    /// Whether AWS may have been asked already without an answer that counts: then it is only looked for, from
+    /// this instant on, and never asked again. So it is after a restart.
+    pub look_at: Option<DateTime<Utc>>,
+    /// How it ended; `None` while it is open.
+    pub end: Option<End>,
+}
+
+impl Removal {
+    /// Where the snapshot is.
+    pub fn place(&self) -> Place {
+        (self.slot.pair.scope.clone(), self.id.clone())
+    }
+
+    /// The same, ended so.
+    #[must_use]
+    pub fn ended(self, at: DateTime<Utc>, result: Result<String, String>) -> Self {
+        let end = Some(End { at, result });
+        Self { end, ..self }
+    }
+}
+
+/// How a removal or an errand ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Done, with what is to be said of it; or not done, and why.
+    pub result: Result<String, String>,
+}
+
+impl End {
+    /// Whether it was done.
+    pub fn is_done(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    /// What is to be said of it.
+    pub fn text(&self) -> &str {
+        match &self.result {
+            Ok(text) | Err(text) => text,
+        }
+    }
+}
+
+/// What a pass over a policy's snapshots came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassResult {
+    /// What it planned is being carried out.
+    Carried,
+    /// The first under these rules: it only says what it would do.
+    FirstPass,
+    /// It would remove so many that a person has to confirm it.
+    Breaker,
+}
+
+impl PassResult {
+    /// All results.
+    pub const ALL: [Self; 3] = [Self::Carried, Self::FirstPass, Self::Breaker];
+
+    /// The word in the history.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Carried => "carried_out",
+            Self::FirstPass => "first_pass",
+            Self::Breaker => "breaker",
+        }
+    }
+}
+
+/// The newest pass over a policy's snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// Whose.
+    pub policy: PolicyName,
+    /// The fingerprint of the rules by which it judged.
+    pub rules: String,
+    /// When.
+    pub passed_at: DateTime<Utc>,
+    /// What came of it.
+    pub result: PassResult,
+    /// The plan's hash.
+    pub plan_hash: String,
+    /// Everything that the plan would remove, the oldest first, as [`named`] names it.
+    pub plan: Vec<String>,
+    /// The confirmation that it was made with.
+    pub confirmation: Option<i64>,
+}
+
+/// A person's word that a plan is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Its number in the history.
+    pub id: i64,
+    /// Whose plan.
+    pub policy: PolicyName,
+    /// The fingerprint of the rules that the plan was made by; under others it is void.
+    pub rules: String,
+    /// The plan's hash.
+    pub plan_hash: String,
+    /// The snapshots that may go, as [`named`] names them.
+    pub plan: Vec<String>,
+    /// When.
+    pub confirmed_at: DateTime<Utc>,
+    /// Whether a pass was made for it.
+    pub is_begun: bool,
+}
+
+impl Confirmation {
+    /// Whether nothing is left of it after `pass`: it was used, and other rules have come since.
+    pub fn is_void_after(&self, pass: &Pass) -> bool {
+        self.is_begun && self.rules != pass.rules
+    }
+}
+
+/// A snapshot's name among those of all accounts and regions, in one word.
+pub fn named(place: &Place) -> String {
+    let (scope, id) = place;
+    format!("{}/{}/{id}", scope.account, scope.region)
+}
+
+/// What a person wants done to a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is to be kept until somebody releases it.
+    Hold,
+    /// It is to be kept as long as before the hold.
+    Release,
+    /// This installation is to be its writer.
+    Takeover,
+}
+
+impl Wanted {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Hold, Self::Release, Self::Takeover];
+
+    /// The word in the history, which is the command's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Takeover => "takeover",
+        }
+    }
+}
+
+/// One thing that a person wants done to one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// Its number in the history; 0 before it is there.
+    pub id: i64,
+    /// What.
+    pub wanted: Wanted,
+    /// The slot that the snapshot is for.
+    pub slot: Slot,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// When it was asked for.
+    pub asked_at: DateTime<Utc>,
+    /// How it ended; `None` while it is open.
+    pub end: Option<End>,
+}
+
+impl Errand {
+    /// The same, ended so.
+    #[must_use]
+    pub fn ended(self, at: DateTime<Utc>, result: Result<String, String>) -> Self {
+        let end = Some(End { at, result });
+        Self { end, ..self }
+    }
+}
