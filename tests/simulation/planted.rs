@@ -1,7 +1,7 @@
 //! For each invariant a planted bug, and the words with which the simulation fails because of it.
 //!
 //! Owns: the table. A bug counts as caught when the first seed that fails with it fails in those words; without it
-//! the same seeds are well (`century`). Not here: I4, I5 and I15, since nothing is deleted yet.
+//! the same seeds are well (`century`).
 
 use crate::seed::{Wish, live};
 use crate::sim::bug::Bug;
@@ -11,7 +11,7 @@ const SEEDS: u64 = 400;
 const DAYS: u32 = 10;
 
 /// | invariant | planted bug | how the simulation fails |
-const TABLE: [(&str, Bug, &str); 18] = [
+const TABLE: [(&str, Bug, &str); 21] = [
     (
         "one record for every due slot",
         Bug::NoRun,
@@ -20,6 +20,8 @@ const TABLE: [(&str, Bug, &str); 18] = [
     ("what is not ours stays as it is", Bug::Meddle, "I2: "),
     ("one snapshot for a slot", Bug::SecondName, "I3: "),
     ("available means that AWS has it", Bug::EagerSuccess, "I6: "),
+    ("min_good newer ones stay", Bug::KeepsOne, "I4: "),
+    ("removed only as planned", Bug::Unlogged, "I5: "),
     ("every snapshot has a record", Bug::CallFirst, "I7: "),
     (
         "terminal states absorb",
@@ -52,6 +54,7 @@ const TABLE: [(&str, Bug, &str); 18] = [
     ("no secret in any output", Bug::Leak, "I18: "),
     ("deleted by others, never made again", Bug::Remake, "I19: "),
     ("no edit makes earlier slots", Bug::BackFill, "I20: "),
+    ("nothing is removed in doubt", Bug::StaleListing, "I15: "),
     ("no pair is left bare", Bug::NoGuard, "I21: "),
     (
         "no verdict without a look",

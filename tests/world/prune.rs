@@ -7,7 +7,7 @@ use redkeep::plan::{Alarm, Blocked};
 use redkeep::run::GoneReason;
 use redkeep::sandbox::faults::Fault;
 use redkeep::snapshot::Snapshot;
-use redkeep::upkeep::{Confirmation, Errand, PassResult, Wanted};
+use redkeep::upkeep::{Errand, PassResult, Wanted};
 
 use crate::setup::{at, config, hours, minutes, policy, seconds, sim, slot};
 use crate::sim::aws::{CREATE, DELETE, REGION, SNAPSHOTS};
@@ -92,28 +92,7 @@ fn is_blocked(sim: &Sim, by: Blocked) -> bool {
 /// Confirms the plan as it is now, as the command does.
 fn confirm(sim: &mut Sim) -> usize {
     let now = sim.now;
-    let host = &mut sim.hosts[0];
-    let world = &mut host.process.as_mut().unwrap().world;
-    let (policy, judgement) = world.judge(now).pop().unwrap();
-    let confirmation = Confirmation {
-        id: 1 + i64::try_from(host.journal.ledger.passes.len()).unwrap(),
-        policy: policy.name.clone(),
-        rules: judgement.rules.clone(),
-        plan_hash: judgement.hash.clone(),
-        plan: judgement.plan(),
-        confirmed_at: now,
-        is_begun: false,
-    };
-    let ledger = &mut host.journal.ledger;
-    ledger
-        .confirmations
-        .insert(confirmation.policy.clone(), confirmation.clone());
-    let count = confirmation.plan.len();
-    world
-        .history
-        .confirmations
-        .insert(confirmation.policy.clone(), confirmation);
-    count
+    sim.hosts[0].confirm(now)
 }
 
 #[test]

@@ -27,13 +27,14 @@ const STATUSES: [&str; 5] = [
 impl Life {
     /// Something happens, and lasts for a while.
     pub(super) fn disturb(&mut self) {
-        match self.dice.between(0, 15) {
+        match self.dice.between(0, 16) {
             0..=3 => self.faults(),
             4..=6 => self.death(),
             7 => self.downtime(),
             8 => self.clock(),
             9 | 10 => self.edit(),
             11..=13 => self.cluster(),
+            14 => self.confirmation(),
             _ => self.deletion(),
         }
     }
@@ -206,6 +207,20 @@ impl Life {
         let name = self.dice.pick(&names).clone();
         self.say(&format!("somebody deletes {name}"));
         self.sim.aws.delete(&name, now);
+    }
+
+    /// Somebody confirms what redkeep would remove, where there is anything.
+    fn confirmation(&mut self) {
+        let number = self.any_host();
+        let host = &mut self.sim.hosts[number];
+        // The commands write into the real store, and there are none here.
+        if host.journal.is_on_disk() {
+            return;
+        }
+        let now = host.time(self.sim.now);
+        let count = host.confirm(now);
+        self.sim
+            .say(number, format_args!("{count} removals are confirmed"));
     }
 
     fn any_host(&mut self) -> usize {

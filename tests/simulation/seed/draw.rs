@@ -206,7 +206,17 @@ fn more(dice: &mut Dice) -> String {
     line(200, &["blackout = [\"night\"]"]);
     line(200, &["completion_window = \"1h\""]);
     line(150, &["guard = false"]);
-    line(200, &["min_good = 1", "min_good = 3"]);
+    line(
+        450,
+        &[
+            "min_good = 1",
+            "min_good = 3",
+            "keep_last = 3",
+            "keep_last = 8",
+            "min_good = 1\nkeep_last = 2",
+            "min_good = 4\nkeep_last = 4",
+        ],
+    );
     line(150, &["guard_gone = \"5d\"", "guard_gone = \"30d\""]);
     more
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use redkeep::config::Config;
 use redkeep::history::{Change, Extension};
 use redkeep::names::{Retention, Tags};
 use redkeep::plan::{Call, Plan};
@@ -12,6 +13,7 @@ use redkeep::redshift::CreateRequest;
 use redkeep::reply::Reply;
 use redkeep::run::{GoneReason, Outcome, Run, RunState};
 use redkeep::snapshot::{Snapshot, SnapshotId};
+use redkeep::world::World;
 
 use super::host::Host;
 
@@ -55,6 +57,12 @@ pub enum Bug {
     BackFill,
     /// A snapshot that is somebody else's is kept for longer.
     Meddle,
+    /// `min_good` and `keep_last` are read as 1.
+    KeepsOne,
+    /// What is to be removed is in no plan that is logged.
+    Unlogged,
+    /// The last complete listing is taken to be of now, however old it is.
+    StaleListing,
     /// The end of no snapshot is put off.
     NoGuard,
     /// A run is given up without a look at what is there.
@@ -62,6 +70,28 @@ pub enum Bug {
 }
 
 impl Bug {
+    /// What it does to the configuration that the core reads.
+    pub fn bend_config(self, config: &mut Config) {
+        for policy in config
+            .policies
+            .iter_mut()
+            .filter(|_| self == Self::KeepsOne)
+        {
+            policy.protection.min_good = 1;
+            policy.protection.keep_last = policy.protection.keep_last.map(|_| 1);
+        }
+    }
+
+    /// What it does to what the core has observed.
+    pub fn bend_world(self, world: &mut World, now: DateTime<Utc>) {
+        let views = world.observed.scopes.values_mut();
+        for view in views.filter(|_| self == Self::StaleListing) {
+            if let Some(listing) = &mut view.snapshots {
+                listing.began_at = now;
+            }
+        }
+    }
+
     /// What it does to a plan.
     pub fn bend_plan(self, plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
         match self {
@@ -100,6 +130,11 @@ impl Bug {
             Self::ForgottenDoubt => plan
                 .calls
                 .retain(|call| !matches!(call, Call::Describe { .. })),
+            Self::Unlogged => plan.changes.iter_mut().for_each(|change| {
+                if let Change::Passed(pass) = change {
+                    pass.plan.clear();
+                }
+            }),
             Self::NoGuard => plan
                 .calls
                 .retain(|call| !matches!(call, Call::Extend { .. })),

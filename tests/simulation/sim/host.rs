@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::config::Config;
 use redkeep::names::Writer;
 use redkeep::plan::Alarm;
+use redkeep::upkeep::Confirmation;
 use redkeep::world::World;
 
 use super::guarded::Guarded;
@@ -80,6 +81,33 @@ impl Host {
 
     pub fn process_mut(&mut self) -> &mut Process {
         self.process.as_mut().unwrap()
+    }
+
+    /// Confirms every plan as it is now, as `prune --confirm` does; how many snapshots may go.
+    pub fn confirm(&mut self, now: DateTime<Utc>) -> usize {
+        let Some(Process { world, .. }) = &mut self.process else {
+            return 0;
+        };
+        let plans = world.judge(now).into_iter();
+        let confirmed: Vec<Confirmation> = plans
+            .map(|(policy, judgement)| Confirmation {
+                id: 1 + i64::try_from(self.journal.ledger.passes.len()).unwrap(),
+                policy: policy.name.clone(),
+                rules: judgement.rules.clone(),
+                plan_hash: judgement.hash.clone(),
+                plan: judgement.plan(),
+                confirmed_at: now,
+                is_begun: false,
+            })
+            .collect();
+        let count = confirmed.iter().map(|one| one.plan.len()).sum();
+        for one in confirmed {
+            let ledger = &mut self.journal.ledger;
+            ledger.confirmations.insert(one.policy.clone(), one.clone());
+            let known = &mut world.history.confirmations;
+            known.insert(one.policy.clone(), one);
+        }
+        count
     }
 
     pub fn note_alarms(&mut self, alarms: &BTreeMap<Alarm, String>) {

@@ -56,6 +56,11 @@ impl Segment {
     }
 }
 
+/// By what a removal is told from others; the store keeps whole seconds.
+pub fn removal_key(removal: &Removal) -> (Place, DateTime<Utc>) {
+    (removal.place(), removal.planned_at.trunc_subsecs(0))
+}
+
 impl Ledger {
     /// Takes a change in; returns the run that had ended before and stays, as the store does.
     fn take(&mut self, change: &Change) -> Option<Run> {
@@ -104,7 +109,7 @@ impl Ledger {
             }
             Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(*at)),
             Change::Removal(removal) => {
-                let key = (removal.place(), removal.planned_at);
+                let key = removal_key(removal);
                 let before = self.removals.insert(key, (**removal).clone());
                 let ended = before.is_some_and(|before| before.end.is_some());
                 assert!(!ended, "a removal that has ended changes: {removal:?}");
@@ -209,6 +214,11 @@ impl Journal {
                 store: None,
             }),
         }
+    }
+
+    /// Whether it is the real store that keeps it.
+    pub fn is_on_disk(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Commits; returns the runs that had ended before otherwise, and stay.

@@ -77,7 +77,7 @@ fn rests_until(host: &Host, process: &Process, now: DateTime<Utc>) -> Option<Dat
         let policy = active(pair)?;
         state.next_slot(policy)
     });
-    let slot = slots.min().unwrap_or(DateTime::<Utc>::MAX_UTC - LEAD * 2);
+    let slot = slots.min().unwrap_or(host.time(now) + LONGEST * 2);
     let mut until = slot - LEAD;
     for run in world.history.open() {
         until = until.min(waits_until(run, host.time(now))?);

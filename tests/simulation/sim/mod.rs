@@ -207,6 +207,10 @@ impl Sim {
         self.hosts[host].witness.reloaded(&config, true_now);
         self.hosts[host].guarded.troubled(true_now);
         self.hosts[host].config = config.clone();
+        let mut config = config;
+        if let Some(bug) = self.bug {
+            bug.bend_config(&mut config);
+        }
         if let Some(process) = &mut self.hosts[host].process {
             process.world.reconfigure(config, now);
             process.turns_at = self.now;
@@ -271,12 +275,11 @@ impl Sim {
         let host_ref = &mut self.hosts[host];
         let history = host_ref.journal.load(now);
         check_totals(&host_ref.journal.ledger, &history);
-        let world = World::new(
-            host_ref.config.clone(),
-            history,
-            host_ref.writer.clone(),
-            now,
-        );
+        let mut config = host_ref.config.clone();
+        if let Some(bug) = self.bug {
+            bug.bend_config(&mut config);
+        }
+        let world = World::new(config, history, host_ref.writer.clone(), now);
         host_ref.starts_at = None;
         host_ref.lives += 1;
         host_ref.process = Some(Process::new(world, self.now));
@@ -294,6 +297,9 @@ impl Sim {
             self.hosts[host].guarded.troubled(self.now);
         }
         for _ in 0..PLANS_PER_TURN {
+            if let Some(bug) = self.bug {
+                bug.bend_world(&mut self.hosts[host].process_mut().world, now);
+            }
             let mut plan = self.hosts[host].process().world.plan(now);
             if let Some(bug) = self.bug {
                 bug.bend_plan(&mut plan, &self.hosts[host], now);
@@ -361,9 +367,13 @@ impl Sim {
             self.say(host, format_args!("{}", ToldCall(&call)));
         }
         let host_ref = &mut self.hosts[host];
-        host_ref
-            .witness
-            .dispatching(&call, &host_ref.journal, &self.aws, self.now, now);
+        host_ref.witness.dispatching(
+            &call,
+            (&host_ref.config, &host_ref.writer),
+            &host_ref.journal,
+            &self.aws,
+            (self.now, now),
+        );
         let process = host_ref.process_mut();
         process.world.dispatched(&call, now);
         self.wires.push(Wire {

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use redkeep::config::Config;
 use redkeep::history::{Change, MissedRange};
-use redkeep::names::PolicyName;
+use redkeep::names::{PolicyName, Writer};
 use redkeep::plan::Call;
 use redkeep::redshift::ServerDate;
 use redkeep::reply::Reply;
@@ -22,12 +22,14 @@ use redkeep::snapshot::{Snapshot, tag};
 use redkeep::upkeep::{Removal, Why, named};
 
 use super::aws::Aws;
-use super::journal::Journal;
+use super::journal::{Journal, removal_key};
 
 /// SEMANTICS: "Each scope has its own rate budget"; so many requests at once, so many a second.
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
 const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
+/// Nothing is removed by an older listing; a call may be a little on its way.
+const FRESH: TimeDelta = TimeDelta::minutes(11);
 
 /// The last complete listing that the host took in.
 struct Look {
@@ -94,10 +96,10 @@ impl Witness {
     pub fn dispatching(
         &mut self,
         call: &Call,
+        (config, writer): (&Config, &Writer),
         journal: &Journal,
         aws: &Aws,
-        now: DateTime<Utc>,
-        host_time: DateTime<Utc>,
+        (now, host_time): (DateTime<Utc>, DateTime<Utc>),
     ) {
         let requests = match call {
             Call::List {
@@ -115,7 +117,11 @@ impl Witness {
         );
         *left -= requests;
         if let Call::Remove { removal, .. } = call {
-            Self::check_remove(removal, journal, aws, now, host_time);
+            check_intended(removal, journal);
+            if removal.look_at.is_none() {
+                self.check_sure(removal, aws, now, host_time);
+                check_spared(removal, (config, writer), aws, now);
+            }
         }
         if let Call::Create { slot, .. } = call {
             let id = call_name(call);
@@ -130,56 +136,27 @@ impl Witness {
         }
     }
 
-    /// I4, I5, I15: a removal is intended and logged before the call, newer good ones are there, and AWS's clock agrees.
-    fn check_remove(
+    /// I15: nothing is removed while the clocks do not agree, or without a complete listing of late.
+    fn check_sure(
+        &self,
         removal: &Removal,
-        journal: &Journal,
         aws: &Aws,
         now: DateTime<Utc>,
         host_time: DateTime<Utc>,
     ) {
-        let key = (removal.place(), removal.planned_at);
-        let committed = journal.ledger.removals.get(&key);
-        assert!(
-            committed.is_some_and(|one| one.end.is_none()),
-            "I5: no intent is committed for {removal:?}"
-        );
-        let passes = journal.ledger.passes.iter();
-        let mut passes = passes.filter(|pass| pass.passed_at == removal.planned_at);
         let name = named(&removal.place());
-        assert!(
-            passes.any(|pass| pass.plan.contains(&name)),
-            "I5: {name} is in no plan that was logged"
-        );
-        if removal.look_at.is_some() {
-            return;
-        }
         let ServerDate::At(date) = aws.date(now) else {
-            panic!("I15: removed where AWS sends no date: {name}");
+            panic!("I15: {name} is removed where AWS sends no date");
         };
         let skew = (date - host_time).abs();
         assert!(
             skew <= SKEW_LIMIT + TimeDelta::seconds(1),
-            "I15: removed with {skew} of skew"
+            "I15: {name} is removed with {skew} of skew"
         );
-        let region = aws.account.region(removal.slot.pair.scope.region.as_str());
-        let snapshots = || {
-            region
-                .into_iter()
-                .flat_map(|region| region.snapshots.values())
-        };
-        let it = snapshots().find(|one| one.snapshot_identifier == removal.id.as_str());
-        let newer = |it: &ModelSnapshot| {
-            snapshots().any(|one| {
-                one.created_at > it.created_at
-                    && one.status(now) == "available"
-                    && one.cluster_identifier == it.cluster_identifier
-                    && one.properties.created_at == it.properties.created_at
-            })
-        };
+        let look = self.last_look.as_ref().map(|look| look.at);
         assert!(
-            removal.why == Why::Failed || it.is_none_or(newer),
-            "I4: {name} is the last good one"
+            look.is_some_and(|at| at > now - FRESH),
+            "I15: {name} is removed by a listing of {look:?}"
         );
     }
 
@@ -303,6 +280,63 @@ impl Witness {
             "recorded as missed, and yet there is a snapshot in {range:?}"
         );
     }
+}
+
+/// I5: a removal is intended, and named in a plan that was logged, before the call.
+fn check_intended(removal: &Removal, journal: &Journal) {
+    let key = removal_key(removal);
+    let committed = journal.ledger.removals.get(&key);
+    assert!(
+        committed.is_some_and(|one| one.end.is_none()),
+        "I5: no intent is committed for {removal:?}"
+    );
+    let passes = journal.ledger.passes.iter();
+    let mut passes = passes.filter(|pass| pass.passed_at.trunc_subsecs(0) == key.1);
+    let name = named(&removal.place());
+    assert!(
+        passes.any(|pass| pass.plan.contains(&name)),
+        "I5: {name} is in no plan that was logged"
+    );
+}
+
+/// I2 and I4: what is removed is this host's own, and `min_good` newer good ones of its policy and cluster are there.
+fn check_spared(
+    removal: &Removal,
+    (config, writer): (&Config, &Writer),
+    aws: &Aws,
+    now: DateTime<Utc>,
+) {
+    let name = named(&removal.place());
+    let region = aws.account.region(removal.slot.pair.scope.region.as_str());
+    let snapshots = region.map(|region| &region.snapshots);
+    let Some((it, snapshots)) =
+        snapshots.and_then(|all| Some((all.get(removal.id.as_str())?, all)))
+    else {
+        return;
+    };
+    let tag = |one: &ModelSnapshot, key: &str| {
+        let found = one.tags.iter().find(|tag| tag.key == key);
+        found.map(|tag| tag.value.clone())
+    };
+    assert_eq!(
+        tag(it, tag::WRITER).as_deref(),
+        Some(writer.as_str()),
+        "I2: {name} is not ours, and is removed"
+    );
+    let same = |one: &&ModelSnapshot| {
+        let keys = [tag::POLICY, tag::CLUSTER];
+        one.created_at > it.created_at
+            && one.status(now) == "available"
+            && one.properties.created_at == it.properties.created_at
+            && keys.iter().all(|key| tag(one, key) == tag(it, key))
+    };
+    let newer = snapshots.values().filter(same).count();
+    let policy = config.policy(&removal.slot.pair.policy);
+    let min_good = policy.map_or(1, |policy| policy.protection.min_good);
+    assert!(
+        removal.why == Why::Failed || newer >= min_good,
+        "I4: {name} is removed, and only {newer} newer good ones are there"
+    );
 }
 
 fn call_name(call: &Call) -> &str {
