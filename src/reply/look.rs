@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{change, cluster_created_at, sighted, upkeep};
+use super::events::{cluster_created_at, sighted};
+use super::{change, upkeep};
 use crate::history::{Change, History};
 use crate::observed::SnapshotListing;
 use crate::retry;
