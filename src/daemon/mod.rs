@@ -7,6 +7,7 @@
 mod calls;
 mod clockwork;
 mod journal;
+mod lifetime;
 mod publish;
 mod reload;
 mod tell;
@@ -35,20 +36,18 @@ use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
 use crate::policy::Identity;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
-use crate::run::Run;
-use crate::slot::{Scope, Slot};
+use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
 use crate::world::{Pending, World};
 
 pub(crate) use calls::make;
+pub use lifetime::{Ending, Lifetime};
 
 use clockwork::Tick;
 use journal::Journal;
 use reload::loaded;
 
-/// How long calls in flight may take to end after SIGTERM; then their outcome is unknown.
-const DRAIN: Duration = Duration::from_secs(20);
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
 const PLANS_PER_TURN: usize = 16;
 /// Wall and monotonic clock further apart than this: somebody set the clock.
@@ -61,21 +60,6 @@ pub enum Signal {
     Reload,
     /// Stop: start nothing, let the calls in flight end.
     Stop,
-}
-
-/// Whether the daemon goes on for ever.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lifetime {
-    /// Until it is stopped.
-    Service,
-    /// Until what one pass has started is finished.
-    OnePass,
-    /// Until this run, which a person asked for, has ended; others of the kind are worked on meanwhile.
-    Wish(Slot),
-    /// Until AWS has accepted it.
-    WishAccepted(Slot),
-    /// Until nothing is left of what people asked to be done to snapshots that are there.
-    Upkeep,
 }
 
 /// Makes the client of a scope, with the credentials of its account.
@@ -100,17 +84,6 @@ pub struct Parts<R> {
     pub health: Arc<Health>,
     /// The service manager.
     pub notifier: Notifier,
-}
-
-/// How the daemon's work ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Stopped, or one pass finished with every run it had well.
-    Well,
-    /// One pass finished, and a run of it did not end with a snapshot.
-    WithFailures,
-    /// One pass could not reach AWS.
-    Unreachable,
 }
 
 /// The running daemon.
@@ -360,80 +333,6 @@ impl<R: Redshift> Daemon<R> {
             .notifier
             .watchdog_interval()
             .map_or(longest, |half| half.min(longest))
-    }
-
-    fn is_finished(&self, lifetime: &Lifetime) -> bool {
-        let world = &self.parts.world;
-        let open = |slot: &Slot| {
-            let run = world.history.runs.get(slot);
-            run.filter(|run| !run.is_ended() && world.can_end(run))
-        };
-        match lifetime {
-            Lifetime::Service => false,
-            Lifetime::OnePass => self.is_pass_finished(),
-            Lifetime::Wish(slot) => open(slot).is_none(),
-            Lifetime::WishAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
-            Lifetime::Upkeep => world.is_idle(),
-        }
-    }
-
-    /// Whether every scope was looked at, and nothing is open where AWS can be reached.
-    fn is_pass_finished(&self) -> bool {
-        let world = &self.parts.world;
-        let views = &world.observed.scopes;
-        let looked = views
-            .values()
-            .all(|view| view.reached_at.is_some() || view.trouble.is_some());
-        let can_end = |run: &&Run| {
-            let view = views.get(&run.slot.pair.scope);
-            world.can_end(run) && view.is_some_and(|view| view.trouble.is_none())
-        };
-        looked
-            && self.calls.is_empty()
-            && world.is_idle()
-            && world.history.open().find(can_end).is_none()
-    }
-
-    /// Lets the calls in flight end, and records what they bring.
-    async fn drain(&mut self) {
-        self.parts.notifier.stopping();
-        let drained = tokio::time::timeout(DRAIN, async {
-            while let Some(reply) = self.calls.join_next_with_id().await {
-                self.answered(reply).await;
-            }
-        });
-        if drained.await.is_err() {
-            warn!(
-                "calls in flight did not end in 20 s; their outcome is looked up at the next start"
-            );
-        }
-        self.journal.hurry();
-        self.commit(Vec::new()).await;
-    }
-
-    async fn ending(self, lifetime: Lifetime) -> Ending {
-        let unreachable = self
-            .parts
-            .world
-            .observed
-            .scopes
-            .values()
-            .any(|view| view.reached_at.is_none());
-        if let Err(error) = self.parts.store.close().await {
-            error!(
-                reason = with_causes(&error),
-                "the history was not closed cleanly; the next start checks it"
-            );
-        }
-        match lifetime {
-            Lifetime::Service
-            | Lifetime::Wish(_)
-            | Lifetime::WishAccepted(_)
-            | Lifetime::Upkeep => Ending::Well,
-            Lifetime::OnePass if unreachable => Ending::Unreachable,
-            Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
-            Lifetime::OnePass => Ending::Well,
-        }
     }
 }
 
