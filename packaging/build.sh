@@ -10,7 +10,7 @@ profile=${1:-release}
 shift || true
 [ $build = no ] || cargo build --locked --quiet --profile "$profile" --bin redkeep
 case $profile in dev) built=debug ;; *) built=$profile ;; esac
-program=target/$built/redkeep
+program=${CARGO_TARGET_DIR:-target}/$built/redkeep
 staged=target/package
 rm -rf "$staged"
 mkdir -p "$staged/completions"

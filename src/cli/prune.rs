@@ -205,7 +205,8 @@ async fn confirm(
         let reader = Reader::open(&config.database()).map_err(unreadable)?;
         let history = reader.history().map_err(unreadable)?;
         let newest = history.confirmations.get(*policy);
-        let is_begun = newest.is_some_and(|one| one.id > id || one.is_begun);
+        // It is void, and no more there, where a daemon goes by other rules than this file's.
+        let is_begun = newest.is_none_or(|one| one.id > id || one.is_begun);
         let removals = reader.removals(policy, confirmed_at).map_err(unreadable)?;
         let is_over = is_begun && removals.iter().all(|removal| removal.end.is_some());
         Ok(is_over.then_some(removals))

@@ -6,6 +6,7 @@
 use chrono::TimeDelta;
 
 use crate::history::Change;
+use crate::observed::ScopeView;
 use crate::retention::prune::Warrant;
 use crate::slot::Scope;
 use crate::upkeep::Errand;
@@ -33,7 +34,9 @@ fn carry_on(facts: Facts<'_>, errand: &Errand, plan: &mut Plan) {
     // Waiting for its turn among many is no trouble.
     let is_over = facts.now >= errand.asked_at + ERRAND_TIME;
     let way = view.zip(number);
-    if is_over && (way.is_none() || trouble.is_some()) {
+    // After a start the way is not known before the first listing, and a step may have been done already.
+    let is_barred = way.is_none() && view.is_none_or(ScopeView::was_looked_at);
+    if is_over && (is_barred || trouble.is_some()) {
         let why = trouble.map(|trouble| trouble.message.clone());
         let why = why.unwrap_or_else(|| "AWS could not be reached in time".to_owned());
         let ended = errand.clone().ended(facts.now, Err(why));

@@ -118,8 +118,9 @@ pub fn pass(facts: Facts<'_>, policy: &Policy) -> Option<Judgement> {
     // Nobody was told of this plan, or it is too large.
     let wants_word = !is_announced || judgement.is_many();
     let confirmation = confirmation(facts, policy, &judgement.rules, is_announced);
-    if wants_word || confirmation.is_some_and(|one| !one.is_begun) {
-        // Then what a person has confirmed goes, and nothing else.
+    let newest = facts.history.confirmations.get(&policy.name);
+    if wants_word || newest.is_some_and(|one| !one.is_begun) {
+        // Then what a person has confirmed by these rules goes, and nothing else.
         let confirmed = confirmation.into_iter().flat_map(|one| one.plan.iter());
         judgement.only = Some(confirmed.cloned().collect());
     }

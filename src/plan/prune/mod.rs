@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Change, History};
 use crate::names::PolicyName;
+use crate::observed::SKEW_LIMIT;
 use crate::policy::Policy;
 use crate::upkeep::{Pass, PassResult, Removal, Why};
 
@@ -69,7 +70,11 @@ fn forget(facts: Facts<'_>, plan: &mut Plan) {
         result: PassResult::FirstPass,
         plan_hash: String::new(),
         plan: Vec::new(),
-        confirmation: None,
+        confirmation: facts
+            .history
+            .confirmations
+            .get(&pass.policy)
+            .map(|one| one.id),
         ..pass.clone()
     });
     let nothing = nothing.map(|pass| Change::Passed(Box::new(pass)));
@@ -90,9 +95,11 @@ fn due_at(facts: Facts<'_>, policy: &Policy) -> DateTime<Utc> {
             if !wants_confirmed(facts.history, policy)
                 && last.rules == fingerprint(facts, policy) =>
         {
-            // A pass of the future is one of a wrong clock.
-            let at = last.passed_at + PACE;
-            if at > facts.now + PACE { facts.now } else { at }
+            // A pass of the future is one of a wrong clock; one of the next minutes is one of a clock that was put right.
+            match last.passed_at > facts.now + SKEW_LIMIT {
+                true => facts.now,
+                false => last.passed_at + PACE,
+            }
         }
         _ => facts.now,
     }

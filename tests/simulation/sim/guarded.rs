@@ -95,7 +95,12 @@ fn is_guarded(
     let Some((pair, state)) = pair else {
         return false;
     };
-    let gone_for = state.closed_at.map_or(TimeDelta::zero(), |at| now - at);
+    // While the pair is active its policy names the cluster, whether that is there or not.
+    let gone_at = state
+        .closed_at
+        .and(state.cluster_gone_at)
+        .or(state.closed_at);
+    let gone_for = gone_at.map_or(TimeDelta::zero(), |at| now - at);
     policy.protection.guard
         && policy.selector.may_select(&pair.cluster)
         && gone_for < policy.protection.guard_gone
