@@ -727,3 +727,19 @@ fn another_installation_removes_them_only_after_a_takeover() {
     nights(&mut sim, "2026-11-30 00:00");
     assert_eq!(held(&mut sim), ["11-28", "11-29"]);
 }
+
+#[test]
+fn a_clock_that_is_put_back_by_two_minutes_does_not_shorten_the_hour_after_the_first_pass() {
+    let mut sim = sim(START, &keeping(30, ""));
+    nights(&mut sim, "2026-12-04 00:00");
+    sim.set_clock(0, minutes(2));
+    sim.reload(0, config(&keeping(3, "")));
+    sim.run_for(minutes(2));
+    let announced = sim.hosts[0].journal.ledger.passes.last().unwrap();
+    assert_eq!(announced.result, PassResult::FirstPass);
+    sim.set_clock(0, TimeDelta::zero());
+    sim.run_for(minutes(50));
+    assert_eq!(deleted(&sim), Vec::<String>::new());
+    sim.run_for(minutes(20));
+    assert_eq!(deleted(&sim).len(), 5, "the hour is over");
+}
