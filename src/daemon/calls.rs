@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::names::Retention;
 use crate::plan::Call;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
 use crate::reply::{Listed, Removed, Reply};
+use crate::retention::guard::is_still_needed;
 use crate::retention::hold::Step;
 use crate::retention::prune::Warrant;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, SnapshotId};
 use crate::upkeep::{Errand, Removal, Wanted};
 
 /// Makes `call`, which begins at `began_at`.
@@ -47,7 +49,7 @@ pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Ut
             Reply::Done(errand, answer)
         }
         Call::Extend { id, extension } => {
-            let answer = client.keep_for(&id, extension.to).await;
+            let answer = extend(&id, extension.to, &*client).await;
             Reply::Extended(Box::new(extension), answer)
         }
     }
@@ -69,6 +71,30 @@ pub(super) fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
         Call::Extend { extension, .. } => Reply::Extended(Box::new(extension), unknown()),
         Call::Remove { removal, .. } => Reply::Removed(removal, unknown()),
         Call::Errand { errand, .. } => Reply::Done(errand, unknown()),
+    }
+}
+
+/// Describes the snapshot, and keeps it for longer unless somebody has seen to that meanwhile.
+async fn extend<R: Redshift>(id: &SnapshotId, to: Retention, client: &R) -> Answer<Arc<Snapshot>> {
+    let described = client.snapshot(id).await;
+    let found = match &described.result {
+        Ok(found) => found
+            .iter()
+            .find(|one| one.snapshot_identifier == id.as_str()),
+        Err(error) => return before_sending(&described, error),
+    };
+    match found.cloned() {
+        None => with(described, 0, drop).map_to(Err(gone())),
+        Some(one) if !is_still_needed(&one, to) => with(described, 0, drop).map_to(Ok(one)),
+        Some(_) => with(client.keep_for(id, to).await, described.requests, |one| one),
+    }
+}
+
+fn gone() -> RedshiftError {
+    RedshiftError {
+        class: ErrorClass::SnapshotNotFound,
+        code: None,
+        message: "it is gone since".to_owned(),
     }
 }
 
@@ -172,11 +198,6 @@ async fn run_errand<R: Redshift>(
         .clone()
         .map(|found| found.into_iter().find(|one| warrant.is_ours(one)));
     let told = told(errand, &steps);
-    let gone = || RedshiftError {
-        class: ErrorClass::SnapshotNotFound,
-        code: None,
-        message: "it is gone since".to_owned(),
-    };
     let result = snapshot.and_then(|one| one.map(|one| (one, told)).ok_or_else(gone));
     again.map_to(result)
 }

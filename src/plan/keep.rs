@@ -26,7 +26,9 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         let (slot, scope) = (&run.slot, &run.slot.pair.scope);
         let refused = facts.observed.refused.get(slot);
         let waits = refused.is_some_and(|refused| facts.now < refused.until);
-        if waits || facts.observed.in_flight.contains(slot) {
+        // What a person wants done to it comes first: it may be a hold.
+        let is_awaited = facts.history.errands.values().any(|one| one.slot == *slot);
+        if waits || is_awaited || plan.is_busy(slot, facts) {
             continue;
         }
         let Some(view) = facts.observed.scopes.get(scope) else {
@@ -39,7 +41,6 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
             continue;
         }
         if let Care::Extend { from, to, why } = care
-            && plan.budget_left(scope, view, facts.now) > 0
             && plan.room_left(scope, facts.observed) > 0
         {
             let extension = Extension {
@@ -50,7 +51,7 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
                 reason: why.to_owned(),
             };
             let id = run.request.snapshot_id.clone();
-            plan.calls.push(Call::Extend { id, extension });
+            plan.call(Call::Extend { id, extension }, view, facts.now);
         }
     }
 }

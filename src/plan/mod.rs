@@ -126,12 +126,9 @@ impl Call {
             } => 3,
             // One in doubt is only described.
             Self::Remove { removal, .. } if removal.look_at.is_some() => 1,
-            Self::List { .. } | Self::Remove { .. } => 2,
+            Self::List { .. } | Self::Remove { .. } | Self::Extend { .. } => 2,
             Self::Errand { .. } => 4,
-            Self::Create { .. }
-            | Self::Describe { .. }
-            | Self::Explain { .. }
-            | Self::Extend { .. } => 1,
+            Self::Create { .. } | Self::Describe { .. } | Self::Explain { .. } => 1,
         }
     }
 

@@ -49,7 +49,12 @@ pub(super) fn extended(
     }
     let mut run = run.clone();
     run.snapshot = Some(Arc::clone(snapshot));
-    vec![Change::Extended(extension), Change::Run(Box::new(run))]
+    // Where somebody else has seen to it meanwhile, nothing was changed.
+    let days = snapshot.manual_snapshot_retention_period;
+    let is_done = days.is_none_or(|days| days == extension.to.days_or_minus_one());
+    let extended = is_done.then_some(Change::Extended(extension));
+    let run = Change::Run(Box::new(run));
+    extended.into_iter().chain([run]).collect()
 }
 
 fn pause(class: ErrorClass) -> TimeDelta {

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::names::Retention;
 use crate::policy::Protection;
 use crate::run::Run;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, tag};
 
 /// A snapshot with less than this left, or than two intervals, is looked after.
 const CONCERN: TimeDelta = TimeDelta::days(2);
@@ -164,6 +164,16 @@ fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
     })
 }
 
+/// Whether a snapshot, described just before the call, still wants its period made `to`: since the listing that this was
+/// decided from, somebody may have put it on hold, kept it for longer, or shared it.
+pub fn is_still_needed(described: &Snapshot, to: Retention) -> bool {
+    let days = described.manual_snapshot_retention_period;
+    let from = days.and_then(|days| Retention::from_days(days.into()));
+    !described.tags.contains_key(tag::HOLD)
+        && described.accounts_with_restore_access.is_empty()
+        && from.is_some_and(|from| from < to)
+}
+
 /// The period, counted from `start`, that ends two weeks after today; beyond the longest, for ever.
 fn extended(start: DateTime<Utc>, now: DateTime<Utc>) -> Retention {
     let elapsed = (now - start).max(TimeDelta::zero());
@@ -309,6 +319,27 @@ mod tests {
         }
         let got = done(Supply::ClusterGone(at(8.0)), &[(7.0, 92)], 98.1);
         assert_eq!(got, [(7.0, Care::LetGo)]);
+    }
+
+    #[test]
+    fn what_is_held_shared_or_kept_for_longer_since_the_listing_is_left_alone() {
+        let days = |days: i32| listed(1.0, days);
+        let to = Retention::from_days(20).unwrap();
+        assert!(is_still_needed(&days(7), to));
+        for other in [-1, 20, 35] {
+            assert!(!is_still_needed(&days(other), to), "{other}");
+        }
+        let mut held = days(7);
+        held.tags.insert(tag::HOLD.to_owned(), "7".to_owned());
+        assert!(!is_still_needed(&held, to));
+        let mut shared = days(7);
+        shared
+            .accounts_with_restore_access
+            .push(RestoreAccess::default());
+        assert!(!is_still_needed(&shared, to));
+        let mut unknown = days(7);
+        unknown.manual_snapshot_retention_period = None;
+        assert!(!is_still_needed(&unknown, to));
     }
 
     #[test]

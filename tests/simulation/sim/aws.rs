@@ -10,6 +10,7 @@ use redkeep::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
 };
 use redkeep::reply::{Listed, Removed, Reply};
+use redkeep::retention::guard::is_still_needed;
 use redkeep::retention::hold::Step;
 use redkeep::retention::prune::Warrant;
 use redkeep::sandbox::account::{Account, AccountLimits, Region};
@@ -222,7 +223,7 @@ impl Aws {
             Call::Create { .. } => vec![CREATE],
             Call::Describe { .. } => vec![SNAPSHOTS],
             Call::Explain { .. } => vec!["DescribeEvents"],
-            Call::Extend { .. } => vec!["ModifyClusterSnapshot"],
+            Call::Extend { .. } => vec![SNAPSHOTS, "ModifyClusterSnapshot"],
             Call::Remove { removal, .. } if removal.look_at.is_some() => vec![SNAPSHOTS],
             Call::Remove { .. } => vec![SNAPSHOTS, DELETE],
             Call::Errand { .. } => vec![SNAPSHOTS, "CreateTags"],
@@ -291,8 +292,7 @@ impl Aws {
                 Reply::Done(errand.clone(), answer)
             }
             Call::Extend { id, extension } => {
-                let modify = |aws: &mut Self| aws.modify(&region, id, extension.to, now);
-                let answer = self.answer(first, now, modify);
+                let answer = self.extend(&region, id, extension.to, suffered, now);
                 Reply::Extended(Box::new(extension.clone()), answer)
             }
         }
@@ -380,6 +380,36 @@ impl Aws {
         self.most_held = self.most_held.max(held);
         let made = &self.account.regions[region].snapshots[&id];
         Ok(Arc::new(described(&self.account, region, made, now)))
+    }
+
+    /// As the daemon's `calls` does it.
+    fn extend(
+        &mut self,
+        region: &str,
+        id: &SnapshotId,
+        to: Retention,
+        suffered: &Suffered,
+        now: DateTime<Utc>,
+    ) -> Answer<Arc<Snapshot>> {
+        let described = self.described_one(region, id, &suffered.0[0], now);
+        let found = match &described.result {
+            Ok(found) => found.first().cloned(),
+            Err(error) => {
+                let error = error.clone();
+                return described.map_to(Err(error));
+            }
+        };
+        let Some(found) = found else {
+            let error = refusal("ClusterSnapshotNotFound", 404, "it is gone since");
+            return described.map_to(Err(error));
+        };
+        let ours = found.tags.contains_key(tag::NAMESPACE);
+        assert!(ours, "I2: {id} is not ours, and is to be modified");
+        if !is_still_needed(&found, to) {
+            return described.map_to(Ok(found));
+        }
+        let modify = |aws: &mut Self| aws.modify(region, id, to, now);
+        self.answer(&suffered.0[1], now, modify)
     }
 
     fn modify(

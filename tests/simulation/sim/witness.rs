@@ -106,7 +106,7 @@ impl Witness {
                 asks_account: true, ..
             } => 3.0,
             Call::Remove { removal, .. } if removal.look_at.is_some() => 1.0,
-            Call::List { .. } | Call::Remove { .. } => 2.0,
+            Call::List { .. } | Call::Remove { .. } | Call::Extend { .. } => 2.0,
             Call::Errand { .. } => 4.0,
             _ => 1.0,
         };
