@@ -23,6 +23,7 @@ use crate::store::{Reader, RunFilter};
 use super::history::{Moment, unreadable};
 use super::listing::ask_scopes;
 use super::output::{Output, Row, write_rows};
+use super::pause::configured;
 use super::{ConfigArgs, Failure, instant, load};
 
 /// Reports how well each cluster was protected over a period: what the slots brought, gaps, and breaches of rpo.
@@ -114,7 +115,12 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let held = held(&config, &past, &clock).await;
     let mut differing = past.differences(&config, &held)?;
     let mut rows = Vec::new();
-    for pair in past.pairs(args, &differing)? {
+    let pairs = past.pairs(args, &differing)?;
+    // One that left the file may still have a past; a name that nothing bears is a slip.
+    if let (Some(name), true) = (&args.policy, pairs.is_empty()) {
+        configured(&config, name)?;
+    }
+    for pair in pairs {
         let difference = match held.get(&pair.scope) {
             Some(Held::At(_)) => Some(differing.remove(&pair).unwrap_or_default()),
             Some(Held::Unknown(_)) | None => None,
