@@ -28,8 +28,8 @@ use super::journal::{Journal, removal_key};
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
 const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
-/// Nothing is removed by an older listing; a call may be a little on its way.
-const FRESH: TimeDelta = TimeDelta::minutes(11);
+/// Nothing is removed by a listing that is ten minutes old by the host's clock, which may have been put back by five since.
+const FRESH: TimeDelta = TimeDelta::minutes(16);
 
 /// The last complete listing that the host took in.
 struct Look {
