@@ -267,6 +267,11 @@ impl History {
         }
     }
 
+    /// Whether a person wants something done to a snapshot of the slot. That comes first: it may be a hold.
+    pub fn has_errand(&self, slot: &Slot) -> bool {
+        self.errands.values().any(|errand| errand.slot == *slot)
+    }
+
     /// Whether a listing that began then shows a snapshot only because it lags behind its removal.
     pub fn is_lingering(&self, place: &Place, listed_at: DateTime<Utc>) -> bool {
         let removed_at = self.removed.get(place);

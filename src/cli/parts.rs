@@ -18,9 +18,10 @@ use tracing::{error, warn};
 use crate::aws::{AwsRedshift, Connector, Target};
 use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
-use crate::config::{self, Config, Endpoint, Sources, network};
+use crate::config::{self, Config, Endpoint, Log, LogFormat, LogLevel, Sources, network};
 use crate::daemon::{Connect, Parts};
 use crate::http::Health;
+use crate::logging;
 use crate::metrics::Metrics;
 use crate::names::Region;
 use crate::policy::{Account, Role};
@@ -29,9 +30,9 @@ use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError, hand_over};
 use crate::systemd::Notifier;
 use crate::world::World;
 
-use super::Failure;
 use super::sandbox::{ACCOUNT_NUMBER, seed};
 use super::state_dir::COMMAND;
+use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes the state directory, and makes of the configuration everything that a daemon is made of.
 ///
@@ -303,6 +304,15 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
             "cannot listen on {address}: {error}; set `listen` to another"
         ))
     })
+}
+
+/// The configuration, and where it came from; warnings are told from here on.
+pub(super) async fn loaded(args: &ConfigArgs) -> Result<(Config, Sources), Failure> {
+    let sources = sources(args).await;
+    let config = config::load(&sources).map_err(invalid)?;
+    let (format, level) = (LogFormat::Text, LogLevel::Warn);
+    logging::init(Log { format, level }).map_err(other)?;
+    Ok((config, sources))
 }
 
 pub(super) fn other(error: impl std::error::Error) -> Failure {

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::clock::Clock;
-use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
-use crate::logging;
+use crate::config::{Config, Sources};
 use crate::names::PolicyName;
 use crate::plan::{Blocked, Judged, Judgement};
 use crate::retention::prune::Verdict;
@@ -22,11 +21,11 @@ use crate::upkeep::{Confirmation, Removal};
 
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
-use super::parts::{inbox, other};
+use super::parts::{inbox, loaded};
 use super::pause::configured;
 use super::survey::{survey, trouble};
 use super::upkeep::carried_out;
-use super::{ConfigArgs, Failure, instant, invalid, sources};
+use super::{ConfigArgs, Failure, instant};
 
 /// Shows which snapshots the policies' keep_last removes, and confirms a plan that removes many.
 #[derive(Debug, Args)]
@@ -76,13 +75,10 @@ const FIELDS: &[&str] = &[
 const COLUMNS: &[&str] = &["policy", "snapshot_id", "tier", "verdict", "reason"];
 
 pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let sources = sources(&args.config).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let (config, sources) = loaded(&args.config).await?;
     if let Some(name) = &args.policy {
         configured(&config, name)?;
     }
-    let (format, level) = (LogFormat::Text, LogLevel::Warn);
-    logging::init(Log { format, level }).map_err(other)?;
     if args.acknowledge {
         return acknowledge(&config, &sources, &*clock).await;
     }

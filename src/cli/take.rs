@@ -13,9 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::aws::AwsRedshift;
 use crate::clock::{Clock, sleep};
-use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
+use crate::config::{Config, Sources};
 use crate::daemon::{Daemon, Lifetime, Parts, Signal};
-use crate::logging;
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
 use crate::policy::Policy;
@@ -26,11 +25,11 @@ use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::history::{unreadable, write_runs};
 use super::output::Output;
-use super::parts::{daemon_wants, hold, inbox, other, parts};
+use super::parts::{daemon_wants, hold, inbox, loaded, other, parts};
 use super::pause::configured;
 use super::progress::Progress;
 use super::run::forward_signals;
-use super::{ConfigArgs, Failure, invalid, sources};
+use super::{ConfigArgs, Failure};
 
 /// Takes one snapshot now, with the retention and the tags of a policy.
 #[derive(Debug, Args)]
@@ -75,8 +74,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(300);
 
 pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let sources = sources(&args.config).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let (config, sources) = loaded(&args.config).await?;
     let policy = configured(&config, &args.policy)?.clone();
     if !policy.selector.may_select(&args.cluster) {
         return Err(Failure::Usage(format!(
@@ -84,8 +82,6 @@ pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Fa
             args.cluster, args.policy
         )));
     }
-    let (format, level) = (LogFormat::Text, LogLevel::Warn);
-    logging::init(Log { format, level }).map_err(other)?;
     let inbox = inbox(&config, &sources, clock.now()).await?;
     let run = hand_in(&args, &config, &policy, inbox, &*clock).await?;
     let run = follow(&args, &config, &sources, run, clock).await?;

@@ -12,9 +12,8 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, sleep};
-use crate::config::{self, Config, Log, LogFormat, LogLevel, Sources};
+use crate::config::{Config, Sources};
 use crate::daemon::{Daemon, Lifetime, Signal};
-use crate::logging;
 use crate::names::{AccountName, PolicyName};
 use crate::retention::prune::{Keep, Verdict};
 use crate::snapshot::SnapshotId;
@@ -22,11 +21,11 @@ use crate::store::{Reader, RunFilter};
 use crate::upkeep::{Errand, Wanted};
 
 use super::history::unreadable;
-use super::parts::{self, daemon_wants, inbox, other};
+use super::parts::{self, daemon_wants, inbox, loaded, other};
 use super::pause::configured;
 use super::run::forward_signals;
 use super::survey::{survey, trouble};
-use super::{ConfigArgs, Failure, invalid, sources};
+use super::{ConfigArgs, Failure};
 
 /// Keeps a snapshot until it is released: AWS does not let it expire, and redkeep does not remove it.
 #[derive(Debug, Args)]
@@ -82,14 +81,6 @@ async fn one(args: HoldArgs, wanted: Wanted, clock: Arc<dyn Clock>) -> Result<()
     let (config, sources) = loaded(&args.config).await?;
     let errand = found(&args, &config, wanted, &*clock)?;
     run(&config, &sources, &[errand], clock).await
-}
-
-async fn loaded(args: &ConfigArgs) -> Result<(Config, Sources), Failure> {
-    let sources = sources(args).await;
-    let config = config::load(&sources).map_err(invalid)?;
-    let (format, level) = (LogFormat::Text, LogLevel::Warn);
-    logging::init(Log { format, level }).map_err(other)?;
-    Ok((config, sources))
 }
 
 /// The snapshot of that name that is still there, by the history.

@@ -26,9 +26,7 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         let (slot, scope) = (&run.slot, &run.slot.pair.scope);
         let refused = facts.observed.refused.get(slot);
         let waits = refused.is_some_and(|refused| facts.now < refused.until);
-        // What a person wants done to it comes first: it may be a hold.
-        let is_awaited = facts.history.errands.values().any(|one| one.slot == *slot);
-        if waits || is_awaited || plan.is_busy(slot, facts) {
+        if waits || facts.history.has_errand(slot) || plan.is_busy(slot, facts) {
             continue;
         }
         let Some(view) = facts.observed.scopes.get(scope) else {

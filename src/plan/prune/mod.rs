@@ -151,10 +151,7 @@ fn carry_on<'a>(facts: Facts<'a>, plan: &mut Plan) -> BTreeSet<&'a PolicyName> {
     for removal in facts.history.removals.values() {
         let name = &removal.slot.pair.policy;
         busy.insert(name);
-        // What a person wants done to it comes first: it may be a hold.
-        let mut errands = facts.history.errands.values();
-        let is_awaited = errands.any(|errand| errand.slot == removal.slot);
-        if is_awaited || plan.is_busy(&removal.slot, facts) {
+        if facts.history.has_errand(&removal.slot) || plan.is_busy(&removal.slot, facts) {
             continue;
         }
         // One that AWS may have been asked for is only looked for, whatever the rules say by now.

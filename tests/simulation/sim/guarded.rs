@@ -42,7 +42,7 @@ impl Guarded {
         if self.troubled_at.is_some_and(|at| now < at + TURN) {
             return;
         }
-        let names: HashSet<&str> = names(snapshots).collect();
+        let names: HashSet<&str> = names_of(snapshots.iter()).collect();
         let gone = before
             .iter()
             .filter(|one| !names.contains(one.snapshot_identifier.as_str()));
@@ -57,10 +57,6 @@ impl Guarded {
             );
         }
     }
-}
-
-fn names(snapshots: &[Arc<Snapshot>]) -> impl Iterator<Item = &str> {
-    names_of(snapshots.iter())
 }
 
 fn names_of<'a>(
