@@ -4,7 +4,6 @@
 //! `tests/peers/install.sh` installs them. Without them these tests say that they are skipped; with
 //! `REDKEEP_REQUIRE_PEERS=1` their absence is a failure.
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stderr,
     reason = "a test that cannot go on fails, and whoever reads its output is to know who judged"
 )]
@@ -14,7 +13,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use support::{Dir, REDKEEP, Sandbox};
+use support::{Dir, REDKEEP, Sandbox, finish};
 
 /// A program of the peers; `None`, with the reason on stderr, where it is not installed.
 fn peer(name: &str) -> Option<PathBuf> {
@@ -48,16 +47,16 @@ fn fleet(snapshot_seconds: &str) -> Sandbox {
 
 /// Runs one of the scripts with the peers' Python.
 fn script(python: &Path, name: &str, arguments: &[&str]) {
-    let output = Command::new(python)
+    let mut python = Command::new(python);
+    python
         .env_remove("AWS_PROFILE")
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(root().join("tests/clients").join(name))
-        .args(arguments)
-        .output()
-        .unwrap();
+        .args(arguments);
+    let output = finish(&mut python);
     assert!(output.status.success(), "{name}: {}", told(&output));
     eprint!("{}", String::from_utf8_lossy(&output.stdout));
 }
@@ -116,11 +115,9 @@ fn a_fault_plan_that_cannot_be_used_ends_the_command_with_its_reason() {
         ),
     ] {
         let file = dir.write("faults.json", text);
-        let output = Command::new(REDKEEP)
-            .args(["sandbox", "--listen", "127.0.0.1:0", "--faults"])
-            .arg(&file)
-            .output()
-            .unwrap();
+        let mut command = Command::new(REDKEEP);
+        command.args(["sandbox", "--listen", "127.0.0.1:0", "--faults"]);
+        let output = finish(command.arg(&file));
         let told = told(&output);
         assert!(!output.status.success(), "{told}");
         assert!(

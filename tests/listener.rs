@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Daemon, Dir, Sandbox, http, in_state};
+use support::{AtTheEnd, Daemon, Dir, Sandbox, http, in_state};
 
 const EACH_TWO_SECONDS: &str = r#"
 [[policy]]
@@ -53,11 +53,12 @@ fn at_work(abuse: impl Fn(&Daemon)) {
     let (began_at, over) = (chrono::Utc::now(), AtomicBool::new(false));
     let scrapes = thread::scope(|scope| {
         let scraping = scope.spawn(|| scrape_until(daemon.listen, &over));
+        let end = AtTheEnd(&over);
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(4) {
             abuse(&daemon);
         }
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         scraping.join().unwrap()
     });
     assert!(scrapes >= 4, "only {scrapes} scrapes");
@@ -266,8 +267,9 @@ fn a_scrape_is_answered_while_somebody_else_holds_the_lock_of_the_database() {
     let (before, over) = (sandbox.snapshots().len(), AtomicBool::new(false));
     let scrapes = thread::scope(|scope| {
         let scraping = scope.spawn(|| scrape_until(daemon.listen, &over));
+        let end = AtTheEnd(&over);
         thread::sleep(Duration::from_secs(12));
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         scraping.join().unwrap()
     });
     assert!(scrapes >= 11, "only {scrapes} scrapes in 12 s");

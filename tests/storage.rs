@@ -9,14 +9,15 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use support::{
-    Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, in_state,
+    Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, finish, first_line, free_port,
+    in_state,
 };
 
 const EACH_THREE_SECONDS: &str = r#"
@@ -130,12 +131,9 @@ impl Disk {
             .stdout(Stdio::piped())
             .spawn()
             .ok()?;
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut said)
-            .unwrap();
+        let said = first_line(&mut child);
         let keeper = Process(child);
-        if said.trim() == "mounted" {
+        if said == "mounted" {
             let place = place.to_owned();
             return Some(Self { keeper, place });
         }
@@ -155,13 +153,9 @@ impl Disk {
 
     fn remount(&self, how: &str) {
         let options = format!("remount,{how}");
-        let done = self
-            .command("mount")
-            .args(["-o", &options])
-            .arg(&self.place)
-            .status()
-            .unwrap();
-        assert!(done.success(), "{how}");
+        let mut mount = self.command("mount");
+        let done = finish(mount.args(["-o", &options]).arg(&self.place));
+        assert!(done.status.success(), "{how}: {done:?}");
     }
 
     /// The path by which this process sees it.
@@ -201,11 +195,8 @@ impl Disk {
 
     fn history(&self, config: &Path) -> Vec<Value> {
         let mut command = self.command(REDKEEP);
-        let output = credentials(&mut command)
-            .args(["history", "--output", "json", "--config"])
-            .arg(config)
-            .output()
-            .unwrap();
+        let arguments = ["history", "--output", "json", "--config"];
+        let output = finish(credentials(&mut command).args(arguments).arg(config));
         match output.status.code() {
             Some(0) => serde_json::from_slice(&output.stdout).unwrap(),
             _ => Vec::new(),

@@ -9,11 +9,12 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Daemon, Dir, REDKEEP, Sandbox, credentials, eventually, history, in_state};
+use support::process::Running;
+use support::{Daemon, Dir, REDKEEP, Sandbox, credentials, eventually, finish, history, in_state};
 
 const YEARLY: &str = r#"
 [[policy]]
@@ -58,13 +59,11 @@ fn command(config: &PathBuf, arguments: &[&str]) -> Command {
         .args(arguments)
         .arg("--config")
         .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stdin(Stdio::null());
     command
 }
 
-fn take(config: &PathBuf, more: &[&str]) -> Child {
+fn take(config: &PathBuf, more: &[&str]) -> Running {
     let arguments = [
         "take",
         "--policy",
@@ -74,9 +73,7 @@ fn take(config: &PathBuf, more: &[&str]) -> Child {
         "--output",
         "json",
     ];
-    command(config, &[&arguments, more].concat())
-        .spawn()
-        .unwrap()
+    Running::start(&mut command(config, &[&arguments, more].concat()))
 }
 
 /// A daemon that holds its state directory already, so that a command finds it there.
@@ -107,9 +104,7 @@ fn stderr(output: &Output) -> String {
 fn without_a_daemon_take_makes_the_snapshot_itself_and_follows_it_to_its_end() {
     let (dir, sandbox) = (Dir::new(), sandbox("3"));
     let config = config(&dir, &sandbox.url, YEARLY);
-    let row = row(&take(&config, &["--retention", "3d"])
-        .wait_with_output()
-        .unwrap());
+    let row = row(&take(&config, &["--retention", "3d"]).output());
     assert_eq!(row["state"], "available");
     assert_eq!(
         (&row["trigger"], &row["tier"]),
@@ -135,7 +130,7 @@ fn without_a_daemon_take_makes_the_snapshot_itself_and_follows_it_to_its_end() {
 fn beside_a_daemon_take_watches_and_the_daemon_makes_the_snapshot_within_two_seconds() {
     let (dir, sandbox) = (Dir::new(), sandbox("3"));
     let daemon = daemon(&dir, &sandbox.url, YEARLY);
-    let output = take(&daemon.config, &[]).wait_with_output().unwrap();
+    let output = take(&daemon.config, &[]).output();
     let row = row(&output);
     assert_eq!(row["state"], "available");
     assert_eq!(row["retention_days"], 7);
@@ -162,7 +157,7 @@ fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() 
             None => config(&dir, &sandbox.url, YEARLY),
         };
         let people = [take(&config, &[]), take(&config, &[])];
-        let rows = people.map(|person| row(&person.wait_with_output().unwrap()));
+        let rows = people.map(|person| row(&person.output()));
         for row in &rows {
             assert_eq!(row["state"], "available", "{row}");
             assert_eq!(row["attempts"], 1, "{row}");
@@ -172,7 +167,7 @@ fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() 
         let creating = || in_state(&history(&config), "creating").count() == 1;
         eventually("creating", soon(), creating);
         let second = take(&config, &[]);
-        let later = [first, second].map(|person| row(&person.wait_with_output().unwrap()));
+        let later = [first, second].map(|person| row(&person.output()));
         assert_ne!(later[0]["snapshot_id"], later[1]["snapshot_id"]);
         let mut ids: Vec<&str> = rows
             .iter()
@@ -191,7 +186,7 @@ fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() 
 fn with_no_wait_take_ends_when_it_is_asked_for_and_the_next_daemon_goes_on() {
     let (dir, sandbox) = (Dir::new(), sandbox("4"));
     let config = config(&dir, &sandbox.url, YEARLY);
-    let row = row(&take(&config, &["--no-wait"]).wait_with_output().unwrap());
+    let row = row(&take(&config, &["--no-wait"]).output());
     assert_eq!(row["state"], "creating");
     let daemon = daemon(&dir, &sandbox.url, YEARLY);
     let rows = daemon.wait("available", soon(), |rows| {
@@ -213,10 +208,7 @@ fn a_take_whose_daemon_dies_goes_on_by_itself_and_gives_the_place_up_to_the_next
     daemon.restart(&dir);
     let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();
     eventually("the daemon in its place", soon(), is_up);
-    assert_eq!(
-        row(&person.wait_with_output().unwrap())["state"],
-        "available"
-    );
+    assert_eq!(row(&person.output())["state"], "available");
     assert_eq!(sandbox.snapshots().len(), 1);
     assert_eq!(
         daemon.process.0.try_wait().unwrap(),
@@ -243,11 +235,11 @@ fn what_the_policy_does_not_name_and_policies_that_there_are_not_are_usage_error
         ("nightly", "dw", "wanted one of the file's: yearly"),
     ] {
         let arguments = ["take", "--policy", policy, "--cluster", cluster];
-        let output = command(&config, &arguments).output().unwrap();
+        let output = finish(&mut command(&config, &arguments));
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(said), "{}", stderr(&output));
     }
-    let output = command(&config, &["pause", "nightly"]).output().unwrap();
+    let output = finish(&mut command(&config, &["pause", "nightly"]));
     assert_eq!(output.status.code(), Some(2));
     assert!(!dir.0.join("state").exists(), "nothing was begun");
 }
@@ -260,7 +252,7 @@ fn a_snapshot_that_cannot_be_had_ends_the_command_with_1_and_the_reason() {
     let invalid = r#"{"operation": "CreateClusterSnapshot",
         "fault": {"kind": "error", "code": "InvalidTagFault", "status": 400, "message": "No."}}"#;
     sandbox.control("POST", "/_sandbox/faults", invalid);
-    let output = take(&config, &[]).wait_with_output().unwrap();
+    let output = take(&config, &[]).output();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("no snapshot: failed (config: InvalidTagFault: No.)"),
@@ -276,9 +268,7 @@ fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume
     daemon.wait("one available", soon(), |rows| {
         in_state(rows, "available").count() >= 1
     });
-    let paused = command(&daemon.config, &["pause", "often"])
-        .output()
-        .unwrap();
+    let paused = finish(&mut command(&daemon.config, &["pause", "often"]));
     assert!(paused.status.success(), "{}", stderr(&paused));
     let is_missed = |rows: &[Value]| in_state(rows, "missed").any(|row| row["reason"] == "paused");
     daemon.wait("a slot missed (paused)", soon(), is_missed);
@@ -291,9 +281,7 @@ fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume
     let before = daemon.history().len();
     daemon.wait("more slots", soon(), |rows| rows.len() >= before + 3);
     assert_eq!(sandbox.requests("CreateClusterSnapshot").len(), made);
-    let resumed = command(&daemon.config, &["resume", "often"])
-        .output()
-        .unwrap();
+    let resumed = finish(&mut command(&daemon.config, &["resume", "often"]));
     assert!(String::from_utf8_lossy(&resumed.stdout).contains("it was paused since"));
     let rows = daemon.wait("available again", soon(), |rows| {
         rows.last().is_some_and(|row| row["state"] == "available")
@@ -337,7 +325,7 @@ fn a_snapshot_in_a_region_that_the_daemon_has_not_read_of_yet_is_made_all_the_sa
     assert_eq!(sandbox.aws_in("eu-west-1", "test", created).status, 200);
     let daemon = outgrown(&dir, &sandbox);
     let place = ["--account", "default", "--region", "eu-west-1"];
-    let row = row(&take(&daemon.config, &place).wait_with_output().unwrap());
+    let row = row(&take(&daemon.config, &place).output());
     assert_eq!(
         (&row["region"], &row["state"]),
         (&"eu-west-1".into(), &"available".into())
@@ -348,9 +336,7 @@ fn a_snapshot_in_a_region_that_the_daemon_has_not_read_of_yet_is_made_all_the_sa
 fn a_snapshot_in_an_account_that_the_daemon_has_not_read_of_yet_ends_at_once_and_says_so() {
     let (dir, sandbox) = (Dir::new(), sandbox("1"));
     let daemon = outgrown(&dir, &sandbox);
-    let output = take(&daemon.config, &["--account", "other"])
-        .wait_with_output()
-        .unwrap();
+    let output = take(&daemon.config, &["--account", "other"]).output();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let said = "no snapshot: failed (config: the daemon that runs has no account other: have it read its \
                 configuration again, and ask once more)";
@@ -363,12 +349,10 @@ fn status_shows_what_is_asked_for_and_paused_also_where_no_pair_is_active() {
     let (dir, sandbox) = (Dir::new(), sandbox("600"));
     let other = YEARLY.replace("yearly", "other").replace("d*", "x*");
     let config = config(&dir, &sandbox.url, &format!("{YEARLY}{other}"));
-    let taken = row(&take(&config, &["--no-wait"]).wait_with_output().unwrap());
-    let paused = command(&config, &["pause", "other"]).output().unwrap();
+    let taken = row(&take(&config, &["--no-wait"]).output());
+    let paused = finish(&mut command(&config, &["pause", "other"]));
     assert!(paused.status.success(), "{}", stderr(&paused));
-    let shown = command(&config, &["status", "--output", "json"])
-        .output()
-        .unwrap();
+    let shown = finish(&mut command(&config, &["status", "--output", "json"]));
     let rows: Value = serde_json::from_slice(&shown.stdout).unwrap();
     // No daemon has run, so no pair has ever been active.
     assert_eq!(rows.as_array().unwrap().len(), 2, "{rows:#}");
@@ -399,10 +383,7 @@ fn what_root_makes_in_the_directory_of_another_user_is_that_users() {
         // Only root can give a directory away, and only root has to give a file away.
         return;
     }
-    assert_eq!(
-        row(&take(&config, &[]).wait_with_output().unwrap())["state"],
-        "available"
-    );
+    assert_eq!(row(&take(&config, &[]).output())["state"], "available");
     let mut names = Vec::new();
     for file in std::fs::read_dir(&state).unwrap().map(Result::unwrap) {
         let owner = file.metadata().unwrap();
@@ -417,16 +398,15 @@ fn what_root_makes_in_the_directory_of_another_user_is_that_users() {
 fn doctor_does_not_take_a_command_that_holds_the_state_directory_for_a_daemon() {
     let (dir, sandbox) = (Dir::new(), sandbox("600"));
     let config = config(&dir, &sandbox.url, YEARLY);
-    let mut person = take(&config, &[]);
+    let person = take(&config, &[]);
     let creating = || in_state(&history(&config), "creating").count() == 1;
     eventually("creating", soon(), creating);
-    let found = command(&config, &["doctor"]).output().unwrap();
+    let found = finish(&mut command(&config, &["doctor"]));
     let found = String::from_utf8_lossy(&found.stdout).into_owned();
     assert!(found.contains("daemon: only a command"), "{found}");
-    person.kill().unwrap();
-    person.wait().unwrap();
+    drop(person);
     let daemon = daemon(&dir, &sandbox.url, YEARLY);
-    let found = command(&daemon.config, &["doctor"]).output().unwrap();
+    let found = finish(&mut command(&daemon.config, &["doctor"]));
     let found = String::from_utf8_lossy(&found.stdout).into_owned();
     assert!(found.contains("daemon: a redkeep runs"), "{found}");
 }

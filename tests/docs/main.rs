@@ -10,6 +10,8 @@
 )]
 
 mod page;
+#[path = "../support/process.rs"]
+mod process;
 mod scenarios;
 mod shell;
 mod tables;
@@ -25,6 +27,7 @@ use redkeep::cli::Cli;
 use redkeep::config::{Config, ConfigErrors, Endpoint, Sources, load};
 
 use page::{ROOT, blocks_of, pages, read};
+use process::finish;
 use shell::{examples, shown};
 
 /// A directory of one test's own, empty.
@@ -50,7 +53,7 @@ fn loaded(text: &str, name: &str) -> Result<Config, ConfigErrors> {
 
 fn redkeep(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redkeep"));
-    command.env_clear().args(arguments).output().unwrap()
+    finish(command.env_clear().args(arguments))
 }
 
 fn assert_parses(words: &[String], place: &str) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::dice::Dice;
 use super::points::{POINTS, Point};
 use super::support::proxy::Proxy;
-use super::support::{Daemon, Dir, Sandbox, quiet_port, redkeep};
+use super::support::{Daemon, Dir, Sandbox, free_port, redkeep};
 use super::{OURS, THEIRS};
 
 /// What a host is set up for.
@@ -49,7 +49,7 @@ impl Host {
         let (dir, proxy, port) = (
             Dir::new(),
             Proxy::start(sandbox.address(), &[]),
-            quiet_port(),
+            free_port(),
         );
         let config = dir.write("redkeep.toml", &policy_file(&setup, &proxy, port, 0));
         let daemon = Daemon::start_with(&dir, &config, port);

@@ -26,11 +26,12 @@ mod verdict;
 mod weather;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::Sandbox;
+use support::deadline::Deadline;
+use support::{AtTheEnd, Sandbox};
 
 use dice::Dice;
 use host::{Host, Setup};
@@ -87,6 +88,7 @@ fn after_hundreds_of_kills_in_bad_weather_sandbox_history_and_metrics_agree() {
         |name, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let (kills, seed) = (number("REDKEEP_KILLS", 216), number("REDKEEP_SEED", 1));
     let started = Instant::now();
+    Deadline::allow(Duration::from_secs(900 + 10 * kills));
     let sandbox = sandbox();
     let judge = Judge::before(&sandbox);
     let ledger = Ledger::open(&sandbox);
@@ -146,14 +148,6 @@ fn storm(sandbox: &Sandbox, ledger: &Ledger, kills: u64, seed: u64) -> Vec<Host>
             host
         })
     })
-}
-
-struct AtTheEnd<'a>(&'a AtomicBool);
-
-impl Drop for AtTheEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 fn in_parallel<T: Send, U: Send>(items: Vec<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {

@@ -138,7 +138,7 @@ impl Host {
 
     /// From then on the file has been read and signals are heeded.
     fn wait_until_it_listens(&self) {
-        eventually("it listens", PATIENCE, || {
+        eventually("it listens", Duration::from_secs(60), || {
             TcpStream::connect(self.daemon.listen).is_ok()
         });
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::support::proxy::{Exchange, Held, Proxy, Stage};
 use super::support::{
-    Daemon, Dir, REDKEEP, Sandbox, credentials, eventually, in_state, quiet_port, redkeep,
+    Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, in_state, redkeep,
 };
 
 /// Where the kill comes: the intent is committed before each of them.
@@ -121,13 +121,14 @@ fn kill_at(point: Point, daemon: &mut Daemon, dir: &Dir, proxy: &Proxy, policy: 
     assert!(going.len() >= 2, "{policy}: {going:?}");
     let caught = proxy.stop_at(stage, matches);
     let mut command = Command::new(REDKEEP);
-    let mut person = credentials(&mut command)
+    let person = credentials(&mut command)
         .args(["prune", "--policy", policy, "--confirm", &hash, "--config"])
         .arg(&daemon.config)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let person = Process(person);
     let began = Instant::now();
     let mut held: Option<Held> = caught.recv_timeout(PATIENCE).ok();
     // The daemon also looks for what earlier lives have left in doubt.
@@ -139,8 +140,7 @@ fn kill_at(point: Point, daemon: &mut Daemon, dir: &Dir, proxy: &Proxy, policy: 
         held = caught.recv_timeout(PATIENCE).ok();
     }
     // It would go on by itself when the daemon is dead.
-    person.kill().unwrap();
-    person.wait().unwrap();
+    drop(person);
     daemon.kill_9();
     let reached = held.is_some();
     drop(held);
@@ -163,7 +163,7 @@ fn note_deletes(sandbox: &Sandbox, deletes: &mut Deletes) {
 #[test]
 fn each_snapshot_is_deleted_once_however_often_the_daemon_is_killed() {
     let (dir, sandbox) = (Dir::new(), sandbox());
-    let (proxy, port) = (Proxy::start(sandbox.address(), &[]), quiet_port());
+    let (proxy, port) = (Proxy::start(sandbox.address(), &[]), free_port());
     let text = config(&proxy, port, &policies("*/3", ""));
     let file = dir.write("redkeep.toml", &text);
     let mut daemon = Daemon::start_with(&dir, &file, port);

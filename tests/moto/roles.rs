@@ -5,14 +5,14 @@
 //! one account. What it cannot judge, the resources of Redshift calls and most conditions, is in `tests/printed/iam.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::server::{Moto, peer};
+use super::support::process::finish_with;
 use super::support::proxy::Proxy;
 use super::support::{Daemon, Dir, assert_prompt, eventually, http, in_state, redkeep};
 
@@ -119,19 +119,16 @@ fn document(config: &Path, more: &[&str]) -> Value {
 
 fn script(moto: &Moto, command: &str, input: &Value) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moto/roles.py");
-    let mut child = Command::new(peer("python"))
+    let mut python = Command::new(peer("python"));
+    python
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(script)
-        .args([command, &format!("http://{}", moto.address)])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    write!(child.stdin.take().unwrap(), "{input}").unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{command}: its reason is above");
+        .args([command, &format!("http://{}", moto.address)]);
+    let output = finish_with(&mut python, &input.to_string());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {said}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

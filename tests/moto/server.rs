@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::support::deadline::Deadline;
 use super::support::{Process, eventually, free_port};
 
 /// A program of the peers.
@@ -18,6 +19,7 @@ pub fn peer(name: &str) -> PathBuf {
 /// A moto of the test's own, empty.
 pub struct Moto {
     _process: Process,
+    _deadline: Deadline,
     pub address: SocketAddr,
 }
 
@@ -43,6 +45,7 @@ impl Moto {
             .unwrap();
         let moto = Self {
             _process: Process(child),
+            _deadline: Deadline::begin(None),
             address: SocketAddr::from(([127, 0, 0, 1], port)),
         };
         eventually("moto listens", Duration::from_secs(60), || {
@@ -54,6 +57,9 @@ impl Moto {
     fn ask(&self, parameters: &str) -> String {
         let body = format!("Version=2012-12-01&{parameters}");
         let mut stream = TcpStream::connect(self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
         write!(
             stream,
             "POST / HTTP/1.1\r\nHost: redshift.us-east-1.amazonaws.com\r\nConnection: close\r\n\

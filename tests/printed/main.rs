@@ -9,12 +9,16 @@
 
 mod iam;
 mod man;
+#[path = "../support/process.rs"]
+mod process;
 mod schema;
 mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use process::finish;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -30,7 +34,7 @@ fn scratch(name: &str) -> PathBuf {
 
 fn redkeep(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redkeep"));
-    command.env_clear().args(arguments).output().unwrap()
+    finish(command.env_clear().args(arguments))
 }
 
 /// What a command prints, which must succeed.
@@ -42,12 +46,9 @@ fn printed(arguments: &[&str]) -> String {
 
 /// A program that may not be here, or the reason why the test is skipped on stderr.
 fn found(program: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .output()
-        .unwrap()
-        .status
-        .success();
+    let mut sh = Command::new("sh");
+    let found = finish(sh.args(["-c", &format!("command -v {program}")]));
+    let found = found.status.success();
     if !found {
         eprintln!("skipped, because {program} is not installed");
     }
@@ -68,7 +69,7 @@ fn the_completions_of_bash_complete_commands_and_options() {
             file.display(),
             count - 1
         );
-        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+        let output = finish(Command::new("bash").args(["-c", &script]));
         assert!(output.stderr.is_empty(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };

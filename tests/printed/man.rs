@@ -8,7 +8,7 @@ use std::process::Command;
 use clap::CommandFactory;
 use redkeep::cli::Cli;
 
-use crate::{found, printed, redkeep, scratch};
+use crate::{finish, found, printed, redkeep, scratch};
 
 fn pages(name: &str) -> Vec<(PathBuf, String)> {
     let directory = scratch(name);
@@ -91,11 +91,9 @@ fn groff_reads_every_page_without_a_warning() {
         return;
     }
     for (file, _) in pages("man-groff") {
-        let output = Command::new("groff")
-            .args(["-man", "-Tutf8", "-Kutf8", "-ww", "-rLL=400n"])
-            .arg(&file)
-            .output()
-            .unwrap();
+        let mut groff = Command::new("groff");
+        groff.args(["-man", "-Tutf8", "-Kutf8", "-ww", "-rLL=400n"]);
+        let output = finish(groff.arg(&file));
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && told.is_empty(), "{told}");
     }

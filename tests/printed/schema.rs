@@ -4,14 +4,14 @@
 //! skipped; with `REDKEEP_REQUIRE_PEERS=1` its absence is a failure.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use figment::providers::{Format, Toml};
 use redkeep::config::schema;
 use serde_json::{Value, json};
 
+use crate::process::{finish, finish_with};
 use crate::{ROOT, printed};
 
 /// Files that are wrong in a way that no schema can see: it knows of no schedule's slots, no other file, and not of
@@ -26,11 +26,8 @@ const WRONG_BY_MEANING: [&str; 4] = [
 /// The faults of each document, as `path: message`; `None` where there is nobody to judge.
 pub fn judged(documents: &[Value]) -> Option<Vec<Vec<String>>> {
     let python = Path::new(ROOT).join("target/peers/bin/python");
-    let here = Command::new(&python)
-        .args(["-c", "import jsonschema"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
+    let asks = || finish(Command::new(&python).args(["-c", "import jsonschema"]));
+    let here = python.exists() && asks().status.success();
     if !here {
         let reason = "jsonschema is not installed: run tests/peers/install.sh";
         let required = std::env::var_os("REDKEEP_REQUIRE_PEERS").is_some();
@@ -38,21 +35,11 @@ pub fn judged(documents: &[Value]) -> Option<Vec<Vec<String>>> {
         eprintln!("skipped, because {reason}");
         return None;
     }
-    let mut judge = Command::new(python)
-        .arg(Path::new(ROOT).join("tests/peers/json_schema.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut judge = Command::new(&python);
+    judge.arg(Path::new(ROOT).join("tests/peers/json_schema.py"));
     let asked = json!({ "schema": schema(), "documents": documents }).to_string();
-    judge
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(asked.as_bytes())
-        .unwrap();
-    let output = judge.wait_with_output().unwrap();
-    assert!(output.status.success());
+    let output = finish_with(&mut judge, &asked);
+    assert!(output.status.success(), "{output:?}");
     let faults: Vec<Vec<(String, String)>> = serde_json::from_slice(&output.stdout).unwrap();
     let told = |faults: Vec<(String, String)>| {
         let faults = faults.into_iter();

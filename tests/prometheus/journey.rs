@@ -40,7 +40,10 @@ impl Receiver {
         };
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut reader = BufReader::new(stream.unwrap());
+                let stream = stream.unwrap();
+                let patience = Some(Duration::from_secs(10));
+                stream.set_read_timeout(patience).unwrap();
+                let mut reader = BufReader::new(stream);
                 let (mut length, mut line) = (0, String::new());
                 while reader.read_line(&mut line).unwrap() > 2 {
                     let header = line.to_lowercase();

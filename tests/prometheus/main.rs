@@ -18,9 +18,10 @@ mod journey;
 mod rules;
 mod server;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+
+use support::process::finish_with;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const RULES: &str = "config/prometheus/redkeep.rules.yml";
@@ -57,17 +58,8 @@ fn promtool() -> Option<PathBuf> {
 
 /// Runs a program to its end with `input`.
 fn told(program: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .current_dir(ROOT)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that does not read its input has closed it; what it says is in its output.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    let mut command = Command::new(program);
+    finish_with(command.args(arguments).current_dir(ROOT), input)
 }
 
 fn assert_success(output: &Output) {

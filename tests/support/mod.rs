@@ -3,27 +3,33 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
+pub mod deadline;
+pub mod process;
 pub mod proxy;
 pub mod tunnel;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use deadline::Deadline;
+pub use process::{Process, finish, first_line};
+
 pub const REDKEEP: &str = env!("CARGO_BIN_EXE_redkeep");
 
-/// A directory of the test's own, removed when the test passes.
-pub struct Dir(pub PathBuf);
+/// A directory of the test's own, removed when the test passes. When it fails, the logs there are shown.
+pub struct Dir(pub PathBuf, Deadline);
 
 impl Dir {
     pub fn new() -> Self {
@@ -32,7 +38,8 @@ impl Dir {
         let path =
             std::env::temp_dir().join(format!("redkeep-test-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
-        Self(path)
+        let deadline = Deadline::begin(Some(&path));
+        Self(path, deadline)
     }
 
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -44,43 +51,10 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.0);
+        match std::thread::panicking() {
+            true => eprintln!("{}", self.1.logs()),
+            false => drop(fs::remove_dir_all(&self.0)),
         }
-    }
-}
-
-/// A child process that does not outlive its test.
-pub struct Process(pub Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    pub fn signal(&self, signal: &str) {
-        let pid = self.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    pub fn exit_code(&mut self, within: Duration) -> Option<i32> {
-        let started = Instant::now();
-        while started.elapsed() < within {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("the process did not end within {within:?}");
     }
 }
 
@@ -88,6 +62,7 @@ impl Process {
 pub struct Sandbox {
     pub process: Process,
     pub url: String,
+    _deadline: Deadline,
 }
 
 impl Sandbox {
@@ -99,13 +74,11 @@ impl Sandbox {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut url)
-            .unwrap();
+        let url = first_line(&mut child);
         Self {
             process: Process(child),
-            url: url.trim().to_owned(),
+            url,
+            _deadline: Deadline::begin(None),
         }
     }
 
@@ -191,10 +164,10 @@ pub fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer
 }
 
 fn request(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
+    let patience = Duration::from_secs(10);
+    let mut stream = TcpStream::connect_timeout(&address, patience).unwrap();
+    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.set_write_timeout(Some(patience)).unwrap();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\
@@ -234,17 +207,9 @@ fn unchunk(body: &str) -> String {
     whole
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no outgoing connection is given: one below those of Linux. It stays free
+/// while its owner is away.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-/// A free port that no outgoing connection is given while its owner is away: one below those of Linux.
-pub fn quiet_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let beginning = std::process::id().wrapping_mul(64) % 20_000;
     loop {
@@ -398,10 +363,7 @@ pub fn history(config: &Path) -> Vec<Value> {
 
 /// Runs a command to its end.
 pub fn redkeep(arguments: &[&str]) -> Output {
-    credentials(&mut Command::new(REDKEEP))
-        .args(arguments)
-        .output()
-        .unwrap()
+    finish(credentials(&mut Command::new(REDKEEP)).args(arguments))
 }
 
 pub fn in_state<'a>(rows: &'a [Value], state: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -419,6 +381,15 @@ pub fn assert_prompt<'a>(rows: impl Iterator<Item = &'a Value>) {
             // Both are shown in whole seconds, so a difference of one is less than two.
             assert!((requested - scheduled).num_seconds() < 2, "{row:#}");
         }
+    }
+}
+
+/// Tells the threads of a scope that the test is over, also when it is over because it failed: a scope waits for them.
+pub struct AtTheEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

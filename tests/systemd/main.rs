@@ -10,11 +10,20 @@
     reason = "a test that cannot go on fails, and says why it is skipped"
 )]
 
+#[path = "../support/deadline.rs"]
+mod deadline;
+#[path = "../support/process.rs"]
+mod process;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use deadline::Deadline;
+use process::finish;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -53,11 +62,8 @@ fn has_systemd_analyze() -> bool {
 fn analyze(name: &str, arguments: &[&str], unit: &str) -> (bool, String) {
     let file = scratch(name).join("redkeep.service");
     fs::write(&file, unit).unwrap();
-    let output = Command::new("systemd-analyze")
-        .args(arguments)
-        .arg(&file)
-        .output()
-        .unwrap();
+    let mut analyze = Command::new("systemd-analyze");
+    let output = finish(analyze.args(arguments).arg(&file));
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
     (output.status.success(), said)
@@ -142,11 +148,9 @@ fn judge(packages: &Path) {
     let package = files
         .find(|file| file.to_string_lossy().contains("-0redkeep1_"))
         .unwrap();
-    let output = Command::new("lintian")
-        .args(["--pedantic", "--fail-on", "error,warning"])
-        .arg(package)
-        .output()
-        .unwrap();
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--pedantic", "--fail-on", "error,warning"]);
+    let output = finish(lintian.arg(package));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
 }
@@ -187,6 +191,8 @@ fn bootable(suite: &str) -> Result<String, String> {
 
 #[test]
 fn the_package_lives_its_whole_life_in_a_booted_system() {
+    Deadline::allow(Duration::from_secs(3_600));
+    let _deadline = Deadline::begin(None);
     let wish = std::env::var("REDKEEP_BOOT").unwrap_or_default();
     let suite = std::env::var("REDKEEP_BOOT_SUITE").unwrap_or("bookworm".to_owned());
     let found = match wish.as_str() {
