@@ -1,7 +1,7 @@
 //! The way of a request to AWS: directly, through the proxy that the environment names, or not at all.
 //!
 //! Owns: the rule that nothing is sent over plain HTTP to another host, whoever named that host (an AWS profile may),
-//! and which requests a proxy sees. Never looks into a request but at its URL.
+//! which requests a proxy sees, and that no answer is read without a bound. Never looks into a request but at its URL.
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector, tls};
@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::runtime_components::{
 };
 use aws_smithy_types::config_bag::ConfigBag;
 
+use super::body::bounded;
 use crate::config::network;
 
 /// Where instances, containers and pods get their credentials, over plain HTTP: link-local and private addresses
@@ -111,15 +112,17 @@ impl HttpClient for Ways<SharedHttpClient> {
 
 impl HttpConnector for Ways<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        match way(request.uri()) {
+        let answer = match way(request.uri()) {
             Way::Direct => self.direct.call(request),
             Way::Proxied => self.proxied.call(request),
             Way::Nowhere => {
                 let host = network::host(request.uri()).to_owned();
                 let error = ConnectorError::user(Box::new(InClear { host }));
-                HttpConnectorFuture::ready(Err(error))
+                return HttpConnectorFuture::ready(Err(error));
             }
-        }
+        };
+        // Whoever asked: the credentials' sources answer too.
+        HttpConnectorFuture::new(async { Ok(answer.await?.map(bounded)) })
     }
 }
 

@@ -4,8 +4,10 @@
 //! `http` is the way to AWS. Never retries (the run's state machine does) and never decides what an error means for a
 //! run.
 
+mod body;
 mod connector;
 mod http;
+mod members;
 mod pages;
 mod probe;
 mod translate;

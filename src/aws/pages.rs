@@ -2,6 +2,7 @@
 //!
 //! Owns: the bound on pages, and the check that each leads on. Never knows what is listed.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use super::unclear;
@@ -10,25 +11,24 @@ use crate::redshift::RedshiftError;
 /// More pages than this are a loop, not a listing: 100,000 snapshots.
 const PAGES_MAX: usize = 1000;
 
-/// Collects all pages; a marker that does not advance is an error, not an endless listing.
+/// Collects all pages; a marker that came before is an error, not an endless listing.
 pub(super) async fn all_pages<T, F>(
     page: impl Fn(Option<String>) -> F,
 ) -> Result<Vec<T>, RedshiftError>
 where
     F: Future<Output = Result<(Vec<T>, Option<String>), RedshiftError>>,
 {
-    let (mut all, mut marker) = (Vec::new(), None);
+    let (mut all, mut marker, mut seen) = (Vec::new(), None, HashSet::new());
     for _ in 0..PAGES_MAX {
         let (items, next) = page(marker.clone()).await?;
         all.extend(items);
-        let next = next.filter(|next| !next.is_empty());
-        if next.is_none() {
+        let Some(next) = next.filter(|next| !next.is_empty()) else {
             return Ok(all);
+        };
+        if !seen.insert(next.clone()) {
+            return Err(unclear("the listing's markers go round in a circle"));
         }
-        if next == marker {
-            return Err(unclear("the listing's marker does not advance"));
-        }
-        marker = next;
+        marker = Some(next);
     }
     Err(unclear("the listing does not end"))
 }

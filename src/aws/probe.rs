@@ -1,8 +1,8 @@
-//! What is seen of a call beside its result: AWS's clock, how many requests it took, and whether the answer is whole.
+//! What is seen of a call beside its result: AWS's clock, and how many requests it took.
 //!
-//! Owns: reading the `Date` header of whatever answer comes, refusals included, and counting. Never compares it
-//! with our clock. An answer that ends too early is refused here, since the SDK takes what it has read for all there is:
-//! half a listing would say that the other half's clusters and snapshots are gone.
+//! Owns: reading the `Date` header of whatever answer comes, refusals included, and counting; and what the SDK is given
+//! to read of an answer: all of it, or nothing, since it takes what it has read for all there is. Never compares a date
+//! with our clock.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
+    BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
     BeforeTransmitInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use chrono::{DateTime, Utc};
-use quick_xml::Reader;
-use quick_xml::events::Event;
 
+use super::body::Read;
 use crate::redshift::{Answer, RedshiftError, ServerDate};
 
 /// Reads the `Date` of the answers to one call, as they come in, whatever they say.
@@ -26,6 +26,7 @@ use crate::redshift::{Answer, RedshiftError, ServerDate};
 pub(super) struct Probe {
     seen: Arc<Mutex<Option<ServerDate>>>,
     sent: Arc<AtomicU32>,
+    read: Read,
 }
 
 impl Probe {
@@ -73,50 +74,18 @@ impl Intercept for Probe {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
         Ok(())
     }
-    fn read_after_deserialization(
+
+    fn modify_before_deserialization(
         &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let body = context.response().body().bytes().unwrap_or_default();
-        match context.output_or_error() {
-            Ok(_) if !is_whole(body) => Err("the answer ends before its XML does".into()),
-            _ => Ok(()),
+        let response = context.response_mut();
+        if response.status().is_success() {
+            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+            *response.body_mut() = self.read.whole(body);
         }
-    }
-}
-
-/// Whether an XML document has its end.
-fn is_whole(body: &[u8]) -> bool {
-    let (mut reader, mut depth, mut elements) = (Reader::from_reader(body), 0_u32, 0_u32);
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(_)) => (depth, elements) = (depth + 1, elements + 1),
-            Ok(Event::Empty(_)) => elements += 1,
-            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Event::Eof) => return depth == 0 && elements > 0,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_whole_when_its_root_is_closed_and_at_no_byte_before() {
-        let whole = "<?xml version=\"1.0\"?>\n<Response xmlns=\"x\"><Clusters><Cluster><Id>a &amp; b</Id>\
-                     </Cluster><Cluster/></Clusters></Response>";
-        for end in 0..whole.len() {
-            assert!(!is_whole(&whole.as_bytes()[..end]), "{}", &whole[..end]);
-        }
-        for more in ["", "\n", "\r\n  "] {
-            assert!(is_whole(format!("{whole}{more}").as_bytes()));
-        }
-        assert!(is_whole(b"<Response/>"));
-        assert!(!is_whole(b"<a><b></a></b>"));
+        Ok(())
     }
 }

@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// No endpoint of a test answers with more.
+const ANSWER_MAX: u64 = 64 << 20;
+
 /// One request and the status of its answer; 0 before there is one.
 #[derive(Debug, Clone)]
 pub struct Exchange {
@@ -62,6 +65,8 @@ struct Shared {
     lost: Vec<usize>,
 }
 
+type Amend = Arc<dyn Fn(&Exchange, Vec<u8>) -> Vec<u8> + Send + Sync>;
+
 pub struct Proxy {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -75,6 +80,18 @@ impl Proxy {
 
     /// The same, and every answer goes through `amend`.
     pub fn amending(upstream: SocketAddr, lost: &[usize], amend: fn(Vec<u8>) -> Vec<u8>) -> Self {
+        Self::begin(upstream, lost, Arc::new(move |_, answer| amend(answer)))
+    }
+
+    /// The same, where what becomes of an answer depends on what was asked.
+    pub fn answering(
+        upstream: SocketAddr,
+        amend: impl Fn(&Exchange, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        Self::begin(upstream, &[], Arc::new(amend))
+    }
+
+    fn begin(upstream: SocketAddr, lost: &[usize], amend: Amend) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -87,17 +104,22 @@ impl Proxy {
         };
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.forward(client, upstream, amend));
+                let (shared, amend) = (Arc::clone(&shared), Arc::clone(&amend));
+                thread::spawn(move || shared.forward(client, upstream, &*amend));
             }
         });
         proxy
     }
 
     pub fn creates(&self) -> Vec<Exchange> {
+        self.all("CreateClusterSnapshot")
+    }
+
+    /// All exchanges so far of this action.
+    pub fn all(&self, action: &str) -> Vec<Exchange> {
         let all = self.shared.exchanges.lock().unwrap().clone();
         all.into_iter()
-            .filter(|exchange| exchange.is("CreateClusterSnapshot"))
+            .filter(|exchange| exchange.is(action))
             .collect()
     }
 
@@ -119,7 +141,7 @@ impl Shared {
         &self,
         mut client: TcpStream,
         upstream: SocketAddr,
-        amend: fn(Vec<u8>) -> Vec<u8>,
+        amend: &(dyn Fn(&Exchange, Vec<u8>) -> Vec<u8> + Send + Sync),
     ) -> Option<()> {
         client
             .set_read_timeout(Some(Duration::from_secs(30)))
@@ -141,7 +163,7 @@ impl Shared {
             .ok()?;
         write!(server, "{head}\r\nConnection: close\r\n\r\n{body}").ok()?;
         let mut answer = Vec::new();
-        server.read_to_end(&mut answer).ok()?;
+        server.take(ANSWER_MAX).read_to_end(&mut answer).ok()?;
         exchange.status = String::from_utf8_lossy(&answer)
             .split(' ')
             .nth(1)
@@ -150,7 +172,7 @@ impl Shared {
         let is_lost = self.record(&exchange);
         self.pass(Stage::Answered, &exchange)?;
         if !is_lost {
-            client.write_all(&amend(answer)).ok()?;
+            client.write_all(&amend(&exchange, answer)).ok()?;
             self.pass(Stage::Delivered, &exchange)?;
         }
         Some(())
@@ -211,4 +233,17 @@ fn read_request(client: &mut TcpStream) -> Option<Vec<u8>> {
             }
         }
     }
+}
+
+/// The answer with what `change` makes of its body, whatever its head says of the length.
+pub fn with_body(answer: &[u8], change: impl FnOnce(&str) -> String) -> Vec<u8> {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return answer.to_vec();
+    };
+    let head = head
+        .lines()
+        .filter(|line| !line.to_lowercase().starts_with("content-length"));
+    let (head, body) = (head.collect::<Vec<_>>().join("\r\n"), change(body));
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
