@@ -34,6 +34,7 @@ use crate::snapshot::{Snapshot, SnapshotId};
 pub use connector::{Connector, Target, ambient_region};
 use pages::all_pages;
 use probe::Probe;
+pub use translate::error_class;
 use translate::{cluster, error, event, label, snapshot};
 
 const PAGE_SIZE: i32 = 100;

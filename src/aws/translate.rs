@@ -25,7 +25,7 @@ where
         let status = context.raw().status().as_u16();
         let (code, message) = (context.err().code(), context.err().message());
         return RedshiftError {
-            class: class(code, status),
+            class: error_class(code, status),
             code: code.map(str::to_owned),
             message: message.map_or_else(|| format!("HTTP status {status}"), str::to_owned),
         };
@@ -93,7 +93,7 @@ fn known(code: &str) -> Option<&'static (&'static str, ErrorClass)> {
 }
 
 /// A code's class. An answer without a code, and a server's fault, say nothing of what was done.
-fn class(code: Option<&str>, status: u16) -> ErrorClass {
+pub fn error_class(code: Option<&str>, status: u16) -> ErrorClass {
     match code {
         None | Some("") => ErrorClass::Unknown,
         Some(code) => match known(code) {
@@ -243,22 +243,25 @@ mod tests {
             ("InvalidRetentionPeriodFault", ErrorClass::Invalid),
         ];
         for (code, expected) in cases {
-            assert_eq!(class(Some(code), 400), expected, "{code}");
+            assert_eq!(error_class(Some(code), 400), expected, "{code}");
         }
     }
 
     #[test]
     fn an_answer_that_does_not_say_what_was_done_leaves_the_outcome_open() {
-        assert_eq!(class(None, 502), ErrorClass::Unknown);
-        assert_eq!(class(Some("InternalFailure"), 500), ErrorClass::Unknown);
-        assert_eq!(class(None, 200), ErrorClass::Unknown);
+        assert_eq!(error_class(None, 502), ErrorClass::Unknown);
+        assert_eq!(
+            error_class(Some("InternalFailure"), 500),
+            ErrorClass::Unknown
+        );
+        assert_eq!(error_class(None, 200), ErrorClass::Unknown);
     }
 
     #[test]
     fn a_refusal_with_a_code_that_nobody_knows_is_not_taken_for_permanent() {
-        assert_eq!(class(Some("SomethingNew"), 400), ErrorClass::Other);
+        assert_eq!(error_class(Some("SomethingNew"), 400), ErrorClass::Other);
         assert_eq!(
-            class(Some("ServiceUnavailable"), 503),
+            error_class(Some("ServiceUnavailable"), 503),
             ErrorClass::Throttled
         );
     }

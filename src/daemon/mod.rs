@@ -41,7 +41,7 @@ use crate::store::Store;
 use crate::systemd::Notifier;
 use crate::world::{Pending, World};
 
-pub(crate) use calls::make;
+pub use calls::make;
 pub use lifetime::{Ending, Lifetime};
 
 use clockwork::Tick;

@@ -1,34 +1,19 @@
 //! A century of lives in every test run, on as many threads as there are cores.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
+use crate::cores::on_every_core;
 use crate::seed::{Past, Wish, live, told_again};
 
 /// Lives the seeds of a range on every core; the failures, with the commands that replay them.
 fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
-    let next = AtomicU64::new(seeds.start);
-    let failures = Mutex::new(Vec::new());
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let wish = Wish::new(seed, days);
-                    if let Some(failure) = live(wish).failure {
-                        failures.lock().unwrap().push(told_again(wish, &failure));
-                    }
-                }
-            });
-        }
+    let seeds: Vec<u64> = seeds.collect();
+    let failures = on_every_core(seeds.len(), |number| {
+        let wish = Wish::new(seeds[number], days);
+        let failure = live(wish).failure?;
+        Some(told_again(wish, &failure))
     });
-    failures.into_inner().unwrap()
+    failures.into_iter().flatten().collect()
 }
 
 fn assert_well(seeds: std::ops::Range<u64>, days: u32) {

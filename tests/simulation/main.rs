@@ -6,6 +6,7 @@
 )]
 
 mod century;
+mod cores;
 mod planted;
 mod seed;
 #[expect(dead_code, reason = "the scenarios of tests/world use the rest")]

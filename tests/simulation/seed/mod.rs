@@ -130,6 +130,7 @@ impl Life {
         sim.aws
             .add_cluster("elsewhere", start - TimeDelta::days(40));
         sim.aws.add_foreign_snapshots("elsewhere", 2, start);
+        sim.aws.snapshot_mut("foreign-0", start).retention_days = 3_000;
         sim.aws.remove_cluster("elsewhere", start);
         let file = PolicyFile::draw(&mut dice);
         for number in 0..(if dice.permille(250) { 2 } else { 1 }) {

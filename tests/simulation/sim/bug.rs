@@ -238,8 +238,8 @@ fn meddling(host: &Host, now: DateTime<Utc>) -> Option<Call> {
         extension: Extension {
             slot,
             extended_at: now,
-            from: Retention::Forever,
-            to: Retention::from_days(7)?,
+            from: Retention::from_days(3_000)?,
+            to: Retention::Forever,
             reason: "a planted bug".to_owned(),
         },
     })

@@ -43,7 +43,10 @@ impl Sim {
 
     /// Until when nothing can happen.
     fn quiet_until(&self) -> Option<DateTime<Utc>> {
-        let rests = self.wires.is_empty() && self.doom.is_none() && self.aws.is_sound();
+        let rests = self.wires.is_empty()
+            && self.calls.is_empty()
+            && self.doom.is_none()
+            && self.aws.is_sound();
         if !rests {
             return None;
         }

@@ -1,8 +1,9 @@
 //! A deterministic simulation: daemons' worlds, journals and a model of AWS in virtual time.
 //!
 //! Owns: the present, what is on the wire, and the order in which things happen. It takes the daemon's place
-//! (plan → commit → apply → call → take in) without tokio, HTTP or a real clock. Every micro-step can be the
-//! last one of a process (`crash_at`), and whatever happens, `witness` watches the invariants.
+//! (plan → commit → apply → call → take in) without a runtime, HTTP or a real clock, and lets the daemon's own calls
+//! run over it (`wire`). Every micro-step and every request can be the last one of a process (`Doom`), and whatever
+//! happens, `witness` watches the invariants.
 
 mod accounts;
 pub mod aws;
@@ -14,9 +15,12 @@ pub mod journal;
 mod leap;
 pub mod log;
 pub mod oracle;
+mod serve;
+mod told;
+mod wire;
 pub mod witness;
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,16 +28,18 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use redkeep::history::Change;
 use redkeep::plan::Call;
 use redkeep::reply::Reply;
-use redkeep::slot::rfc3339;
 use redkeep::snapshot::Snapshot;
 use redkeep::world::World;
 
 use accounts::check_totals;
-use aws::{Aws, Suffered};
+use aws::Aws;
 use bug::{Bug, SECRET};
 use dice::Dice;
 use host::{Host, Process};
 use log::Log;
+use serve::{hangs, latency};
+use told::{Told, ToldCall};
+use wire::{Answered, Request, State, UnderWay, Wire};
 
 /// As in the daemon.
 const PLANS_PER_TURN: usize = 16;
@@ -59,26 +65,6 @@ pub struct Doom {
     pub delivers: bool,
 }
 
-/// A call on the wire.
-struct Wire {
-    host: usize,
-    /// Which life of the host's process made it.
-    life: u32,
-    call: Call,
-    began_at: DateTime<Utc>,
-    sent_at: DateTime<Utc>,
-    arrives_at: DateTime<Utc>,
-    /// What it suffers at AWS, once it has got there.
-    suffered: Option<Suffered>,
-    answer: Option<Answered>,
-}
-
-struct Answered {
-    reply: Reply,
-    looked_at: DateTime<Utc>,
-    arrives_at: DateTime<Utc>,
-}
-
 /// How long a request and its answer take, in milliseconds, drawn between these.
 #[derive(Debug, Clone, Copy)]
 pub struct Latency {
@@ -102,6 +88,9 @@ pub struct Sim {
     pub bug: Option<Bug>,
     /// How many micro-steps were made.
     pub steps: u64,
+    /// The calls that have not ended, by their number.
+    calls: BTreeMap<u64, UnderWay>,
+    calls_made: u64,
     wires: Vec<Wire>,
 }
 
@@ -121,6 +110,8 @@ impl Sim {
             log: Log::new(false),
             bug: None,
             steps: 0,
+            calls: BTreeMap::new(),
+            calls_made: 0,
             wires: Vec::new(),
         }
     }
@@ -222,10 +213,7 @@ impl Sim {
             Some(process) => Some(process.turns_at),
             None => host.starts_at,
         });
-        let wires = self.wires.iter().map(|wire| match &wire.answer {
-            None => wire.arrives_at,
-            Some(answer) => answer.arrives_at,
-        });
+        let wires = self.wires.iter().map(|wire| wire.arrives_at);
         hosts.chain(wires).min()
     }
 
@@ -250,8 +238,9 @@ impl Sim {
         );
         self.hosts[host].process = None;
         self.hosts[host].starts_at = Some(self.now + doom.downtime);
+        self.calls.retain(|_, call| call.host != host);
         self.wires
-            .retain(|wire| wire.host != host || (doom.delivers && wire.answer.is_none()));
+            .retain(|wire| wire.host != host || (doom.delivers && !wire.is_answered()));
     }
 
     /// Writes a line of the log in a host's name.
@@ -362,7 +351,6 @@ impl Sim {
     }
 
     fn dispatch(&mut self, host: usize, call: Call, now: DateTime<Utc>) -> Step {
-        self.step()?;
         if !matches!(call, Call::List { .. }) {
             self.say(host, format_args!("{}", ToldCall(&call)));
         }
@@ -374,19 +362,42 @@ impl Sim {
             &self.aws,
             (self.now, now),
         );
-        let process = host_ref.process_mut();
-        process.world.dispatched(&call, now);
+        host_ref.process_mut().world.dispatched(&call, now);
+        self.calls_made += 1;
+        let under_way = UnderWay::new((host, host_ref.lives), call, now);
+        self.go_on(self.calls_made, under_way)
+    }
+
+    /// Lets a call go on as far as the answers that have come lead.
+    fn go_on(&mut self, number: u64, mut call: UnderWay) -> Step {
+        let (requests, reply) = call.go_on();
+        let (host, looked_at) = (call.host, call.looked_at);
+        for request in requests {
+            self.step()?;
+            self.send(number, &call, request);
+            self.step()?;
+        }
+        let Some(mut reply) = reply else {
+            self.calls.insert(number, call);
+            return Ok(());
+        };
+        if let Some(bug) = self.bug {
+            bug.bend_reply(&mut reply);
+        }
+        self.take_in(host, reply, looked_at.unwrap_or(self.now))
+    }
+
+    fn send(&mut self, call: u64, under_way: &UnderWay, request: Request) {
+        let latency = self.dice.milliseconds(self.latency.there);
         self.wires.push(Wire {
-            host,
-            life: self.hosts[host].lives,
+            host: under_way.host,
+            life: under_way.life,
             call,
-            began_at: now,
+            scope: under_way.scope.clone(),
             sent_at: self.now,
-            arrives_at: self.now + self.dice.milliseconds(self.latency.there),
-            suffered: None,
-            answer: None,
+            arrives_at: self.now + latency,
+            state: State::Sent(request),
         });
-        self.step()
     }
 
     /// Carries out what has arrived at AWS, and hands over the answers that have come.
@@ -394,49 +405,50 @@ impl Sim {
         let mut index = 0;
         while index < self.wires.len() {
             let wire = &self.wires[index];
-            match &wire.answer {
-                None if wire.arrives_at <= self.now => self.arrive(index),
-                Some(answer) if answer.arrives_at <= self.now => {
-                    let wire = self.wires.swap_remove(index);
-                    self.hand_over(wire);
-                }
-                _ => index += 1,
+            if wire.arrives_at > self.now {
+                index += 1;
+            } else if wire.is_answered() {
+                let wire = self.wires.swap_remove(index);
+                self.hand_over(wire);
+            } else {
+                self.arrive(index);
             }
         }
     }
 
-    /// A call has got to AWS, which takes its time or carries it out.
+    /// A request has got to AWS, which takes its time or carries it out.
     fn arrive(&mut self, index: usize) {
-        let wire = &mut self.wires[index];
-        if wire.suffered.is_none() {
-            let suffered = self.aws.suffer(&wire.call);
-            let latency = suffered.latency();
-            wire.suffered = Some(suffered);
-            if !latency.is_zero() {
-                wire.arrives_at += latency;
-                return;
+        let mut wire = self.wires.swap_remove(index);
+        let region = wire.scope.region.as_str();
+        let (request, suffering) = match wire.state {
+            State::Sent(request) => {
+                let suffering = self.aws.suffer(&request, region);
+                let latency = latency(&suffering);
+                if !latency.is_zero() {
+                    wire.arrives_at += latency;
+                    wire.state = State::Waits(request, suffering);
+                    return self.wires.push(wire);
+                }
+                (request, suffering)
             }
-        }
-        let suffered = wire.suffered.as_ref().unwrap();
-        let arrives_at = match suffered.hangs() {
+            State::Waits(request, suffering) => (request, suffering),
+            State::Answered(_) => unreachable!("it is handed over"),
+        };
+        wire.arrives_at = match hangs(&suffering) {
             true => wire.sent_at + ATTEMPT_TIMEOUT,
             false => self.now + self.dice.milliseconds(self.latency.back),
         };
-        wire.answer = Some(Answered {
-            reply: self
-                .aws
-                .carry_out(&wire.call, wire.began_at, suffered, self.now),
-            looked_at: self.now,
-            arrives_at,
-        });
-        let (host, life) = (wire.host, wire.life);
-        let answer = wire
-            .answer
-            .as_ref()
-            .map(|answer| ToldReply(&answer.reply).to_string());
-        if let Some(told) = answer.filter(|told| !told.is_empty()) {
+        let is_look = matches!(request, Request::Snapshots(_));
+        let served = self.aws.carry_out(request, &suffering, region, self.now);
+        if let Some(told) = served.told {
             self.log.say(self.now, "aws", format_args!("{told}"));
         }
+        wire.state = State::Answered(Answered {
+            hand_over: served.hand_over,
+            looked_at: is_look.then_some(self.now),
+        });
+        let (host, life) = (wire.host, wire.life);
+        self.wires.push(wire);
         if self.is_alive(host, life) {
             let done = self.step();
             self.settle(host, done);
@@ -447,22 +459,19 @@ impl Sim {
         self.hosts[host].lives == life && self.hosts[host].process.is_some()
     }
 
+    /// An answer has come: its call goes on.
     fn hand_over(&mut self, wire: Wire) {
-        let host = wire.host;
-        let alive = self.is_alive(host, wire.life);
-        let Some(Answered {
-            mut reply,
-            looked_at,
-            ..
-        }) = wire.answer.filter(|_| alive)
-        else {
+        let State::Answered(answer) = wire.state else {
+            unreachable!("it has not been carried out");
+        };
+        let alive = self.is_alive(wire.host, wire.life);
+        let Some(mut call) = self.calls.remove(&wire.call).filter(|_| alive) else {
             return;
         };
-        if let Some(bug) = self.bug {
-            bug.bend_reply(&mut reply);
-        }
-        let done = self.take_in(host, reply, looked_at);
-        self.settle(host, done);
+        call.looked_at = answer.looked_at.or(call.looked_at);
+        (answer.hand_over)();
+        let done = self.go_on(wire.call, call);
+        self.settle(wire.host, done);
     }
 
     fn take_in(&mut self, host: usize, reply: Reply, looked_at: DateTime<Utc>) -> Step {
@@ -492,131 +501,6 @@ fn listed(reply: &Reply) -> Option<&[Arc<Snapshot>]> {
     let is_complete = listed.clusters.result.is_ok();
     let snapshots = listed.snapshots.result.as_ref().ok();
     snapshots.map(Vec::as_slice).filter(|_| is_complete)
-}
-
-/// A change as the log tells it.
-struct Told<'a>(&'a Change);
-
-impl fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Change::Pair(pair, state) => {
-                let (from, mark) = (rfc3339(state.active_from), rfc3339(state.watermark));
-                let closed = if state.is_active() { "" } else { ", closed" };
-                write!(
-                    f,
-                    "{pair}: {:?} active from {from}, done until {mark}{closed}",
-                    state.schedule
-                )
-            }
-            Change::Clamped(pair, state) => {
-                write!(f, "{pair}: taken back to {}", rfc3339(state.watermark))
-            }
-            Change::Rebuilt(at) => write!(f, "history rebuilt at {}", rfc3339(*at)),
-            Change::Run(run) | Change::Adopted(run) => {
-                write!(f, "{}: {:?}", run.slot, run.state)?;
-                run.message
-                    .iter()
-                    .try_for_each(|message| write!(f, " ({message})"))?;
-                run.gone
-                    .iter()
-                    .try_for_each(|gone| write!(f, ", {}", gone.reason.as_str()))
-            }
-            Change::Extended(extension) => {
-                let (from, to) = (extension.from, extension.to);
-                write!(f, "{}: kept for {to} instead of {from}", extension.slot)
-            }
-            Change::Account(name, number) => write!(f, "the account {name} is {number}"),
-            Change::Removal(removal) => {
-                let (id, why) = (&removal.id, removal.why.as_str());
-                match &removal.end {
-                    Some(end) => write!(f, "{id}: {}", end.text()),
-                    None => write!(f, "{id} is to be removed: {why}"),
-                }
-            }
-            Change::Passed(pass) => {
-                let (word, count) = (pass.result.as_str(), pass.plan.len());
-                write!(
-                    f,
-                    "a pass over {}: {word}, {count} in {}",
-                    pass.policy, pass.plan_hash
-                )
-            }
-            Change::Errand(errand) => {
-                let said = errand.end.as_ref().map_or("open", |end| end.text());
-                write!(f, "{} {}: {said}", errand.wanted.as_str(), errand.snapshot)
-            }
-            Change::Missed(range) => {
-                let (first, last) = (rfc3339(range.first_at), rfc3339(range.last_at));
-                write!(
-                    f,
-                    "{}: {} missed from {first} to {last}",
-                    range.pair, range.count
-                )
-            }
-        }
-    }
-}
-
-/// A call as the log tells it.
-struct ToldCall<'a>(&'a Call);
-
-impl fmt::Display for ToldCall<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Call::List { scope, .. } => write!(f, "lists {scope}"),
-            Call::Create { request, .. } => write!(f, "asks for {}", request.snapshot_id),
-            Call::Describe { id, .. } => write!(f, "looks for {id}"),
-            Call::Explain { id, .. } => write!(f, "asks why {id} failed"),
-            Call::Extend { id, extension } => write!(f, "extends {id} to {}", extension.to),
-            Call::Remove { removal, .. } => write!(f, "removes {}", removal.id),
-            Call::Errand { errand, .. } => {
-                write!(f, "asks to {} {}", errand.wanted.as_str(), errand.snapshot)
-            }
-        }
-    }
-}
-
-/// An answer as the log tells it; a listing without trouble is not worth a line.
-struct ToldReply<'a>(&'a Reply);
-
-impl fmt::Display for ToldReply<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Reply::Listed(listed) => {
-                let trouble = [
-                    listed.clusters.result.as_ref().err(),
-                    listed.snapshots.result.as_ref().err(),
-                ];
-                let mut trouble = trouble.into_iter().flatten();
-                trouble.try_for_each(|error| write!(f, "does not list: {error}"))
-            }
-            Reply::Created(slot, answer) => match &answer.result {
-                Ok(snapshot) => write!(f, "accepts {}", snapshot.snapshot_identifier),
-                Err(error) => write!(f, "answers to {slot}: {error}"),
-            },
-            Reply::Described(slot, answer) => match &answer.result {
-                Ok(found) => write!(f, "finds {} for {slot}", found.len()),
-                Err(error) => write!(f, "answers to {slot}: {error}"),
-            },
-            Reply::Extended(extension, answer) => match &answer.result {
-                Ok(_) => write!(f, "extends the snapshot of {}", extension.slot),
-                Err(error) => write!(f, "answers to {}: {error}", extension.slot),
-            },
-            Reply::Removed(removal, answer) => match &answer.result {
-                Ok(removed) => write!(f, "answers to the removal of {}: {removed:?}", removal.id),
-                Err(error) => write!(f, "answers to the removal of {}: {error}", removal.id),
-            },
-            Reply::Done(errand, answer) => match &answer.result {
-                Ok((_, said)) => write!(f, "answers to {}: {said}", errand.snapshot),
-                Err(error) => write!(f, "answers to {}: {error}", errand.snapshot),
-            },
-            Reply::Explained(slot, answer) => match &answer.result {
-                Ok(events) => write!(f, "tells {} events of {slot}", events.len()),
-                Err(error) => write!(f, "answers to {slot}: {error}"),
-            },
-        }
-    }
 }
 
 /// When the daemon wakes: its clockwork ticks on whole seconds and asks whether `wake_at` has come, and it
