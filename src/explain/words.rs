@@ -84,13 +84,9 @@ fn due(run: &Run, past: Past<'_>) -> Told {
         };
         return Told {
             words: format!(
-                "the previous snapshot {} is still being made: {}",
-                previous.request.snapshot_id,
-                match run.trigger {
-                    Trigger::Schedule =>
-                        "if the next listing says so too, this slot is skipped(overlap)",
-                    Trigger::Manual => "this one is asked for after it",
-                }
+                "the previous snapshot {} is still being made: if the next listing says so too, this slot is \
+                 skipped(overlap)",
+                previous.request.snapshot_id
             ),
             waits_until: look_at,
         };

@@ -10,6 +10,7 @@ use super::runs::blocks;
 use crate::names::ClusterId;
 use crate::run::Run;
 use crate::slot::Scope;
+use crate::snapshot::Trigger;
 
 /// The open runs of one scope, oldest first within each pair.
 #[derive(Default)]
@@ -47,12 +48,12 @@ impl<'a> Open<'a> {
         self.asked.push(run);
     }
 
-    /// The pair's earlier run whose snapshot AWS is still making, inside its completion window.
+    /// The snapshot of the pair's schedule that AWS is still making, inside its completion window, when the schedule's
+    /// next slot is due. What a person asked for is of no schedule: behind it, as behind another policy's, a slot queues.
     pub(crate) fn overlapping(&self, run: &Run) -> Option<&'a Run> {
-        let earlier = |other: &&&Run| {
-            other.slot.pair == run.slot.pair && other.slot.scheduled_at < run.slot.scheduled_at
-        };
-        self.blocking_at(run).find(earlier).copied()
+        self.blocking_at(run)
+            .find(|other| overlaps(other, run))
+            .copied()
     }
 
     /// The run that this one queues behind: another of its cluster with a snapshot under way.
@@ -61,11 +62,21 @@ impl<'a> Open<'a> {
         let mut others = asked
             .filter(|other| other.slot.pair.cluster == run.slot.pair.cluster)
             .chain(self.blocking_at(run));
-        others.find(|other| other.slot != run.slot).copied()
+        others
+            .find(|other| other.slot != run.slot && !overlaps(other, run))
+            .copied()
     }
 
     fn blocking_at(&self, run: &Run) -> impl Iterator<Item = &&'a Run> {
         let blocking = self.blocking.get(&run.slot.pair.cluster);
         blocking.into_iter().flatten()
     }
+}
+
+/// Whether both are of one schedule, and `run` is the later one.
+fn overlaps(other: &Run, run: &Run) -> bool {
+    let are_scheduled = [other, run].map(|one| one.trigger) == [Trigger::Schedule; 2];
+    are_scheduled
+        && other.slot.pair == run.slot.pair
+        && other.slot.scheduled_at < run.slot.scheduled_at
 }

@@ -191,9 +191,7 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> N
         return Need::Nothing;
     }
     if let Some(previous) = open.overlapping(run) {
-        // What a person asks for queues: the snapshot under way has nothing of what happened since.
-        let skips = run.trigger == Trigger::Schedule && previous.is_creating();
-        if skips && view.listed_since(request.starts_at) {
+        if previous.is_creating() && view.listed_since(request.starts_at) {
             return Need::Event(Event::Overlapped);
         }
         return Need::Wait(request.deadline);
@@ -363,8 +361,9 @@ pub(super) fn look_wanted_at(
         RunState::Creating { look_at, .. } => Some(*look_at),
         RunState::Judged { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
         RunState::Due => {
-            let waits = open.overlapping(run).is_some();
-            (waits && !view.listed_since(run.request.starts_at)).then_some(run.request.starts_at)
+            let waits = open.overlapping(run).or_else(|| open.ahead_of(run));
+            (waits.is_some() && !view.listed_since(run.request.starts_at))
+                .then_some(run.request.starts_at)
         }
         _ => None,
     });

@@ -10,7 +10,7 @@ use redkeep::reply::{Listed, Reply};
 use redkeep::run::Run;
 use redkeep::world::{Wish, Wishes, World};
 
-use crate::setup::{at, hours, pair, policy, sim};
+use crate::setup::{at, hours, minutes, pair, policy, seconds, sim};
 use crate::sim::Sim;
 
 const NIGHTLY: &str = "30 2 * * *";
@@ -185,18 +185,64 @@ fn on_demand_and_schedule_do_not_replace_each_other_and_the_watermark_stays() {
     );
 }
 
+/// Whatever its tier: skipped, a month would have been without its monthly.
 #[test]
-fn a_slot_that_comes_while_one_on_demand_is_made_is_skipped() {
-    let mut sim = sim("2026-11-24 00:00", &policy("p", NIGHTLY, "dw", ""));
-    sim.aws.account.limits.snapshot_seconds = 3600;
-    sim.until("2026-11-24 02:29:55");
-    let run = take(&mut sim);
-    sim.until("2026-11-24 04:00");
-    assert_eq!(
-        sim.hosts[0].journal.ledger.runs[&run.slot].word(),
-        "available"
+fn a_slot_that_comes_while_one_on_demand_is_made_is_taken_after_it() {
+    let tiers = "{ base = \"14d\", weekly = \"8w\", monthly = \"13mo\", yearly = \"7y\" }";
+    for (schedule, slot) in [
+        (NIGHTLY, "2026-11-24 02:30"),
+        ("30 2 * * 1", "2026-11-30 02:30"),
+        ("30 2 1 * *", "2026-12-01 02:30"),
+        ("30 2 1 1 *", "2027-01-01 02:30"),
+    ] {
+        let table = policy("p", schedule, "dw", "start_window = \"4h\"");
+        let instant = at(slot);
+        let mut sim = sim("2026-11-24 00:00", &table.replace("\"35d\"", tiers));
+        sim.aws.account.limits.snapshot_seconds = 3600;
+        sim.run_until(instant - seconds(9));
+        let run = take(&mut sim);
+        sim.run_until(instant + hours(3));
+        let by_hand = &sim.hosts[0].journal.ledger.runs[&run.slot];
+        assert_eq!(by_hand.word(), "available");
+        assert_eq!(sim.outcome("p", slot), "available");
+        let accepted = sim.run("p", slot).unwrap().accepted_at.unwrap();
+        assert!(accepted >= by_hand.ended_at.unwrap(), "both at once");
+        sim.assert_accounted();
+    }
+}
+
+#[test]
+fn one_on_demand_that_takes_longer_than_the_window_does_not_cost_the_slot() {
+    let mut sim = sim(
+        "2026-11-24 00:00",
+        &policy("p", NIGHTLY, "dw", "start_window = \"4h\""),
     );
-    assert_eq!(sim.outcome("p", "2026-11-24 02:30"), "skipped(overlap)");
+    sim.aws.account.limits.snapshot_seconds = 10 * 3600;
+    sim.until("2026-11-24 02:29:51");
+    take(&mut sim);
+    sim.until("2026-11-24 16:00");
+    assert_eq!(sim.outcome("p", "2026-11-24 02:30"), "available");
+    let accepted = sim.run("p", "2026-11-24 02:30").unwrap().accepted_at;
+    let asked_from = at("2026-11-24 05:30");
+    assert!(accepted.unwrap() >= asked_from, "{accepted:?}");
+}
+
+/// Nor does one by hand wait for longer than its own window leaves.
+#[test]
+fn what_a_person_asks_for_while_a_slot_is_made_is_taken_inside_its_hour() {
+    let mut sim = sim("2026-11-24 00:00", &policy("p", NIGHTLY, "dw", ""));
+    sim.aws.account.limits.snapshot_seconds = 3 * 3600;
+    sim.until("2026-11-24 02:40");
+    let run = take(&mut sim);
+    sim.until("2026-11-24 08:00");
+    let by_hand = &sim.hosts[0].journal.ledger.runs[&run.slot];
+    assert_eq!(by_hand.word(), "available");
+    assert_eq!(
+        by_hand
+            .accepted_at
+            .map(|at| at - run.slot.scheduled_at >= minutes(45)),
+        Some(true)
+    );
 }
 
 #[test]
