@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Config;
+use crate::config::{Config, nearest};
 use crate::history::History;
 use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
@@ -31,8 +31,8 @@ pub enum Finding {
     NoGoodSnapshot(Pair),
     /// The policy selects no cluster in any of its scopes.
     MatchesNothing(PolicyName),
-    /// The policy names a cluster that is in none of its scopes.
-    NoSuchCluster(PolicyName, ClusterId),
+    /// The policy names a cluster that is in none of its scopes; one there has nearly that name, perhaps.
+    NoSuchCluster(PolicyName, ClusterId, Option<ClusterId>),
     /// What the scope has is not known.
     NotSeen(Scope, String),
 }
@@ -59,8 +59,12 @@ impl Finding {
             } => format!("only the policy {policy} selects it, which is disabled"),
             Self::NoGoodSnapshot(_) => "it has no good snapshot of this policy yet".to_owned(),
             Self::MatchesNothing(_) => "the policy selects no cluster anywhere".to_owned(),
-            Self::NoSuchCluster(..) => {
-                "the policy names it, and there is no such cluster that has its tags".to_owned()
+            Self::NoSuchCluster(_, _, near) => {
+                let said = "the policy names it, and there is no such cluster that has its tags";
+                match near {
+                    Some(near) => format!("{said}; did you mean {near}?"),
+                    None => said.to_owned(),
+                }
             }
             Self::NotSeen(_, why) => why.clone(),
         }
@@ -154,15 +158,27 @@ fn of_policy(policy: &Policy, seen: &Seen) -> Vec<Finding> {
     if !policy.scopes.iter().all(is_seen) {
         return Vec::new();
     }
-    if selected(policy, seen).next().is_none() {
-        return vec![Finding::MatchesNothing(policy.name.clone())];
-    }
+    let selects_nothing = selected(policy, seen).next().is_none();
+    let nothing = selects_nothing.then(|| Finding::MatchesNothing(policy.name.clone()));
     let is_there = |name: &&ClusterId| selected(policy, seen).any(|(_, one)| one.id == **name);
     let literals = policy.selector.unexcluded_literals();
-    let missing = literals.filter(|name| !is_there(name));
-    missing
-        .map(|name| Finding::NoSuchCluster(policy.name.clone(), name.clone()))
-        .collect()
+    let missing = literals.filter(|name| !is_there(name)).map(|name| {
+        let others = policy.scopes.iter().filter_map(|scope| seen.get(scope));
+        let others = others.flatten().flatten().map(|cluster| &cluster.id);
+        let near = nearest_cluster(name, others).cloned();
+        Finding::NoSuchCluster(policy.name.clone(), name.clone(), near)
+    });
+    nothing.into_iter().chain(missing).collect()
+}
+
+/// The cluster that a misspelt name most likely stands for.
+pub fn nearest_cluster<'a>(
+    name: &ClusterId,
+    clusters: impl IntoIterator<Item = &'a ClusterId>,
+) -> Option<&'a ClusterId> {
+    let others: Vec<&ClusterId> = clusters.into_iter().filter(|id| *id != name).collect();
+    let near = nearest(name.as_str(), others.iter().map(|id| id.as_str()))?;
+    others.into_iter().find(|id| id.as_str() == near)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use crate::forecast::{ScopeForecast, Unknown, forecast};
+use crate::forecast::{ScopeForecast, forecast};
 use crate::names::PolicyName;
 
 use super::forecast::{YEAR, known};
@@ -33,7 +33,10 @@ pub(super) async fn check(args: &CheckArgs, now: DateTime<Utc>) -> Result<(), Fa
     }
     // A history that cannot be read is not what is asked about here.
     let history = known(&config).unwrap_or_default();
-    let forecast = forecast(&config, &history, Unknown::LeftOut, now, YEAR);
+    let forecast = forecast(&config, &history, now, YEAR);
+    for note in &forecast.notes {
+        writeln!(std::io::stderr(), "note: {note}")?;
+    }
     for warning in forecast.scopes.iter().filter_map(over_quota) {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }

@@ -75,7 +75,7 @@ fn row(finding: &Finding) -> Row {
             .with("cluster", pair.cluster.as_str())
             .with("policy", pair.policy.as_str()),
         Finding::MatchesNothing(policy) => row.with("policy", policy.as_str()),
-        Finding::NoSuchCluster(policy, cluster) => row
+        Finding::NoSuchCluster(policy, cluster, _) => row
             .with("cluster", cluster.as_str())
             .with("policy", policy.as_str()),
         Finding::NotSeen(scope, _) => row

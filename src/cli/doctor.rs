@@ -146,6 +146,7 @@ async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Ask
                 deleting(last.as_ref())
             }),
             evidence: history.map_or(Evidence::None, |history| evidence(history, &scope)),
+            quota: config.quota(&scope),
             known_number: history
                 .and_then(|history| history.account_numbers.get(&scope.account))
                 .cloned(),

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::forecast::{Forecast, Moment, ScopeForecast, Unknown, forecast as foretell};
+use crate::forecast::{Forecast, Moment, ScopeForecast, forecast as foretell};
 use crate::history::History;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
@@ -81,7 +81,7 @@ const SHARES: &[&str] = &["account", "region", "policy", "held", "peak", "steady
 pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let history = known(&config)?;
-    let forecast = foretell(&config, &history, Unknown::Assumed, now, args.days);
+    let forecast = foretell(&config, &history, now, args.days);
     let mut out = std::io::stdout().lock();
     let rows: Vec<Row> = match args.daily {
         true => forecast.scopes.iter().flat_map(by_day).collect(),

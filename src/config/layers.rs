@@ -70,7 +70,8 @@ fn parse(order: usize, text: &str, earlier: &Figment, report: &mut Report) -> Op
                 .span()
                 .map(|span| Lines::new(text).position(span.start));
             let place = report.places.in_file(order, position);
-            report.at(place, clean(&error.message().replace('\n', "; ")));
+            let message = error.message().replace('\n', "; ");
+            report.at(place, clean(&message) + twice(&message));
             return None;
         }
     };
@@ -84,6 +85,18 @@ fn parse(order: usize, text: &str, earlier: &Figment, report: &mut Report) -> Op
         table.retain(|key, value| may_be_in_conf_d(order, &document, key, value, report));
     }
     Some(Layer(table))
+}
+
+/// What to do about a list that is written as a table, which TOML refuses where it comes again.
+fn twice(message: &str) -> &'static str {
+    let is_of =
+        |key: &&&str| message.contains("duplicate key") && message.contains(&format!("`{key}`"));
+    match NAMED.iter().find(is_of) {
+        Some(&"policy") => "; write [[policy]] above each policy",
+        Some(&"account") => "; write [[account]] above each account",
+        Some(&"blackout") => "; write [[blackout]] above each blackout",
+        _ => "",
+    }
 }
 
 /// Whether a key of a file in `conf.d` is one of the lists that may go on there; if not, says so.

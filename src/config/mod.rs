@@ -21,6 +21,7 @@ mod path;
 mod policies;
 mod raw;
 mod read;
+mod regions;
 mod report;
 mod schema;
 mod secrets;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use schema::schema;
+pub(crate) use suggest::nearest;
 
 use crate::names::{AccountName, Namespace, PolicyName, Region, Writer};
 use crate::policy::{Account, Policy};

@@ -20,7 +20,7 @@ use super::values::{self, Bounds, ClusterPattern};
 use super::{scopes_of, wanted};
 use crate::names::{PolicyName, Tags, tag_fault};
 use crate::policy::{Account, ClusterGlob, Policy, Protection, Selector};
-use crate::schedule::Blackout;
+use crate::schedule::{Blackout, Schedule};
 use crate::slot::Scope;
 use crate::snapshot::tag;
 
@@ -107,6 +107,7 @@ fn policy(
         report.missing(path, "clusters", wanted::CLUSTERS);
     }
     let timings = timings(path, raw, report);
+    doubt_rpo(path, raw, timings.rpo.zip(schedule.as_ref()), report);
     let selector = selector(path, raw, report);
     let scopes = scopes(path, raw, declared, report);
     let tags = own_tags(path, raw, report);
@@ -131,6 +132,28 @@ fn policy(
             ..protection
         },
     })
+}
+
+/// Warns of an `rpo` that even a schedule without a failure passes.
+fn doubt_rpo(
+    path: &KeyPath,
+    raw: &RawPolicy,
+    both: Option<(TimeDelta, &Schedule)>,
+    report: &mut Report,
+) {
+    let longest = both.and_then(|(rpo, schedule)| {
+        let longest = schedule.usual_longest_interval()?;
+        (rpo < longest).then(|| longest.to_std().ok()).flatten()
+    });
+    if let Some(longest) = longest {
+        let text = format!(
+            "got {}, and up to {} lie between two slots: the alarm comes though no slot fails; wanted that, and the time \
+             that a snapshot takes",
+            quoted(raw.rpo.as_deref().unwrap_or_default()),
+            humantime::format_duration(longest)
+        );
+        report.warn(&path.key("rpo"), text);
+    }
 }
 
 /// The numbers of snapshots to keep; `guard_gone` is a duration and read with the others.

@@ -14,7 +14,7 @@ pub(super) fn did_you_mean<'a>(got: &str, known: impl IntoIterator<Item = &'a st
 }
 
 /// The known word nearest to `got`, if it is near at all.
-pub(super) fn nearest<'a>(got: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(got: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if got.is_empty() || got.len() > LONGEST {
         return None;
     }

@@ -19,7 +19,7 @@ use super::read::beside;
 use super::report::Report;
 use super::suggest::did_you_mean;
 use super::{
-    Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, network, values, wanted,
+    Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, network, regions, values, wanted,
 };
 use crate::names::{Namespace, PolicyName, Region, Writer};
 use crate::schedule::{Blackout, Schedule};
@@ -57,6 +57,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         .writer
         .and_then(|text| parsed::<Writer>(&KeyPath::top("writer"), &text, Writer::WANTED, report));
     let region = fallback_region(endpoint.as_ref(), sources);
+    regions::doubt(endpoint.as_ref(), &accounts, report);
     let mut declared = Declared::default();
     accounts::accounts(&accounts, region.as_ref(), &mut declared, report);
     self::blackouts(&blackouts, &mut declared, report);
@@ -295,10 +296,14 @@ pub(super) fn schedule(
         return None;
     };
     // A wrong zone is no reason to be silent about a wrong schedule.
-    Schedule::parse(expression, zone.unwrap_or(Tz::UTC))
+    let schedule = Schedule::parse(expression, zone.unwrap_or(Tz::UTC))
         .map_err(|error| report.say(&table.key("schedule"), clean(&error.to_string())))
         .ok()
-        .filter(|_| zone.is_some())
+        .filter(|_| zone.is_some());
+    if let Some(caution) = schedule.as_ref().and_then(Schedule::caution) {
+        report.warn(&table.key("schedule"), caution);
+    }
+    schedule
 }
 
 fn zone(path: &KeyPath, text: &str, report: &mut Report) -> Option<Tz> {

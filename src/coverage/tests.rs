@@ -34,7 +34,7 @@ fn told(config: &Config, history: &History, seen: &Seen) -> Vec<String> {
         } => format!("{cluster} {disabled:?}"),
         Finding::NoGoodSnapshot(pair) => format!("{} {}", pair.policy, pair.cluster),
         Finding::MatchesNothing(policy) => policy.to_string(),
-        Finding::NoSuchCluster(policy, cluster) => format!("{policy} {cluster}"),
+        Finding::NoSuchCluster(policy, cluster, near) => format!("{policy} {cluster} {near:?}"),
         Finding::NotSeen(scope, why) => format!("{scope} {why}"),
     };
     let line = |finding: &Finding| format!("{} {}", finding.word(), about(finding));
@@ -89,8 +89,28 @@ fn a_policy_that_selects_nothing_and_a_name_that_is_nowhere_are_told_once_all_sc
         second,
         [
             "no_good_snapshot wide dw",
-            "no_such_cluster wide finanse",
+            "no_such_cluster wide finanse None",
             "matches_nothing vain"
+        ]
+    );
+}
+
+#[test]
+fn each_name_that_is_nowhere_is_told_also_where_the_policy_selects_nothing() {
+    let mut tagged = daily("tagged", &["finance"]);
+    tagged.selector.cluster_tags = Tags::from([("env".to_owned(), "prod".to_owned())]);
+    let config = config(vec![daily("typo", &["finence", "zzz"]), tagged]);
+    let seen = seen(vec![cluster("finance", &[])]);
+    let told = told(&config, &History::default(), &seen);
+    assert_eq!(
+        told,
+        [
+            "unprotected finance None",
+            "matches_nothing typo",
+            "no_such_cluster typo finence Some(ClusterId(\"finance\"))",
+            "no_such_cluster typo zzz None",
+            "matches_nothing tagged",
+            "no_such_cluster tagged finance None",
         ]
     );
 }

@@ -193,7 +193,16 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
             tell_pair!(error, pair, reason = said, "older than the policy's rpo");
         }
         Alarm::QuotaReached(scope) => {
-            warn!(%scope, said, "the quota of manual snapshots is reached");
+            error!(%scope, said, "the quota of manual snapshots is reached: AWS refuses new ones; \
+                    delete some, or have AWS raise the quota and set snapshot_quota");
+        }
+        Alarm::NoSuchCluster(pair) => {
+            tell_pair!(
+                warn,
+                pair,
+                said,
+                "the policy names a cluster that AWS does not list"
+            );
         }
         Alarm::AccessDenied(scope) => {
             error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
@@ -245,6 +254,7 @@ fn ended(alarm: &Alarm) {
         Alarm::RpoBreach(pair) => {
             tell_pair!(info, pair, "no longer older than the policy's rpo");
         }
+        Alarm::NoSuchCluster(pair) => tell_pair!(info, pair, "AWS lists the cluster"),
         Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
         Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
         Alarm::QuotaReached(scope) => {
@@ -325,7 +335,7 @@ fn is_watched(alarm: &Alarm, world: &World) -> bool {
         | Alarm::Unreachable(scope)
         | Alarm::Unidentified(scope)
         | Alarm::SameAccount(scope) => world.observed.scopes.contains_key(scope),
-        Alarm::RpoBreach(pair) => {
+        Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
             let state = world.history.pairs.get(pair);
             state.is_some_and(PairState::is_active)
         }

@@ -10,7 +10,9 @@ mod scopes;
 use crate::slot::Scope;
 
 pub use host::{Directory, Holder, Host, Sound, Space, findings as of_host};
-pub use scopes::{Asked, Evidence, Probe, Question, deleting, evidence, findings as of_scopes};
+pub use scopes::{
+    Asked, Evidence, Holding, Probe, Question, deleting, evidence, findings as of_scopes,
+};
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,6 +49,8 @@ pub struct Probe {
     pub question: Question,
     /// What the answer says, for people; for [`Question::Identity`] the account's number.
     pub result: Result<String, RedshiftError>,
+    /// What AWS holds, where [`Question::Snapshots`] was answered.
+    pub holding: Option<Holding>,
     /// The answer's date.
     pub server_date: ServerDate,
     /// When it came, by this machine's clock.
@@ -68,6 +70,17 @@ pub struct Asked {
     pub deleting: Option<Evidence>,
     /// The number that the account's name has stood for, by the history.
     pub known_number: Option<String>,
+    /// How many manual snapshots the account may hold there, by the configuration.
+    pub quota: u32,
+}
+
+/// The manual snapshots that AWS holds in a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holding {
+    /// All of them.
+    pub held: usize,
+    /// Those whose tags say that they are of this namespace.
+    pub own: usize,
 }
 
 /// What the history says of the permission to create, or to delete, in a scope.
@@ -171,6 +184,7 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
             findings.extend(clock(probes));
             findings.extend(probes.iter().map(|probe| answered(probe, &asked.scope)));
             findings.extend(barred(probes, asked, numbers));
+            findings.extend(quota(probes, asked.quota));
             findings.push(creating(asked));
             let deleting = asked.deleting.as_ref();
             findings.extend(deleting.map(|evidence| deletes(evidence, &asked.scope)));
@@ -331,6 +345,22 @@ fn barred(probes: &[Probe], asked: &Asked, numbers: &mut Numbers) -> Option<Find
             format!("the same AWS account and region as {first}"),
             "give each account of the file the credentials of another AWS account, or take one out",
         )
+    })
+}
+
+/// AWS counts the manual snapshots of everybody in the account and region.
+fn quota(probes: &[Probe], quota: u32) -> Option<Finding> {
+    const CHECK: &str = "snapshot_quota";
+    const ADVICE: &str =
+        "delete some, keep fewer, or have AWS raise the quota and set `snapshot_quota`";
+    let Holding { held, own } = probes.iter().find_map(|probe| probe.holding)?;
+    let others = held - own;
+    let found =
+        format!("AWS holds {held} of {quota} manual snapshots, {others} of them not redkeep's");
+    Some(match (quota as usize).saturating_sub(held) {
+        0 => Finding::failed(CHECK, format!("{found}: AWS refuses new ones"), ADVICE),
+        left if left * 10 < quota as usize => Finding::warning(CHECK, found, ADVICE),
+        _ => Finding::ok(CHECK, found),
     })
 }
 

@@ -106,25 +106,10 @@ impl fmt::Display for Note {
     }
 }
 
-/// What becomes of the clusters that nothing is known of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unknown {
-    /// They are assumed, and that is noted.
-    Assumed,
-    /// They are left out.
-    LeftOut,
-}
-
 /// What will be held from `now` on, for so many days, if every coming slot brings its snapshot.
-pub fn forecast(
-    config: &Config,
-    history: &History,
-    unknown: Unknown,
-    now: DateTime<Utc>,
-    days: u16,
-) -> Forecast {
+pub fn forecast(config: &Config, history: &History, now: DateTime<Utc>, days: u16) -> Forecast {
     let until = now + TimeDelta::days(i64::from(days));
-    let (mut by_scope, notes) = stays::of_scopes(config, history, unknown, now, until);
+    let (mut by_scope, notes) = stays::of_scopes(config, history, now, until);
     let of_scope = |scope: Scope| {
         let quota = config.quota(&scope);
         let stays = by_scope.remove(&scope).unwrap_or_default();

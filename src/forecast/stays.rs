@@ -16,7 +16,7 @@ use crate::run::{Run, RunState};
 use crate::slot::{Pair, Scope, Slot, timing_of_all};
 use crate::snapshot::Tier;
 
-use super::{Moment, Note, Unknown, instant};
+use super::{Moment, Note, instant};
 
 /// Of a snapshot that nothing makes expire.
 const FOREVER: i64 = i64::MAX;
@@ -132,7 +132,6 @@ fn prune(stays: &mut [Stay], keep_last: usize, now: i64) {
 pub(super) fn of_scopes(
     config: &Config,
     history: &History,
-    unknown: Unknown,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> (BTreeMap<Scope, Stays>, Vec<Note>) {
@@ -143,7 +142,7 @@ pub(super) fn of_scopes(
             notes.push(Note::Paused(policy.name.clone()));
         }
         let slots = Slots::of(policy, now, until);
-        for target in targets(policy, history, unknown, &mut notes) {
+        for target in targets(policy, history, &mut notes) {
             let pair = target.pair(policy);
             let stays = by_scope.entry(target.scope.clone()).or_default();
             let index = stays.policy(&policy.name);
@@ -187,12 +186,7 @@ impl Target {
 }
 
 /// The clusters of a policy: those that the history knows, and as far as it knows nothing, those that the file names.
-fn targets(
-    policy: &Policy,
-    history: &History,
-    unknown: Unknown,
-    notes: &mut Vec<Note>,
-) -> Vec<Target> {
+fn targets(policy: &Policy, history: &History, notes: &mut Vec<Note>) -> Vec<Target> {
     let of_policy = history
         .pairs
         .iter()
@@ -215,9 +209,6 @@ fn targets(
             continue;
         }
         if policy.scopes.len() > 1 {
-            if unknown == Unknown::LeftOut {
-                continue;
-            }
             notes.push(Note::Somewhere(policy.name.clone(), cluster.clone()));
         }
         targets.extend(policy.scopes.iter().map(|scope| Target {
@@ -225,7 +216,7 @@ fn targets(
             cluster: Some(cluster.clone()),
         }));
     }
-    if is_unknown && unknown == Unknown::Assumed {
+    if is_unknown {
         for pattern in patterns(policy) {
             notes.push(Note::Pattern(policy.name.clone(), pattern));
             targets.extend(policy.scopes.iter().map(|scope| Target {

@@ -9,7 +9,7 @@ use crate::samples::{active, at, config, good, policy, retentions, scope};
 use crate::snapshot::Tier;
 
 fn one(config: &Config, history: &History, now: &str, days: u16) -> ScopeForecast {
-    let mut forecast = forecast(config, history, Unknown::Assumed, at(now), days);
+    let mut forecast = forecast(config, history, at(now), days);
     forecast.scopes.remove(0)
 }
 
@@ -77,13 +77,7 @@ fn the_history_gives_the_clusters_what_they_hold_and_how_long_aws_will_keep_it()
     let stranger = policy("gone", "30 2 * * *", &["x"], retentions("2d", &[]));
     history.insert(good(&stranger, "x", "2026-06-01T00:30:00Z", Tier::Base, 31));
     let config = config(vec![nightly]);
-    let forecast = forecast(
-        &config,
-        &history,
-        Unknown::Assumed,
-        at("2026-07-01T12:00:00Z"),
-        10,
-    );
+    let forecast = forecast(&config, &history, at("2026-07-01T12:00:00Z"), 10);
     assert_eq!(forecast.notes, []);
     let got = &forecast.scopes[0];
     assert_eq!(got.now.held, 3);
@@ -103,13 +97,7 @@ fn what_nobody_knows_is_assumed_and_said() {
     let mut one = policy("p", "30 2 * * *", &["dw-*", "dw"], retentions("2d", &[]));
     one.scopes.push(scope("us-east-1"));
     let config = config(vec![one]);
-    let forecast = forecast(
-        &config,
-        &History::default(),
-        Unknown::Assumed,
-        at("2026-07-01T12:00:00Z"),
-        10,
-    );
+    let forecast = forecast(&config, &History::default(), at("2026-07-01T12:00:00Z"), 10);
     let name: PolicyName = "p".parse().unwrap();
     let pattern = Note::Pattern(name.clone(), "dw-*".to_owned());
     let somewhere = Note::Somewhere(name, "dw".parse().unwrap());
@@ -119,14 +107,6 @@ fn what_nobody_knows_is_assumed_and_said() {
         peaks.collect::<Vec<_>>()
     };
     assert_eq!(peaks(&forecast), [6, 6]);
-    let bare = super::forecast(
-        &config,
-        &History::default(),
-        Unknown::LeftOut,
-        forecast.from,
-        10,
-    );
-    assert_eq!((peaks(&bare), bare.notes), (vec![0, 0], Vec::new()));
 }
 
 /// The highest number of each date, from slot to slot: what has expired goes, the tier is chosen from all that is
@@ -247,7 +227,7 @@ proptest! {
         let now = at("2026-01-01T10:20:00Z") + TimeDelta::days(start);
         let until = now + TimeDelta::days(days.into());
         let wanted = simulated(&policies, now, until);
-        let got = forecast(&config(policies), &History::default(), Unknown::Assumed, now, days);
+        let got = forecast(&config(policies), &History::default(), now, days);
         let got = &got.scopes[0];
         prop_assert_eq!(&got.days, &wanted);
         let peak = wanted.iter().map(|day| day.held).max();

@@ -9,6 +9,7 @@ use super::Facts;
 use super::keep::cares;
 use super::prune::{Blocked, blocked, denied};
 use super::runs::is_overlong;
+use crate::coverage::nearest_cluster;
 use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
@@ -29,6 +30,8 @@ pub enum Alarm {
     UnknownStatus(Slot),
     /// A pair's newest good snapshot is older than its policy's `rpo`.
     RpoBreach(Pair),
+    /// A policy names a cluster that a complete listing of its scope does not have.
+    NoSuchCluster(Pair),
     /// A scope holds as many manual snapshots as its quota allows, or more.
     QuotaReached(Scope),
     /// IAM does not allow snapshots to be made in a scope.
@@ -60,21 +63,36 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
         .flat_map(|(scope, view)| of_scope(facts, scope, view));
     let runs = facts.history.open().flat_map(|run| of_run(facts, run));
     let keeping = cares(facts).filter_map(|(run, care)| of_care(facts, run, &care));
-    let overdue = facts.history.pairs.iter();
-    let overdue = overdue.filter_map(|(pair, state)| of_pair(facts, pair, state));
+    let pairs = facts.history.pairs.iter();
+    let pairs = pairs.flat_map(|(pair, state)| of_pair(facts, pair, state));
     let pruning = facts.config.policies.iter();
     let pruning = pruning.flat_map(|policy| of_pruning(facts, policy));
     scopes
         .chain(runs)
         .chain(keeping)
-        .chain(overdue)
+        .chain(pairs)
         .chain(pruning)
         .collect()
 }
 
-fn of_pair(facts: Facts<'_>, pair: &Pair, state: &PairState) -> Option<(Alarm, String)> {
-    let policy = facts.config.policy(&pair.policy)?;
-    let active = Some(state).filter(|state| state.is_active() && policy.enabled)?;
+fn of_pair(facts: Facts<'_>, pair: &Pair, state: &PairState) -> Vec<(Alarm, String)> {
+    let policy = facts.config.policy(&pair.policy);
+    let Some(policy) = policy.filter(|policy| state.is_active() && policy.enabled) else {
+        return Vec::new();
+    };
+    let overdue = overdue(facts, policy, pair, state);
+    overdue
+        .into_iter()
+        .chain(absent(facts, pair, state))
+        .collect()
+}
+
+fn overdue(
+    facts: Facts<'_>,
+    policy: &Policy,
+    pair: &Pair,
+    active: &PairState,
+) -> Option<(Alarm, String)> {
     overdue_since(policy, facts.history, pair, active, facts.now)?;
     let good_at = facts.history.last_good(pair).and_then(Run::created_at);
     let said = match good_at {
@@ -82,6 +100,15 @@ fn of_pair(facts: Facts<'_>, pair: &Pair, state: &PairState) -> Option<(Alarm, S
         None => format!("no good snapshot since {}", rfc3339(active.active_from)),
     };
     Some((Alarm::RpoBreach(pair.clone()), said))
+}
+
+/// An active pair whose cluster is in no listing is named by its policy: one of a glob would be closed.
+fn absent(facts: Facts<'_>, pair: &Pair, active: &PairState) -> Option<(Alarm, String)> {
+    active.cluster_gone_at?;
+    let clusters = facts.observed.scopes.get(&pair.scope)?.clusters.as_ref()?;
+    let near = nearest_cluster(&pair.cluster, clusters.keys());
+    let said = near.map_or_else(String::new, |near| format!("did you mean {near}?"));
+    Some((Alarm::NoSuchCluster(pair.clone()), said))
 }
 
 /// What blocks the removal of a policy's snapshots and passes neither by itself nor was ordered.
@@ -136,12 +163,22 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
     let quota = facts.config.quota(scope);
     let held = facts.observed.manual_snapshots(scope);
     if let Some(held) = held.filter(|held| *held >= quota as usize) {
-        alarms.push((
-            Alarm::QuotaReached(scope.clone()),
-            format!("{held} of {quota}"),
-        ));
+        let others = held - own_snapshots(facts, view);
+        let said = format!("AWS holds {held} of {quota}, of which {others} are not redkeep's");
+        alarms.push((Alarm::QuotaReached(scope.clone()), said));
     }
     alarms
+}
+
+/// How many of the listed snapshots say that they are of this namespace.
+fn own_snapshots(facts: Facts<'_>, view: &ScopeView) -> usize {
+    let listed = view
+        .snapshots
+        .iter()
+        .flat_map(|listing| listing.by_id.values());
+    listed
+        .filter(|snapshot| snapshot.claims(&facts.config.namespace))
+        .count()
 }
 
 fn of_care(facts: Facts<'_>, run: &Run, care: &Care) -> Option<(Alarm, String)> {

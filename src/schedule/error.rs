@@ -54,6 +54,41 @@ pub enum ScheduleError {
         /// What would be right.
         wanted: &'static str,
     },
+    /// A variable in front, as in a crontab.
+    #[error("`{got}` sets {name} as a crontab does; {}", without_variable(.zone.as_deref(), .schedule))]
+    Assignment {
+        /// The text.
+        got: String,
+        /// The variable.
+        name: String,
+        /// The zone, where the variable is one that sets it.
+        zone: Option<String>,
+        /// What stands behind it.
+        schedule: String,
+    },
+    /// A comment behind the schedule, or nothing but a comment.
+    #[error("`{got}` has a comment in it; {}", without(.comment, .schedule))]
+    Comment {
+        /// The text.
+        got: String,
+        /// The comment.
+        comment: String,
+        /// What stands before it.
+        schedule: String,
+    },
+    /// A command behind the schedule.
+    #[error(
+        "`{got}` is a line of a crontab with its command `{command}`; leave the command out, redkeep takes the snapshot \
+         itself: write `{schedule}`"
+    )]
+    Command {
+        /// The line.
+        got: String,
+        /// Its command.
+        command: String,
+        /// Its schedule.
+        schedule: String,
+    },
     /// An expression of Amazon EventBridge.
     #[error("`{got}` is an EventBridge expression; {}", advice(.equivalent.as_deref()))]
     EventBridge {
@@ -80,6 +115,24 @@ pub enum ScheduleError {
         /// What croner says.
         reason: String,
     },
+}
+
+fn without_variable(zone: Option<&str>, schedule: &str) -> String {
+    let schedule = match schedule {
+        "" => "five cron fields such as `30 2 * * *`",
+        schedule => &format!("`{schedule}`"),
+    };
+    match zone {
+        Some(zone) => format!("write {schedule}, and `timezone = {zone:?}` beside it"),
+        None => format!("leave the variable out and write {schedule}"),
+    }
+}
+
+fn without(comment: &str, schedule: &str) -> String {
+    match schedule {
+        "" => "write five cron fields such as `30 2 * * *`".to_owned(),
+        schedule => format!("drop `{comment}` and write `{schedule}`"),
+    }
 }
 
 fn advice(equivalent: Option<&str>) -> String {

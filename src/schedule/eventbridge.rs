@@ -4,7 +4,7 @@
 //! a file should not have to be read with both in mind.
 
 use super::error::ScheduleError;
-use super::grammar::normalise;
+use super::grammar::{self, normalise};
 
 /// The error for `text` when it is an EventBridge expression, with its equivalent if there is one.
 pub(super) fn recognise(text: &str) -> Option<ScheduleError> {
@@ -46,48 +46,129 @@ fn from_rate(inner: &str) -> Option<String> {
     }
 }
 
-/// `cron(30 2 * * ? *)`: minute, hour, day of month, month, day of week, year.
+/// `cron(30 2 * * ? *)`: minute, hour, day of month, month, day of week, year. The last one may be missing, and a
+/// snapshot schedule of Redshift itself has minute, hour and day of week only: `cron(30 12 *)`.
 fn from_cron(inner: &str) -> Option<String> {
     let fields: Vec<&str> = inner.split_whitespace().collect();
-    let [minute, hour, day, month, weekday, "*"] = fields.as_slice() else {
-        return None;
+    let [minute, hour, day, month, weekday] = match *fields.as_slice() {
+        [minute, hour, weekday] => [minute, hour, "*", "*", weekday],
+        [minute, hour, day, month, weekday] | [minute, hour, day, month, weekday, "*"] => {
+            [minute, hour, day, month, weekday]
+        }
+        _ => return None,
     };
     Some(format!(
         "{} {} {} {} {}",
-        steps(minute, 59),
-        steps(hour, 23),
-        steps(day, 31).replace('?', "*"),
-        steps(month, 12),
+        items(minute, &MINUTES)?,
+        items(hour, &HOURS)?,
+        items(day, &DAYS)?.replace('?', "*"),
+        items(month, &MONTHS)?,
         weekdays(weekday)?,
     ))
 }
 
-/// `5/10` starts at 5 there; here it is `5-59/10`.
-fn steps(field: &str, max: u32) -> String {
-    let items = field.split(',').map(|item| match item.split_once('/') {
-        Some((start, step)) if start.bytes().all(|b| b.is_ascii_digit()) => {
-            format!("{start}-{max}/{step}")
+/// The values of a field there, from the first to the last, and the names of the first and those behind it.
+struct Values {
+    first: u32,
+    last: u32,
+    names: &'static [&'static str],
+}
+
+const MINUTES: Values = Values::numbers(0, 59);
+const HOURS: Values = Values::numbers(0, 23);
+const DAYS: Values = Values::numbers(1, 31);
+const MONTHS: Values = Values {
+    first: 1,
+    last: 12,
+    names: &grammar::MONTHS,
+};
+/// Sunday is 1 there.
+const WEEKDAYS: Values = Values {
+    first: 1,
+    last: 7,
+    names: &grammar::WEEKDAYS,
+};
+
+impl Values {
+    const fn numbers(first: u32, last: u32) -> Self {
+        Self {
+            first,
+            last,
+            names: &[],
         }
-        _ => item.to_owned(),
-    });
-    items.collect::<Vec<_>>().join(",")
+    }
+
+    fn read(&self, word: &str) -> Option<u32> {
+        let named = self.names.iter().position(|name| *name == word);
+        named
+            .and_then(|index| u32::try_from(index).ok())
+            .map(|index| self.first + index)
+            .or_else(|| word.parse().ok())
+            .filter(|value| (self.first..=self.last).contains(value))
+    }
+}
+
+/// Every item of a list: `5/10` starts at 5 there and is `5-59/10` here, and a range that goes round becomes two.
+fn items(field: &str, values: &Values) -> Option<String> {
+    let items: Option<Vec<String>> = field.split(',').map(|item| one(item, values)).collect();
+    Some(items?.join(","))
+}
+
+fn one(item: &str, values: &Values) -> Option<String> {
+    let (range, step) = match item.split_once('/') {
+        Some((range, step)) => (range, format!("/{step}")),
+        None => (item, String::new()),
+    };
+    if let Some((from, to)) = range.split_once('-') {
+        let goes_round = values.read(from)? > values.read(to)?;
+        return match (goes_round, step.as_str()) {
+            (false, _) => Some(item.to_owned()),
+            (true, "") => Some(round(from, to, values)),
+            // Its steps would have to go on from one half to the other.
+            (true, _) => None,
+        };
+    }
+    let starts = !step.is_empty() && values.read(range).is_some();
+    Some(match starts {
+        true => format!("{range}-{}{step}", values.last),
+        false => item.to_owned(),
+    })
+}
+
+/// A range that goes round the end, as two.
+fn round(from: &str, to: &str, values: &Values) -> String {
+    let named = |word: &str| values.names.contains(&word);
+    let end = |value: u32, name: Option<&&str>| match (named(from) && named(to), name) {
+        (true, Some(name)) => (*name).to_owned(),
+        _ => value.to_string(),
+    };
+    let first = end(values.first, values.names.first());
+    let last = end(values.last, values.names.last());
+    let part = |from: &str, to: &str| match from == to {
+        true => from.to_owned(),
+        false => format!("{from}-{to}"),
+    };
+    format!("{},{}", part(from, &last), part(&first, to))
 }
 
 /// Weekday numbers are one less here, except behind `#`; `L` alone is Saturday there.
 fn weekdays(field: &str) -> Option<String> {
-    if matches!(field, "?" | "*") {
-        return Some("*".to_owned());
+    match field {
+        "?" | "*" | "*/1" => return Some("*".to_owned()),
+        "L" => return Some("6".to_owned()),
+        _ => {}
     }
-    if field == "L" {
-        return Some("6".to_owned());
+    let days: Option<Vec<String>> = field.split(',').map(weekday).collect();
+    Some(days?.join(","))
+}
+
+fn weekday(item: &str) -> Option<String> {
+    if let Some((range, step)) = item.split_once('/') {
+        return stepped(range, step);
     }
-    // A step keeps counting from Sunday = 1 there; too rare to translate.
-    if field.contains('/') {
-        return None;
-    }
-    let (days, nth) = match field.split_once('#') {
-        Some((days, nth)) => (days, format!("#{nth}")),
-        None => (field, String::new()),
+    let (days, nth) = match item.split_once('#') {
+        Some((day, nth)) => (day.to_owned(), format!("#{nth}")),
+        None => (one(item, &WEEKDAYS)?, String::new()),
     };
     let shifted: Option<String> = days
         .chars()
@@ -97,4 +178,22 @@ fn weekdays(field: &str) -> Option<String> {
         })
         .collect();
     shifted.map(|days| format!("{days}{nth}"))
+}
+
+/// The days of a step one by one: it counts from another first day there.
+fn stepped(range: &str, step: &str) -> Option<String> {
+    let step: usize = step.parse().ok().filter(|step| *step > 0)?;
+    let (from, to) = match range.split_once('-') {
+        Some((from, to)) => (WEEKDAYS.read(from)?, WEEKDAYS.read(to)?),
+        None if range == "*" => (WEEKDAYS.first, WEEKDAYS.last),
+        None => (WEEKDAYS.read(range)?, WEEKDAYS.last),
+    };
+    let to = if to < from { to + WEEKDAYS.last } else { to };
+    let mut days: Vec<u32> = (from..=to)
+        .step_by(step)
+        .map(|day| (day - 1) % WEEKDAYS.last)
+        .collect();
+    days.sort_unstable();
+    let days: Vec<String> = days.iter().map(u32::to_string).collect();
+    Some(days.join(","))
 }

@@ -5,7 +5,7 @@
 //! it. Never interprets a value; that is croner's part.
 
 use super::error::ScheduleError;
-use super::eventbridge;
+use super::{crontab, eventbridge};
 
 const MAX_LENGTH: usize = 1024;
 
@@ -48,10 +48,10 @@ const FIELDS: [Field; 6] = [
 ];
 const DAY_OF_MONTH: &str = "day of month";
 const DAY_OF_WEEK: &str = "day of week";
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
 ];
-const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+pub(super) const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /// Six fields in upper case that croner may read.
 pub(super) struct Normal(Vec<String>);
@@ -62,6 +62,12 @@ impl Normal {
         self.0.join(" ")
     }
 
+    /// The two day fields, where both are restricted: then either matches (SEMANTICS.md section 1).
+    pub(super) fn both_days(&self) -> Option<(String, String)> {
+        let day = |index: usize| self.0.get(index).filter(|field| *field != "*");
+        Some((day(3)?.clone(), day(5)?.clone()))
+    }
+
     /// No `*` and no step in second, minute and hour (SEMANTICS.md section 1).
     pub(super) fn is_fixed_time(&self) -> bool {
         self.0
@@ -69,6 +75,14 @@ impl Normal {
             .take(3)
             .all(|field| !field.contains(['*', '/']))
     }
+}
+
+/// Whether a word is a weekday as the sixth field has it, alone or in a list or range.
+pub(super) fn is_weekday(word: &str) -> bool {
+    let upper = word.to_ascii_uppercase();
+    FIELDS
+        .last()
+        .is_some_and(|field| upper == "?" || check_field(field, &upper).is_ok())
 }
 
 /// Checks `expression`, which has no blanks around it, and writes it as six fields.
@@ -83,7 +97,8 @@ pub(super) fn normalise(expression: &str) -> Result<Normal, ScheduleError> {
             max: MAX_LENGTH,
         });
     }
-    if let Some(error) = eventbridge::recognise(expression) {
+    let foreign = eventbridge::recognise(expression).or_else(|| crontab::recognise(expression));
+    if let Some(error) = foreign {
         return Err(error);
     }
     let upper = expression.to_ascii_uppercase();

@@ -16,6 +16,7 @@
 mod blackout;
 #[cfg(test)]
 mod croner_quirks;
+mod crontab;
 mod error;
 mod eventbridge;
 mod grammar;
@@ -101,6 +102,28 @@ impl Schedule {
         self.pattern.fixed_time
     }
 
+    /// What an operator may have meant otherwise: that a day must match both day fields, of which either counts.
+    pub fn caution(&self) -> Option<String> {
+        let (day, weekday) = self.pattern.both_days.as_ref()?;
+        let nth = match day.as_str() {
+            "1-7" => Some(1),
+            "8-14" => Some(2),
+            "15-21" => Some(3),
+            "22-28" => Some(4),
+            _ => None,
+        };
+        let is_one = !weekday.contains([',', '-', '/', '#', 'L']);
+        let meant = match nth.filter(|_| is_one) {
+            Some(nth) => {
+                format!("for the one {weekday} among them, write `*` and `{weekday}#{nth}`")
+            }
+            None => "write `*` in one of them where only the other is meant".to_owned(),
+        };
+        Some(format!(
+            "either day field counts: due on day {day} of the month, and on every {weekday} as well; {meant}"
+        ))
+    }
+
     /// The first slot strictly after `t`; `None` only where the calendar ends.
     pub fn next_after(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let horizon = t.checked_add_signed(TimeDelta::days(HORIZON_DAYS));
@@ -154,6 +177,12 @@ impl Schedule {
             }
             slot = next;
         }
+    }
+
+    /// The longest time between two neighbouring slots of four years, of which one has a leap day.
+    pub fn usual_longest_interval(&self) -> Option<TimeDelta> {
+        let from = DateTime::from_timestamp(PROBE_SECONDS.0, 0)?;
+        self.longest_interval(from, from + TimeDelta::days(4 * 365))
     }
 
     fn fires_at_all(&self) -> bool {

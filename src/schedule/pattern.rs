@@ -51,6 +51,8 @@ impl Span {
 pub(super) struct Pattern {
     /// No `*` and no step in second, minute and hour.
     pub(super) fixed_time: bool,
+    /// The day of month and the day of week, where both are restricted.
+    pub(super) both_days: Option<(String, String)>,
     cron: Cron,
     hours: Vec<u32>,
     minutes: Vec<u32>,
@@ -86,6 +88,7 @@ impl Pattern {
             .ok_or_else(|| refused("no time of day matches".to_owned()))?;
         Ok(Self {
             fixed_time: normal.is_fixed_time(),
+            both_days: normal.both_days(),
             cron,
             hours,
             minutes,

@@ -223,12 +223,85 @@ fn other_dialects_are_told_their_equivalent() {
         ),
         ("cron(0 8 ? * 6L *)", "write `0 8 * * 5L`"),
         ("cron(0 8 ? * 3#1 *)", "write `0 8 * * 2#1`"),
+        ("cron(30 12 *)", "write `30 12 * * *`"),
+        ("cron(0 */3 *)", "write `0 */3 * * *`"),
+        ("cron(15 9,18 TUE-THU)", "write `15 9,18 * * TUE-THU`"),
+        ("cron(0 3 * * *)", "write `0 3 * * *`"),
+        (
+            "cron(0 10 ? * FRI-MON *)",
+            "write `0 10 * * FRI-SAT,SUN-MON`",
+        ),
+        ("cron(0 10 ? * 6-2 *)", "write `0 10 * * 5-6,0-1`"),
+        ("cron(0 10 ? * SAT-MON *)", "write `0 10 * * SAT,SUN-MON`"),
+        ("cron(0 22-4 * * ? *)", "write `0 22-23,0-4 * * *`"),
+        ("cron(0 0 1 NOV-FEB ? *)", "write `0 0 1 NOV-DEC,JAN-FEB *`"),
+        ("cron(0 0 1 FEB/3 ? *)", "write `0 0 1 FEB-12/3 *`"),
+        ("cron(0 0 ? * 1/2 *)", "write `0 0 * * 0,2,4,6`"),
+        ("cron(0 0 ? * MON/2 *)", "write `0 0 * * 1,3,5`"),
+        ("cron(0 0 ? * */2 *)", "write `0 0 * * 0,2,4,6`"),
+        ("cron(0 0 ? * FRI-TUE/2 *)", "write `0 0 * * 0,2,5`"),
+        ("cron(0 22-4/2 * * ? *)", "has no equivalent"),
+        ("cron(0 0 ? * 1/0 *)", "has no equivalent"),
+        ("cron(0 0 ? * 0 *)", "has no equivalent"),
         ("cron(0 8 1 1 ? 2027)", "has no equivalent"),
         ("at(2027-01-01T00:00:00)", "has no equivalent"),
     ] {
         let got = error(text);
         assert!(got.contains(wanted), "{text}: {got}");
     }
+}
+
+#[test]
+fn what_a_crontab_has_beside_its_schedule_is_told_where_it_goes() {
+    for (text, wanted) in [
+        (
+            "CRON_TZ=America/New_York 0 9 * * 1",
+            "sets CRON_TZ as a crontab does; write `0 9 * * 1`, and `timezone = \"America/New_York\"` beside it",
+        ),
+        (
+            "TZ=\"Europe/Berlin\" @daily",
+            "write `@daily`, and `timezone = \"Europe/Berlin\"` beside it",
+        ),
+        ("CRON_TZ = UTC", "and `timezone = \"UTC\"` beside it"),
+        (
+            "MAILTO=a@example.org 0 9 * * *",
+            "leave the variable out and write `0 9 * * *`",
+        ),
+        (
+            "0 2 * * * # nightly",
+            "drop `# nightly` and write `0 2 * * *`",
+        ),
+        (
+            "0 2 * * *\t#nightly #1",
+            "drop `#nightly #1` and write `0 2 * * *`",
+        ),
+        (
+            "0 0 2 * * MON#1 # first",
+            "drop `# first` and write `0 0 2 * * MON#1`",
+        ),
+        ("@daily # nightly", "drop `# nightly` and write `@daily`"),
+        ("# 0 2 * * *", "write five cron fields"),
+        (
+            "30 2 * * * /usr/local/bin/snap.sh --all",
+            "with its command `/usr/local/bin/snap.sh --all`; leave the command out, redkeep takes the snapshot itself: \
+             write `30 2 * * *`",
+        ),
+        (
+            "30 2 * * * root /bin/snap",
+            "with its command `root /bin/snap`",
+        ),
+        ("30 2 * * * backup", "with its command `backup`"),
+        ("@daily /bin/snap -v", "with its command `/bin/snap -v`"),
+        // Fields all the same.
+        ("0 30 2 * * MONDAY", "day of week `MONDAY`"),
+        ("0 30 2 * * 9", "day of week `9`"),
+        ("0 30 2 * * * 2027", "there is no year field"),
+        ("99 2 * * * /bin/snap", "second `99`"),
+    ] {
+        let got = error(text);
+        assert!(got.contains(wanted), "{text}: {got}");
+    }
+    assert!(Schedule::parse("0 0 9 * * mon#1", Tz::UTC).is_ok());
 }
 
 #[test]

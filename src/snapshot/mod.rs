@@ -354,6 +354,12 @@ impl Snapshot {
         (0.0..9.0e18).contains(&bytes).then_some(bytes as u64)
     }
 
+    /// Whether its tags say that an installation of this namespace made it. That is no proof; see [`ownership`].
+    pub fn claims(&self, namespace: &Namespace) -> bool {
+        let told = self.tags.get(tag::NAMESPACE);
+        told.is_some_and(|told| told == namespace.as_str())
+    }
+
     /// The account that owns it: OwnerAccount, or else the account in SnapshotArn.
     pub fn account_number(&self) -> Option<&str> {
         self.owner_account

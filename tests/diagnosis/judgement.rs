@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::doctor::{
-    Asked, Directory, Evidence, Finding, Holder, Host, Probe, Question, Sound, Space, Verdict,
-    deleting, evidence, of_host, of_scopes,
+    Asked, Directory, Evidence, Finding, Holder, Holding, Host, Probe, Question, Sound, Space,
+    Verdict, deleting, evidence, of_host, of_scopes,
 };
 use redkeep::history::History;
 use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
@@ -234,6 +234,7 @@ fn probe(
             code: None,
             message: "told".to_owned(),
         }),
+        holding: None,
         server_date: date.map_or(ServerDate::NoAnswer, ServerDate::At),
         answered_at: at(NOW),
     }
@@ -247,6 +248,7 @@ fn asked(place: &str, result: Result<&str, ErrorClass>, date: Option<DateTime<Ut
         evidence: Evidence::None,
         deleting: None,
         known_number: None,
+        quota: 20,
     }
 }
 
@@ -347,6 +349,29 @@ fn two_names_for_one_account_and_region_are_a_finding() {
         verdicts(&findings, "identity"),
         [Verdict::Ok, Verdict::Ok, Verdict::Failed]
     );
+}
+
+#[test]
+fn a_full_quota_is_a_finding_whoever_filled_it() {
+    let found = |held: usize, own: usize| {
+        let mut asked = asked("a/us-east-1", Ok("111122223333"), Some(at(NOW)));
+        for probe in asked.probes.iter_mut().flatten() {
+            probe.holding =
+                (probe.question == Question::Snapshots).then_some(Holding { held, own });
+        }
+        let (findings, _) = of_scopes(&[asked]);
+        let finding = findings.iter().find(|one| one.check == "snapshot_quota");
+        finding.map(|one| (one.verdict, one.found.clone())).unwrap()
+    };
+    assert_eq!(found(18, 18).0, Verdict::Ok);
+    assert_eq!(found(19, 0).0, Verdict::Warning);
+    let (verdict, told) = found(20, 10);
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(
+        told,
+        "AWS holds 20 of 20 manual snapshots, 10 of them not redkeep's: AWS refuses new ones"
+    );
+    assert_eq!(found(31, 0).0, Verdict::Failed);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Activation: nothing is back-filled, nothing runs at once, and only a complete listing closes a pair.
 
+use redkeep::plan::Alarm;
 use redkeep::sandbox::faults::Fault;
 
 use crate::setup::{at, config, pair, policy, seconds, sim, sim_of_clusters};
@@ -27,6 +28,19 @@ fn a_new_policy_does_nothing_at_once_and_back_fills_nothing() {
     sim.until("2026-11-24 05:10");
     assert_eq!(sim.records()[1], "11-24 05:00 hourly/dw available");
     sim.assert_accounted();
+}
+
+#[test]
+fn a_named_cluster_that_no_listing_has_is_an_alarm_until_one_has() {
+    let named = policy("nightly", NIGHTLY, "finence", "");
+    let mut sim = sim_of_clusters("2026-11-24 00:00", &["finance"], &named);
+    sim.until("2026-11-24 00:05");
+    let alarm = Alarm::NoSuchCluster(pair("nightly", "finence"));
+    let said = |sim: &Sim| sim.hosts[0].alarms.get(&alarm).cloned();
+    assert_eq!(said(&sim).as_deref(), Some("did you mean finance?"));
+    sim.aws.add_cluster("finence", at("2026-11-24 00:05"));
+    sim.until("2026-11-24 00:10");
+    assert_eq!(said(&sim), None);
 }
 
 #[test]

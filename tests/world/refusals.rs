@@ -1,5 +1,6 @@
 //! What AWS refuses, forgets or hides: each row of SEMANTICS' table of error classes.
 
+use redkeep::plan::Alarm;
 use redkeep::sandbox::faults::Fault;
 
 use crate::setup::{at, config, config_with_quota, policy, seconds, sim};
@@ -206,6 +207,12 @@ fn a_quota_that_is_nearly_used_up_is_an_alarm_before_aws_refuses() {
     assert!(!sim.hosts[0].was_alarmed("QuotaReached"));
     sim.until("2026-11-24 02:40");
     assert!(sim.hosts[0].was_alarmed("QuotaReached"));
+    let mut alarms = sim.hosts[0].alarms.iter();
+    let said = alarms.find(|(alarm, _)| matches!(alarm, Alarm::QuotaReached(_)));
+    assert_eq!(
+        said.map(|(_, said)| said.as_str()),
+        Some("AWS holds 1 of 1, of which 0 are not redkeep's")
+    );
 }
 
 #[test]

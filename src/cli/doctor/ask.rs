@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 use crate::aws::{AwsRedshift, Connector};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::doctor::{Probe, Question};
+use crate::doctor::{Holding, Probe, Question};
+use crate::names::Namespace;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
 use crate::slot::Scope;
-use crate::snapshot::SnapshotId;
+use crate::snapshot::{Snapshot, SnapshotId};
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -35,6 +36,7 @@ pub(super) async fn scopes(
             .account(&scope.account)
             .map(|account| account.identity.clone());
         let (connector, clock, id) = (connector.clone(), Arc::clone(clock), nameless.clone());
+        let namespace = config.namespace.clone();
         asking.spawn(async move {
             let client = connector
                 .client(
@@ -43,7 +45,7 @@ pub(super) async fn scopes(
                     Arc::new(|_, _, _| {}),
                 )
                 .await;
-            let probes = ask(&client, &id, &*clock).await;
+            let probes = ask(&client, &id, &*clock, &namespace).await;
             (scope, probes)
         });
     }
@@ -55,7 +57,19 @@ pub(super) async fn scopes(
     answers
 }
 
-async fn ask(client: &AwsRedshift, id: &SnapshotId, clock: &dyn Clock) -> Vec<Probe> {
+async fn ask(
+    client: &AwsRedshift,
+    id: &SnapshotId,
+    clock: &dyn Clock,
+    namespace: &Namespace,
+) -> Vec<Probe> {
+    let mut holding = None;
+    let count = |listed: &Vec<Arc<Snapshot>>| {
+        let own = listed.iter().filter(|one| one.claims(namespace)).count();
+        let held = listed.len();
+        holding = Some(Holding { held, own });
+        format!("{held} manual snapshots")
+    };
     let (identity, clusters, snapshots, events) = tokio::join!(
         probe(
             Question::Identity,
@@ -66,16 +80,15 @@ async fn ask(client: &AwsRedshift, id: &SnapshotId, clock: &dyn Clock) -> Vec<Pr
         probe(Question::Clusters, client.clusters(), clock, |clusters| {
             format!("{} clusters", clusters.len())
         }),
-        probe(
-            Question::Snapshots,
-            client.snapshots(),
-            clock,
-            |snapshots| { format!("{} manual snapshots", snapshots.len()) }
-        ),
+        probe(Question::Snapshots, client.snapshots(), clock, count),
         probe(Question::Events, client.events(id), clock, |_| {
             "AWS answers".to_owned()
         }),
     );
+    let snapshots = Probe {
+        holding,
+        ..snapshots
+    };
     vec![identity, clusters, snapshots, events]
 }
 
@@ -98,6 +111,7 @@ async fn probe<T>(
     Probe {
         question,
         result: answer.result.as_ref().map(say).map_err(Clone::clone),
+        holding: None,
         server_date: answer.server_date,
         answered_at: clock.now(),
     }
