@@ -60,6 +60,7 @@ pub mod redshift;
 pub mod sandbox;
 pub mod store;
 pub mod systemd;
+pub mod tzdb;
 
 #[cfg(test)]
 mod samples;

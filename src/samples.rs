@@ -43,7 +43,8 @@ pub(crate) fn policy(
         clusters.iter().partition(|name| name.contains('*'));
     Policy {
         name: name.parse().unwrap(),
-        schedule: Schedule::parse(schedule, chrono_tz::Europe::Berlin).unwrap(),
+        schedule: Schedule::parse(schedule, crate::tzdb::bundled("Europe/Berlin").unwrap())
+            .unwrap(),
         selector: Selector {
             literals: literals.iter().map(|name| name.parse().unwrap()).collect(),
             globs: globs
@@ -88,6 +89,7 @@ pub(crate) fn config(policies: Vec<Policy>) -> Config {
             identity: Identity::default(),
         }],
         policies,
+        zone_data: crate::tzdb::ZoneData::default(),
         warnings: Vec::new(),
     }
 }

@@ -26,6 +26,7 @@ use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
+use redkeep::tzdb::{ZoneData, bundled};
 
 const GOLDEN: &str = "tests/golden/metrics.txt";
 
@@ -51,7 +52,7 @@ fn pair(policy: &str, cluster: &str) -> Pair {
 fn policy(name: &str, schedule: &str) -> Policy {
     Policy {
         name: name.parse().unwrap(),
-        schedule: Schedule::parse(schedule, chrono_tz::Europe::Berlin).unwrap(),
+        schedule: Schedule::parse(schedule, bundled("Europe/Berlin").unwrap()).unwrap(),
         selector: Selector::default(),
         scopes: vec![scope("eu-central-1"), scope("us-east-1")],
         retention: Retention::Forever.into(),
@@ -88,6 +89,7 @@ fn config(policies: Vec<Policy>) -> Config {
             identity: Identity::default(),
         }],
         policies,
+        zone_data: ZoneData::default(),
         warnings: Vec::new(),
     }
 }

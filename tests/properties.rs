@@ -19,6 +19,7 @@ use redkeep::slot::{Pair, Scope, Slot, rfc3339};
 use redkeep::snapshot::{
     Generation, Label, Ownership, Snapshot, SnapshotId, Tier, Trigger, ownership, tag,
 };
+use redkeep::tzdb::bundled;
 
 // Names whose hyphens could be read in several ways when they are joined come up often.
 const NAME: &str = "[a-c][a-c0-1]{0,2}(-[a-c0-1]{1,2}){0,3}";
@@ -346,17 +347,16 @@ proptest! {
 // The timing of slots.
 
 fn policy(schedule: &str, zone: usize, window: Option<i64>, jitter: i64, catch_up: bool) -> Policy {
-    let zone: chrono_tz::Tz = [
+    let zone = [
         "UTC",
         "Europe/Berlin",
         "America/New_York",
         "Australia/Lord_Howe",
-    ][zone % 4]
-        .parse()
-        .unwrap();
+    ][zone % 4];
+    let zone = bundled(zone).unwrap();
     let blackout = Blackout {
         name: "b".to_owned(),
-        schedule: Schedule::parse("0 2 * * *", zone).unwrap(),
+        schedule: Schedule::parse("0 2 * * *", zone.clone()).unwrap(),
         duration: TimeDelta::minutes(90),
     };
     Policy {

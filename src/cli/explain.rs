@@ -272,7 +272,7 @@ impl Known {
 
     fn local(&self, pair: &Pair, at: DateTime<Utc>) -> Option<String> {
         let zone = self.config.policy(&pair.policy)?.schedule.timezone();
-        let local = at.with_timezone(&zone);
+        let local = zone.local(at);
         Some(local.to_rfc3339_opts(SecondsFormat::Secs, false))
     }
 }

@@ -243,9 +243,7 @@ fn held_before(
 
 impl Planned<'_> {
     fn row(&self, config: &Config, choice: Choice) -> Row {
-        let local = self
-            .scheduled_at
-            .with_timezone(&self.policy.schedule.timezone());
+        let local = self.policy.schedule.timezone().local(self.scheduled_at);
         let slot = self.slot();
         let timing = match &slot {
             Some(slot) => Some(slot.timing(self.policy)),

@@ -2,7 +2,7 @@
 //! valid [`Config`].
 //!
 //! Owns: the file's keys, their defaults and their checks. Never asks a clock or AWS, never logs, and reads
-//! nothing but those files: the environment is handed in. Everything is checked here and once, so that
+//! nothing but those files and, through `tzdb`, the time zones: the environment is handed in. Everything is checked here and once, so that
 //! whoever holds a `Config` has nothing left to check.
 //!
 //! The way: `read` the files → `layers` lays them over one another with figment → `secrets` takes
@@ -41,6 +41,7 @@ pub(crate) use suggest::nearest;
 use crate::names::{AccountName, Namespace, PolicyName, Region, Writer};
 use crate::policy::{Account, Policy};
 use crate::slot::Scope;
+use crate::tzdb::{Database, Place, ZoneData};
 
 /// The default quota of manual snapshots in a region ("Quotas and limits in Amazon Redshift").
 const DEFAULT_SNAPSHOT_QUOTA: u32 = 20;
@@ -64,6 +65,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// The policies in the order of the file.
     pub policies: Vec<Policy>,
+    /// The time zone data that the schedules are read with.
+    pub zone_data: ZoneData,
     /// What is suspicious and yet works, a line each.
     pub warnings: Vec<String>,
 }
@@ -133,7 +136,7 @@ pub struct Sources {
     /// The policy file.
     pub file: PathBuf,
     /// The environment, read by whoever starts the program; `REDKEEP_…`,
-    /// `STATE_DIRECTORY`, and what names endpoints and proxies matter.
+    /// `STATE_DIRECTORY`, `TZDIR`, and what names endpoints and proxies matter.
     pub environment: Vec<(String, String)>,
     /// The region that the AWS SDK would use by itself.
     pub ambient_region: Option<Region>,
@@ -142,7 +145,8 @@ pub struct Sources {
 /// Reads, merges and checks the configuration; the error has everything that is wrong with it.
 pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
     let files = read::read(&sources.file)?;
-    let mut report = report::Report::default();
+    let zones = Database::open(&Place::of(&sources.environment));
+    let mut report = report::Report::new(zones);
     let mut tree = layers::merge(&files, &sources.environment, &mut report);
     report.learn_names(&tree);
     secrets::purge(&mut tree, &files, &mut report);

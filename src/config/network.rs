@@ -117,13 +117,14 @@ fn is_proxy(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tzdb::{Database, Place};
 
     fn told(endpoint: Endpoint, variables: &[(&str, &str)]) -> Vec<String> {
         let environment: Vec<(String, String)> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let mut report = Report::default();
+        let mut report = Report::new(Database::open(&Place::nowhere()));
         check(Some(&endpoint), &environment, &mut report);
         report
             .finish(None)

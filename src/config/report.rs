@@ -12,13 +12,15 @@ use super::Config;
 use super::error::{ConfigError, ConfigErrors, Place, clean, foreign, quoted};
 use super::locate::Places;
 use super::path::{KeyPath, Step};
+use crate::tzdb::Database;
 
 /// The tables that come in lists and have names.
 pub(super) const NAMED: [&str; 3] = ["policy", "account", "blackout"];
 
-/// What was found so far.
-#[derive(Debug, Default)]
+/// What was found so far, and the zones that there are.
+#[derive(Debug)]
 pub(super) struct Report {
+    pub(super) zones: Database,
     pub(super) places: Places,
     pub(super) warnings: Vec<String>,
     /// A file could not be parsed: what seems to be missing may be in it.
@@ -29,6 +31,18 @@ pub(super) struct Report {
 }
 
 impl Report {
+    pub(super) fn new(zones: Database) -> Self {
+        Self {
+            zones,
+            places: Places::default(),
+            warnings: Vec::new(),
+            incomplete: false,
+            errors: Vec::new(),
+            spoilt: BTreeSet::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
     /// Learns what the policies, accounts and blackouts call themselves.
     pub(super) fn learn_names(&mut self, tree: &Value) {
         for section in NAMED {

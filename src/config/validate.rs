@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono_tz::Tz;
-
 use super::error::clean;
 use super::path::KeyPath;
 use super::policies::{self, Declared};
@@ -22,7 +20,8 @@ use super::{
     Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, network, regions, values, wanted,
 };
 use crate::names::{Namespace, PolicyName, Region, Writer};
-use crate::schedule::{Blackout, Schedule};
+use crate::schedule::{Blackout, Schedule, Zone};
+use crate::tzdb;
 
 const DEFAULT_NAMESPACE: &str = "redkeep";
 const DEFAULT_LISTEN: &str = "127.0.0.1:9835";
@@ -72,6 +71,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         log,
         accounts: declared.accounts,
         policies,
+        zone_data: report.zones.data().clone(),
         warnings: Vec::new(),
     })
 }
@@ -288,7 +288,7 @@ pub(super) fn schedule(
     timezone: Option<&str>,
     report: &mut Report,
 ) -> Option<Schedule> {
-    let zone = timezone.map_or(Some(Tz::UTC), |text| {
+    let zone = timezone.map_or(Some(Zone::utc()), |text| {
         zone(&table.key("timezone"), text, report)
     });
     let Some(expression) = expression else {
@@ -296,22 +296,25 @@ pub(super) fn schedule(
         return None;
     };
     // A wrong zone is no reason to be silent about a wrong schedule.
-    let schedule = Schedule::parse(expression, zone.unwrap_or(Tz::UTC))
+    let is_known = zone.is_some();
+    let schedule = Schedule::parse(expression, zone.unwrap_or_else(Zone::utc))
         .map_err(|error| report.say(&table.key("schedule"), clean(&error.to_string())))
         .ok()
-        .filter(|_| zone.is_some());
+        .filter(|_| is_known);
     if let Some(caution) = schedule.as_ref().and_then(Schedule::caution) {
         report.warn(&table.key("schedule"), caution);
     }
     schedule
 }
 
-fn zone(path: &KeyPath, text: &str, report: &mut Report) -> Option<Tz> {
-    let zone = text.parse().ok();
-    if zone.is_none() {
-        let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let hint = did_you_mean(text, known);
+fn zone(path: &KeyPath, text: &str, report: &mut Report) -> Option<Zone> {
+    let Some(found) = report.zones.zone(text) else {
+        let hint = did_you_mean(text, tzdb::names());
         report.wrong(path, text, format!("{}{hint}", wanted::TIMEZONE));
+        return None;
+    };
+    if let Some(trouble) = found.trouble {
+        report.warn(path, trouble);
     }
-    zone
+    Some(found.zone)
 }

@@ -41,7 +41,7 @@ pub fn coming(
     };
     let timing = slot.timing(policy);
     let zone = policy.schedule.timezone();
-    let local = slot.scheduled_at.with_timezone(&zone);
+    let local = zone.local(slot.scheduled_at);
     let local = local.format("%Y-%m-%d %H:%M:%S");
     let scheduled_at = slot.scheduled_at;
     let instant = match scheduled_at > now {

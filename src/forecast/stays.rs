@@ -368,7 +368,7 @@ impl<'a> Tiers<'a> {
         let before = self.held.len();
         self.held.retain(|(_, until)| *until >= seconds);
         let zone = self.policy.schedule.timezone();
-        let date = Some(at.with_timezone(&zone).date_naive());
+        let date = Some(zone.local(at).date_naive());
         if self.date == date && self.held.len() == before {
             return Tier::Base;
         }

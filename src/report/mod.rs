@@ -15,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::{MissedRange, PairState, Totals};
 use crate::run::{Missed, Outcome, Run, RunState};
 use crate::schedule::Schedule;
+use crate::tzdb;
 
 pub use differences::{Differences, Held, differences};
 
@@ -165,7 +166,7 @@ fn slots_inside(range: &MissedRange, state: Option<&PairState>, period: Period) 
 }
 
 fn schedule(state: &PairState) -> Option<Schedule> {
-    Schedule::parse(&state.schedule, state.timezone.parse().ok()?).ok()
+    Schedule::parse(&state.schedule, tzdb::bundled(&state.timezone)?).ok()
 }
 
 /// From when on each good snapshot counts, and until when.

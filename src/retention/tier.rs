@@ -44,7 +44,7 @@ enum Period {
 impl Period {
     /// The period of `tier` that holds `scheduled_at`; the base tier has none.
     fn of(tier: Tier, scheduled_at: DateTime<Utc>, policy: &Policy) -> Option<Self> {
-        let local = scheduled_at.with_timezone(&policy.schedule.timezone());
+        let local = policy.schedule.timezone().local(scheduled_at);
         match tier {
             Tier::Base => None,
             Tier::Weekly => Some(Self::Week(local.iso_week().year(), local.iso_week().week())),
@@ -109,16 +109,17 @@ mod tests {
     use super::*;
     use crate::policy::{Retentions, Selector};
     use crate::schedule::Schedule;
+    use crate::tzdb::bundled;
     use chrono::TimeDelta;
 
-    fn policy(timezone: chrono_tz::Tz, tiers: &[(Tier, &str)]) -> Policy {
+    fn policy(timezone: &str, tiers: &[(Tier, &str)]) -> Policy {
         let base = Retentions::from("14d".parse::<crate::names::Retention>().unwrap());
         let with = |retentions: Retentions, (tier, period): &(Tier, &str)| {
             retentions.with(*tier, period.parse().unwrap())
         };
         Policy {
             name: "p".parse().unwrap(),
-            schedule: Schedule::parse("30 2 * * *", timezone).unwrap(),
+            schedule: Schedule::parse("30 2 * * *", bundled(timezone).unwrap()).unwrap(),
             selector: Selector::default(),
             scopes: Vec::new(),
             retention: tiers.iter().fold(base, with),
@@ -169,7 +170,7 @@ mod tests {
             "2026-02-02T02:30:00Z",
             "2027-01-01T02:30:00Z",
         ];
-        let got = tiers(&policy(chrono_tz::UTC, &ALL), &slots);
+        let got = tiers(&policy("UTC", &ALL), &slots);
         assert_eq!(
             got,
             ["yearly", "base", "weekly", "monthly", "weekly", "yearly"]
@@ -183,7 +184,7 @@ mod tests {
             "!2026-02-01T02:30:00Z",
             "2026-02-02T02:30:00Z",
         ];
-        let got = tiers(&policy(chrono_tz::UTC, &ALL), &slots);
+        let got = tiers(&policy("UTC", &ALL), &slots);
         assert_eq!(got, ["yearly", "monthly", "monthly"]);
     }
 
@@ -192,9 +193,9 @@ mod tests {
         // 23:30 UTC on 31 January is 00:30 on 1 February in Berlin.
         let slots = ["2026-01-15T00:00:00Z", "2026-01-31T23:30:00Z"];
         let monthly = [(Tier::Monthly, "13mo")];
-        let got = tiers(&policy(chrono_tz::Europe::Berlin, &monthly), &slots);
+        let got = tiers(&policy("Europe/Berlin", &monthly), &slots);
         assert_eq!(got, ["monthly", "monthly"]);
-        let got = tiers(&policy(chrono_tz::UTC, &monthly), &slots);
+        let got = tiers(&policy("UTC", &monthly), &slots);
         assert_eq!(got, ["monthly", "base"]);
     }
 
@@ -207,14 +208,14 @@ mod tests {
             "2027-01-04T02:30:00Z",
         ];
         assert_eq!(
-            tiers(&policy(chrono_tz::UTC, &weekly), &slots),
+            tiers(&policy("UTC", &weekly), &slots),
             ["weekly", "base", "weekly"]
         );
     }
 
     #[test]
     fn the_reason_names_the_period_and_what_it_has() {
-        let policy = policy(chrono_tz::UTC, &[(Tier::Monthly, "13mo")]);
+        let policy = policy("UTC", &[(Tier::Monthly, "13mo")]);
         let first = choose(&policy, at("2026-11-03T02:30:00Z"), &[]);
         assert_eq!(first.why.as_deref(), Some("the first of 2026-11"));
         let held = [Held {

@@ -1,7 +1,5 @@
 //! What can be wrong with a schedule, said so that the operator can put it right.
 
-use chrono_tz::Tz;
-
 /// Why an expression is no schedule. Each message names what was got and what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
@@ -105,7 +103,7 @@ pub enum ScheduleError {
         /// The expression.
         got: String,
         /// The zone.
-        timezone: Tz,
+        timezone: String,
     },
     /// croner refused what our grammar let through.
     #[error("`{got}` cannot be read as a cron expression: {reason}")]

@@ -27,13 +27,13 @@ mod tests;
 mod zone;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 pub use self::blackout::{Blackout, first_open};
 pub use self::error::ScheduleError;
 pub use self::jitter::jitter;
 use self::pattern::{Pattern, Span};
-use self::zone::{Reached, SECOND, Zone};
+pub use self::zone::Zone;
+use self::zone::{Reached, SECOND};
 
 /// 2024-01-01T00:00:00Z and 28 years later, in seconds: one full cycle of dates, weekdays and leap
 /// years, fixed so that a file that is valid today is valid tomorrow.
@@ -49,7 +49,8 @@ const HOP: TimeDelta = TimeDelta::days(64);
 
 /// A cron expression in a time zone.
 ///
-/// Five fields, or six with seconds first. Two schedules are equal when expression and zone are.
+/// Five fields, or six with seconds first. Two schedules are equal when the expressions, the zones' names and their
+/// clocks are.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     expression: String,
@@ -70,20 +71,20 @@ impl Schedule {
     ///
     /// Refuses what the grammar does not know, an EventBridge expression (with its equivalent), and a
     /// schedule that has no slot in the 28 years from 2024 (SEMANTICS.md section 1).
-    pub fn parse(expression: &str, timezone: Tz) -> Result<Self, ScheduleError> {
+    pub fn parse(expression: &str, timezone: Zone) -> Result<Self, ScheduleError> {
         let expression = expression.trim().to_owned();
         let pattern = Pattern::parse(&grammar::normalise(&expression)?)?;
         let schedule = Self {
             expression,
             pattern,
-            zone: Zone(timezone),
+            zone: timezone,
         };
         if schedule.fires_at_all() {
             return Ok(schedule);
         }
         Err(ScheduleError::NeverFires {
             got: schedule.expression,
-            timezone,
+            timezone: schedule.zone.to_string(),
         })
     }
 
@@ -93,8 +94,8 @@ impl Schedule {
     }
 
     /// The zone whose clocks the expression is read on.
-    pub fn timezone(&self) -> Tz {
-        self.zone.0
+    pub fn timezone(&self) -> &Zone {
+        &self.zone
     }
 
     /// Whether the schedule is fixed-time: no `*` and no step in second, minute and hour.

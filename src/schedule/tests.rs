@@ -1,19 +1,19 @@
 //! Scenarios 1 to 6 of SEMANTICS.md section 8, the errors, windows and jitter.
 
 use super::*;
+use crate::tzdb::bundled;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
 fn schedule(text: &str, zone: &str) -> Schedule {
-    Schedule::parse(text, zone.parse().unwrap()).unwrap()
+    Schedule::parse(text, bundled(zone).unwrap()).unwrap()
 }
 
 fn error(text: &str) -> String {
-    Schedule::parse(text, Tz::UTC).unwrap_err().to_string()
+    Schedule::parse(text, Zone::utc()).unwrap_err().to_string()
 }
 
 /// The slots of a local date, as the clock of the zone shows them.
@@ -23,7 +23,7 @@ fn on(text: &str, zone: &str, date: &str) -> Vec<String> {
     let two_days = TimeDelta::days(2);
     let slots = schedule.slots_between(noon - two_days, noon + two_days);
     slots
-        .map(|slot| slot.with_timezone(&schedule.timezone()).to_rfc3339())
+        .map(|slot| schedule.timezone().local(slot).to_rfc3339())
         .filter_map(|local| local.strip_prefix(&format!("{date}T")).map(str::to_owned))
         .collect()
 }
@@ -92,7 +92,7 @@ fn a_schedule_that_never_fires_is_refused() {
         assert!(error(text).contains("no slot in the 28 years"), "6: {text}");
     }
     assert_eq!(schedule("0 0 29 2 *", "UTC").expression(), "0 0 29 2 *");
-    let only_in_the_gap = Schedule::parse("*/30 2 * 3 SUNL", Tz::Europe__Berlin);
+    let only_in_the_gap = Schedule::parse("*/30 2 * 3 SUNL", bundled("Europe/Berlin").unwrap());
     assert!(matches!(
         only_in_the_gap,
         Err(ScheduleError::NeverFires { .. })
@@ -301,7 +301,7 @@ fn what_a_crontab_has_beside_its_schedule_is_told_where_it_goes() {
         let got = error(text);
         assert!(got.contains(wanted), "{text}: {got}");
     }
-    assert!(Schedule::parse("0 0 9 * * mon#1", Tz::UTC).is_ok());
+    assert!(Schedule::parse("0 0 9 * * mon#1", Zone::utc()).is_ok());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The oracle has its own cron matcher and knows no calendar arithmetic: it writes down what the clock
 //! shows at every minute (or second) of a few days around a clock change, and looks the slots up in
-//! that list. It shares chrono-tz's offsets at UTC instants with the code under test, and nothing else.
+//! that list. Its clocks are chrono-tz's, whose data and code the code under test has no
+//! part of; that data is of 2025, so zones and years are left out that IANA has changed since.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@ mod cron;
 use chrono::{DateTime, NaiveDate, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use redkeep::schedule::Schedule;
+use redkeep::tzdb::bundled;
 
 use self::clock::Clock;
 use self::cron::Oracle;
@@ -27,7 +29,7 @@ const ZONES: [(&str, i32, i32); 26] = [
     ("Europe/Dublin", 2023, 2026),
     ("Australia/Lord_Howe", 2024, 2027),
     ("Australia/Sydney", 2023, 2026),
-    ("America/Havana", 2024, 2027),
+    ("America/Havana", 2022, 2025),
     ("Asia/Beirut", 2022, 2026),
     ("America/Sao_Paulo", 2016, 2019),
     ("America/Asuncion", 2019, 2024),
@@ -37,7 +39,7 @@ const ZONES: [(&str, i32, i32); 26] = [
     ("Asia/Tehran", 2018, 2022),
     ("Asia/Gaza", 2019, 2023),
     ("Asia/Amman", 2019, 2022),
-    ("Africa/Casablanca", 2024, 2026),
+    ("Africa/Casablanca", 2023, 2025),
     ("Africa/Cairo", 2023, 2026),
     ("Pacific/Chatham", 2022, 2027),
     ("Pacific/Apia", 2009, 2021),
@@ -201,7 +203,7 @@ fn the_longest_interval_is_that_of_the_list() {
     ] {
         let (from, until) = (instant(from), instant(until));
         for text in SCHEDULES.iter().chain(&WITH_SECONDS) {
-            let schedule = Schedule::parse(text, tz(zone)).unwrap();
+            let schedule = Schedule::parse(text, bundled(zone).unwrap()).unwrap();
             let mut slots: Vec<_> = schedule.slots_between(from, until).collect();
             let last = slots.last().copied().unwrap_or(from);
             slots.extend(schedule.next_after(last));
@@ -256,7 +258,7 @@ fn the_comparison_can_fail() {
     ] {
         let mut case = Case::new(oracle, zone);
         assert!(case.compare(&clock).is_ok(), "{oracle} itself");
-        case.schedule = Schedule::parse(schedule, zone).unwrap();
+        case.schedule = Schedule::parse(schedule, bundled(zone.name()).unwrap()).unwrap();
         let same = oracle == "0 0 1 * 1";
         assert_eq!(
             case.compare(&clock).is_ok(),
@@ -275,7 +277,7 @@ struct Case {
 
 impl Case {
     fn new(text: &'static str, zone: Tz) -> Self {
-        let schedule = Schedule::parse(text, zone).unwrap();
+        let schedule = Schedule::parse(text, bundled(zone.name()).unwrap()).unwrap();
         let oracle = Oracle::parse(text);
         assert_eq!(schedule.is_fixed_time(), oracle.fixed_time, "{text}");
         Self {

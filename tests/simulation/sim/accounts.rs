@@ -11,6 +11,7 @@ use redkeep::run::Run;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Slot, rfc3339};
 use redkeep::snapshot::Trigger;
+use redkeep::tzdb::bundled;
 
 use super::Sim;
 use super::host::Host;
@@ -124,11 +125,12 @@ fn check_records(ledger: &Ledger) {
 /// The slots of one activation that the pair says it has taken up.
 fn due(segment: &Segment) -> BTreeSet<DateTime<Utc>> {
     let state = &segment.state;
-    let zone = state.timezone.parse().unwrap();
     let plain = |c: char| c.is_ascii_digit() || " */,".contains(c);
     if state.schedule.split(' ').count() == 5 && state.schedule.chars().all(plain) {
+        let zone = state.timezone.parse().unwrap();
         return oracle::slots(&state.schedule, zone, state.active_from, state.watermark);
     }
+    let zone = bundled(&state.timezone).unwrap();
     let schedule = Schedule::parse(&state.schedule, zone).unwrap();
     schedule
         .slots_between(state.active_from, state.watermark)
