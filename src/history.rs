@@ -137,6 +137,8 @@ pub struct Totals {
 /// The past, as far as decisions and metrics need it.
 #[derive(Debug, Clone, Default)]
 pub struct History {
+    /// When the installation began it, by this machine's clock: nothing was due before.
+    pub begun_at: Option<DateTime<Utc>>,
     /// Every pair that was ever active.
     pub pairs: BTreeMap<Pair, PairState>,
     /// Runs that are open, or whose snapshot is still there, and the newest run of each pair.

@@ -55,6 +55,8 @@ pub struct Refused {
 pub struct ScopeView {
     /// What is known of AWS's clock.
     pub server_clock: ServerClock,
+    /// A difference to it that an answer told and none has confirmed since.
+    pub doubted: Option<Doubted>,
     /// Why no work is done in the scope; `None` where it is.
     pub barred: Option<Barred>,
     /// All clusters, by the last complete listing.
@@ -98,6 +100,19 @@ pub enum ServerClock {
     /// Our clock minus AWS's.
     Skew(TimeDelta),
 }
+
+/// A difference between our clock and AWS's of more than [`SKEW_LIMIT`] that one answer told. One wrong date is not
+/// believed: what it made of the pairs' activations would stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubted {
+    /// Our clock minus AWS's.
+    pub skew: TimeDelta,
+    /// From when on an answer that tells the same confirms it.
+    pub confirmed_from: DateTime<Utc>,
+}
+
+/// How long after a date that differs another one has to tell the same.
+const CONFIRMED_AFTER: TimeDelta = TimeDelta::seconds(5);
 
 /// A complete listing of manual snapshots.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,6 +207,7 @@ impl ScopeView {
     pub fn unseen(now: DateTime<Utc>) -> Self {
         Self {
             server_clock: ServerClock::Unasked,
+            doubted: None,
             barred: None,
             clusters: None,
             snapshots: None,
@@ -239,7 +255,9 @@ impl ScopeView {
 
     /// Whether our clock was compared with AWS's, and the two agree.
     pub fn clocks_agree(&self) -> bool {
-        matches!(self.server_clock, ServerClock::Skew(skew) if skew.abs() <= SKEW_LIMIT)
+        let is_near = |skew: TimeDelta| skew.abs() <= SKEW_LIMIT;
+        self.doubted.is_none()
+            && matches!(self.server_clock, ServerClock::Skew(skew) if is_near(skew))
     }
 
     /// Takes in what an answer told about AWS's clock.
@@ -247,7 +265,26 @@ impl ScopeView {
         match date {
             ServerDate::NoAnswer => {}
             ServerDate::Undated => self.server_clock = ServerClock::Undated,
-            ServerDate::At(at) => self.server_clock = ServerClock::Skew(now - at),
+            ServerDate::At(at) => self.note_skew(now - at, now),
+        }
+    }
+
+    /// A difference is believed when it is small, or when it has been told before.
+    fn note_skew(&mut self, skew: TimeDelta, now: DateTime<Utc>) {
+        let is_same = |told: TimeDelta| (skew - told).abs() <= SKEW_LIMIT;
+        let is_known = matches!(self.server_clock, ServerClock::Skew(known) if is_same(known));
+        let doubted = self.doubted.filter(|doubted| is_same(doubted.skew));
+        let is_confirmed = doubted.is_some_and(|doubted| now >= doubted.confirmed_from);
+        if is_known || is_confirmed || skew.abs() <= SKEW_LIMIT {
+            self.server_clock = ServerClock::Skew(skew);
+            self.doubted = None;
+        } else {
+            let confirmed_from = now + CONFIRMED_AFTER;
+            let new = || Doubted {
+                skew,
+                confirmed_from,
+            };
+            self.doubted = Some(doubted.unwrap_or_else(new));
         }
     }
 
@@ -308,6 +345,7 @@ impl Observed {
     pub fn forget_clocks(&mut self, now: DateTime<Utc>) {
         for view in self.scopes.values_mut() {
             view.server_clock = ServerClock::Unasked;
+            view.doubted = None;
             view.budget = view.budget.restarted(now);
             if let Listing::Next { at, .. } = &mut view.listing {
                 *at = now;
@@ -368,6 +406,32 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_wrong_date_is_not_believed_and_the_same_one_a_little_later_is() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let at = |seconds: i64| now + TimeDelta::seconds(seconds);
+        for wrong in [TimeDelta::hours(-2), TimeDelta::days(3653)] {
+            let date = |seconds| ServerDate::At(at(seconds) + wrong);
+            let mut view = ScopeView::unseen(now);
+            // As many answers as come at once: they may have come by the same wrong way.
+            for _ in 0..3 {
+                view.note_date(date(0), at(0));
+            }
+            assert_eq!(view.present(at(0)), None, "{wrong}");
+            assert!(!view.has_come(at(-60), at(0)));
+            let mut other = view.clone();
+            view.note_date(ServerDate::At(at(1)), at(1));
+            assert_eq!(view.present(at(1)), Some(at(1)));
+            assert!(view.clocks_agree());
+            // Nor is it later, beside dates that agree; but nothing is deleted until that is clear.
+            view.note_date(date(2), at(2));
+            assert_eq!(view.present(at(2)), Some(at(2)));
+            assert!(!view.clocks_agree());
+            other.note_date(date(5), at(5));
+            assert_eq!(other.present(at(5)), Some(at(5) + wrong));
+        }
+    }
 
     fn scope(account: &str, region: &str) -> Scope {
         Scope {

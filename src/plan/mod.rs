@@ -279,9 +279,11 @@ fn list_scopes(facts: Facts<'_>, open: &BTreeMap<&Scope, Open<'_>>, plan: &mut P
         let Listing::Next { at, failures } = view.listing else {
             continue;
         };
-        let wanted_at = open
+        let look_at = open
             .get(scope)
             .and_then(|open| runs::look_wanted_at(facts, view, open));
+        let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
+        let wanted_at = look_at.into_iter().chain(date_at).min();
         let at = match failures {
             0 => at.min(wanted_at.unwrap_or(at)),
             _ => at,

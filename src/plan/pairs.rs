@@ -31,8 +31,9 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
                 };
                 let activated = activation(facts, policy, &pair);
                 let change = activated.map(|state| Change::Pair(pair.clone(), state));
+                let change = change.or_else(|| clamp(facts, policy, &pair));
                 plan.changes
-                    .extend(change.or_else(|| clamp(facts, policy, &pair)));
+                    .extend(change.or_else(|| not_before_the_beginning(facts, &pair)));
                 matched.insert(pair);
             }
         }
@@ -222,5 +223,26 @@ fn clamp(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<Change> {
             ..state.clone()
         };
         Change::Clamped(pair.clone(), clamped)
+    })
+}
+
+/// Lifts a watermark that lies before the history's beginning: dates of AWS's that were wrong have put it there. Only
+/// where our clock and AWS's agree by now, on a time at which the history had begun.
+fn not_before_the_beginning(facts: Facts<'_>, pair: &Pair) -> Option<Change> {
+    let (state, view) = (
+        facts.history.pairs.get(pair)?,
+        facts.observed.scopes.get(&pair.scope)?,
+    );
+    let begun_at = facts
+        .history
+        .begun_at
+        .filter(|at| *at <= facts.now && view.clocks_agree())?;
+    (state.watermark < begun_at).then(|| {
+        let lifted = PairState {
+            active_from: begun_at,
+            watermark: begun_at,
+            ..state.clone()
+        };
+        Change::Pair(pair.clone(), lifted)
     })
 }

@@ -151,9 +151,10 @@ impl Keeper {
         path: &Path,
         kind: EndpointKind,
         file: Option<File>,
-        history: History,
+        mut history: History,
         identity: Identity,
     ) -> Found {
+        history.begun_at = Some(identity.created_at);
         let keeper = Self {
             path: path.to_owned(),
             kind,

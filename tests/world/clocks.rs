@@ -308,3 +308,30 @@ fn a_watermark_less_than_an_interval_ahead_stays() {
     assert_eq!(sim.outcome("hourly", "2026-11-24 06:00"), "available");
     sim.assert_accounted();
 }
+
+/// As long as a wrong date lasts: nothing is due before the installation existed.
+#[test]
+fn a_date_of_awss_that_was_wrong_at_first_makes_nothing_due_before_the_installation() {
+    let start = "2026-11-24 12:00";
+    for wrong in [hours(-2), hours(2), hours(TEN_YEARS)] {
+        for lasts in [seconds(1), minutes(3)] {
+            let mut sim = sim(start, &policy("often", "* * * * *", "dw", ""));
+            sim.hosts[0].process_mut().world.history.begun_at = Some(at(start));
+            sim.aws.date_ahead = Some(wrong);
+            sim.run_for(lasts);
+            sim.aws.date_ahead = Some(hours(0));
+            sim.until("2026-11-24 12:10");
+            let runs = &sim.hosts[0].journal.ledger.runs;
+            let before = runs.keys().filter(|slot| slot.scheduled_at <= at(start));
+            let before: Vec<_> = before.map(|slot| slot.scheduled_at).collect();
+            // While it lasts, AWS's time is the only one that is vouched for.
+            let most = if lasts > seconds(5) { 8 } else { 0 };
+            assert!(before.len() <= most, "{wrong} for {lasts}: {before:?}");
+            assert!(
+                sim.accepted().len() >= 5,
+                "{wrong} for {lasts}: {:?}",
+                sim.accepted()
+            );
+        }
+    }
+}

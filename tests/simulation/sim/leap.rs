@@ -111,6 +111,7 @@ fn is_at_rest(view: &ScopeView) -> bool {
         ServerClock::Undated => true,
         ServerClock::Skew(skew) => skew.abs() < TimeDelta::seconds(200),
     };
+    let clock = clock && view.doubted.is_none();
     clock && view.trouble.is_none() && matches!(view.listing, Listing::Next { failures: 0, .. })
 }
 
