@@ -5,6 +5,8 @@
 //! is closed, so that a thousand idle ones do not shut out a scrape. Everything here has a bound, because a slow
 //! client must never cost more than its own connection.
 
+mod lent;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -21,10 +23,12 @@ use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use self::lent::Lent;
 use crate::clock;
 
 /// The least that hyper allows a read buffer to have.
@@ -32,6 +36,10 @@ const HEADER_BYTES_MIN: usize = 8_192;
 
 /// How long accepting rests after an error that will not go away by itself, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection that has had its last answer stays for what its client still sends, and how much of that is
+/// read: closed with unread bytes, the kernel would take answers back that are still on their way.
+const LINGER: (Duration, usize) = (Duration::from_secs(1), 16 << 20);
 
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,12 +181,26 @@ async fn connection(
     stream: TcpStream,
     service: Attentive,
     limits: Limits,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) {
     // Answers are written whole; waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
+    let (lent, returned) = Lent::new(stream);
+    answer_all(lent, service, limits, stopped).await;
+    if let Ok(stream) = returned.await {
+        linger(stream).await;
+    }
+}
+
+/// Serves the requests of one connection until its end, or until it is time to end it.
+async fn answer_all(
+    stream: Lent,
+    service: Attentive,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -195,6 +217,26 @@ async fn connection(
     tokio::select! {
         ended = connection => note(ended),
         () = clock::sleep(limits.drain) => {}
+    }
+}
+
+/// Says that there is nothing more to come, and reads on until the client has said so too.
+async fn linger(mut stream: TcpStream) {
+    let reading = async {
+        stream.shutdown().await?;
+        let (mut read, mut buffer) = (0, [0; 8192]);
+        while read < LINGER.1 {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        // A client that is gone already needs nothing.
+        _ = reading => {}
+        () = clock::sleep(LINGER.0) => {}
     }
 }
 

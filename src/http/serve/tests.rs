@@ -118,6 +118,44 @@ async fn a_head_that_is_too_long_is_answered_431() {
     assert!(text.starts_with("HTTP/1.1 431"), "{text}");
 }
 
+/// So much is sent behind the requests that no buffer of the kernel takes it while nobody reads it.
+const FLOOD: usize = 8 << 20;
+
+#[tokio::test]
+async fn a_client_gets_every_answer_that_it_was_sent_also_when_it_goes_on_sending() {
+    let served = start(short()).await;
+    for round in 0..20 {
+        let mut stream = served.connect().await;
+        let mut bytes = GET.repeat(20);
+        bytes.resize(bytes.len() + FLOOD, 0xff);
+        stream.write_all(&bytes).await.unwrap();
+        let mut text = Vec::new();
+        let read = stream.read_to_end(&mut text);
+        let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+        read.unwrap()
+            .unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(text.matches("HTTP/1.1 200").count(), 20, "{text}");
+        assert!(text.contains("HTTP/1.1 400"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_end_is_closed_all_the_same() {
+    let served = start(short()).await;
+    let mut stream = served.connect().await;
+    let flood = async {
+        let mut sent = 0;
+        while stream.write_all(&[0xff; 65_536]).await.is_ok() {
+            sent += 65_536;
+        }
+        sent
+    };
+    let sent = tokio::time::timeout(Duration::from_secs(20), flood).await;
+    let sent = sent.unwrap();
+    assert!(sent > LINGER.1, "{sent}");
+}
+
 /// Idle connections stay for a minute: only making room ends one within the bound of `to_end`.
 fn patient() -> Limits {
     Limits {
