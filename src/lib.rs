@@ -58,6 +58,7 @@ pub mod logging;
 pub mod metrics;
 pub mod redshift;
 pub mod sandbox;
+pub mod spool;
 pub mod store;
 pub mod systemd;
 pub mod tzdb;

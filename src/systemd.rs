@@ -16,14 +16,18 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::logging::one_line;
+use crate::spool::Spool;
 
-/// The service manager reads at once; should it not, the daemon does not wait for it.
-const SEND_TIMEOUT: Duration = Duration::from_millis(500);
+/// The service manager reads at once; should it not, a message is given up after this.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The way to the service manager, if there is one.
+/// How long the end of the daemon waits for the service manager.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The way to the service manager, if there is one. The daemon never waits for it.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    manager: Option<(UnixDatagram, SocketAddr)>,
+    manager: Option<Spool>,
     watchdog: Option<Duration>,
 }
 
@@ -72,6 +76,9 @@ impl Notifier {
     /// The daemon is about to end.
     pub fn stopping(&self) {
         self.send(&[NotifyState::Stopping]);
+        if let Some(manager) = &self.manager {
+            manager.flush(LAST_WORDS);
+        }
     }
 
     /// How often the watchdog is to be fed, half of what systemd allows; `None` when it does not watch.
@@ -87,17 +94,15 @@ impl Notifier {
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
-        let Some((socket, address)) = &self.manager else {
+        let Some(manager) = &self.manager else {
             return;
         };
         let message: String = states.iter().map(|state| format!("{state}\n")).collect();
-        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
-            tracing::warn!(%error, "cannot tell systemd of the daemon's state");
-        }
+        manager.put(message.into_bytes());
     }
 }
 
-fn open(path: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
+fn open(path: &OsStr) -> io::Result<Spool> {
     // A leading '@' stands for the NUL of an abstract address, as in sd_notify(3).
     let address = match path.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -105,7 +110,14 @@ fn open(path: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.set_write_timeout(Some(SEND_TIMEOUT))?;
-    Ok((socket, address))
+    let send = move |message: &[u8]| {
+        let sent = socket.send_to_addr(message, &address).map(drop);
+        sent.inspect_err(
+            |error| tracing::warn!(%error, "cannot tell systemd of the daemon's state"),
+        )
+    };
+    // What could not be sent has been told of.
+    Spool::start("systemd", send, drop)
 }
 
 /// The watchdog's limit, if it is meant for this process.

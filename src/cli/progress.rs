@@ -1,21 +1,24 @@
 //! A run's progress, for the person who watches it.
 //!
 //! Owns: a bar on a terminal, and one line for each change of state elsewhere; both on stderr. Never asks
-//! anything: it shows what the history has.
+//! anything: it shows what the history has. Never waits for the terminal, which a person may have stopped: the command
+//! that shows this may be what takes the snapshot.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::logging::one_line;
+use crate::logging::{one_line, say};
 use crate::run::Run;
 use crate::snapshot::Snapshot;
 
 /// What is shown of a run.
 pub(super) enum Progress {
     /// On a terminal.
-    Bar(ProgressBar),
+    Bar(Bar),
     /// Elsewhere: the state that was told last.
     Lines(String),
 }
@@ -28,9 +31,7 @@ impl Progress {
     /// Begins to show `run`.
     pub(super) fn start(run: &Run) -> Self {
         let mut progress = if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(250));
-            Self::Bar(bar)
+            Self::Bar(Bar::start())
         } else {
             Self::Lines(String::new())
         };
@@ -41,16 +42,56 @@ impl Progress {
     /// Shows the run as it is now.
     pub(super) fn show(&mut self, run: &Run) {
         match self {
-            Self::Bar(bar) => show_bar(bar, run),
+            Self::Bar(bar) => bar.show(run),
             Self::Lines(told) => {
                 let now = told_of(run);
                 if *told != now {
-                    // Nobody reads what cannot be written.
-                    let _ = writeln!(std::io::stderr(), "{now}");
+                    say(&now);
                     *told = now;
                 }
             }
         }
+    }
+}
+
+/// How long the end of the command waits for the terminal.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A bar that a thread of its own draws, until it is dropped.
+pub(super) struct Bar {
+    runs: Option<Sender<Run>>,
+    ended: Receiver<()>,
+}
+
+impl Bar {
+    fn start() -> Self {
+        let (runs, to_show) = channel::<Run>();
+        let (end, ended) = channel();
+        thread::spawn(move || {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(250));
+            to_show.iter().for_each(|run| show_bar(&bar, &run));
+            bar.finish_and_clear();
+            drop(end);
+        });
+        Self {
+            runs: Some(runs),
+            ended,
+        }
+    }
+
+    fn show(&self, run: &Run) {
+        if let Some(runs) = &self.runs {
+            // The thread ends with this only.
+            let _ = runs.send(run.clone());
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.runs = None;
+        let _ = self.ended.recv_timeout(LAST_WORDS);
     }
 }
 

@@ -12,6 +12,8 @@ use tracing::field::Field;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::spool::Spool;
+
 /// How a line is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -68,6 +70,20 @@ pub(super) fn write_field(
             write!(writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}")
         }
         name => write!(writer, "{name}={value}"),
+    }
+}
+
+/// Puts what is written into a spool, each write as one entry.
+pub(super) struct Spooled<'a>(pub(super) &'a Spool);
+
+impl io::Write for Spooled<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

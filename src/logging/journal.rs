@@ -1,77 +1,114 @@
 //! The log in journald.
 //!
-//! Owns: that a journal entry says as much to whoever reads it as a line of text. tracing-journald keeps
-//! an event's fields beside its message, where `journalctl` does not show them: here they are in both.
+//! Owns: what an entry says, in journald's own protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL>). The event's fields
+//! are beside its message and in it, since `journalctl` shows the message only; fields are `REDKEEP_…`, and a level is what
+//! it is for syslog. Never waits for journald: an entry goes into a spool.
 
 use std::fmt;
 use std::io;
+use std::os::unix::net::UnixDatagram;
 
-use tracing::field::{Field, Value, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
-use tracing_journald::{Priority, PriorityMappings};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
 
 use super::one_line;
+use crate::spool::Spool;
 
-/// More fields than this are left out; no event of redkeep's has ten.
-const FIELDS_MAX: usize = 32;
+const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// tracing-journald with whole messages.
-pub(super) struct Journal(tracing_journald::Layer);
+/// A longer value is cut: an entry has to fit into one datagram, of which Linux takes 208 KiB.
+const VALUE_BYTES_MAX: usize = 16 << 10;
+/// An entry of this size gets no more fields.
+const ENTRY_BYTES_MAX: usize = 64 << 10;
 
-impl Journal {
-    /// Fails where there is no journal. The fields are `REDKEEP_…`, and a level is what it is for syslog.
-    pub(super) fn open() -> io::Result<Self> {
-        let levels = PriorityMappings {
-            info: Priority::Informational,
-            debug: Priority::Debug,
-            ..PriorityMappings::new()
-        };
-        let layer = tracing_journald::layer()?
-            .with_syslog_identifier("redkeep".to_owned())
-            .with_field_prefix(Some("REDKEEP".to_owned()))
-            .with_priority_mappings(levels);
-        Ok(Self(layer))
+/// The way of an entry to journald.
+///
+/// # Errors
+/// Where there is no journal.
+pub(super) fn journald() -> io::Result<impl FnMut(&[u8]) -> io::Result<()> + Send + 'static> {
+    let socket = UnixDatagram::unbound()?;
+    let send = move |entry: &[u8]| socket.send_to(entry, SOCKET).map(drop);
+    // journald throws away what is empty; where nobody listens this fails.
+    send(&[])?;
+    Ok(send)
+}
+
+/// Writes every event as an entry.
+pub(super) struct Journal(pub(super) Spool);
+
+impl<S: Subscriber> Layer<S> for Journal {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.put(entry(event));
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journal {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        self.0.on_new_span(attributes, id, context);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.0.on_record(id, values, context);
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut told = Told::default();
-        event.record(&mut told);
-        told.complete_message();
-        let Some((first, _)) = told.0.first() else {
-            return;
+/// The entry of an event.
+pub(super) fn entry(event: &Event<'_>) -> Vec<u8> {
+    let mut told = Told::default();
+    event.record(&mut told);
+    told.complete_message();
+    let mut entry = standard_fields(event.metadata());
+    // The message first: nothing that is left out is missed less.
+    told.0.sort_by_key(|(field, _)| field.name() != "message");
+    for (field, value) in &told.0 {
+        let name = match field.name() {
+            "message" => "MESSAGE".to_owned(),
+            name => format!("REDKEEP_{}", journal_name(name)),
         };
-        let mut values: [(&Field, Option<&dyn Value>); FIELDS_MAX] = [(first, None); FIELDS_MAX];
-        for (place, (field, value)) in values.iter_mut().zip(&told.0) {
-            *place = (field, Some(value));
+        if entry.len() < ENTRY_BYTES_MAX {
+            put(&mut entry, &name, value);
         }
-        let fields = event.metadata().fields();
-        let values = fields.value_set(&values);
-        self.0
-            .on_event(&Event::new(event.metadata(), &values), context);
     }
+    entry
+}
+
+fn standard_fields(metadata: &Metadata<'_>) -> Vec<u8> {
+    let priority = match *metadata.level() {
+        Level::ERROR => "3",
+        Level::WARN => "4",
+        Level::INFO => "6",
+        Level::DEBUG | Level::TRACE => "7",
+    };
+    let mut entry = Vec::with_capacity(512);
+    put(&mut entry, "PRIORITY", priority);
+    put(&mut entry, "SYSLOG_IDENTIFIER", "redkeep");
+    put(&mut entry, "TARGET", metadata.target());
+    if let Some(file) = metadata.file() {
+        put(&mut entry, "CODE_FILE", file);
+    }
+    if let Some(line) = metadata.line() {
+        put(&mut entry, "CODE_LINE", &line.to_string());
+    }
+    entry
+}
+
+/// journald takes capital letters, digits and underscores.
+fn journal_name(name: &str) -> String {
+    let allowed = |c: char| match c {
+        c if c.is_ascii_alphanumeric() => c.to_ascii_uppercase(),
+        _ => '_',
+    };
+    name.chars().map(allowed).collect()
+}
+
+/// Every value is one line here, so that the short form will do.
+fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
+    let value = &value[..value.floor_char_boundary(VALUE_BYTES_MAX)];
+    entry.extend_from_slice(name.as_bytes());
+    entry.push(b'=');
+    entry.extend_from_slice(value.as_bytes());
+    entry.push(b'\n');
 }
 
 /// An event's fields as text, in the order in which they were given, each on one line.
 #[derive(Debug, Default)]
-pub(super) struct Told(pub(super) Vec<(Field, String)>);
+struct Told(Vec<(Field, String)>);
 
 impl Told {
     /// Makes the message what a line of text would be: the message, then every field.
-    pub(super) fn complete_message(&mut self) {
+    fn complete_message(&mut self) {
         let fields: String = self
             .0
             .iter()

@@ -177,24 +177,76 @@ fn a_rust_log_that_cannot_be_read_is_told_and_changes_nothing() {
     );
 }
 
-/// Completes messages as the journal's layer does, where no journal is.
-struct Messages(Memory);
+/// Writes entries as the journal's layer does, where no journal is.
+struct Entries(Memory);
 
-impl<S: tracing::Subscriber> Layer<S> for Messages {
+impl<S: tracing::Subscriber> Layer<S> for Entries {
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        let mut told = journal::Told::default();
-        event.record(&mut told);
-        told.complete_message();
-        let message = told.0.iter().find(|(field, _)| field.name() == "message");
-        writeln!(self.0.clone(), "{}", message.unwrap().1).unwrap();
+        self.0.clone().write_all(&journal::entry(event)).unwrap();
     }
 }
 
 #[test]
-fn a_message_in_the_journal_names_the_fields_too() {
+fn an_entry_of_the_journal_has_the_fields_beside_the_message_and_in_it() {
     let log = logged(
-        |memory| Messages(memory).boxed(),
+        |memory| Entries(memory).boxed(),
         || tracing::info!(pair = %"nightly of dw", attempts = 2, note = "a\nb", "asked"),
     );
-    assert_eq!(log, "asked pair=nightly of dw attempts=2 note=a\\nb\n");
+    let own = |line: &&str| !line.starts_with("CODE_") && !line.starts_with("TARGET=");
+    let lines: Vec<&str> = log.lines().filter(own).collect();
+    assert_eq!(
+        lines,
+        [
+            "PRIORITY=6",
+            "SYSLOG_IDENTIFIER=redkeep",
+            "MESSAGE=asked pair=nightly of dw attempts=2 note=a\\nb",
+            "REDKEEP_PAIR=nightly of dw",
+            "REDKEEP_ATTEMPTS=2",
+            "REDKEEP_NOTE=a\\nb",
+        ]
+    );
+}
+
+#[test]
+fn an_entry_of_the_journal_fits_into_a_datagram_and_cannot_be_forged() {
+    let long = "ü".repeat(100_000);
+    let log = logged(
+        |memory| Entries(memory).boxed(),
+        || {
+            tracing::warn!(a = long, b = long, c = long, d = long, e = long, "asked");
+            tracing::error!(field = HOSTILE, "{HOSTILE}");
+        },
+    );
+    let names = log.lines().map(|line| line.split_once('=').unwrap().0);
+    assert!(
+        names
+            .into_iter()
+            .all(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    );
+    let entries = log.split("PRIORITY=").map(str::len);
+    assert!(entries.max().unwrap() < 100_000);
+}
+
+/// A pipe that another process has set not to wait.
+struct Reluctant(Memory, bool);
+
+impl Write for Reluctant {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        match self.1 {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => self.0.write(&bytes[..bytes.len().min(3)]),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_arrives_whole_also_where_the_pipe_takes_a_piece_at_a_time_and_not_at_once() {
+    let memory = Memory::default();
+    write_whole(&mut Reluctant(memory.clone(), false), b"one line\n").unwrap();
+    assert_eq!(memory.text(), "one line\n");
 }

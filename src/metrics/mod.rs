@@ -88,13 +88,14 @@ impl Metrics {
             policies: PolicyHistograms::new()?,
             published: Arc::clone(&published),
         };
-        let collectors: [Box<dyn Collector>; 6] = [
+        let collectors: [Box<dyn Collector>; 7] = [
             Box::new(families::Families::new(published)?),
             Box::new(metrics.requests.clone()),
             Box::new(metrics.request_duration.clone()),
             Box::new(metrics.policies.start_delay.clone()),
             Box::new(metrics.policies.snapshot_duration.clone()),
             Box::new(process::Process::new(started_at)),
+            Box::new(process::DroppedLines::new()?),
         ];
         for collector in collectors {
             metrics.registry.register(collector)?;

@@ -70,12 +70,17 @@ pub struct Running {
 impl Running {
     /// Starts a command whose output is wanted.
     pub fn start(command: &mut Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start_telling(command, Stdio::piped())
+    }
+
+    /// The same for one whose stderr goes elsewhere.
+    pub fn start_telling(command: &mut Command, stderr: impl Into<Stdio>) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap();
         Self {
             what: format!("{command:?}"),
-            stdout: pieces(child.stdout.take().unwrap()),
-            stderr: pieces(child.stderr.take().unwrap()),
+            stdout: pieces(child.stdout.take()),
+            stderr: pieces(child.stderr.take()),
             process: Process(child),
         }
     }
@@ -121,9 +126,12 @@ pub fn finish_with(command: &mut Command, input: &str) -> Output {
     running.output()
 }
 
-/// What comes out of a pipe, as it comes.
-fn pieces(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+/// What comes out of a pipe, as it comes; nothing where there is none.
+fn pieces(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
+    let Some(mut pipe) = pipe else {
+        return receiver;
+    };
     std::thread::spawn(move || {
         let mut buffer = [0; 8192];
         while let Ok(read @ 1..) = pipe.read(&mut buffer) {
@@ -148,7 +156,7 @@ fn whole(pieces: &Receiver<Vec<u8>>) -> Vec<u8> {
 
 /// The first line of what a child says; `""` where it ends without, or says nothing for a minute.
 pub fn first_line(child: &mut Child) -> String {
-    let pieces = pieces(child.stdout.take().unwrap());
+    let pieces = pieces(child.stdout.take());
     let (mut said, started) = (Vec::new(), Instant::now());
     while !said.contains(&b'\n') && started.elapsed() < Duration::from_secs(60) {
         match pieces.recv_timeout(Duration::from_secs(60)) {
