@@ -132,8 +132,8 @@ async fn a_client_gets_every_answer_that_it_was_sent_also_when_it_goes_on_sendin
         let mut text = Vec::new();
         let read = stream.read_to_end(&mut text);
         let read = tokio::time::timeout(Duration::from_secs(20), read).await;
-        read.unwrap()
-            .unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let read = read.unwrap();
+        assert!(read.is_ok(), "round {round}: {read:?}");
         let text = String::from_utf8_lossy(&text);
         assert_eq!(text.matches("HTTP/1.1 200").count(), 20, "{text}");
         assert!(text.contains("HTTP/1.1 400"), "{text}");
