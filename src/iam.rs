@@ -23,6 +23,9 @@ use crate::snapshot::tag;
 /// The most characters that a managed policy may have; white space does not count ("IAM and AWS STS quotas").
 pub const MANAGED_POLICY_CHARACTERS: usize = 6_144;
 
+/// The most managed policies that a role may have by default ("IAM and AWS STS quotas").
+pub const MANAGED_POLICIES_OF_A_ROLE: usize = 10;
+
 /// What is allowed beyond looking and taking.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Beyond {
@@ -115,14 +118,61 @@ type Conditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
 impl Document {
     /// The number of characters that IAM counts.
     pub fn characters(&self) -> usize {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        text.chars().filter(|c| !c.is_whitespace()).count()
+        characters(self)
     }
 
     /// Whether nothing is allowed at all.
     pub fn is_empty(&self) -> bool {
         self.statement.is_empty()
     }
+
+    /// The same in as many documents as it takes for each to be a managed policy; together they allow what this one
+    /// does. Only a statement that fits nowhere as a whole is split, by its resources.
+    pub fn split(self) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for statement in self.statement {
+            for piece in pieces(statement) {
+                match parts.iter_mut().find(|part| part.has_room_for(&piece)) {
+                    Some(part) => part.statement.push(piece),
+                    None => parts.push(Self {
+                        version: self.version,
+                        statement: vec![piece],
+                    }),
+                }
+            }
+        }
+        parts
+    }
+
+    fn has_room_for(&self, piece: &Statement) -> bool {
+        // A document has one statement of a name.
+        let is_new = self.statement.iter().all(|one| one.sid != piece.sid);
+        is_new && self.characters() + characters(piece) < MANAGED_POLICY_CHARACTERS
+    }
+}
+
+/// A statement in pieces that each fit into a document of their own.
+fn pieces(statement: Statement) -> Vec<Statement> {
+    // What is around the statements in a document.
+    const AROUND: usize = 64;
+    if characters(&statement) + AROUND <= MANAGED_POLICY_CHARACTERS || statement.resource.len() < 2
+    {
+        return vec![statement];
+    }
+    let mut rest = statement.clone();
+    let half = statement.resource.iter().nth(statement.resource.len() / 2);
+    let behind = half.map(|half| rest.resource.split_off(half));
+    let second = Statement {
+        resource: behind.unwrap_or_default(),
+        ..statement
+    };
+    [rest, second].into_iter().flat_map(pieces).collect()
+}
+
+/// The number of characters that IAM counts.
+fn characters(part: &impl Serialize) -> usize {
+    let text = serde_json::to_string(part).unwrap_or_default();
+    text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
 /// What an identity needs. Where it works in an account whose number its role does not tell, `number` stands,

@@ -16,7 +16,7 @@ use crate::snapshot::tag;
 use crate::store::{Reader, RunFilter, StoreError};
 
 use super::output::{Output, Row, write_rows};
-use super::{ConfigArgs, Failure, instant, instant_from, load};
+use super::{ConfigArgs, Failure, instant, instant_from, load_to_read};
 
 /// Lists runs, oldest first.
 #[derive(Debug, Args)]
@@ -183,7 +183,7 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
 }
 
 pub(super) async fn open(config: &ConfigArgs) -> Result<Reader, Failure> {
-    let config = load(config).await?;
+    let (config, _) = load_to_read(config).await?;
     Reader::open(&config.database()).map_err(unreadable)
 }
 

@@ -5,7 +5,9 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use crate::config::Config;
-use crate::iam::{self, Beyond, Document, Holder, MANAGED_POLICY_CHARACTERS};
+use crate::iam::{
+    self, Beyond, Holder, MANAGED_POLICIES_OF_A_ROLE, MANAGED_POLICY_CHARACTERS,
+};
 use crate::names::AccountName;
 
 use super::{ConfigArgs, Failure, load, pretty};
@@ -20,7 +22,8 @@ Examples:
   redkeep iam-policy --with hold --with takeover
 
 Guarding is allowed where a policy has `guard` on, which it is by default, and deleting where one has `keep_last`.
-AWS is not asked. A glob that IAM cannot say becomes a wider one: [a-z] is ?, and {a,b} is *.")]
+AWS is not asked. What is too long for one managed policy is printed as a list of several, to be attached together;
+--part prints one of them. A glob that IAM cannot say becomes a wider one: [a-z] is ?, and {a,b} is *.")]
 pub struct IamPolicyArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -39,6 +42,9 @@ pub struct IamPolicyArgs {
     /// What not to allow though the policies need it; may be given more than once
     #[arg(long, value_name = "WHAT")]
     without: Vec<What>,
+    /// Of a policy that is too long for IAM and is split, only this part
+    #[arg(long, value_name = "N")]
+    part: Option<usize>,
 }
 
 /// What there is beyond looking and taking.
@@ -65,10 +71,21 @@ pub(super) async fn iam_policy(args: &IamPolicyArgs) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    for note in notes(args, &config, beyond, &document) {
+    let parts = document.split();
+    for note in notes(args, &config, beyond, parts.len()) {
         writeln!(std::io::stderr(), "{note}")?;
     }
-    writeln!(std::io::stdout(), "{}", pretty(&document)?)?;
+    let printed = match (args.part, parts.as_slice()) {
+        (None, [whole]) => pretty(whole)?,
+        (None, parts) => pretty(&parts)?,
+        (Some(part), parts) => pretty(part.checked_sub(1).and_then(|at| parts.get(at)).ok_or_else(|| {
+            Failure::Usage(format!(
+                "there is no part {part}: the number of policies is {}",
+                parts.len()
+            ))
+        })?)?,
+    };
+    writeln!(std::io::stdout(), "{printed}")?;
     Ok(())
 }
 
@@ -100,7 +117,7 @@ fn notes(
     args: &IamPolicyArgs,
     config: &Config,
     beyond: Beyond,
-    document: &Document,
+    parts: usize,
 ) -> Vec<String> {
     let mut notes = Vec::new();
     if args.account.is_none() {
@@ -123,11 +140,16 @@ fn notes(
                 .to_owned(),
         );
     }
-    let characters = document.characters();
-    if characters > MANAGED_POLICY_CHARACTERS {
+    if parts > 1 && args.part.is_none() {
         notes.push(format!(
-            "warning: {characters} characters, and a managed policy may have {MANAGED_POLICY_CHARACTERS}; name \
-             clusters by globs, or print it for one account at a time with --account"
+            "note: {parts} policies in a list, since a managed policy may have {MANAGED_POLICY_CHARACTERS} characters; \
+             attach all of them, --part 1 prints the first; globs instead of cluster names need fewer"
+        ));
+    }
+    if parts > MANAGED_POLICIES_OF_A_ROLE {
+        notes.push(format!(
+            "warning: {parts} policies, and a role may have {MANAGED_POLICIES_OF_A_ROLE} unless AWS raises that quota; \
+             name clusters by globs"
         ));
     }
     notes

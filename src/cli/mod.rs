@@ -28,7 +28,7 @@ mod survey;
 mod take;
 mod upkeep;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -237,6 +237,26 @@ async fn sources(args: &ConfigArgs) -> Sources {
 
 async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
     config::load(&sources(args).await).map_err(invalid)
+}
+
+/// The configuration for a command that only reads the history, and whether it is whole: what a broken policy file
+/// cannot say is left out, and that is told.
+async fn load_to_read(args: &ConfigArgs) -> Result<(Config, bool), Failure> {
+    let sources = sources(args).await;
+    let errors = match config::load(&sources) {
+        Ok(config) => return Ok((config, true)),
+        Err(errors) => errors,
+    };
+    let config = config::salvage(&sources).ok_or_else(|| invalid(errors.clone()))?;
+    for error in errors.iter() {
+        writeln!(io::stderr(), "warning: {error}")?;
+    }
+    writeln!(
+        io::stderr(),
+        "warning: the policy file is not valid; what is shown is from the history in {}",
+        config.state_dir.display()
+    )?;
+    Ok((config, false))
 }
 
 /// What a configuration is about, on one line.

@@ -12,10 +12,11 @@ use crate::names::PolicyName;
 use crate::rpo;
 use crate::run::Run;
 use crate::slot::Pair;
+use crate::store::Reader;
 
-use super::history::{open, unreadable};
+use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
-use super::{ConfigArgs, Failure, instant, load};
+use super::{ConfigArgs, Failure, instant, load_to_read};
 
 /// Shows for each policy and cluster the last good snapshot, what is under way, and the next slot.
 #[derive(Debug, Args)]
@@ -69,8 +70,9 @@ const COLUMNS: &[&str] = &[
 ];
 
 pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
-    let config = load(&args.config).await?;
-    let history = open(&args.config).await?.history().map_err(unreadable)?;
+    let (config, is_whole) = load_to_read(&args.config).await?;
+    let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let history = reader.history().map_err(unreadable)?;
     let active: BTreeMap<&Pair, &PairState> = history
         .pairs
         .iter()
@@ -97,9 +99,12 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     let lacking = |pair: &&Pair| last_ended(&history, pair).is_some_and(|run| !run.is_good());
     let is_overdue = |row: &Row| row.get("is_overdue") == Some(&true.into());
     let is_found = active.keys().any(lacking) || rows.iter().any(is_overdue);
-    match args.check && is_found {
-        true => Err(Failure::Finding),
-        false => Ok(()),
+    match (args.check, is_whole) {
+        (true, false) => Err(Failure::Config(
+            "the policy file is not valid, so that nothing can be checked against it".to_owned(),
+        )),
+        (true, true) if is_found => Err(Failure::Finding),
+        _ => Ok(()),
     }
 }
 

@@ -87,6 +87,17 @@ fn parse(order: usize, text: &str, earlier: &Figment, report: &mut Report) -> Op
     Some(Layer(table))
 }
 
+/// A file without the line of its first syntax error and all that follows.
+pub(super) fn before_the_error(file: SourceFile) -> SourceFile {
+    let mut text = file.text;
+    while let Err(error) = ImDocument::parse(text.as_str()) {
+        let at = error.span().map_or(0, |span| span.start);
+        let end = text.get(..at).and_then(|before| before.rfind('\n'));
+        text.truncate(end.unwrap_or_default());
+    }
+    SourceFile { text, ..file }
+}
+
 /// What to do about a list that is written as a table, which TOML refuses where it comes again.
 fn twice(message: &str) -> &'static str {
     let is_of =

@@ -155,6 +155,19 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
     report.finish(config)
 }
 
+/// As much of a broken configuration as can be told, for commands that only read the history: what is before the
+/// first syntax error of each file, without the values that are wrong and the policies that lack something. `None`
+/// where the policy file itself cannot be read, or says in vain where the history is.
+pub fn salvage(sources: &Sources) -> Option<Config> {
+    let files = read::read_what_can_be(&sources.file)?;
+    let files: Vec<_> = files.into_iter().map(layers::before_the_error).collect();
+    let mut report = report::Report::default();
+    let mut tree = layers::merge(&files, &sources.environment, &mut report);
+    secrets::purge(&mut tree, &files, &mut report);
+    let raw = extract::extract(tree, &mut report);
+    validate::config(raw, sources, &mut report)
+}
+
 impl Config {
     /// Every account in every one of its regions, in the order of the file.
     pub fn scopes(&self) -> Vec<Scope> {

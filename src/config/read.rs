@@ -48,6 +48,19 @@ pub(super) fn read(main: &Path) -> Result<Vec<SourceFile>, ConfigErrors> {
     }
 }
 
+/// The same without what cannot be read; `None` where that is the main file.
+pub(super) fn read_what_can_be(main: &Path) -> Option<Vec<SourceFile>> {
+    let more = list(&beside(main).join("conf.d")).unwrap_or_default();
+    let read = |path: &Path| {
+        let text = read_file(path).ok()?;
+        let path = path.to_owned();
+        Some(SourceFile { path, text })
+    };
+    let main = read(main)?;
+    let more = more.iter().filter_map(|path| read(path));
+    Some(std::iter::once(main).chain(more).collect())
+}
+
 /// The directory that a file is in.
 pub(super) fn beside(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
