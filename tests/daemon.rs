@@ -7,7 +7,10 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use support::{Daemon, Dir, Sandbox, eventually, http, in_state, redkeep};
 
@@ -254,6 +257,29 @@ fn sigterm_ends_it_at_once_and_snapshots_are_not_waited_for() {
     assert!(in_state(&daemon.history(), "creating").next().is_some());
 }
 
+/// What only reads the history shows it beside a broken policy file, and says that the file is broken.
+fn assert_readable(config: &Path) {
+    let file = config.to_str().unwrap();
+    let history = ["history", "--config", file, "--output", "json"];
+    let status = ["status", "--config", file, "--output", "json"];
+    let mut snapshot = String::new();
+    for command in [&history[..], &status[..]] {
+        let output = redkeep(command);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(rows[0]["cluster"], "dw", "{rows:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("the policy file is not valid"), "{said}");
+        assert!(said.contains(&format!("warning: {file}:")), "{said}");
+        let id = rows[0]["snapshot_id"].as_str().map(str::to_owned);
+        snapshot = id.unwrap_or(snapshot);
+    }
+    let shown = redkeep(&["show", &snapshot, "--config", file]);
+    assert_eq!(shown.status.code(), Some(0), "{shown:?}");
+    let checked = redkeep(&["status", "--check", "--config", file]);
+    assert_eq!(checked.status.code(), Some(78), "{checked:?}");
+}
+
 #[test]
 fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
     let (dir, sandbox) = (Dir::new(), sandbox());
@@ -276,6 +302,7 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
                 .metrics()
                 .contains("redkeep_config_last_reload_successful 0")
         );
+        assert_readable(&daemon.config);
         // The old one stays in force: its slots go on.
         std::fs::write(&daemon.config, &good).unwrap();
         let before = daemon.history().len();

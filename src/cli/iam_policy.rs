@@ -5,9 +5,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use crate::config::Config;
-use crate::iam::{
-    self, Beyond, Holder, MANAGED_POLICIES_OF_A_ROLE, MANAGED_POLICY_CHARACTERS,
-};
+use crate::iam::{self, Beyond, Holder, MANAGED_POLICIES_OF_A_ROLE, MANAGED_POLICY_CHARACTERS};
 use crate::names::AccountName;
 
 use super::{ConfigArgs, Failure, load, pretty};
@@ -78,12 +76,16 @@ pub(super) async fn iam_policy(args: &IamPolicyArgs) -> Result<(), Failure> {
     let printed = match (args.part, parts.as_slice()) {
         (None, [whole]) => pretty(whole)?,
         (None, parts) => pretty(&parts)?,
-        (Some(part), parts) => pretty(part.checked_sub(1).and_then(|at| parts.get(at)).ok_or_else(|| {
-            Failure::Usage(format!(
-                "there is no part {part}: the number of policies is {}",
-                parts.len()
-            ))
-        })?)?,
+        (Some(part), parts) => pretty(
+            part.checked_sub(1)
+                .and_then(|at| parts.get(at))
+                .ok_or_else(|| {
+                    Failure::Usage(format!(
+                        "there is no part {part}: the number of policies is {}",
+                        parts.len()
+                    ))
+                })?,
+        )?,
     };
     writeln!(std::io::stdout(), "{printed}")?;
     Ok(())
@@ -113,12 +115,7 @@ fn holder<'a>(args: &IamPolicyArgs, config: &'a Config) -> Result<Holder<'a>, Fa
 }
 
 /// What the document cannot say of itself.
-fn notes(
-    args: &IamPolicyArgs,
-    config: &Config,
-    beyond: Beyond,
-    parts: usize,
-) -> Vec<String> {
+fn notes(args: &IamPolicyArgs, config: &Config, beyond: Beyond, parts: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if args.account.is_none() {
         let others = config.accounts.iter().filter_map(|account| {

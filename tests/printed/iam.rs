@@ -323,3 +323,75 @@ fn the_command_prints_json_alone_and_says_the_rest_beside_it() {
     assert_eq!(of(&["--profile", "none"]).status.code(), Some(1));
     assert_eq!(of(&["--account-number", "12"]).status.code(), Some(2));
 }
+
+/// Every statement once for each of its resources: what a document allows, whatever it is split into.
+fn allowed(documents: &[Value]) -> BTreeSet<String> {
+    let statements = documents
+        .iter()
+        .flat_map(|document| document["Statement"].as_array().unwrap());
+    let each = statements.flat_map(|statement| {
+        let resources = statement["Resource"].as_array().unwrap();
+        resources.iter().map(|resource| {
+            let mut one = statement.clone();
+            one["Resource"] = resource.clone();
+            one.to_string()
+        })
+    });
+    each.collect()
+}
+
+#[test]
+fn what_is_too_long_for_one_managed_policy_is_split_and_allows_the_same() {
+    for (count, parts) in [(3, 1..2), (40, 2..5), (600, 20..60)] {
+        let clusters: Vec<String> = (0..count)
+            .map(|index| format!("\"cluster-number-{index:04}\""))
+            .collect();
+        let policy = format!(
+            "[[policy]]\nname = \"p\"\nschedule = \"@daily\"\nclusters = [{}]\nretention = \"1d\"\n",
+            clusters.join(", ")
+        );
+        let config = config("iam-long", &format!("{ACCOUNTS}{policy}"));
+        let base = Holder::base(&config, None);
+        let whole = document(&config, &base, Some("111122223333"), ALL);
+        let split: Vec<Document> = whole.clone().split();
+        assert!(parts.contains(&split.len()), "{count}: {}", split.len());
+        let documents: Vec<Value> = split.iter().map(as_json).collect();
+        for document in &documents {
+            assert_least(document);
+            let text = serde_json::to_string(document).unwrap();
+            assert!(text.len() <= 6144, "{}", text.len());
+        }
+        assert_eq!(allowed(&documents), allowed(&[as_json(&whole)]));
+    }
+}
+
+#[test]
+fn the_parts_of_a_long_policy_are_printed_as_a_list_or_one_by_one() {
+    let clusters: Vec<String> = (0..90)
+        .map(|index| format!("\"cluster-number-{index:04}\""))
+        .collect();
+    let text = format!(
+        "[[account]]\nname = \"a\"\nregions = [\"eu-central-1\"]\n[[policy]]\nname = \"p\"\nschedule = \"@daily\"\n\
+         clusters = [{}]\nretention = \"1d\"\n",
+        clusters.join(", ")
+    );
+    let file = scratch("iam-parts").join("redkeep.toml");
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let all = redkeep(&["iam-policy", "--config", file]);
+    let list: Vec<Value> = serde_json::from_slice(&all.stdout).unwrap();
+    let said = String::from_utf8(all.stderr).unwrap();
+    assert!(
+        said.contains(&format!("{} policies in a list", list.len())),
+        "{said}"
+    );
+    for (index, part) in list.iter().enumerate() {
+        let number = (index + 1).to_string();
+        let one = redkeep(&["iam-policy", "--config", file, "--part", &number]);
+        assert_eq!(serde_json::from_slice::<Value>(&one.stdout).unwrap(), *part);
+    }
+    for wrong in ["0", &(list.len() + 1).to_string()] {
+        let none = redkeep(&["iam-policy", "--config", file, "--part", wrong]);
+        assert_eq!(none.status.code(), Some(2), "{none:?}");
+    }
+}
