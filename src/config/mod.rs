@@ -144,14 +144,7 @@ pub struct Sources {
 
 /// Reads, merges and checks the configuration; the error has everything that is wrong with it.
 pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
-    let files = read::read(&sources.file)?;
-    let zones = Database::open(&Place::of(&sources.environment));
-    let mut report = report::Report::new(zones);
-    let mut tree = layers::merge(&files, &sources.environment, &mut report);
-    report.learn_names(&tree);
-    secrets::purge(&mut tree, &files, &mut report);
-    let raw = extract::extract(tree, &mut report);
-    let config = validate::config(raw, sources, &mut report);
+    let (config, report) = checked(&read::read(&sources.file)?, sources);
     report.finish(config)
 }
 
@@ -159,13 +152,21 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
 /// first syntax error of each file, without the values that are wrong and the policies that lack something. `None`
 /// where the policy file itself cannot be read, or says in vain where the history is.
 pub fn salvage(sources: &Sources) -> Option<Config> {
-    let files = read::read_what_can_be(&sources.file)?;
-    let files: Vec<_> = files.into_iter().map(layers::before_the_error).collect();
-    let mut report = report::Report::default();
-    let mut tree = layers::merge(&files, &sources.environment, &mut report);
-    secrets::purge(&mut tree, &files, &mut report);
+    let files = read::read_what_can_be(&sources.file)?.into_iter();
+    let files: Vec<_> = files.map(layers::before_the_error).collect();
+    checked(&files, sources).0
+}
+
+/// What the files come to, and all that is wrong with them.
+fn checked(files: &[read::SourceFile], sources: &Sources) -> (Option<Config>, report::Report) {
+    let zones = Database::open(&Place::of(&sources.environment));
+    let mut report = report::Report::new(zones);
+    let mut tree = layers::merge(files, &sources.environment, &mut report);
+    report.learn_names(&tree);
+    secrets::purge(&mut tree, files, &mut report);
     let raw = extract::extract(tree, &mut report);
-    validate::config(raw, sources, &mut report)
+    let config = validate::config(raw, sources, &mut report);
+    (config, report)
 }
 
 impl Config {
