@@ -1,6 +1,7 @@
 //! The real binary against the sandbox over HTTP.
 #![expect(
     clippy::panic,
+    clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
