@@ -39,7 +39,7 @@ pub(super) fn unrecorded(
         let rest = id.as_str().strip_prefix(namespace);
         rest.is_some_and(|rest| rest.starts_with('-'))
     };
-    let mut recorded = recorded(known.history).into_iter().peekable();
+    let mut recorded = recorded(known.history, scope).into_iter().peekable();
     for (id, snapshot) in listing.by_id.iter().filter(|(id, _)| may_be_ours(id)) {
         while recorded.next_if(|name| *name < id.as_str()).is_some() {}
         if recorded.peek() == Some(&id.as_str()) {
@@ -72,9 +72,11 @@ pub(super) fn unrecorded(
     runs.chain(lost.then_some(Change::Rebuilt(now))).collect()
 }
 
-/// The names of the snapshots whose runs are known, in their order.
-fn recorded(history: &History) -> Vec<&str> {
+/// The names of the scope's snapshots whose runs are known, in their order. Another account has the same names where its
+/// clusters have.
+fn recorded<'a>(history: &'a History, scope: &Scope) -> Vec<&'a str> {
     let runs = history.runs.values();
+    let runs = runs.filter(|run| run.slot.pair.scope == *scope);
     let mut names: Vec<&str> = runs.map(|run| run.request.snapshot_id.as_str()).collect();
     names.sort();
     names
