@@ -119,6 +119,18 @@ impl Change {
     }
 }
 
+/// What is new of changes that a store has taken, which says that these runs had ended before and `stay` as they are.
+/// Where everything that was found without a record had one in the store, nothing was lost.
+pub fn news(mut changes: Vec<Change>, stay: &[Run]) -> Vec<Change> {
+    let is_adoption = |change: &Change| matches!(change, Change::Adopted(_));
+    let had_adoptions = changes.iter().any(is_adoption);
+    changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
+    if had_adoptions && !changes.iter().any(is_adoption) {
+        changes.retain(|change| !matches!(change, Change::Rebuilt(_)));
+    }
+    changes
+}
+
 /// How many runs of a pair ended with each result, over all time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(

@@ -128,6 +128,13 @@ name! {
     }
 }
 
+/// The number of the account that an ARN names, where it names one.
+pub fn account_in_arn(arn: &str) -> Option<&str> {
+    let number = arn.strip_prefix("arn:")?.split(':').nth(3)?;
+    let is_number = number.len() == 12 && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(number)
+}
+
 /// How long AWS keeps a manual snapshot (`ManualSnapshotRetentionPeriod`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Retention {
@@ -296,6 +303,26 @@ mod tests {
             "99999999999999999999d",
         ] {
             assert!(bad.parse::<Retention>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn an_arn_names_an_account_or_none() {
+        for (arn, account) in [
+            (
+                "arn:aws:redshift:eu-central-1:111122223333:namespace:a-b",
+                Some("111122223333"),
+            ),
+            (
+                "arn:aws-cn:redshift:cn-north-1:111122223333:cluster:dw",
+                Some("111122223333"),
+            ),
+            ("arn:aws:s3:::bucket", None),
+            ("arn:aws:redshift:eu-central-1:1111:cluster:dw", None),
+            ("111122223333", None),
+            ("", None),
+        ] {
+            assert_eq!(account_in_arn(arn), account, "{arn}");
         }
     }
 

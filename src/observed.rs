@@ -39,6 +39,20 @@ pub struct Observed {
     pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
     pub refused: BTreeMap<Slot, Refused>,
+    /// The runs whose snapshot AWS has accepted, and the last look did not find.
+    pub missing: BTreeMap<Slot, Missing>,
+}
+
+/// A snapshot that AWS has accepted and a look did not find. A complete listing begins this; what comes of it is
+/// decided by a look for the name alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// When to look for it by its name.
+    pub look_at: DateTime<Utc>,
+    /// Whether the listing began so long after the acceptance that AWS shows everything by then.
+    pub is_late: bool,
+    /// Whether a look by its name has not found it either: then nothing waits for it any more.
+    pub is_absent: bool,
 }
 
 /// A snapshot that AWS did not let redkeep change.
@@ -74,6 +88,10 @@ pub struct ScopeView {
     /// Whether the last listing is known to be of the account that the history is of: else what it lacks proves
     /// nothing.
     pub is_identified: bool,
+    /// Whether the clusters of the last listing told whose account it is; where they do not, STS is asked.
+    pub names_account: bool,
+    /// Whether STS was asked with the last listing.
+    pub asked_account: bool,
 }
 
 /// Why no work is done in a scope.
@@ -121,6 +139,9 @@ pub struct SnapshotListing {
     pub began_at: DateTime<Utc>,
     /// All of them by name, but for those that other accounts share with this one.
     pub by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+    /// The names that several accounts have a snapshot of, where nobody knows which account is this one: none of
+    /// them counts, and none is missing.
+    pub unclear: BTreeSet<SnapshotId>,
 }
 
 /// When a scope is listed.
@@ -219,6 +240,8 @@ impl ScopeView {
             reached_at: None,
             trouble: None,
             is_identified: true,
+            names_account: false,
+            asked_account: false,
         }
     }
 
@@ -295,6 +318,11 @@ impl ScopeView {
         }
     }
 
+    /// Whether STS is to be asked whose account it is with the next listing.
+    pub fn wants_account(&self) -> bool {
+        !self.names_account || !self.is_identified || self.is_other_account()
+    }
+
     /// Whether a listing has ended since the start, well or not.
     pub fn was_looked_at(&self) -> bool {
         self.reached_at.is_some() || self.trouble.is_some()
@@ -351,6 +379,17 @@ impl Observed {
                 *at = now;
             }
         }
+        for missing in self.missing.values_mut() {
+            missing.look_at = now;
+        }
+    }
+
+    /// Whether neither the last complete listing nor a look by its name has found the run's snapshot, which AWS had
+    /// accepted.
+    pub fn is_absent(&self, slot: &Slot) -> bool {
+        self.missing
+            .get(slot)
+            .is_some_and(|missing| missing.is_absent)
     }
 
     /// How many runs of a scope have a call under way.

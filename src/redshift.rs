@@ -22,6 +22,8 @@ pub struct Cluster {
     pub created_at: Option<DateTime<Utc>>,
     /// The cluster's tags.
     pub tags: Tags,
+    /// The account that owns it, as ClusterNamespaceArn tells: a cluster is never shared.
+    pub account_number: Option<String>,
 }
 
 /// Everything that CreateClusterSnapshot takes.

@@ -232,12 +232,14 @@ fn sight(now: DateTime<Utc>) -> Observed {
     seen.snapshots = Some(SnapshotListing {
         began_at: now,
         by_id: (0..17).map(manual_snapshot).collect(),
+        unclear: BTreeSet::new(),
     });
     let cluster = |id: &str| Cluster {
         id: id.parse().unwrap(),
         status: "available".to_owned(),
         created_at: None,
         tags: BTreeMap::new(),
+        account_number: None,
     };
     let clusters = ["dw-prod", "spare", "test"].map(cluster);
     seen.clusters = Some(clusters.map(|one| (one.id.clone(), one)).into());

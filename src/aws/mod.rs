@@ -154,7 +154,8 @@ impl AwsRedshift {
             let call = call.customize().interceptor(date.clone());
             let page = self.measured("DescribeEvents", call.send()).await?;
             let events = page.events.unwrap_or_default();
-            Ok((events.into_iter().map(event).collect(), page.marker))
+            let events = events.into_iter().filter_map(|one| event(one, id.as_str()));
+            Ok((events.collect(), page.marker))
         })
         .await
     }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::http::InClear;
 use crate::cause::with_causes;
-use crate::names::Tags;
+use crate::names::{Tags, account_in_arn};
 use crate::redshift::{Cluster, ErrorClass, RedshiftError, SnapshotEvent};
 use crate::snapshot::{RestoreAccess, Snapshot};
 
@@ -151,14 +151,21 @@ pub(super) fn cluster(cluster: sdk::Cluster) -> Option<Cluster> {
         status: cluster.cluster_status.unwrap_or_default(),
         created_at: cluster.cluster_create_time.and_then(instant),
         tags: tags(cluster.tags),
+        account_number: cluster
+            .cluster_namespace_arn
+            .as_deref()
+            .and_then(account_in_arn)
+            .map(str::to_owned),
     })
 }
 
-pub(super) fn event(event: sdk::Event) -> SnapshotEvent {
-    SnapshotEvent {
+/// `None` for an event of another source than the one that was asked about.
+pub(super) fn event(event: sdk::Event, id: &str) -> Option<SnapshotEvent> {
+    let is_of = event.source_identifier.is_none_or(|source| source == id);
+    is_of.then(|| SnapshotEvent {
         id: event.event_id.unwrap_or_default(),
         message: event.message.unwrap_or_default(),
-    }
+    })
 }
 
 pub(super) fn snapshot(snapshot: sdk::Snapshot) -> Snapshot {

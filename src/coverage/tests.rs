@@ -7,6 +7,7 @@ use crate::snapshot::Tier;
 
 fn cluster(id: &str, tags: &[(&str, &str)]) -> Cluster {
     Cluster {
+        account_number: None,
         id: id.parse().unwrap(),
         status: "available".to_owned(),
         created_at: None,

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::names::Retention;
 use crate::plan::Call;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
-use crate::reply::{Listed, Removed, Reply};
+use crate::reply::{Described, Listed, Removed, Reply};
 use crate::retention::guard::is_still_needed;
 use crate::retention::hold::Step;
 use crate::retention::prune::Warrant;
@@ -38,7 +38,23 @@ pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Ut
             }))
         }
         Call::Create { slot, request } => Reply::Created(slot, client.create(&request).await),
-        Call::Describe { slot, id } => Reply::Described(slot, client.snapshot(&id).await),
+        Call::Describe {
+            slot,
+            id,
+            asks_account,
+        } => {
+            let snapshots = client.snapshot(&id).await;
+            let account_number = match asks_account {
+                true => Some(client.account_number().await),
+                false => None,
+            };
+            Reply::Described(Box::new(Described {
+                slot,
+                began_at,
+                snapshots,
+                account_number,
+            }))
+        }
         Call::Explain { slot, id } => Reply::Explained(slot, client.events(&id).await),
         Call::Remove { removal, warrant } => {
             let answer = remove(&removal, &warrant, &*client, began_at).await;
@@ -66,7 +82,12 @@ pub(super) fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
             account_number: None,
         })),
         Call::Create { slot, .. } => Reply::Created(slot, unknown()),
-        Call::Describe { slot, .. } => Reply::Described(slot, unknown()),
+        Call::Describe { slot, .. } => Reply::Described(Box::new(Described {
+            slot,
+            began_at,
+            snapshots: unknown(),
+            account_number: None,
+        })),
         Call::Explain { slot, .. } => Reply::Explained(slot, unknown()),
         Call::Extend { extension, .. } => Reply::Extended(Box::new(extension), unknown()),
         Call::Remove { removal, .. } => Reply::Removed(removal, unknown()),
@@ -111,7 +132,10 @@ async fn remove<R: Redshift>(
         Err(error) => return before_sending(&described, error),
     };
     let outcome = if removal.look_at.is_some() {
-        let is_there = found.iter().any(|one| warrant.is_ours(one));
+        let is_it = |one: &Arc<Snapshot>| {
+            one.snapshot_identifier == removal.id.as_str() && warrant.is_ours(one)
+        };
+        let is_there = found.iter().any(is_it);
         Ok(if is_there {
             Removed::Present
         } else {
@@ -193,10 +217,13 @@ async fn run_errand<R: Redshift>(
         }
     }
     let again = client.snapshot(&errand.snapshot).await;
+    let is_it = |one: &Arc<Snapshot>| {
+        one.snapshot_identifier == errand.snapshot.as_str() && warrant.is_ours(one)
+    };
     let snapshot = again
         .result
         .clone()
-        .map(|found| found.into_iter().find(|one| warrant.is_ours(one)));
+        .map(|found| found.into_iter().find(is_it));
     let told = told(errand, &steps);
     let result = snapshot.and_then(|one| one.map(|one| (one, told)).ok_or_else(gone));
     again.map_to(result)

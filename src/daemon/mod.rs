@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, ConfigErrors};
-use crate::history::Change;
+use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
 use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
@@ -227,7 +227,7 @@ impl<R: Redshift> Daemon<R> {
 
     /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags
     /// are the ledger, and what could not be written is kept and tried again.
-    async fn commit(&mut self, mut changes: Vec<Change>) {
+    async fn commit(&mut self, changes: Vec<Change>) {
         self.journal.extend(&changes);
         let mut stay = Vec::new();
         if self.journal.is_due(self.parts.clock.monotonic()) {
@@ -248,7 +248,7 @@ impl<R: Redshift> Daemon<R> {
                 .health
                 .update(|health| health.history_trouble = trouble);
         }
-        changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
+        let changes = news(changes, &stay);
         for change in &changes {
             self.note(change);
         }

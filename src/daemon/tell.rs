@@ -63,7 +63,9 @@ pub(super) fn change(change: &Change, history: &History) {
     match change {
         Change::Run(run) => {
             let before = history.runs.get(&run.slot);
-            if !before.is_some_and(|before| is_same(before, run)) {
+            if before.is_some_and(|before| before.gone.is_some()) && run.gone.is_none() {
+                tell!(info, run, "the snapshot that was gone is there again");
+            } else if !before.is_some_and(|before| is_same(before, run)) {
                 tell_run(run);
             }
         }

@@ -151,7 +151,8 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
         None => {}
     }
     // Where nothing answers, that is told.
-    if !view.is_identified && view.trouble.is_none() {
+    let is_untold = !view.is_identified && !view.is_other_account() && view.asked_account;
+    if is_untold && view.trouble.is_none() {
         alarms.push((Alarm::Unidentified(scope.clone()), String::new()));
     }
     if let ServerClock::Skew(skew) = view.server_clock

@@ -4,13 +4,14 @@
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
 //! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs (`open` is its
-//! index of them), `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
+//! index of them), `missing` which snapshots are looked for by name, `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
 //! `prune` which are removed; `alarms` says what an operator should know.
 
 mod alarms;
 mod due;
 mod errands;
 mod keep;
+mod missing;
 pub(crate) mod open;
 mod pairs;
 mod prune;
@@ -65,12 +66,15 @@ pub enum Call {
         /// What to ask for.
         request: CreateRequest,
     },
-    /// Look for the snapshot of a run in doubt.
+    /// Look for the snapshot of a run by its name.
     Describe {
         /// The run's slot.
         slot: Slot,
         /// The snapshot.
         id: SnapshotId,
+        /// Whether the account's number is asked for as well: that the snapshot is not there says something only in
+        /// the right account.
+        asks_account: bool,
     },
     /// Ask why the snapshot of a run failed.
     Explain {
@@ -127,6 +131,9 @@ impl Call {
             // One in doubt is only described.
             Self::Remove { removal, .. } if removal.look_at.is_some() => 1,
             Self::List { .. } | Self::Remove { .. } | Self::Extend { .. } => 2,
+            Self::Describe {
+                asks_account: true, ..
+            } => 2,
             Self::Errand { .. } => 4,
             Self::Create { .. } | Self::Describe { .. } | Self::Explain { .. } => 1,
         }
@@ -229,6 +236,7 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         let open = open::by_scope(facts);
         list_scopes(facts, &open, &mut plan);
         runs::advance(facts, open, &mut plan);
+        missing::look(facts, &mut plan);
         if *facts.extent != Extent::Wishes {
             keep::extend(facts, &mut plan);
         }
@@ -292,7 +300,7 @@ fn list_scopes(facts: Facts<'_>, open: &BTreeMap<&Scope, Open<'_>>, plan: &mut P
             scope: scope.clone(),
             // A number that bars the scope is asked for again: somebody may have mended the credentials.
             asks_account: facts.observed.account_number(&scope.account).is_none()
-                || view.is_other_account(),
+                || view.wants_account(),
         };
         let affordable_at = view.budget.holds_at(call.requests(), facts.now);
         if at <= facts.now && affordable_at <= facts.now {

@@ -161,6 +161,7 @@ fn describe(run: &Run) -> Call {
     Call::Describe {
         slot: run.slot.clone(),
         id: run.request.snapshot_id.clone(),
+        asks_account: false,
     }
 }
 
@@ -191,7 +192,9 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> N
         return Need::Nothing;
     }
     if let Some(previous) = open.overlapping(run) {
-        if previous.is_creating() && view.listed_since(request.starts_at) {
+        // Not for one that the listing lacks: a look by its name tells whether it is still there.
+        let is_there = !facts.observed.missing.contains_key(&previous.slot);
+        if previous.is_creating() && is_there && view.listed_since(request.starts_at) {
             return Need::Event(Event::Overlapped);
         }
         return Need::Wait(request.deadline);
@@ -334,7 +337,9 @@ pub(crate) fn queued_until(facts: Facts<'_>, run: &Run, open: &Open<'_>) -> Opti
 /// Whether others of its cluster wait for the run.
 pub(crate) fn blocks(facts: Facts<'_>, run: &Run) -> bool {
     match &run.state {
-        RunState::Creating { .. } => !is_overlong(facts, run),
+        RunState::Creating { .. } => {
+            !is_overlong(facts, run) && !facts.observed.is_absent(&run.slot)
+        }
         RunState::Asking { .. } => true,
         _ => false,
     }

@@ -1,6 +1,6 @@
 //! What an answer means for the run that asked.
 //!
-//! Owns: the event that follows from a created, described or explained snapshot, and the proof that one found under
+//! Owns: the event that follows from a created, sighted or explained snapshot, and the proof that one found under
 //! the run's name is the run's. Never applies it: `RunState` does.
 
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use crate::retry;
 use crate::run::{Event, Outcome, Run, RunState};
 use crate::snapshot::{Generation, Ownership, Snapshot, SnapshotId, ownership};
 
-use super::listing::is_shared;
 use super::look;
 
 /// How often in a row a cluster that AWS does not find is asked for.
@@ -41,16 +40,29 @@ pub(super) fn sighted(
     }
 }
 
+/// Whether a snapshot under the run's name is the run's, and not another one in its place.
+pub(super) fn is_of(
+    run: &Run,
+    history: &History,
+    snapshot: &Snapshot,
+    account: Option<&str>,
+) -> bool {
+    let proof = || ownership(snapshot, run, account, cluster_created_at(run, history));
+    is_the_accepted(run, snapshot) || !matches!(proof(), Ownership::Foreign(_))
+}
+
 /// The ClusterCreateTime of the run's cluster, where a listing has shown it.
 pub(super) fn cluster_created_at(run: &Run, history: &History) -> Option<DateTime<Utc>> {
     history.pairs.get(&run.slot.pair)?.cluster_created_at
 }
 
-/// Whether it is the very snapshot that the run has seen before: two under one name differ in when they were made.
+/// Whether it is the very snapshot that the run has seen before: two under one name differ in when they were made, or in
+/// whose they are.
 fn is_the_accepted(run: &Run, snapshot: &Snapshot) -> bool {
-    let accepted = run.snapshot.as_ref().filter(|_| run.accepted_at.is_some());
-    accepted.is_some_and(|accepted| {
+    run.snapshot.as_ref().is_some_and(|accepted| {
+        let owners = accepted.account_number().zip(snapshot.account_number());
         accepted.snapshot_identifier == snapshot.snapshot_identifier
+            && owners.is_none_or(|(ours, owner)| ours == owner)
             && accepted.snapshot_create_time.is_some()
             && accepted.snapshot_create_time == snapshot.snapshot_create_time
     })
@@ -65,12 +77,13 @@ fn seen(run: &Run, snapshot: &Arc<Snapshot>, now: DateTime<Utc>) -> Event {
 
 pub(super) fn created(
     run: &Run,
-    view: &mut ScopeView,
+    history: &History,
+    (view, account): (&mut ScopeView, Option<&str>),
     result: &Result<Arc<Snapshot>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> Option<Event> {
     let error = match result {
-        Ok(snapshot) => return Some(seen(run, snapshot, now)),
+        Ok(snapshot) => return Some(accepted(run, history, snapshot, account, now)),
         Err(error) => error,
     };
     let message = error.told();
@@ -100,6 +113,23 @@ pub(super) fn created(
     })
 }
 
+/// An answer of another snapshot, or of another account's, does not tell what became of this one: it is looked for.
+fn accepted(
+    run: &Run,
+    history: &History,
+    snapshot: &Arc<Snapshot>,
+    account: Option<&str>,
+    now: DateTime<Utc>,
+) -> Event {
+    match ownership(snapshot, run, account, cluster_created_at(run, history)) {
+        Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
+        Ownership::Foreign(what) => Event::Lost {
+            look_at: now,
+            message: format!("the answer was of another snapshot: {what}"),
+        },
+    }
+}
+
 fn judged(error: &RedshiftError) -> Event {
     Event::Judged {
         verdict: Outcome::Failed(error.class.reason().to_owned()),
@@ -123,30 +153,6 @@ fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -
         Some(status) => format!("cluster {status}"),
         None => class.reason().to_owned(),
     }
-}
-
-pub(super) fn described(
-    run: &Run,
-    history: &History,
-    account: Option<&str>,
-    result: &Result<Vec<Arc<Snapshot>>, RedshiftError>,
-    now: DateTime<Utc>,
-) -> Option<Event> {
-    let ours = |snapshot: &&Arc<Snapshot>| !is_shared(snapshot, account);
-    if let Some(snapshot) = result.iter().flatten().find(ours) {
-        return Some(sighted(run, history, snapshot, account, now));
-    }
-    let RunState::InDoubt { since, .. } = &run.state else {
-        return None;
-    };
-    // If looking fails for as long, asking again under the same name does no harm either.
-    Some(if now >= retry::doubt_ends_at(run, *since) {
-        Event::NotAccepted { retry_at: now }
-    } else {
-        Event::StillLost {
-            look_at: retry::doubt_look_at(*since, now),
-        }
-    })
 }
 
 pub(super) fn explained(

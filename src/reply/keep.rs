@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account_number;
+use super::events::is_of;
 use crate::history::{Change, Extension, History};
 use crate::observed::{Observed, Refused};
 use crate::redshift::{Answer, ErrorClass};
@@ -26,19 +28,25 @@ pub(super) fn extended(
 ) -> Vec<Change> {
     let slot = &extension.slot;
     observed.in_flight.remove(slot);
+    let account = account_number(&slot.pair.scope.account, history, observed);
     let Some(view) = observed.scopes.get_mut(&slot.pair.scope) else {
         return Vec::new();
     };
     view.note_date(answer.server_date, now);
     view.want_listing(now);
-    let (Some(run), Ok(snapshot)) = (history.runs.get(slot), &answer.result) else {
-        if let Err(error) = answer.result {
-            let until = now + pause(error.class);
-            let message = error.told();
-            observed
-                .refused
-                .insert(slot.clone(), Refused { until, message });
-        }
+    let Some(run) = history.runs.get(slot) else {
+        return Vec::new();
+    };
+    let refused = match &answer.result {
+        Ok(snapshot) if is_of(run, history, snapshot, account.as_deref()) => None,
+        Ok(_) => Some((SOON, "AWS answered with another snapshot".to_owned())),
+        Err(error) => Some((pause(error.class), error.told())),
+    };
+    let (None, Ok(snapshot)) = (&refused, &answer.result) else {
+        let (pause, message) = refused.unwrap_or_default();
+        let until = now + pause;
+        let refused = Refused { until, message };
+        observed.refused.insert(slot.clone(), refused);
         return Vec::new();
     };
     observed.refused.remove(slot);

@@ -3,7 +3,7 @@
 //! Owns: what a complete or failed listing changes of what is observed, and the changes of the history that follow
 //! from a complete one; `look` and `adopt` make them. A listing of another account proves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::{Change, History};
 use crate::names::ClusterId;
-use crate::observed::{LISTING_INTERVAL, Listing, Observed, ScopeView, SnapshotListing};
-use crate::redshift::{Cluster, RedshiftError};
+use crate::observed::{LISTING_INTERVAL, Listing, Missing, Observed, ScopeView, SnapshotListing};
+use crate::redshift::{Cluster, ErrorClass, RedshiftError};
 use crate::retry;
 use crate::run::Run;
-use crate::slot::Scope;
+use crate::slot::{Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId};
 
 use super::{Known, Listed, account_number, adopt, look};
@@ -30,46 +30,154 @@ pub(super) fn taken_in(
     if observed.outdated.remove(&scope) {
         // With its account's new credentials it is another account, perhaps.
         if let Some(view) = observed.scopes.get_mut(&scope) {
-            view.budget = view.budget.spent(further_requests(&listed), now);
-            view.listing = Listing::Next {
-                at: now,
-                failures: 0,
-            };
+            list_anew(view, &listed, now);
         }
         return Vec::new();
     }
-    note_account(&listed, observed);
-    observed.bar_scopes(&known.history.account_numbers);
+    let told = Told::by(&listed);
+    let listed = match told.is_contradictory() {
+        true => of_two_accounts(listed),
+        false => listed,
+    };
+    if let Some(number) = told.number() {
+        note_number(&scope, number, known.history, observed);
+    }
     let account = account_number(&scope.account, known.history, observed);
     let account = account.as_deref();
-    let is_told = observed.account_number(&scope.account).is_some();
     let Some(view) = observed.scopes.get_mut(&scope) else {
         return Vec::new();
     };
+    view.names_account = told.by_clusters.is_some();
+    view.asked_account = listed.account_number.is_some();
     // Where no number was ever told there is none to differ from.
-    view.is_identified = is_told || account.is_none();
+    let is_told = told.number().is_some() || account.is_none();
+    if !is_told && !view.asked_account && is_complete(&listed) {
+        // The clusters do not tell whose they are any more: then STS has to, before anything of it counts.
+        list_anew(view, &listed, now);
+        return Vec::new();
+    }
+    view.is_identified = is_told && !view.is_other_account();
     note_listing(view, listed, known.history, account, now);
-    let Some(view) = observed.scopes.get(&scope) else {
+    matched(known, observed, (&scope, began_at), account, now)
+}
+
+/// What a complete listing that was just taken in changes of the history, and what is missing by it.
+fn matched(
+    known: Known<'_>,
+    observed: &mut Observed,
+    (scope, began_at): (&Scope, DateTime<Utc>),
+    account: Option<&str>,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let Some(view) = observed.scopes.get(scope) else {
         return Vec::new();
     };
     let seen = view.snapshots.as_ref();
     let Some(listing) = seen.filter(|listing| listing.began_at == began_at) else {
         return Vec::new();
     };
-    let idle = |run: &&Run| run.slot.pair.scope == scope && !observed.in_flight.contains(&run.slot);
+    let idle =
+        |run: &&Run| run.slot.pair.scope == *scope && !observed.in_flight.contains(&run.slot);
     let runs = known.history.runs.values().filter(idle);
     let sight = look::Sight {
         listing,
         account,
         proves_absence: view.is_identified,
     };
-    let runs = runs.flat_map(|run| look::at_run(run, known.history, sight, now));
-    let bound = binding(&scope, known.history, observed).into_iter();
+    let runs: Vec<&Run> = runs.collect();
+    let missing = runs.iter().filter_map(|run| {
+        let missing = look::lacks(run, known.history, sight, now)?;
+        Some((run.slot.clone(), missing))
+    });
+    let missing: BTreeMap<Slot, Missing> = missing.collect();
+    let runs = { runs.into_iter() }.flat_map(|run| look::at_run(run, known.history, sight, now));
+    let bound = binding(scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
-    if view.barred.is_none() && is_told_apart(known.config, &scope, account) {
-        changes.extend(adopt::unrecorded(known, &scope, listing, account, now));
+    if view.barred.is_none() && is_told_apart(known.config, scope, account) {
+        changes.extend(adopt::unrecorded(known, scope, listing, account, now));
+    }
+    if view.is_identified {
+        note_missing(scope, missing, observed);
     }
     changes
+}
+
+fn is_complete(listed: &Listed) -> bool {
+    listed.clusters.result.is_ok() && listed.snapshots.result.is_ok()
+}
+
+/// Nothing of the listing counts: the next one is made at once.
+fn list_anew(view: &mut ScopeView, listed: &Listed, now: DateTime<Utc>) {
+    view.budget = view.budget.spent(further_requests(listed), now);
+    view.listing = Listing::Next {
+        at: now,
+        failures: 0,
+    };
+}
+
+/// What the listing lacks is missing from now on, and what it has no longer is. A look that is under way decides for itself.
+fn note_missing(scope: &Scope, mut missing: BTreeMap<Slot, Missing>, observed: &mut Observed) {
+    for (slot, before) in &observed.missing {
+        if let Some(now) = missing.get_mut(slot) {
+            now.is_absent = before.is_absent;
+            // The first listing that is late enough calls for a look at once.
+            if before.is_late || !now.is_late {
+                now.look_at = before.look_at;
+            }
+        }
+    }
+    let in_flight = &observed.in_flight;
+    observed
+        .missing
+        .retain(|slot, _| slot.pair.scope != *scope || in_flight.contains(slot));
+    observed.missing.extend(missing);
+}
+
+/// Whose account a listing is of, by its own words.
+struct Told {
+    /// What the clusters' ARNs say, where they say one thing.
+    by_clusters: Option<String>,
+    /// What STS says.
+    by_sts: Option<String>,
+}
+
+impl Told {
+    fn by(listed: &Listed) -> Self {
+        let clusters = listed.clusters.result.iter().flatten();
+        let mut numbers = clusters.filter_map(|cluster| cluster.account_number.as_deref());
+        let first = numbers.next();
+        let by_clusters = first.filter(|first| numbers.all(|number| number == *first));
+        let sts = listed.account_number.as_ref();
+        Self {
+            by_clusters: by_clusters.map(str::to_owned),
+            by_sts: sts.and_then(|answer| answer.result.clone().ok()),
+        }
+    }
+
+    fn number(&self) -> Option<&str> {
+        let told = self.by_sts.as_deref().or(self.by_clusters.as_deref());
+        told.filter(|_| !self.is_contradictory())
+    }
+
+    /// Whether the credentials have become another account's while it was listed.
+    fn is_contradictory(&self) -> bool {
+        let both = self.by_clusters.as_ref().zip(self.by_sts.as_ref());
+        both.is_some_and(|(clusters, sts)| clusters != sts)
+    }
+}
+
+/// A listing that was begun in one account and ended in another shows neither.
+fn of_two_accounts(listed: Listed) -> Listed {
+    let error = RedshiftError {
+        class: ErrorClass::Unknown,
+        code: None,
+        message: "the credentials became another account's while it was listed".to_owned(),
+    };
+    Listed {
+        clusters: listed.clusters.map_to(Err(error.clone())),
+        snapshots: listed.snapshots.map_to(Err(error)),
+        ..listed
+    }
 }
 
 /// Whether it is certain that no other scope lists the same snapshots.
@@ -87,11 +195,10 @@ fn binding(scope: &Scope, history: &History, observed: &Observed) -> Option<Chan
 }
 
 /// An account has one number, whichever of its scopes has learnt it.
-fn note_account(listed: &Listed, observed: &mut Observed) {
-    if let Some(Ok(number)) = listed.account_number.as_ref().map(|answer| &answer.result) {
-        let account = listed.scope.account.clone();
-        observed.account_numbers.insert(account, number.clone());
-    }
+pub(super) fn note_number(scope: &Scope, number: &str, history: &History, observed: &mut Observed) {
+    let account = scope.account.clone();
+    observed.account_numbers.insert(account, number.to_owned());
+    observed.bar_scopes(&history.account_numbers);
 }
 
 /// A listing's further pages, which nobody could know of when it was made.
@@ -180,21 +287,55 @@ fn listing(
             .as_deref()
             .is_none_or(|kind| kind == "manual")
     };
-    let by_id = snapshots
-        .into_iter()
-        .filter(|snapshot| is_manual(snapshot) && !is_shared(snapshot, account))
-        .map(|snapshot| {
-            (
-                SnapshotId::recorded(snapshot.snapshot_identifier.clone()),
-                snapshot,
-            )
-        })
-        .collect();
-    SnapshotListing { began_at, by_id }
+    let (mut by_id, mut unclear) = (BTreeMap::new(), BTreeSet::new());
+    let ours = |snapshot: &Arc<Snapshot>| is_manual(snapshot) && !is_shared(snapshot, account);
+    for snapshot in snapshots.into_iter().filter(ours) {
+        let id = SnapshotId::recorded(snapshot.snapshot_identifier.clone());
+        let other: Option<&Arc<Snapshot>> = by_id.get(&id);
+        // A page may show again what the one before it has shown; two owners have two snapshots.
+        if other.is_some_and(|other| other.account_number() != snapshot.account_number()) {
+            unclear.insert(id.clone());
+        }
+        by_id.insert(id, snapshot);
+    }
+    by_id.retain(|id, _| !unclear.contains(id));
+    SnapshotListing {
+        began_at,
+        by_id,
+        unclear,
+    }
+}
+
+/// What is there under a name.
+pub(super) enum Named<'a> {
+    /// Nothing that could be ours.
+    None,
+    /// This one, as far as its owner tells.
+    One(&'a Arc<Snapshot>),
+    /// Nobody knows: several accounts have one and it is not known which of them is this one, or the answer is of other
+    /// names.
+    Unclear,
+}
+
+/// The snapshot of that name among those that AWS tells.
+pub(super) fn named<'a>(told: &'a [Arc<Snapshot>], id: &str, account: Option<&str>) -> Named<'a> {
+    let mut of_name = told.iter().filter(|one| one.snapshot_identifier == id);
+    if !told.is_empty() && { of_name.clone() }.next().is_none() {
+        return Named::Unclear;
+    }
+    let mut ours = of_name.by_ref().filter(|one| !is_shared(one, account));
+    match (ours.next(), ours.next()) {
+        (None, _) => Named::None,
+        (Some(one), None) => Named::One(one),
+        (Some(one), Some(other)) if one.account_number() == other.account_number() => {
+            Named::One(one)
+        }
+        _ => Named::Unclear,
+    }
 }
 
 /// Whether another account shares the snapshot with this one: names are unique within an account only.
-pub(super) fn is_shared(snapshot: &Snapshot, account: Option<&str>) -> bool {
+fn is_shared(snapshot: &Snapshot, account: Option<&str>) -> bool {
     account
         .zip(snapshot.account_number())
         .is_some_and(|(ours, owner)| ours != owner)

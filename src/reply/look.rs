@@ -1,19 +1,19 @@
 //! Matching a complete listing with the runs.
 //!
 //! Owns: what presence and absence mean for each state of a run. Absence proves something only when the
-//! listing began after what it is to disprove.
+//! listing began after what it is to disprove; of what AWS has accepted it only asks for a look by name (`described`).
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::events::{cluster_created_at, sighted};
+use super::events::{is_of, sighted};
 use super::{change, upkeep};
 use crate::history::{Change, History};
-use crate::observed::SnapshotListing;
+use crate::observed::{Missing, SKEW_LIMIT, SnapshotListing};
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
-use crate::snapshot::{Ownership, Snapshot, ownership};
+use crate::snapshot::{Snapshot, SnapshotId};
 use crate::upkeep::Removal;
 
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
@@ -28,6 +28,24 @@ pub(super) struct Sight<'a> {
     pub(super) account: Option<&'a str>,
     /// Whether what the listing lacks is not there: in another account nothing of ours is.
     pub(super) proves_absence: bool,
+}
+
+impl Sight<'_> {
+    /// Whether the listing is of the right account and has no snapshot of this name that could be ours.
+    fn lacks_name(&self, id: &SnapshotId) -> bool {
+        let listing = self.listing;
+        self.proves_absence && !listing.by_id.contains_key(id) && !listing.unclear.contains(id)
+    }
+
+    /// Whether the run's snapshot is not in it; another one in its place is not the run's.
+    fn lacks(&self, run: &Run) -> bool {
+        self.proves_absence && !self.listing.unclear.contains(&run.request.snapshot_id)
+    }
+
+    /// Whether it shows that a run judged at `since` has no snapshot.
+    fn disproves(&self, run: &Run, since: DateTime<Utc>) -> bool {
+        self.listing.began_at >= since && self.lacks_name(&run.request.snapshot_id)
+    }
 }
 
 /// What the listing changes about a run.
@@ -54,7 +72,7 @@ fn under_removal(
 ) -> Vec<Change> {
     let listing = sight.listing;
     let is_doubtful = removal.look_at.is_some() && listing.began_at >= removal.planned_at;
-    if !is_doubtful || !sight.proves_absence || listing.by_id.contains_key(&removal.id) {
+    if !is_doubtful || !sight.lacks_name(&removal.id) {
         return Vec::new();
     }
     let ended = removal.clone().ended(now, Ok("removed".to_owned()));
@@ -72,47 +90,85 @@ fn seen_or_not(
     let Sight {
         listing, account, ..
     } = sight;
-    let found = listing.by_id.get(&run.request.snapshot_id);
+    let found = found(run, history, sight);
     if run.is_ended() && !run.has_snapshot() {
-        return found.and_then(|snapshot| made_late(run, history, snapshot, account));
+        let seen = (account, listing.began_at);
+        return found.and_then(|snapshot| turned_up(run, history, snapshot, seen));
     }
     let event = match (&run.state, found) {
         // To be looked for again, at the pace of a snapshot that is there.
-        (RunState::Creating { .. }, None) if !sight.proves_absence => Event::NotSeen {
-            look_at: retry::follow_at(run, now),
-        },
-        (_, None) if !sight.proves_absence => return None,
-        (RunState::Ended(_), None) => return gone(run, listing, now),
+        (RunState::Creating { .. }, None) => not_seen(run, now),
         (RunState::Ended(_), Some(snapshot)) => return described_anew(run, snapshot),
         (RunState::Failing { .. }, _) => return None,
         (_, Some(snapshot)) => sighted(run, history, snapshot, account, now),
-        (RunState::Creating { .. }, None) => not_seen(run, now),
-        (RunState::Judged { since, .. }, None) if listing.began_at >= *since => Event::Absent,
+        (RunState::Judged { since, .. }, None) if sight.disproves(run, *since) => Event::Absent,
         (_, None) => return None,
     };
     change(run, event, now)
 }
 
-/// Another host may make a slot's snapshot after this one had given the slot up. The outcome stays, since it is what
-/// became of the run here; the snapshot is recorded beside it, and is followed until it is gone.
-fn made_late(
+/// The listed snapshot that is the run's. Of one that AWS has accepted, another in its place is not.
+fn found<'a>(run: &Run, history: &History, sight: Sight<'a>) -> Option<&'a Arc<Snapshot>> {
+    let found = sight.listing.by_id.get(&run.request.snapshot_id)?;
+    let is_accepted = run.is_creating() || run.is_ended();
+    (!is_accepted || is_of(run, history, found, sight.account)).then_some(found)
+}
+
+/// Whether the listing lacks the snapshot of a run that AWS has accepted, and since it has: then it is to be looked for
+/// by its name. One that is complete is not looked for before the listing is late enough to prove anything.
+pub(super) fn lacks(
+    run: &Run,
+    history: &History,
+    sight: Sight<'_>,
+    now: DateTime<Utc>,
+) -> Option<Missing> {
+    let began_at = sight.listing.began_at;
+    let is_late = is_late(run, began_at, now);
+    let is_begun = run.is_creating() && began_at >= accepted_at(run, now);
+    let is_expected = is_begun || run.has_snapshot() && is_late;
+    let is_missing = is_expected && sight.lacks(run) && found(run, history, sight).is_none();
+    is_missing.then_some(Missing {
+        look_at: now,
+        is_late,
+        is_absent: false,
+    })
+}
+
+/// Whether what began then is so late that AWS shows by then what it had accepted.
+pub(super) fn is_late(run: &Run, began_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    began_at >= accepted_at(run, now) + PATIENCE
+}
+
+/// When AWS was last known to have the run's snapshot. An instant that is still to come is of a clock that was wrong.
+fn accepted_at(run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
+    let told = [run.accepted_at, run.ended_at].into_iter().flatten();
+    let told = told.filter(|at| *at <= now + SKEW_LIMIT).max();
+    told.unwrap_or(run.slot.scheduled_at)
+}
+
+/// A snapshot of a run that has ended without one, or whose snapshot was gone, and that is there. The outcome stays, since
+/// it is what became of the run here: another host may make a slot's snapshot after this one had given the slot up. What
+/// was seen before the snapshot was missed says nothing.
+pub(super) fn turned_up(
     run: &Run,
     history: &History,
     snapshot: &Arc<Snapshot>,
-    account: Option<&str>,
+    (account, seen_at): (Option<&str>, DateTime<Utc>),
 ) -> Option<Change> {
-    let proof = ownership(snapshot, run, account, cluster_created_at(run, history));
-    if run.snapshot.is_some() || matches!(proof, Ownership::Foreign(_)) {
+    let is_older = run.gone.as_ref().is_some_and(|gone| seen_at < gone.at);
+    let is_known = run.snapshot.is_some() && run.gone.is_none();
+    if is_older || is_known || !is_of(run, history, snapshot, account) {
         return None;
     }
     let mut run = run.clone();
     run.snapshot = Some(Arc::clone(snapshot));
+    run.gone = None;
     Some(Change::Run(Box::new(run)))
 }
 
 /// Keeps what AWS says of a snapshot when somebody has changed it: until when it is kept, who may restore it, its
 /// tags. What only counts up or down is not worth a record.
-fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Change> {
+pub(super) fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Change> {
     let known = run.snapshot.as_ref()?;
     if Arc::ptr_eq(known, snapshot) {
         return None;
@@ -128,12 +184,8 @@ fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Change> {
     })
 }
 
-/// A snapshot that a complete listing lacks is gone; soon after its making that may be a listing that
-/// lags behind.
-fn gone(run: &Run, listing: &SnapshotListing, now: DateTime<Utc>) -> Option<Change> {
-    if listing.began_at < run.ended_at? + PATIENCE {
-        return None;
-    }
+/// A snapshot that is proven to be absent is gone.
+pub(super) fn gone(run: &Run, now: DateTime<Utc>) -> Option<Change> {
     let mut run = run.clone();
     let reason = match expires_at(&run) {
         Some(expiry) if expiry <= now => GoneReason::Expired,
@@ -154,13 +206,9 @@ fn expires_at(run: &Run) -> Option<DateTime<Utc>> {
     from.checked_add_signed(period)
 }
 
+/// A snapshot that AWS is making and that was not found: that alone never ends its run.
 pub(super) fn not_seen(run: &Run, now: DateTime<Utc>) -> Event {
-    let accepted = run.accepted_at.unwrap_or(now);
-    if now < accepted + PATIENCE {
-        Event::NotSeen {
-            look_at: retry::follow_at(run, now),
-        }
-    } else {
-        Event::Vanished
+    Event::NotSeen {
+        look_at: retry::follow_at(run, now),
     }
 }

@@ -1,11 +1,12 @@
 //! What follows from an answer of AWS.
 //!
 //! Owns: taking an answer in, as changes of the history and of what is observed; `events` tells what it means for the
-//! run that asked, `listing` takes a listing in, `look` matches it with the runs, `adopt` makes runs of the snapshots
+//! run that asked, `described` what a look by a name means, `listing` takes a listing in, `look` matches it with the runs, `adopt` makes runs of the snapshots
 //! that have none. Pure: the daemon makes the call and hands its
 //! answer over with the instant at which it came. Never plans: what is to be done next is read off the new history.
 
 mod adopt;
+mod described;
 mod events;
 mod keep;
 mod listing;
@@ -36,7 +37,7 @@ pub enum Reply {
     /// To [`crate::plan::Call::Create`].
     Created(Slot, Answer<Arc<Snapshot>>),
     /// To [`crate::plan::Call::Describe`].
-    Described(Slot, Answer<Vec<Arc<Snapshot>>>),
+    Described(Box<Described>),
     /// To [`crate::plan::Call::Extend`].
     Extended(Box<Extension>, Answer<Arc<Snapshot>>),
     /// To [`crate::plan::Call::Explain`].
@@ -62,6 +63,19 @@ pub struct Listed {
     pub account_number: Option<Answer<String>>,
 }
 
+/// The answer to a look for a run's snapshot by its name.
+#[derive(Debug)]
+pub struct Described {
+    /// The run's slot.
+    pub slot: Slot,
+    /// When the look began.
+    pub began_at: DateTime<Utc>,
+    /// The snapshots of that name.
+    pub snapshots: Answer<Vec<Arc<Snapshot>>>,
+    /// The account's number as of after the look, if it was asked for.
+    pub account_number: Option<Answer<String>>,
+}
+
 /// What is known before an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
@@ -83,16 +97,17 @@ pub fn take_in(
     let history = known.history;
     match reply {
         Reply::Listed(listed) => listing::taken_in(*listed, known, observed, now),
-        Reply::Created(slot, answer) => {
-            one_run(slot, history, observed, &answer, now, |run, view, _| {
-                events::created(run, view, &answer.result, now)
-            })
-        }
-        Reply::Described(slot, answer) => {
-            one_run(slot, history, observed, &answer, now, |run, _, account| {
-                events::described(run, history, account, &answer.result, now)
-            })
-        }
+        Reply::Created(slot, answer) => one_run(
+            slot,
+            history,
+            observed,
+            &answer,
+            now,
+            |run, view, account| {
+                events::created(run, history, (view, account), &answer.result, now)
+            },
+        ),
+        Reply::Described(answer) => described::taken_in(*answer, history, observed, now),
         Reply::Extended(extension, answer) => {
             keep::extended(*extension, answer, history, observed, now)
         }

@@ -15,7 +15,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::names::{ClusterId, NameError, Namespace, PolicyName, Region, Tags, Writer};
+use crate::names::{
+    ClusterId, NameError, Namespace, PolicyName, Region, Tags, Writer, account_in_arn,
+};
 use crate::slot::{Slot, rfc3339};
 
 pub use ownership::{Ownership, ownership, unproven};
@@ -364,7 +366,7 @@ impl Snapshot {
     pub fn account_number(&self) -> Option<&str> {
         self.owner_account
             .as_deref()
-            .or_else(|| self.snapshot_arn.as_deref()?.split(':').nth(4))
             .filter(|number| !number.is_empty())
+            .or_else(|| account_in_arn(self.snapshot_arn.as_deref()?))
     }
 }

@@ -90,15 +90,22 @@ pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<Vec<Run>, St
 fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fault> {
     // Immediate: waits for a lock at the beginning, where waiting is safe.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut stay = Vec::new();
+    let (mut stay, mut unknown) = (Vec::new(), None);
     for change in changes {
         match change {
             Change::Pair(pair, state) => write_pair(&transaction, UPSERT_PAIR, pair, state)?,
             Change::Clamped(pair, state) => write_pair(&transaction, CLAMP_PAIR, pair, state)?,
-            Change::Run(run) | Change::Adopted(run) => stay.extend(write_run(&transaction, run)?),
+            Change::Run(run) => stay.extend(write_run(&transaction, run)?),
+            Change::Adopted(run) => {
+                let recorded = write_adopted(&transaction, run)?;
+                *unknown.get_or_insert(false) |= recorded.is_none();
+                stay.extend(recorded);
+            }
             Change::Missed(range) => write_missed_range(&transaction, range)?,
             Change::Extended(extension) => write_extension(&transaction, extension)?,
             Change::Account(name, number) => write_account(&transaction, name, number)?,
+            // What was found without a record had one here: nothing was lost.
+            Change::Rebuilt(_) if unknown == Some(false) => {}
             Change::Rebuilt(at) => meta::write_rebuilt(&transaction, *at)?,
             Change::Removal(removal) => upkeep::write_removal(&transaction, removal)?,
             Change::Passed(pass) => upkeep::write_pass(&transaction, pass)?,
@@ -137,6 +144,13 @@ fn write_pair(
 
 /// Writes a run; returns the one in the store where that had ended otherwise.
 fn write_run(transaction: &Transaction<'_>, run: &Run) -> Result<Option<Run>, Fault> {
+    let stored = write_adopted(transaction, run)?;
+    Ok(stored.filter(|stored| stored.state != run.state))
+}
+
+/// Writes a run that was found at AWS without a record; returns the one in the store where that had ended, which memory
+/// had only forgotten.
+fn write_adopted(transaction: &Transaction<'_>, run: &Run) -> Result<Option<Run>, Fault> {
     if upsert_run(transaction, run)? > 0 {
         return Ok(None);
     }
@@ -144,8 +158,7 @@ fn write_run(transaction: &Transaction<'_>, run: &Run) -> Result<Option<Run>, Fa
     if run.is_ended() {
         update_ended_run(transaction, run)?;
     }
-    let stored = read::run_of(transaction, &run.slot)?;
-    Ok(stored.filter(|stored| stored.state != run.state))
+    read::run_of(transaction, &run.slot)
 }
 
 pub(super) fn upsert_run(connection: &Connection, run: &Run) -> Result<usize, Fault> {

@@ -9,11 +9,13 @@
     reason = "what helpers unwrap is the test's own ground; its failure is the test's failure"
 )]
 
+mod absence;
 mod clocks;
 mod crashes;
 mod fates;
 mod fleet;
 mod guard;
+mod identity;
 mod losses;
 mod pairs;
 mod prune;

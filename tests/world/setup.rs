@@ -48,9 +48,16 @@ pub fn config(tables: &str) -> Config {
 }
 
 pub fn config_with_quota(quota: u32, tables: &str) -> Config {
+    let account = format!(
+        "[[account]]\nname = \"prod\"\nregions = [\"{REGION}\"]\nsnapshot_quota = {quota}\n"
+    );
+    config_of(&account, tables)
+}
+
+/// A configuration of these `[[account]]` tables.
+pub fn config_of(accounts: &str, tables: &str) -> Config {
     let text = format!(
-        "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n[[account]]\n\
-         name = \"prod\"\nregions = [\"{REGION}\"]\nsnapshot_quota = {quota}\n{tables}"
+        "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n{accounts}{tables}"
     );
     let directory = scratch();
     std::fs::create_dir_all(&directory).unwrap();

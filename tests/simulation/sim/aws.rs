@@ -39,6 +39,8 @@ pub struct Aws {
     pub most_held: usize,
     /// How often each operation was asked for.
     pub asked: BTreeMap<&'static str, u64>,
+    /// Whether clusters tell the ARNs of their namespaces.
+    pub tells_arns: bool,
     /// What somebody else deleted.
     pub deleted: BTreeSet<String>,
     /// When somebody last changed something in the region.
@@ -63,6 +65,7 @@ impl Aws {
             disguises: BTreeMap::new(),
             most_held: 0,
             asked: BTreeMap::new(),
+            tells_arns: true,
             deleted: BTreeSet::new(),
             touched_at: None,
             told: Vec::new(),

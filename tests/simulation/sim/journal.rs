@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use redkeep::history::{Change, Extension, History, MissedRange, PairState};
+use redkeep::history::{Change, Extension, History, MissedRange, PairState, news};
 use redkeep::names::{AccountName, PolicyName};
 use redkeep::pause::Pauses;
 use redkeep::run::Run;
@@ -97,6 +97,7 @@ impl Ledger {
                 let before = self.runs.get_mut(&run.slot);
                 if let Some(before) = before.filter(|before| before.is_ended()) {
                     before.snapshot.clone_from(&run.snapshot);
+                    before.gone.clone_from(&run.gone);
                     return Some(before.clone());
                 }
                 self.runs.insert(run.slot.clone(), (**run).clone());
@@ -223,8 +224,13 @@ impl Journal {
 
     /// Commits; returns the runs that had ended before otherwise, and stay.
     pub fn commit(&mut self, changes: &[Change]) -> Vec<Run> {
+        let before = self.ledger.rebuilt_at;
         let taken = changes.iter().filter_map(|change| self.ledger.take(change));
         let stay: Vec<Run> = taken.collect();
+        let is_known = |change: &Change| matches!(change, Change::Rebuilt(_));
+        if !news(changes.to_vec(), &stay).iter().any(is_known) {
+            self.ledger.rebuilt_at = before;
+        }
         if let Some(file) = &self.file {
             let store = file.store.as_ref().unwrap();
             let committed = file.runtime.block_on(store.commit(changes.to_vec()));

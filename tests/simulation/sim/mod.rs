@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use redkeep::history::Change;
+use redkeep::history::{Change, news};
 use redkeep::plan::Call;
 use redkeep::reply::Reply;
 use redkeep::snapshot::Snapshot;
@@ -343,7 +343,7 @@ impl Sim {
                 totals.add(run.word(), 1);
             }
         }
-        changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
+        let changes = news(changes, &stay);
         let world = &mut self.hosts[host].process_mut().world;
         world.apply(changes);
         world.recall(stay);

@@ -353,6 +353,7 @@ impl Aws {
                 status: cluster.status(now).to_owned(),
                 created_at: Some(cluster.properties.created_at),
                 tags: tags(&cluster.tags),
+                account_number: self.tells_arns.then(|| self.account.account_id.clone()),
             })
             .collect()
     }

@@ -107,6 +107,9 @@ impl Witness {
             } => 3.0,
             Call::Remove { removal, .. } if removal.look_at.is_some() => 1.0,
             Call::List { .. } | Call::Remove { .. } | Call::Extend { .. } => 2.0,
+            Call::Describe {
+                asks_account: true, ..
+            } => 2.0,
             Call::Errand { .. } => 4.0,
             _ => 1.0,
         };

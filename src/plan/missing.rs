@@ -1,0 +1,38 @@
+//! The snapshots that AWS has accepted and a complete listing lacks.
+//!
+//! Owns: when each of them is looked for by its name. A listing that lags behind, or is of another account, lacks what is
+//! there: nothing is believed to be gone before a look by its name, in the right account, has not found it either. What
+//! the answer means is `reply`'s.
+
+use super::{Call, Facts, Plan};
+use crate::observed::CALLS_IN_FLIGHT;
+
+/// So many calls under way leave no room for these looks: hundreds of snapshots may be missing at once, and a slot that
+/// is due comes first.
+const ROOM: usize = CALLS_IN_FLIGHT / 2;
+
+/// Plans the looks that are due.
+pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
+    for (slot, missing) in &facts.observed.missing {
+        let scope = &slot.pair.scope;
+        let view = facts.observed.scopes.get(scope);
+        let run = facts.history.runs.get(slot);
+        let run = run.filter(|run| run.is_creating() || run.has_snapshot());
+        let (Some(view), Some(run)) = (view.filter(|view| view.barred.is_none()), run) else {
+            continue;
+        };
+        if !facts.extent.has(run) || plan.is_busy(slot, facts) {
+            continue;
+        }
+        if missing.look_at > facts.now {
+            plan.wake(missing.look_at);
+        } else if plan.room_left(scope, facts.observed) > ROOM {
+            let call = Call::Describe {
+                slot: slot.clone(),
+                id: run.request.snapshot_id.clone(),
+                asks_account: true,
+            };
+            plan.call(call, view, facts.now);
+        }
+    }
+}
