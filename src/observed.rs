@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::names::{AccountName, ClusterId};
+use crate::names::{AccountName, ClusterId, PolicyName};
 use crate::redshift::{Cluster, ServerDate};
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId};
@@ -35,6 +35,10 @@ pub struct Observed {
     pub errand_trouble: BTreeMap<i64, Refused>,
     /// Where IAM did not allow a snapshot to be deleted, until when that is told, and why.
     pub delete_denied: BTreeMap<Scope, Refused>,
+    /// When the process first saw a configuration, by our clock.
+    pub seen_at: DateTime<Utc>,
+    /// When each policy that was edited, came or went since then was first seen so.
+    pub edited_at: BTreeMap<PolicyName, DateTime<Utc>>,
     /// The scopes with a listing under way that was begun with credentials which are no longer the account's.
     pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
@@ -344,6 +348,7 @@ impl Observed {
                 .into_iter()
                 .map(|scope| (scope, ScopeView::unseen(now)))
                 .collect(),
+            seen_at: now,
             ..Self::default()
         }
     }
@@ -371,6 +376,9 @@ impl Observed {
 
     /// After a step of our clock: AWS's is to be asked again before anything starts.
     pub fn forget_clocks(&mut self, now: DateTime<Utc>) {
+        // Of what was seen by the clock as it was, nobody can say when it was.
+        self.seen_at = now;
+        self.edited_at.clear();
         for view in self.scopes.values_mut() {
             view.server_clock = ServerClock::Unasked;
             view.doubted = None;
@@ -390,6 +398,11 @@ impl Observed {
         self.missing
             .get(slot)
             .is_some_and(|missing| missing.is_absent)
+    }
+
+    /// When the configuration was first seen to say of the policy what it says.
+    pub fn configured_at(&self, policy: &PolicyName) -> DateTime<Utc> {
+        self.edited_at.get(policy).copied().unwrap_or(self.seen_at)
     }
 
     /// How many runs of a scope have a call under way.

@@ -72,6 +72,16 @@ impl Default for Protection {
 }
 
 impl Policy {
+    /// Whether both are due at the same times for the same clusters.
+    pub fn is_due_like(&self, other: &Self) -> bool {
+        let of = |one: &Self| {
+            let zone = one.schedule.timezone().name().to_owned();
+            let when = (one.enabled, one.schedule.expression().to_owned(), zone);
+            (when, one.scopes.clone(), one.selector.written())
+        };
+        of(self) == of(other)
+    }
+
     /// The blackouts by reference, as the schedule functions take them.
     pub fn blackouts(&self) -> Vec<&Blackout> {
         self.blackout.iter().map(Arc::as_ref).collect()
@@ -183,6 +193,16 @@ impl Selector {
     /// Whether a cluster of this name may be selected, whatever its tags are.
     pub fn may_select(&self, cluster: &ClusterId) -> bool {
         self.selects(cluster, &self.cluster_tags)
+    }
+
+    /// Everything as it was written.
+    fn written(&self) -> (Vec<String>, Vec<String>, Tags) {
+        let patterns = |globs: &[ClusterGlob]| -> Vec<String> {
+            globs.iter().map(|glob| glob.pattern().to_owned()).collect()
+        };
+        let literals = self.literals.iter().map(ToString::to_string);
+        let named = literals.chain(patterns(&self.globs)).collect();
+        (named, patterns(&self.exclude), self.cluster_tags.clone())
     }
 
     fn excludes(&self, cluster: &ClusterId) -> bool {

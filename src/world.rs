@@ -306,6 +306,9 @@ impl World {
     pub fn reconfigure(&mut self, config: Config, now: DateTime<Utc>) {
         // An account with other credentials may be another account.
         let old = std::mem::replace(&mut self.config, config);
+        let edited = edited(&old, &self.config);
+        let edited = edited.map(|name| (name.clone(), now));
+        self.observed.edited_at.extend(edited);
         let same = |name: &AccountName| old.account(name) == self.config.account(name);
         self.observed.account_numbers.retain(|name, _| same(name));
         let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -321,4 +324,14 @@ impl World {
         let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));
         self.observed.outdate(outdated.map(|(scope, _)| scope));
     }
+}
+
+/// The policies that came, went, or are due at other times or for other clusters than before.
+fn edited<'a>(old: &'a Config, new: &'a Config) -> impl Iterator<Item = &'a PolicyName> {
+    let all = old.policies.iter().chain(&new.policies);
+    let names = all.map(|policy| &policy.name);
+    names.filter(|name| match (old.policy(name), new.policy(name)) {
+        (Some(old), Some(new)) => !old.is_due_like(new),
+        _ => true,
+    })
 }

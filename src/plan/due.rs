@@ -17,112 +17,142 @@ use crate::run::{Missed, Request, Run};
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Generation, Label, SnapshotId, Tier, Trigger};
 
-use super::{Facts, Plan};
+use super::{Facts, Plan, edits};
 
 /// More slots than this missed in a row are one range.
 const RANGE_FROM: usize = 100;
 
 /// Plans a run for every slot that has become due.
 pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
-    for (pair, state) in &facts.history.pairs {
-        let policy = facts.config.policy(&pair.policy);
+    for (pair, state) in facts
+        .history
+        .pairs
+        .iter()
+        .filter(|(_, one)| one.is_active())
+    {
+        let old = edits::old(facts, pair, state);
+        let configured = facts.config.policy(&pair.policy);
+        let policy = old.as_ref().map(|old| &old.policy).or(configured);
         let view = facts.observed.scopes.get(&pair.scope);
-        let (Some(policy), Some(view), None) = (
-            policy,
-            view.filter(|view| view.barred.is_none() && view.was_looked_at()),
-            state.closed_at,
-        ) else {
+        // Where a scope is not configured any more, nobody looks.
+        let is_ready = match view {
+            Some(view) => view.barred.is_none() && view.was_looked_at(),
+            None => old.is_some(),
+        };
+        let (Some(policy), true) = (policy, is_ready) else {
             continue;
         };
-        match policy.schedule.next_after(state.watermark) {
-            Some(next) if facts.extent.last_slot_at().is_some_and(|last| next > last) => {}
-            Some(next) if view.has_come(next, facts.now) => {
-                open_pair(facts, view, policy, (pair, state), plan);
-            }
-            Some(next) if next > facts.now => plan.wake(next),
-            _ => {}
+        let ends = [
+            facts.extent.last_slot_at(),
+            old.as_ref().map(|old| old.until),
+        ];
+        let last = ends.into_iter().flatten().min();
+        let Some(next) = policy.schedule.next_after(state.watermark) else {
+            continue;
+        };
+        if last.is_some_and(|last| next > last) {
+            continue;
+        }
+        if next > facts.now {
+            plan.wake(next);
+        }
+        let horizon = view.map_or(Some(facts.now), |view| view.horizon(facts.now));
+        let until = horizon.map(|horizon| last.map_or(horizon, |last| last.min(horizon)));
+        if let Some(until) = until.filter(|until| next <= *until) {
+            let backlog = Backlog {
+                pair,
+                state,
+                policy,
+                until,
+                view,
+            };
+            backlog.open(facts, plan);
         }
     }
 }
 
-fn open_pair(
-    facts: Facts<'_>,
-    view: &ScopeView,
-    policy: &Policy,
-    (pair, state): (&Pair, &PairState),
-    plan: &mut Plan,
-) {
-    let Some(slots) = due_slots(facts, view, policy, state) else {
-        return;
-    };
-    let Some(last) = slots.last() else { return };
-    let alone = slots.len().saturating_sub(RANGE_FROM);
-    let (old, recent) = slots.split_at(if alone > 1 { alone } else { 0 });
-    // No verdict without a look: what is missed is judged by a listing made since.
-    let is_judged = |last: &DateTime<Utc>| view.is_identified && view.listed_since(*last);
-    if !old.last().is_none_or(is_judged) {
-        return;
-    }
-    let slot_at = |at: &DateTime<Utc>| Slot {
-        pair: pair.clone(),
-        scheduled_at: *at,
-    };
-    // Such as those whose snapshots the listing had.
-    let is_recorded = |at: &DateTime<Utc>| facts.history.runs.contains_key(&slot_at(at));
-    let fate = |at: &DateTime<Utc>| (!is_recorded(at)).then(|| missed_so(facts, pair, *at));
-    for stretch in old.chunk_by(|one, next| fate(one) == fate(next)) {
-        let missed = stretch.first().and_then(fate);
-        let range = missed.and_then(|reason| missed_range(pair, stretch, reason));
-        plan.changes.extend(range.map(Change::Missed));
-    }
-    for scheduled_at in recent.iter().filter(|at| !is_recorded(at)) {
-        let run = due_run(facts, policy, slot_at(scheduled_at));
-        plan.changes.push(Change::Run(Box::new(run)));
-    }
-    plan.changes.push(Change::Pair(
-        pair.clone(),
-        PairState {
+/// The slots of a pair that have no record, from its watermark on.
+struct Backlog<'a> {
+    pair: &'a Pair,
+    state: &'a PairState,
+    policy: &'a Policy,
+    until: DateTime<Utc>,
+    view: Option<&'a ScopeView>,
+}
+
+impl Backlog<'_> {
+    fn open(&self, facts: Facts<'_>, plan: &mut Plan) {
+        let Some(slots) = self.slots() else { return };
+        let Some(last) = slots.last() else { return };
+        let alone = slots.len().saturating_sub(RANGE_FROM);
+        let (old, recent) = slots.split_at(if alone > 1 { alone } else { 0 });
+        // No verdict without a look: what is missed is judged by a listing made since.
+        let is_judged = |last: &DateTime<Utc>| {
+            let view = self.view;
+            view.is_none_or(|view| view.is_identified && view.listed_since(*last))
+        };
+        if !old.last().is_none_or(is_judged) {
+            return;
+        }
+        plan.changes.extend(self.ranges(old, facts));
+        for scheduled_at in recent {
+            let slot = self.slot_at(*scheduled_at);
+            if !facts.history.runs.contains_key(&slot) {
+                let run = due_run(facts, self.policy, slot);
+                plan.changes.push(Change::Run(Box::new(run)));
+            }
+        }
+        let done = PairState {
             watermark: *last,
-            ..state.clone()
-        },
-    ));
-}
-
-/// The slots since the watermark; `None` when there are so many that a listing is to be waited for.
-fn due_slots(
-    facts: Facts<'_>,
-    view: &ScopeView,
-    policy: &Policy,
-    state: &PairState,
-) -> Option<Vec<DateTime<Utc>>> {
-    let horizon = view.horizon(facts.now)?;
-    let last = facts.extent.last_slot_at();
-    let until = last.map_or(horizon, |last| last.min(horizon));
-    let slots = policy.schedule.slots_between(state.watermark, until);
-    if view.listed_since(state.watermark) {
-        return Some(slots.collect());
+            ..self.state.clone()
+        };
+        plan.changes.push(Change::Pair(self.pair.clone(), done));
     }
-    // A year of minutes is not counted in every turn until AWS answers.
-    let few: Vec<DateTime<Utc>> = slots.take(RANGE_FROM + 2).collect();
-    (few.len() < RANGE_FROM + 2).then_some(few)
-}
 
-/// What a slot long past is missed for.
-fn missed_so(facts: Facts<'_>, pair: &Pair, scheduled_at: DateTime<Utc>) -> Missed {
-    match facts.history.pauses.covers(&pair.policy, scheduled_at) {
-        true => Missed::Paused,
-        false => Missed::Late,
+    /// The slots; `None` when there are so many that a listing is to be waited for.
+    fn slots(&self) -> Option<Vec<DateTime<Utc>>> {
+        let watermark = self.state.watermark;
+        let slots = self.policy.schedule.slots_between(watermark, self.until);
+        if self.view.is_none_or(|view| view.listed_since(watermark)) {
+            return Some(slots.collect());
+        }
+        // A year of minutes is not counted in every turn until AWS answers.
+        let few: Vec<DateTime<Utc>> = slots.take(RANGE_FROM + 2).collect();
+        (few.len() < RANGE_FROM + 2).then_some(few)
     }
-}
 
-fn missed_range(pair: &Pair, slots: &[DateTime<Utc>], reason: Missed) -> Option<MissedRange> {
-    Some(MissedRange {
-        pair: pair.clone(),
-        first_at: *slots.first()?,
-        last_at: *slots.last()?,
-        count: slots.len() as u64,
-        reason,
-    })
+    fn slot_at(&self, scheduled_at: DateTime<Utc>) -> Slot {
+        let pair = self.pair.clone();
+        Slot { pair, scheduled_at }
+    }
+
+    /// The records of the slots that are missed as ranges, but for those that have one, such as those whose snapshots the
+    /// listing had.
+    fn ranges(&self, slots: &[DateTime<Utc>], facts: Facts<'_>) -> Vec<Change> {
+        let is_recorded = |at: &DateTime<Utc>| facts.history.runs.contains_key(&self.slot_at(*at));
+        let fate = |at: &DateTime<Utc>| (!is_recorded(at)).then(|| self.missed_so(facts, *at));
+        let stretches = slots.chunk_by(|one, next| fate(one) == fate(next));
+        let ranges = stretches.filter_map(|stretch| {
+            let reason = stretch.first().and_then(fate)?;
+            Some(Change::Missed(MissedRange {
+                pair: self.pair.clone(),
+                first_at: *stretch.first()?,
+                last_at: *stretch.last()?,
+                count: stretch.len() as u64,
+                reason,
+            }))
+        });
+        ranges.collect()
+    }
+
+    /// What a slot long past is missed for.
+    fn missed_so(&self, facts: Facts<'_>, scheduled_at: DateTime<Utc>) -> Missed {
+        match facts.history.pauses.covers(&self.pair.policy, scheduled_at) {
+            _ if !self.policy.enabled => Missed::Disabled,
+            true => Missed::Paused,
+            false => Missed::Late,
+        }
+    }
 }
 
 /// The run of a slot that has just become due, with the whole request that it will make.

@@ -3,12 +3,14 @@
 //! Owns: every decision of the daemon. Never does anything: a plan is a value, so that a dry run, a test and
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
-//! `pairs` decides which pairs are active, `due` which slots get a run, `runs` what each open run needs (`open` is its
-//! index of them), `missing` which snapshots are looked for by name, `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
+//! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `due` which slots get a
+//! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name,
+//! `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
 //! `prune` which are removed; `alarms` says what an operator should know.
 
 mod alarms;
 mod due;
+mod edits;
 mod errands;
 mod keep;
 mod missing;

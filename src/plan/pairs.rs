@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::redshift::Cluster;
 use crate::slot::{Pair, Scope};
 
-use super::{Facts, Plan};
+use super::{Facts, Plan, edits};
 
 /// Plans the activations and closings that the history does not have yet.
 pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
@@ -29,11 +29,7 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
                     scope: scope.clone(),
                     cluster,
                 };
-                let activated = activation(facts, policy, &pair);
-                let change = activated.map(|state| Change::Pair(pair.clone(), state));
-                let change = change.or_else(|| clamp(facts, policy, &pair));
-                plan.changes
-                    .extend(change.or_else(|| not_before_the_beginning(facts, &pair)));
+                plan.changes.extend(change_of(facts, policy, &pair));
                 matched.insert(pair);
             }
         }
@@ -42,6 +38,20 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
     if plan.changes.is_empty() {
         note_clusters(facts, plan);
     }
+}
+
+/// What changes about a pair that the policy is for. The slots of an older schedule come first.
+fn change_of(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<Change> {
+    let state = facts.history.pairs.get(pair);
+    let old = state.and_then(|state| Some((edits::old(facts, pair, state)?, state)));
+    if old.is_some_and(|(old, state)| old.has_more(state)) {
+        return None;
+    }
+    let activated = activation(facts, policy, pair);
+    let change = activated.map(|state| Change::Pair(pair.clone(), state));
+    change
+        .or_else(|| clamp(facts, policy, pair))
+        .or_else(|| not_before_the_beginning(facts, pair))
 }
 
 /// Notes for every pair, active or not, since when its cluster is gone.
@@ -70,11 +80,16 @@ fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) 
         if !state.is_active() || matched.contains(pair) {
             continue;
         }
+        let old = edits::old(facts, pair, state);
+        if old.as_ref().is_some_and(|old| old.has_more(state)) {
+            continue;
+        }
         // A scope that is no longer configured is not asked for the time any more.
-        let closed_at = match facts.observed.scopes.get(&pair.scope) {
+        let present = match facts.observed.scopes.get(&pair.scope) {
             Some(view) => view.present(facts.now),
             None => Some(facts.now),
         };
+        let closed_at = old.map(|old| old.until).or(present);
         if closed_at.is_some() {
             let closed = PairState {
                 closed_at,
@@ -192,11 +207,17 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         (state.cluster_created_at, cluster_created_at),
         (Some(before), Some(now)) if before != now
     );
-    let edited = state.schedule != fresh.schedule || state.timezone != fresh.timezone;
-    if !state.is_active() || edited || (other_cluster && !literal) {
-        // The watermark never moves back, not even when the clock does.
-        let watermark = state.watermark.max(present);
-        return Some(PairState { watermark, ..fresh });
+    // The watermark never moves back, not even when the clock does.
+    let from = |active_from: DateTime<Utc>| PairState {
+        active_from,
+        watermark: state.watermark.max(active_from),
+        ..fresh.clone()
+    };
+    if !state.is_active() || (other_cluster && !literal) {
+        return Some(from(present));
+    }
+    if !edits::is_scheduled_so(policy, state) {
+        return edits::edited_at(facts, pair).map(|at| from(at.max(state.watermark)));
     }
     let newly_seen = cluster_created_at.is_some() && state.cluster_created_at != cluster_created_at;
     newly_seen.then(|| PairState {

@@ -12,6 +12,7 @@
 mod absence;
 mod clocks;
 mod crashes;
+mod edits;
 mod fates;
 mod fleet;
 mod guard;

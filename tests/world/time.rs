@@ -1,6 +1,6 @@
 //! Slots, downtime, windows and blackouts, end to end.
 
-use crate::setup::{config, hours, minutes, policy, seconds, sim, sim_of_clusters, slot};
+use crate::setup::{minutes, policy, seconds, sim, sim_of_clusters};
 use crate::sim::Sim;
 
 /// Down between these two instants.
@@ -316,26 +316,4 @@ fn a_retry_keeps_to_the_blackouts_too() {
     sim.until("2026-11-24 05:00");
     assert_eq!(sim.accepted(), ["11-24 03:30:00"]);
     sim.assert_accounted();
-}
-
-#[test]
-fn an_edit_while_down_back_fills_nothing() {
-    let mut sim = sim(
-        "2026-11-24 00:00",
-        &policy("nightly", "30 2 * * *", "dw", ""),
-    );
-    sim.until("2026-11-24 01:00");
-    sim.stop(0);
-    sim.hosts[0].config = config(&policy("nightly", "0 1,4 * * *", "dw", ""));
-    sim.until("2026-11-24 04:30");
-    sim.start(0);
-    sim.run_for(hours(2));
-    assert_eq!(sim.records(), [""; 0]);
-    sim.until("2026-11-25 01:30");
-    assert_eq!(sim.records(), ["11-25 01:00 nightly/dw available"]);
-    assert!(!sim.hosts[0].journal.ledger.runs.contains_key(&slot(
-        "nightly",
-        "dw",
-        "2026-11-24 04:00"
-    )));
 }

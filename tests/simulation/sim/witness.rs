@@ -209,7 +209,7 @@ impl Witness {
             Change::Run(run) | Change::Adopted(run) => {
                 let before = journal.ledger.runs.get(&run.slot);
                 if before.is_none() {
-                    self.check_birth(run, config);
+                    self.check_birth(run, config, journal);
                 }
                 if before.is_none_or(|before| !before.is_ended()) {
                     self.check_end(run, aws, now);
@@ -219,7 +219,7 @@ impl Witness {
     }
 
     /// I10, the window that a run is given; I20, no edit makes a slot that lies before it.
-    fn check_birth(&self, run: &Run, config: &Config) {
+    fn check_birth(&self, run: &Run, config: &Config, journal: &Journal) {
         let name = &run.slot.pair.policy;
         if let Some(policy) = config.policy(name) {
             let longest = policy.start_window.unwrap_or(TimeDelta::hours(8));
@@ -236,7 +236,14 @@ impl Witness {
         }
         // What another host has made under the policy that was there before is only recorded here.
         let is_adopted = run.attempts == 0 && run.accepted_at.is_some();
-        if let Some((_, since)) = self.born.get(name).filter(|_| !is_adopted) {
+        // The slots of the schedule that was edited come first, up to the edit.
+        let state = journal.ledger.pairs.get(&run.slot.pair);
+        let is_of = |schedule: &Schedule| {
+            let now = (schedule.expression(), schedule.timezone().name());
+            state.is_none_or(|state| (state.schedule.as_str(), state.timezone.as_str()) == now)
+        };
+        let born = self.born.get(name).filter(|_| !is_adopted);
+        if let Some((_, since)) = born.filter(|(schedule, _)| is_of(schedule)) {
             assert!(
                 run.slot.scheduled_at > *since - SKEW_LIMIT,
                 "I20: {run} lies before its policy, which is of {since}"
