@@ -1,7 +1,6 @@
 //! The least that IAM must allow for a configuration.
 //!
-//! Owns: which action redkeep needs for what, on which snapshots, and under which conditions; the partitions of
-//! AWS. Pure, and made from the configuration alone: what only AWS knows (an account's number) is a wildcard
+//! Owns: which action redkeep needs for what, on which snapshots, and under which conditions. Pure, and made from the configuration alone: what only AWS knows (an account's number) is a wildcard
 //! unless it is given. Never allows a wildcard in an action, because each one here was weighed.
 //!
 //! The service authorization reference says what can be narrowed: the Describe calls to no resource, creating
@@ -264,23 +263,6 @@ fn only_tag(own: (String, Vec<String>), tag: &str) -> Conditions {
     condition
 }
 
-/// The partition of AWS that a region is in.
-pub fn partition(region: &Region) -> &'static str {
-    const BY_PREFIX: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("eusc-", "aws-eusc"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-    ];
-    let known = BY_PREFIX
-        .iter()
-        .find(|(prefix, _)| region.as_str().starts_with(prefix));
-    known.map_or("aws", |(_, partition)| partition)
-}
-
 /// A glob of the policy file as IAM can say it, where `*` and `?` are all there is: `[a-z]` becomes `?`, and
 /// `{a,b}` becomes `*`. It never matches less.
 pub fn wildcard(glob: &str) -> String {
@@ -385,7 +367,7 @@ fn snapshots(
         }
     }
     let arns = clusters.iter().flat_map(|((region, number), patterns)| {
-        let partition = partition(region);
+        let partition = region.partition();
         let name = &config.namespace;
         widest(patterns).map(move |cluster| {
             format!("arn:{partition}:redshift:{region}:{number}:snapshot:{cluster}/{name}-*")

@@ -109,6 +109,30 @@ name! {
     |text| text.contains('-') && is_hyphenated(text, 32)
 }
 
+impl Region {
+    /// The partition of AWS that the region is in.
+    pub fn partition(&self) -> &'static str {
+        partition(self.as_str())
+    }
+}
+
+/// The partition of AWS that a region is in.
+pub fn partition(region: &str) -> &'static str {
+    const BY_PREFIX: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("eusc-", "aws-eusc"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+    ];
+    let known = BY_PREFIX
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix));
+    known.map_or("aws", |(_, partition)| partition)
+}
+
 name! {
     /// A cluster identifier as the Redshift Management Guide defines it: 1 to 63 lower-case letters,
     /// digits and hyphens, first a letter, no two hyphens in a row, none at the end.

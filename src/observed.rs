@@ -89,6 +89,8 @@ pub struct ScopeView {
     pub reached_at: Option<DateTime<Utc>>,
     /// Why the last listing failed; `None` when it did not.
     pub trouble: Option<String>,
+    /// Whether it failed for lack of credentials that AWS takes.
+    pub lacks_credentials: bool,
     /// Whether the last listing is known to be of the account that the history is of: else what it lacks proves
     /// nothing.
     pub is_identified: bool,
@@ -243,6 +245,7 @@ impl ScopeView {
             budget: Budget::full(now),
             reached_at: None,
             trouble: None,
+            lacks_credentials: false,
             is_identified: true,
             names_account: false,
             asked_account: false,
@@ -370,6 +373,16 @@ impl Observed {
         for scope in &self.outdated {
             if let Some(view) = self.scopes.get_mut(scope) {
                 view.listing = Listing::UnderWay { failures: 0 };
+            }
+        }
+    }
+
+    /// Asks again at once where the last listing failed: somebody may have mended what was wrong.
+    pub fn look_again(&mut self, now: DateTime<Utc>) {
+        let failing = self.scopes.values_mut();
+        for view in failing.filter(|view| view.trouble.is_some()) {
+            if let Listing::Next { at, .. } = &mut view.listing {
+                *at = now;
             }
         }
     }

@@ -21,7 +21,7 @@ fn sources(file: impl Into<PathBuf>) -> Sources {
     Sources {
         file: file.into(),
         environment: Vec::new(),
-        ambient_region: None,
+        profiles: Default::default(),
     }
 }
 
@@ -372,7 +372,7 @@ fn the_ambient_region_fills_in_for_an_account_without_regions() {
         b"[[policy]]\nname = \"p\"\nschedule = \"@daily\"\nclusters = [\"*\"]\nretention = \"1d\"\n",
     );
     let config = load(&Sources {
-        ambient_region: Some("eu-west-3".parse().unwrap()),
+        environment: vec![("AWS_REGION".to_owned(), "eu-west-3".to_owned())],
         ..sources(&file)
     })
     .unwrap();
@@ -382,7 +382,7 @@ fn the_ambient_region_fills_in_for_an_account_without_regions() {
     );
     let errors = load(&sources(&file)).unwrap_err().to_string();
     assert!(errors.ends_with(
-        "redkeep.toml: regions: missing, wanted a list of AWS regions in an [[account]], or AWS_REGION in the environment"
+        "redkeep.toml: regions: missing, wanted a list of AWS regions in an [[account]], AWS_REGION in the environment, or `region` in its AWS profile"
     ), "{errors}");
     let elsewhere = scratch("elsewhere", b"endpoint = \"sandbox\"\n");
     let config = load(&sources(&elsewhere)).unwrap();

@@ -28,7 +28,7 @@ fn refusal(dir: &Dir, text: &str) -> String {
         load(&Sources {
             file: dir.write("redkeep.toml", text),
             environment: Vec::new(),
-            ambient_region: None,
+            profiles: Default::default(),
         })
     };
     assert!(load(&file("", "", "")).is_ok());

@@ -3,22 +3,22 @@
 //! Owns: the SDK's settings. Never makes a call: credentials are looked for, and a role is assumed, when a client makes
 //! its first.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_redshift::config::retry::RetryConfig;
-use aws_sdk_redshift::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_redshift::config::{Credentials, IdentityCache, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::{AwsRedshift, Meter, fresh_client, http};
+use super::credentials::{Finder, Origin, environment};
+use super::{AwsRedshift, Meter, files, http};
 use crate::clock::Clock;
+use crate::config::ambient::PROFILE;
 use crate::names::{Namespace, Region};
-use crate::policy::{Identity, Role};
+use crate::policy::Identity;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,10 +46,14 @@ pub struct Connector {
 impl Connector {
     /// A connector to `target`. `namespace` names the sessions of roles that have no name of their own.
     pub fn new(target: Target, namespace: Namespace, clock: Arc<dyn Clock>) -> Self {
+        let endpoint = match &target {
+            Target::Ambient => None,
+            Target::Url(url) | Target::Sandbox(url) => Some(url.as_str()),
+        };
         Self {
+            http: http::client(endpoint),
             target,
             namespace,
-            http: http::client(),
             clock,
         }
     }
@@ -59,89 +63,63 @@ impl Connector {
     /// Calls nothing yet: credentials are looked for, and a role is assumed, when the first call is made, and
     /// again before they expire.
     pub async fn client(&self, identity: &Identity, region: &Region, meter: Meter) -> AwsRedshift {
-        let base = self.base_config(identity, region).await;
-        let config = match &identity.role {
-            None => base,
-            Some(role) => self.assume(role, &base).await,
-        };
-        let region = SdkRegion::new(region.to_string());
-        AwsRedshift {
-            client: RwLock::new(fresh_client(&config, region.clone())),
-            config,
-            region,
-            clock: Arc::clone(&self.clock),
-            meter,
-        }
+        let (connector, identity, region) = (self.clone(), identity.clone(), region.clone());
+        AwsRedshift::new(connector, identity, region, Arc::clone(&self.clock), meter).await
     }
 
-    async fn base_config(&self, identity: &Identity, region: &Region) -> SdkConfig {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+    /// What the calls of one region are made with: the SDK's settings, with credentials; AWS's own files are read anew.
+    pub(super) async fn settings(
+        &self,
+        identity: &Identity,
+        region: &Region,
+    ) -> (SdkConfig, Arc<Finder>) {
+        let files = files::read().await.unwrap_or_else(|_| files::none());
+        let loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(self.http.clone())
             .region(SdkRegion::new(region.to_string()))
             .timeout_config(timeouts())
-            .retry_config(RetryConfig::disabled());
-        if let Some(profile) = &identity.profile {
-            loader = loader.profile_name(profile);
-        }
-        let config = match &self.target {
+            .retry_config(RetryConfig::disabled())
+            .profile_files(files.texts.clone())
+            .profile_name(profile_name(identity))
+            .no_credentials();
+        let settings = match &self.target {
             Target::Ambient => loader.load().await,
             Target::Url(url) => loader.endpoint_url(url).load().await,
             Target::Sandbox(url) => {
-                let nothing = Credentials::new("SANDBOX", "sandbox", None, None, "sandbox");
                 // Its URL has no other forms, whatever the environment wants of AWS's.
                 let loader = loader.use_fips(false).use_dual_stack(false);
-                let loader = loader.endpoint_url(url).credentials_provider(nothing);
-                return loader.load().await;
+                loader.endpoint_url(url).load().await
             }
         };
-        match &identity.profile {
-            Some(profile) => self.of_profile(config, profile),
-            None => config,
-        }
-    }
-
-    /// With the credentials of the profile, which the SDK's own chain would look for after the environment's.
-    fn of_profile(&self, config: SdkConfig, profile: &str) -> SdkConfig {
-        let settings = ProviderConfig::without_region()
-            .with_behavior_version(Some(BehaviorVersion::latest()))
-            .with_http_client(self.http.clone())
-            .with_region(config.region().cloned())
-            .with_use_fips(config.use_fips())
-            .with_use_dual_stack(config.use_dual_stack())
-            .with_timeout_config(timeouts())
-            .with_retry_config(RetryConfig::disabled());
-        let provider = ProfileFileCredentialsProvider::builder()
-            .configure(&settings)
-            .profile_name(profile)
-            .build();
-        let provider = SharedCredentialsProvider::new(provider);
-        config.into_builder().credentials_provider(provider).build()
-    }
-
-    async fn assume(&self, role: &Role, base: &SdkConfig) -> SdkConfig {
-        let session = role
-            .session_name
-            .as_deref()
-            .unwrap_or(self.namespace.as_str());
-        let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(session);
-        if let Some(id) = &role.external_id {
-            provider = provider.external_id(id);
-        }
-        let provider = provider.configure(base).build().await;
-        let provider = SharedCredentialsProvider::new(provider);
-        base.to_builder().credentials_provider(provider).build()
+        let origin = match &self.target {
+            Target::Sandbox(_) => Origin::Given(Credentials::new(
+                "SANDBOX", "sandbox", None, None, "sandbox",
+            )),
+            Target::Ambient | Target::Url(_) => Origin::of(identity),
+        };
+        let finder = Finder::new(
+            origin,
+            identity.role.clone(),
+            settings.clone(),
+            self.namespace.to_string(),
+            files.profiles.get_profile(&profile_name(identity)),
+            Arc::clone(&self.clock),
+        );
+        let finder = Arc::new(finder);
+        let provider: Arc<dyn ProvideCredentials> = Arc::<Finder>::clone(&finder);
+        let provider = SharedCredentialsProvider::from(provider);
+        // The finder keeps what it has found: the SDK need not.
+        let settings = settings.into_builder().credentials_provider(provider);
+        let settings = settings.identity_cache(IdentityCache::no_cache()).build();
+        (settings, finder)
     }
 }
 
-/// The region that the environment or the shared configuration file names, without asking anything over
-/// the network.
-pub async fn ambient_region() -> Option<Region> {
-    use aws_config::environment::region::EnvironmentVariableRegionProvider;
-    use aws_config::meta::region::RegionProviderChain;
-    use aws_config::profile::region::ProfileFileRegionProvider;
-    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new());
-    chain.region().await?.as_ref().parse().ok()
+/// The profile whose settings count; the SDK would take an empty name for one.
+fn profile_name(identity: &Identity) -> String {
+    let named = identity.profile.clone();
+    let named = named.or_else(|| environment::set(PROFILE));
+    named.unwrap_or_else(|| "default".to_owned())
 }
 
 fn timeouts() -> TimeoutConfig {

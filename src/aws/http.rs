@@ -1,7 +1,11 @@
 //! The way of a request to AWS: directly, through the proxy that the environment names, or not at all.
 //!
-//! Owns: the rule that nothing is sent over plain HTTP to another host, whoever named that host (an AWS profile may),
-//! which requests a proxy sees, and that no answer is read without a bound. Never looks into a request but at its URL.
+//! Owns: the rule that nothing is sent over plain HTTP to another host, whoever named that host (an AWS profile may);
+//! that nothing is sent elsewhere where the policy file names an endpoint; which requests a proxy sees; and that no answer
+//! is read without a bound. Never looks into a request but at its URL.
+
+use std::error::Error;
+use std::net::UdpSocket;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector, tls};
@@ -32,9 +36,10 @@ const METADATA: [&str; 5] = [
     "fd00:ec2::254",
 ];
 
-/// What a client sends its requests with.
-pub(super) fn client() -> SharedHttpClient {
+/// What a client sends its requests with: to the `endpoint` of the policy file only, where it names one.
+pub(super) fn client(endpoint: Option<&str>) -> SharedHttpClient {
     SharedHttpClient::new(Ways {
+        endpoint: endpoint.map(|url| network::host(url).to_owned()),
         direct: hyper(ProxyConfig::disabled()),
         proxied: hyper(ProxyConfig::from_env()),
     })
@@ -57,8 +62,20 @@ fn hyper(proxy: ProxyConfig) -> SharedHttpClient {
 #[error(
     "got the plain-http endpoint of {host}, wanted https: credentials go over plain http to a loopback address only"
 )]
-pub(super) struct InClear {
+struct InClear {
     host: String,
+}
+
+/// Why a request was not sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} is not called: with an `endpoint` in the policy file nothing else is")]
+struct Elsewhere {
+    host: String,
+}
+
+/// Whether a request was kept from leaving.
+pub(super) fn is_kept_back(error: &(dyn Error + 'static)) -> bool {
+    error.is::<InClear>() || error.is::<Elsewhere>()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -66,21 +83,37 @@ enum Way {
     Direct,
     /// Through a proxy, where one is set for this host.
     Proxied,
-    Nowhere,
+    /// It could be read on the way.
+    InClear,
+    /// It is not for the endpoint.
+    Elsewhere,
 }
 
-fn way(url: &str) -> Way {
+fn way(url: &str, endpoint: Option<&str>) -> Way {
     let host = network::host(url);
-    let near = network::is_loopback(host) || METADATA.contains(&host);
-    match (near, network::is_clear(url)) {
-        (true, _) => Way::Direct,
-        (false, false) => Way::Proxied,
-        (false, true) => Way::Nowhere,
+    let is_near = network::is_loopback(host) || METADATA.contains(&host);
+    let is_meant = endpoint.is_none_or(|endpoint| is_within(host, endpoint));
+    match (is_meant, is_near, network::is_clear(url)) {
+        (false, _, _) => Way::Elsewhere,
+        (true, true, _) => Way::Direct,
+        (true, false, false) => Way::Proxied,
+        (true, false, true) => Way::InClear,
     }
+}
+
+/// Whether a host may be called though the policy file names another: one on this machine, and the addresses that
+/// credentials come from, unless the endpoint is on this machine and they are not.
+fn is_within(host: &str, endpoint: &str) -> bool {
+    let is_ours = || UdpSocket::bind((host, 0)).is_ok();
+    host.eq_ignore_ascii_case(endpoint)
+        || network::is_loopback(host)
+        || (METADATA.contains(&host) && (!network::is_loopback(endpoint) || is_ours()))
 }
 
 #[derive(Debug)]
 struct Ways<T> {
+    /// The only host, beside those that credentials come from.
+    endpoint: Option<String>,
     direct: T,
     proxied: T,
 }
@@ -92,6 +125,7 @@ impl HttpClient for Ways<SharedHttpClient> {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         SharedHttpConnector::new(Ways {
+            endpoint: self.endpoint.clone(),
             direct: self.direct.http_connector(settings, components),
             proxied: self.proxied.http_connector(settings, components),
         })
@@ -112,18 +146,20 @@ impl HttpClient for Ways<SharedHttpClient> {
 
 impl HttpConnector for Ways<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = match way(request.uri()) {
-            Way::Direct => self.direct.call(request),
-            Way::Proxied => self.proxied.call(request),
-            Way::Nowhere => {
-                let host = network::host(request.uri()).to_owned();
-                let error = ConnectorError::user(Box::new(InClear { host }));
-                return HttpConnectorFuture::ready(Err(error));
-            }
+        let host = || network::host(request.uri()).to_owned();
+        let kept_back: BoxError = match way(request.uri(), self.endpoint.as_deref()) {
+            Way::Direct => return bounded_answer(self.direct.call(request)),
+            Way::Proxied => return bounded_answer(self.proxied.call(request)),
+            Way::InClear => Box::new(InClear { host: host() }),
+            Way::Elsewhere => Box::new(Elsewhere { host: host() }),
         };
-        // Whoever asked: the credentials' sources answer too.
-        HttpConnectorFuture::new(async { Ok(answer.await?.map(bounded)) })
+        HttpConnectorFuture::ready(Err(ConnectorError::user(kept_back)))
     }
+}
+
+/// Whoever asked: the credentials' sources answer too.
+fn bounded_answer(answer: HttpConnectorFuture) -> HttpConnectorFuture {
+    HttpConnectorFuture::new(async { Ok(answer.await?.map(bounded)) })
 }
 
 #[cfg(test)]
@@ -134,19 +170,50 @@ mod tests {
     fn nothing_goes_in_clear_to_another_host_and_nothing_near_goes_through_a_proxy() {
         for (url, wanted) in [
             ("https://redshift.us-east-1.amazonaws.com/", Way::Proxied),
-            ("http://redshift.us-east-1.amazonaws.com/", Way::Nowhere),
-            ("http://10.0.0.7:9836/", Way::Nowhere),
-            ("http://localhost@example.com/", Way::Nowhere),
-            ("http://localhost:80@example.com/", Way::Nowhere),
-            ("HTTP://example.com/", Way::Nowhere),
+            ("http://redshift.us-east-1.amazonaws.com/", Way::InClear),
+            ("http://10.0.0.7:9836/", Way::InClear),
+            ("http://localhost@example.com/", Way::InClear),
+            ("http://localhost:80@example.com/", Way::InClear),
+            ("HTTP://example.com/", Way::InClear),
             ("http://127.0.0.1:9836/", Way::Direct),
             ("http://[::1]:9836/", Way::Direct),
             ("https://localhost/", Way::Direct),
             ("http://169.254.169.254/latest/api/token", Way::Direct),
             ("http://[fd00:ec2::254]/latest/api/token", Way::Direct),
-            ("http://169.254.169.2/", Way::Nowhere),
+            ("http://169.254.169.2/", Way::InClear),
         ] {
-            assert_eq!(way(url), wanted, "{url}");
+            assert_eq!(way(url, None), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn with_an_endpoint_nothing_else_is_called_but_what_credentials_come_from() {
+        let here = Some("127.0.0.1");
+        let there = Some("redshift.example.com");
+        for (url, endpoint, wanted) in [
+            ("http://127.0.0.1:9836/", here, Way::Direct),
+            ("http://[::1]:1338/latest/api/token", here, Way::Direct),
+            ("https://sts.us-east-1.amazonaws.com/", here, Way::Elsewhere),
+            (
+                "https://sts.us-east-1.amazonaws.com/",
+                there,
+                Way::Elsewhere,
+            ),
+            (
+                "http://169.254.169.254/latest/api/token",
+                here,
+                Way::Elsewhere,
+            ),
+            (
+                "http://169.254.169.254/latest/api/token",
+                there,
+                Way::Direct,
+            ),
+            ("https://Redshift.example.com/", there, Way::Proxied),
+            ("http://redshift.example.com/", there, Way::InClear),
+            ("https://127.0.0.1@example.com/", here, Way::Elsewhere),
+        ] {
+            assert_eq!(way(url, endpoint), wanted, "{url} {endpoint:?}");
         }
     }
 }

@@ -1,41 +1,39 @@
 //! Redshift through the AWS SDK: the only directory that names the SDK.
 //!
-//! Owns: the calls, and the translation of the SDK's types and errors into redkeep's. `connector` makes the clients,
-//! `http` is the way to AWS. Never retries (the run's state machine does) and never decides what an error means for a
+//! Owns: the calls, and the translation of the SDK's types and errors into redkeep's. `connector` and `client`
+//! make the clients, `credentials` finds whose they are, `http` is the way to AWS. Never retries (the run's state machine does) and never decides what an error means for a
 //! run.
 
 mod body;
+mod client;
 mod connector;
+mod credentials;
+mod files;
 mod http;
 mod members;
 mod pages;
 mod probe;
 mod translate;
 
-use std::error::Error as StdError;
-use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{Region as SdkRegion, SdkConfig};
-use aws_sdk_redshift::Client;
-use aws_sdk_redshift::config::IdentityCache;
-use aws_sdk_redshift::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshift::types::{SourceType, Tag};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::clock::Clock;
 use crate::names::Retention;
 use crate::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, SnapshotEvent,
 };
 use crate::snapshot::{Snapshot, SnapshotId};
 
-pub use connector::{Connector, Target, ambient_region};
+pub use client::AwsRedshift;
+pub use connector::{Connector, Target};
+pub use credentials::foreseen;
+pub use files::profiles;
 use pages::all_pages;
 use probe::Probe;
 pub use translate::error_class;
-use translate::{cluster, error, event, label, snapshot};
+use translate::{cluster, event, snapshot};
 
 const PAGE_SIZE: i32 = 100;
 /// DescribeEvents goes back 14 days.
@@ -44,64 +42,9 @@ const EVENTS_KEPT_MINUTES: i32 = 14 * 24 * 60;
 /// Told of every request: the operation, `ok` or the error's code, and how long it took.
 pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
 
-/// Every client has an identity cache of its own, so that replacing the client drops its credentials.
-fn fresh_client(config: &SdkConfig, region: SdkRegion) -> Client {
-    let builder = aws_sdk_redshift::config::Builder::from(config)
-        .region(region)
-        .identity_cache(IdentityCache::lazy().build());
-    Client::from_conf(builder.build())
-}
-
-/// Redshift in one region with one set of credentials.
-pub struct AwsRedshift {
-    config: SdkConfig,
-    region: SdkRegion,
-    client: RwLock<Client>,
-    clock: Arc<dyn Clock>,
-    meter: Meter,
-}
-
 impl AwsRedshift {
-    fn client(&self) -> Client {
-        self.client
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// The next call resolves its credentials anew.
-    fn drop_credentials(&self) {
-        let fresh = fresh_client(&self.config, self.region.clone());
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-    }
-
-    /// Makes one request, in our words, and tells the meter.
-    async fn measured<T, E>(
-        &self,
-        operation: &'static str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, RedshiftError>
-    where
-        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    {
-        let began = self.clock.monotonic();
-        let result = request.await.map_err(error);
-        (self.meter)(
-            operation,
-            label(&result),
-            self.clock.monotonic().saturating_sub(began),
-        );
-        if result
-            .as_ref()
-            .is_err_and(|error| error.class == ErrorClass::Credentials)
-        {
-            self.drop_credentials();
-        }
-        result
-    }
-
     async fn all_clusters(&self, date: &Probe) -> Result<Vec<Cluster>, RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         all_pages(|marker| async {
             let call = client
                 .describe_clusters()
@@ -119,7 +62,7 @@ impl AwsRedshift {
     }
 
     async fn all_snapshots(&self, date: &Probe) -> Result<Vec<Arc<Snapshot>>, RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         all_pages(|marker| async {
             let call = client
                 .describe_cluster_snapshots()
@@ -142,7 +85,7 @@ impl AwsRedshift {
         id: &SnapshotId,
         date: &Probe,
     ) -> Result<Vec<SnapshotEvent>, RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         all_pages(|marker| async {
             let call = client
                 .describe_events()
@@ -165,7 +108,7 @@ impl AwsRedshift {
         id: &SnapshotId,
         date: &Probe,
     ) -> Result<Vec<Arc<Snapshot>>, RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         let call = client
             .describe_cluster_snapshots()
             .snapshot_identifier(id.as_str());
@@ -189,7 +132,7 @@ impl AwsRedshift {
             .iter()
             .map(|(key, value)| Tag::builder().key(key).value(value).build())
             .collect();
-        let client = self.client();
+        let client = self.client().await;
         let call = client
             .create_cluster_snapshot()
             .snapshot_identifier(request.snapshot_id.as_str())
@@ -210,7 +153,7 @@ impl AwsRedshift {
         retention: Retention,
         date: &Probe,
     ) -> Result<Snapshot, RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         let call = client
             .modify_cluster_snapshot()
             .snapshot_identifier(id.as_str())
@@ -229,7 +172,7 @@ impl AwsRedshift {
         cluster: &str,
         date: &Probe,
     ) -> Result<(), RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         let call = client
             .delete_cluster_snapshot()
             .snapshot_identifier(id.as_str())
@@ -245,7 +188,7 @@ impl AwsRedshift {
         (key, value): (&str, &str),
         date: &Probe,
     ) -> Result<(), RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         let tag = Tag::builder().key(key).value(value).build();
         let call = client.create_tags().resource_name(arn).tags(tag);
         let call = call.customize().interceptor(date.clone());
@@ -253,18 +196,14 @@ impl AwsRedshift {
     }
 
     async fn remove_tag(&self, arn: &str, key: &str, date: &Probe) -> Result<(), RedshiftError> {
-        let client = self.client();
+        let client = self.client().await;
         let call = client.delete_tags().resource_name(arn).tag_keys(key);
         let call = call.customize().interceptor(date.clone());
         self.measured("DeleteTags", call.send()).await.map(drop)
     }
 
     async fn identity(&self, date: &Probe) -> Result<String, RedshiftError> {
-        let client = aws_sdk_sts::Client::from_conf(
-            aws_sdk_sts::config::Builder::from(&self.config)
-                .region(self.region.clone())
-                .build(),
-        );
+        let client = self.made().await.sts.clone();
         let call = client
             .get_caller_identity()
             .customize()

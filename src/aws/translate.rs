@@ -10,7 +10,8 @@ use aws_sdk_redshift::types as sdk;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 
-use super::http::InClear;
+use super::credentials::Lacking;
+use super::http::is_kept_back;
 use crate::cause::with_causes;
 use crate::names::{Tags, account_in_arn};
 use crate::redshift::{Cluster, ErrorClass, RedshiftError, SnapshotEvent};
@@ -30,11 +31,26 @@ where
             message: message.map_or_else(|| format!("HTTP status {status}"), str::to_owned),
         };
     }
+    if let Some(lacking) = lacking(&error) {
+        return lacking.clone().into();
+    }
     RedshiftError {
         class: transport_class(&error),
         code: None,
         message: with_causes(&error),
     }
+}
+
+/// Why there were no credentials for the call, where that is why it was not made.
+fn lacking<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Lacking> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(lacking) = inner.downcast_ref() {
+            return Some(lacking);
+        }
+        cause = inner.source();
+    }
+    None
 }
 
 /// Every code that redkeep knows, with its class: from the API model, "Common errors" of the Redshift API
@@ -129,10 +145,7 @@ where
     }
     let mut cause = error.source();
     while let Some(inner) = cause {
-        if inner.is::<aws_credential_types::provider::error::CredentialsError>() {
-            return ErrorClass::Credentials;
-        }
-        if inner.is::<InClear>() {
+        if is_kept_back(inner) {
             return ErrorClass::Unsent;
         }
         let io = inner.downcast_ref::<std::io::Error>();

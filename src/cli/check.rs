@@ -5,6 +5,8 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
+use crate::aws::foreseen;
+use crate::config::{Config, Endpoint};
 use crate::forecast::{ScopeForecast, forecast};
 use crate::names::PolicyName;
 
@@ -27,10 +29,10 @@ pub struct CheckArgs {
 
 pub(super) async fn check(args: &CheckArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
-    let mut out = std::io::stdout().lock();
     for warning in &config.warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
+    let refused = credentials(&config).await?;
     // A history that cannot be read is not what is asked about here.
     let history = known(&config).unwrap_or_default();
     let forecast = forecast(&config, &history, now, YEAR);
@@ -40,8 +42,30 @@ pub(super) async fn check(args: &CheckArgs, now: DateTime<Utc>) -> Result<(), Fa
     for warning in forecast.scopes.iter().filter_map(over_quota) {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
-    writeln!(out, "{}", described(&args.config, &config))?;
+    if let Some(why) = refused {
+        return Err(Failure::Config(why));
+    }
+    writeln!(std::io::stdout(), "{}", described(&args.config, &config))?;
     Ok(())
+}
+
+/// Warns of profiles that cannot be used, and says what is certain: the environment names one that is not there. The
+/// service may have another environment and other files.
+async fn credentials(config: &Config) -> Result<Option<String>, Failure> {
+    if config.endpoint == Endpoint::Sandbox {
+        return Ok(None);
+    }
+    for account in &config.accounts {
+        match foreseen(&account.identity).await {
+            Some((why, true)) => return Ok(Some(format!("AWS_PROFILE: {why}"))),
+            Some((why, false)) => {
+                let name = account.name.as_str();
+                writeln!(std::io::stderr(), "warning: account {name:?}: {why}")?;
+            }
+            None => {}
+        }
+    }
+    Ok(None)
 }
 
 /// What is to be said of a quota that the policies will pass.

@@ -49,9 +49,17 @@ where
         let identity = account.map(|account| account.identity.clone());
         let identity = identity.unwrap_or_default();
         let client = connector.client(&identity, &scope.region, Arc::new(|_, _, _| {}));
-        let call = question(Arc::new(client.await));
+        let client = Arc::new(client.await);
+        let call = question(Arc::clone(&client));
         let scope = scope.clone();
-        asking.spawn(async move { (scope, patiently(call).await) });
+        asking.spawn(async move {
+            // Credentials may take their time, which is not AWS's.
+            let answer = match client.find_credentials().await {
+                Ok(()) => patiently(call).await,
+                Err(error) => Err(error.told()),
+            };
+            (scope, answer)
+        });
     }
     while let Some(ended) = asking.join_next().await {
         answers.extend(ended.ok());

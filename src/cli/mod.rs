@@ -224,14 +224,20 @@ impl Cli {
     }
 }
 
-/// Where the configuration of this process comes from: the file, the environment, the ambient region.
+/// Where the configuration of this process comes from: the file, the environment, AWS's own files.
 async fn sources(args: &ConfigArgs) -> Sources {
     Sources {
         file: args.config.clone(),
         environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            // One that is not UTF-8 is wrong, and not missing.
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
             .collect(),
-        ambient_region: aws::ambient_region().await,
+        profiles: aws::profiles().await,
     }
 }
 

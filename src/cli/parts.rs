@@ -15,10 +15,12 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tracing::{error, warn};
 
-use crate::aws::{AwsRedshift, Connector, Target};
+use crate::aws::{self, AwsRedshift, Connector, Target};
 use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
-use crate::config::{self, Config, Endpoint, Log, LogFormat, LogLevel, Sources, network};
+use crate::config::{
+    self, Config, ConfigErrors, Endpoint, Log, LogFormat, LogLevel, Sources, network,
+};
 use crate::daemon::{Connect, Parts};
 use crate::http::Health;
 use crate::logging;
@@ -55,7 +57,7 @@ pub(super) async fn parts(
         world: world(config, &opened, &*clock),
         store: opened.store,
         connect: connect(connector, Arc::clone(&metrics)),
-        reload: Box::new(move || config::load(&sources)),
+        reload: Box::new(move || Box::pin(reloaded(sources.clone()))),
         clock,
         metrics,
         health,
@@ -127,6 +129,15 @@ fn tell(opened: &Opened) {
             "the history cannot be written; snapshots go on, the journal is in memory"
         );
     }
+}
+
+/// The configuration as it is now: the environment of a process does not change, the files do.
+async fn reloaded(sources: Sources) -> Result<Config, ConfigErrors> {
+    let profiles = aws::profiles().await;
+    config::load(&Sources {
+        profiles,
+        ..sources
+    })
 }
 
 fn world(config: Config, opened: &Opened, clock: &dyn Clock) -> World {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ambient::Ambient;
 use super::error::quoted;
 use super::path::KeyPath;
 use super::policies::Declared;
@@ -19,7 +20,7 @@ const DEFAULT_ACCOUNT: &str = "default";
 /// Reads the accounts into `declared`; with none in the file there is one, of ambient credentials.
 pub(super) fn accounts(
     raw: &[RawAccount],
-    ambient: Option<&Region>,
+    ambient: &Ambient<'_>,
     declared: &mut Declared,
     report: &mut Report,
 ) {
@@ -64,21 +65,13 @@ pub(super) fn accounts(
 fn account(
     path: &KeyPath,
     raw: &RawAccount,
-    ambient: Option<&Region>,
+    ambient: &Ambient<'_>,
     report: &mut Report,
 ) -> Option<Account> {
     let name = name::<AccountName>(path, raw.name.as_deref(), AccountName::WANTED, report);
-    let regions = match (&raw.regions, ambient) {
-        (Some(regions), _) => declared_regions(&path.key("regions"), regions, report),
-        (None, Some(region)) => vec![region.clone()],
-        (None, None) => {
-            report.missing(
-                path,
-                "regions",
-                "a list of AWS regions in an [[account]], or AWS_REGION in the environment",
-            );
-            Vec::new()
-        }
+    let regions = match &raw.regions {
+        Some(regions) => declared_regions(&path.key("regions"), regions, report),
+        None => ambient_region(path, raw.profile.as_deref(), ambient, report),
     };
     let snapshot_quota = raw.snapshot_quota.unwrap_or(DEFAULT_SNAPSHOT_QUOTA);
     if snapshot_quota == 0 {
@@ -87,11 +80,15 @@ fn account(
             "got 0, wanted a whole number from 1",
         );
     }
+    let identity = identity(path, raw, report);
+    if let Some(identity) = &identity {
+        refuse_other_partitions(path, &regions, identity, report);
+    }
     Some(Account {
         name: name?,
         regions,
         snapshot_quota,
-        identity: identity(path, raw, report)?,
+        identity: identity?,
     })
 }
 
@@ -189,6 +186,49 @@ fn refuse_shared_scopes(accounts: &[Account], paths: &[KeyPath], report: &mut Re
             }
             seen.insert((&account.identity, region), account);
         }
+    }
+}
+
+/// The region of an account that names none; none where that was reported.
+fn ambient_region(
+    path: &KeyPath,
+    profile: Option<&str>,
+    ambient: &Ambient<'_>,
+    report: &mut Report,
+) -> Vec<Region> {
+    match ambient.region(profile) {
+        Ok(Some(region)) => return vec![region],
+        Ok(None) => report.missing(path, "regions", wanted::REGIONS),
+        Err((place, why)) => report.at(place, why),
+    }
+    Vec::new()
+}
+
+/// An account, its credentials and its roles are of one partition of AWS, and so are the regions that it can work in.
+fn refuse_other_partitions(
+    path: &KeyPath,
+    regions: &[Region],
+    identity: &Identity,
+    report: &mut Report,
+) {
+    let role = identity.role.as_ref().and_then(|role| {
+        let partition = role.arn.split(':').nth(1)?;
+        Some((path.key("role_arn"), "the role".to_owned(), partition))
+    });
+    let of_regions = regions.iter().enumerate().map(|(index, region)| {
+        let place = path.key("regions").item(index);
+        (place, region.to_string(), region.partition())
+    });
+    let mut all = of_regions.chain(role);
+    let Some((_, first, wanted)) = all.next() else {
+        return;
+    };
+    if let Some((place, other, got)) = all.find(|(_, _, got)| *got != wanted) {
+        let text = format!(
+            "{other} is in the partition {got} and {first} in {wanted}; an AWS account is in one of them: make two \
+             accounts of it"
+        );
+        report.say(&place, text);
     }
 }
 

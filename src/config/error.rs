@@ -115,7 +115,7 @@ pub(super) fn foreign(text: &str) -> String {
 }
 
 /// A message made elsewhere that may repeat a value: on one line, cut, without any access key.
-pub(super) fn clean(message: &str) -> String {
+pub(crate) fn clean(message: &str) -> String {
     const LONGEST: usize = 400;
     let shown: String = head(message, LONGEST)
         .chars()

@@ -11,6 +11,7 @@
 //! `schema` tells editors of the same keys, in the words of `raw` and the patterns of `grammar`.
 
 mod accounts;
+pub(crate) mod ambient;
 mod error;
 mod extract;
 mod grammar;
@@ -34,11 +35,13 @@ mod wanted;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use ambient::Profiles;
+pub(crate) use error::clean;
 pub use error::{ConfigError, ConfigErrors};
 pub use schema::schema;
-pub(crate) use suggest::nearest;
+pub(crate) use suggest::{did_you_mean, nearest};
 
-use crate::names::{AccountName, Namespace, PolicyName, Region, Writer};
+use crate::names::{AccountName, Namespace, PolicyName, Writer};
 use crate::policy::{Account, Policy};
 use crate::slot::Scope;
 use crate::tzdb::{Database, Place, ZoneData};
@@ -136,10 +139,10 @@ pub struct Sources {
     /// The policy file.
     pub file: PathBuf,
     /// The environment, read by whoever starts the program; `REDKEEP_…`,
-    /// `STATE_DIRECTORY`, `TZDIR`, and what names endpoints and proxies matter.
+    /// `STATE_DIRECTORY`, `TZDIR`, and what names credentials, regions, endpoints and proxies matter.
     pub environment: Vec<(String, String)>,
-    /// The region that the AWS SDK would use by itself.
-    pub ambient_region: Option<Region>,
+    /// The profiles of AWS's own files.
+    pub profiles: Profiles,
 }
 
 /// Reads, merges and checks the configuration; the error has everything that is wrong with it.

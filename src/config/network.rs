@@ -11,7 +11,7 @@ use super::error::{Place, quoted};
 use super::report::Report;
 
 /// Each replaces AWS's own endpoint of the services that are called.
-const ENDPOINTS: [&str; 3] = [
+pub(super) const ENDPOINTS: [&str; 3] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_REDSHIFT",
     "AWS_ENDPOINT_URL_STS",
@@ -101,7 +101,10 @@ fn heeded(environment: &[(String, String)]) -> impl Iterator<Item = (&str, &str)
     found.filter(move |(_, url)| heeds && !url.is_empty())
 }
 
-fn variable<'a>(environment: &'a [(String, String)], name: &str) -> Option<(&'a str, &'a str)> {
+pub(super) fn variable<'a>(
+    environment: &'a [(String, String)],
+    name: &str,
+) -> Option<(&'a str, &'a str)> {
     let found = environment.iter().find(|(known, _)| known == name);
     found.map(|(name, value)| (name.as_str(), value.as_str()))
 }

@@ -6,7 +6,7 @@
 const LONGEST: usize = 64;
 
 /// `; did you mean "…"?`, or nothing when no known word is near.
-pub(super) fn did_you_mean<'a>(got: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(got: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(got, known) {
         Some(word) => format!("; did you mean {word:?}?"),
         None => String::new(),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::ambient::{self, Ambient};
 use super::error::clean;
 use super::path::KeyPath;
 use super::policies::{self, Declared};
@@ -50,15 +51,22 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
     );
     let endpoint = endpoint(top.endpoint.as_deref(), report);
     network::check(endpoint.as_ref(), &sources.environment, report);
+    let asks_environment = accounts.is_empty() || accounts.iter().any(|one| one.profile.is_none());
+    ambient::check(
+        endpoint.as_ref(),
+        asks_environment,
+        &sources.environment,
+        report,
+    );
     let listen = listen(top.listen.as_deref(), report);
     let state_dir = state_dir(top.state_dir, sources, report);
     let writer = top
         .writer
         .and_then(|text| parsed::<Writer>(&KeyPath::top("writer"), &text, Writer::WANTED, report));
-    let region = fallback_region(endpoint.as_ref(), sources);
+    let ambient = Ambient::of(sources, fallback_region(endpoint.as_ref()));
     regions::doubt(endpoint.as_ref(), &accounts, report);
     let mut declared = Declared::default();
-    accounts::accounts(&accounts, region.as_ref(), &mut declared, report);
+    accounts::accounts(&accounts, &ambient, &mut declared, report);
     self::blackouts(&blackouts, &mut declared, report);
     let policies = policies::policies(&defaults, &policies, &declared, report);
     let log = self::log(&log, report);
@@ -176,11 +184,11 @@ fn choice<T: Copy>(
     found.map(|(_, value)| *value)
 }
 
-fn fallback_region(endpoint: Option<&Endpoint>, sources: &Sources) -> Option<Region> {
-    match (&sources.ambient_region, endpoint) {
-        (Some(region), _) => Some(region.clone()),
-        (None, Some(Endpoint::Aws)) => None,
-        (None, _) => ELSEWHERE.parse().ok(),
+/// AWS's own endpoints have no region that is meant where none is named.
+fn fallback_region(endpoint: Option<&Endpoint>) -> Option<Region> {
+    match endpoint {
+        Some(Endpoint::Aws) => None,
+        _ => ELSEWHERE.parse().ok(),
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) const BLACKOUT_THAT_ENDS: &str =
     "less than the time between two of its openings: no slot could ever start";
 /// A role.
 pub(super) const ROLE_ARN: &str = "a role's ARN such as \"arn:aws:iam::111122223333:role/redkeep\"";
+/// Where the regions of an account come from.
+pub(super) const REGIONS: &str = "a list of AWS regions in an [[account]], AWS_REGION in the environment, or `region` in its AWS profile";
 /// An external id ("AssumeRole" in the STS API reference).
 pub(super) const EXTERNAL_ID: &str = "2 to 1224 letters, digits and _ + = , . @ : / -";
 /// A session name (ibidem).

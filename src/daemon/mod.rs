@@ -66,6 +66,10 @@ pub enum Signal {
 pub type Connect<R> =
     Box<dyn Fn(Identity, Scope) -> Pin<Box<dyn Future<Output = R> + Send>> + Send>;
 
+/// Reads the configuration anew.
+pub type Reading =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Config, ConfigErrors>> + Send>> + Send>;
+
 /// Everything that the daemon is made of and that `main` chooses.
 pub struct Parts<R> {
     /// The world at the start.
@@ -75,7 +79,7 @@ pub struct Parts<R> {
     /// Makes the client of a scope.
     pub connect: Connect<R>,
     /// Reads the configuration anew.
-    pub reload: Box<dyn Fn() -> Result<Config, ConfigErrors> + Send>,
+    pub reload: Reading,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The metrics, gathered from the world after every turn.

@@ -4,6 +4,7 @@
 
 use super::Daemon;
 use crate::metrics::{self, Intervals};
+use crate::observed::ScopeView;
 use crate::redshift::Redshift;
 use crate::slot::Scope;
 use crate::world::World;
@@ -62,12 +63,16 @@ impl<R: Redshift> Daemon<R> {
     }
 }
 
-fn unreached(world: &World) -> Vec<Scope> {
-    world
-        .observed
-        .scopes
-        .iter()
-        .filter(|(_, view)| view.reached_at.is_none())
-        .map(|(scope, _)| scope.clone())
+/// The scopes that have never answered a listing, and those that lack credentials since.
+fn unreached(world: &World) -> Vec<(Scope, String)> {
+    let scopes = world.observed.scopes.iter();
+    let why = |view: &ScopeView| match (&view.trouble, view.reached_at) {
+        (None, None) => Some("not reached yet".to_owned()),
+        (Some(trouble), None) => Some(format!("not reached yet: {trouble}")),
+        (Some(trouble), Some(_)) if view.lacks_credentials => Some(trouble.clone()),
+        (_, Some(_)) => None,
+    };
+    scopes
+        .filter_map(|(scope, view)| Some((scope.clone(), why(view)?)))
         .collect()
 }

@@ -16,7 +16,7 @@ impl<R: Redshift> Daemon<R> {
     pub(super) async fn reload(&mut self) {
         self.parts.notifier.reloading();
         let now = self.parts.clock.now();
-        match (self.parts.reload)() {
+        match (self.parts.reload)().await {
             Ok(config) => {
                 for warning in &config.warnings {
                     warn!("{warning}");
@@ -24,13 +24,11 @@ impl<R: Redshift> Daemon<R> {
                 // What has become due under the old configuration keeps it.
                 self.turn().await;
                 let config = keep_what_needs_a_restart(&self.parts.world.config, config);
-                let old = &self.parts.world.config;
                 // A scope with open runs keeps its client though its account is gone from the file.
-                self.clients.retain(|scope, _| {
-                    let account = config.account(&scope.account);
-                    account.is_none() || account == old.account(&scope.account)
-                });
+                self.clients
+                    .retain(|scope, _| config.account(&scope.account).is_none());
                 self.parts.world.reconfigure(config, now);
+                self.parts.world.observed.look_again(now);
                 self.connect().await;
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(&self.parts.world.config, now);

@@ -19,7 +19,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
     let sources = Sources {
         file,
         environment: Vec::new(),
-        ambient_region: None,
+        profiles: Default::default(),
     };
     let config = load(&sources).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -29,7 +29,10 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
         world: World::new(config, opened.history, writer, clock.now()),
         store: opened.store,
         connect: Box::new(|_, _| Box::pin(std::future::pending())),
-        reload: Box::new(move || load(&sources)),
+        reload: Box::new(move || {
+            let loaded = load(&sources);
+            Box::pin(async { loaded })
+        }),
         metrics: Arc::new(Metrics::new(clock.now()).unwrap()),
         health: Arc::new(Health::starting(clock.monotonic())),
         notifier: Notifier::from_environment(),

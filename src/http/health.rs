@@ -23,8 +23,8 @@ pub struct Condition {
     pub configured: bool,
     /// What is wrong with the history; `None` when it can be read and written.
     pub history_trouble: Option<String>,
-    /// The scopes that have not answered a listing yet.
-    pub unreached: Vec<Scope>,
+    /// The scopes in which no snapshot can be taken, each with the reason.
+    pub unreached: Vec<(Scope, String)>,
 }
 
 /// The condition, shared between the daemon and its listener.
@@ -118,6 +118,6 @@ pub fn ready(condition: &Condition) -> Verdict {
         reasons.push(format!("history: {trouble}"));
     }
     let unreached = condition.unreached.iter();
-    reasons.extend(unreached.map(|scope| format!("{scope}: not reached yet")));
+    reasons.extend(unreached.map(|(scope, why)| format!("{scope}: {why}")));
     Verdict::of(reasons)
 }

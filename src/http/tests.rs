@@ -136,10 +136,11 @@ async fn readiness_gives_every_reason_on_a_line_of_its_own() {
     let answer = answer_to("GET /readyz", |condition| {
         condition.configured = true;
         condition.history_trouble = Some("disk\nfull".to_owned());
-        condition.unreached = vec![Scope {
+        let scope = Scope {
             account: "prod".parse().unwrap(),
             region: "eu-central-1".parse().unwrap(),
-        }];
+        };
+        condition.unreached = vec![(scope, "not reached yet".to_owned())];
     })
     .await;
     assert_eq!(

@@ -41,8 +41,9 @@ const TALKATIVE: [&str; 5] = [
     "tokio_cron_scheduler",
 ];
 
-/// Warns at every attempt to assume a role; redkeep tells it once, as the reason of a listing that failed.
-const REPEATING: &str = "aws_config::sts";
+/// They warn at every attempt to find credentials, with whole answers; redkeep tells it once, as the reason of a listing
+/// that failed.
+const REPEATING: [&str; 2] = ["aws_config", "aws_runtime::env_config"];
 
 /// The ways out of this process, which has one log.
 static STDERR: OnceLock<Spool> = OnceLock::new();
@@ -276,10 +277,12 @@ fn directives(level: LogLevel) -> String {
     };
     let talkative = TALKATIVE.map(|target| format!(",{target}={}", quiet.as_str()));
     let error = LogLevel::Error.as_str();
+    let repeating = REPEATING.map(|target| format!(",{target}={error}"));
     format!(
-        "{}{},{REPEATING}={error}",
+        "{}{}{}",
         level.as_str(),
-        talkative.concat()
+        talkative.concat(),
+        repeating.concat()
     )
 }
 

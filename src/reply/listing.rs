@@ -235,6 +235,7 @@ fn note_listing(
         .as_ref()
         .err()
         .or(snapshots.result.as_ref().err());
+    view.lacks_credentials = trouble.is_some_and(|error| error.class == ErrorClass::Credentials);
     let trouble = trouble.map(RedshiftError::told);
     let is_other = view.is_other_account();
     if let (Ok(clusters), false) = (clusters.result, is_other) {

@@ -15,6 +15,7 @@ use super::cluster::Cluster;
 use super::error::{ApiError, Code};
 use super::event::Event;
 use super::snapshot::Snapshot;
+use crate::names::partition;
 
 /// How long events are kept (DescribeEvents: "for the past 14 days").
 const EVENT_RETENTION: TimeDelta = TimeDelta::days(14);
@@ -249,15 +250,4 @@ pub fn snapshot_not_found(identifier: &str) -> ApiError {
 /// Whether a text is the number of an account: twelve digits.
 pub fn is_account_number(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The partition that `region` belongs to, as ARNs spell it.
-pub fn partition(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
 }

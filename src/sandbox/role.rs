@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::account::{is_account_number, partition};
+use super::account::is_account_number;
 use super::digest;
+use crate::names::partition;
 
 /// A role as its ARN names it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -58,7 +58,7 @@ fn config_of(text: &str) -> Config {
     let sources = Sources {
         file: dir.write("redkeep.toml", text),
         environment: Vec::new(),
-        ambient_region: None,
+        profiles: Default::default(),
     };
     load(&sources).unwrap_or_else(|errors| panic!("{errors}"))
 }

@@ -46,8 +46,8 @@ fn loaded(text: &str, name: &str) -> Result<Config, ConfigErrors> {
     fs::write(&file, text).unwrap();
     load(&Sources {
         file,
-        environment: Vec::new(),
-        ambient_region: Some("eu-central-1".parse().unwrap()),
+        environment: vec![("AWS_REGION".to_owned(), "eu-central-1".to_owned())],
+        profiles: Default::default(),
     })
 }
 
@@ -183,7 +183,7 @@ fn the_two_commands_of_the_first_screen_are_the_ones_in_use() {
     let demo = load(&Sources {
         file: Path::new(ROOT).join("config/demo.toml"),
         environment: Vec::new(),
-        ambient_region: None,
+        profiles: Default::default(),
     });
     let demo = demo.unwrap();
     assert_eq!(demo.endpoint, Endpoint::Sandbox);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use redkeep::config::{Config, Sources, load};
-use redkeep::iam::{Beyond, Document, Holder, document, partition, wildcard};
+use redkeep::iam::{Beyond, Document, Holder, document, wildcard};
 use serde_json::{Value, json};
 
 use crate::{printed, redkeep, scratch};
@@ -59,8 +59,8 @@ fn config(name: &str, text: &str) -> Config {
     fs::write(&file, text).unwrap();
     load(&Sources {
         file,
-        environment: Vec::new(),
-        ambient_region: Some("eu-central-1".parse().unwrap()),
+        environment: vec![("AWS_REGION".to_owned(), "eu-central-1".to_owned())],
+        profiles: Default::default(),
     })
     .unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -249,7 +249,7 @@ fn the_partition_follows_from_the_region() {
         ("us-isob-east-1", "aws-iso-b"),
         ("eusc-de-east-1", "aws-eusc"),
     ] {
-        assert_eq!(partition(&region.parse().unwrap()), wanted, "{region}");
+        assert_eq!(redkeep::names::partition(region), wanted, "{region}");
     }
 }
 

@@ -305,7 +305,7 @@ fn the_schema_and_loading_are_of_one_mind_about_single_values() {
         let loaded = load(&Sources {
             file,
             environment: Vec::new(),
-            ambient_region: None,
+            profiles: Default::default(),
         });
         match loaded {
             Ok(_) => assert_eq!(faults, [""; 0], "the schema refuses what loads:\n{text}"),

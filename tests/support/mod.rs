@@ -11,6 +11,7 @@
 pub mod deadline;
 pub mod process;
 pub mod proxy;
+pub mod sources;
 pub mod tunnel;
 
 use std::fs;
@@ -104,16 +105,26 @@ impl Sandbox {
 
     /// The same in another region.
     pub fn aws_in(&self, region: &str, access_key: &str, form: &str) -> Answer {
+        let form = format!("Version=2012-12-01&Action={form}");
+        self.signed(("redshift", region), access_key, &form)
+    }
+
+    /// The same of STS.
+    pub fn sts(&self, access_key: &str, form: &str) -> Answer {
+        let form = format!("Version=2011-06-15&Action={form}");
+        self.signed(("sts", "us-east-1"), access_key, &form)
+    }
+
+    fn signed(&self, (service, region): (&str, &str), access_key: &str, form: &str) -> Answer {
         let now = chrono::Utc::now();
         let headers = format!(
-            "Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{}/{region}/redshift/aws4_request, \
+            "Authorization: AWS4-HMAC-SHA256 Credential={access_key}/{}/{region}/{service}/aws4_request, \
              SignedHeaders=host;x-amz-date, Signature=00\r\nX-Amz-Date: {}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n",
             now.format("%Y%m%d"),
             now.format("%Y%m%dT%H%M%SZ")
         );
-        let body = format!("Version=2012-12-01&Action={form}");
-        request(self.address(), "POST", "/", &headers, &body)
+        request(self.address(), "POST", "/", &headers, form)
     }
 
     /// The operations received, oldest first, that have this name.

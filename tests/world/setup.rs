@@ -66,7 +66,7 @@ pub fn config_of(accounts: &str, tables: &str) -> Config {
     let loaded = load(&Sources {
         file,
         environment: Vec::new(),
-        ambient_region: None,
+        profiles: Default::default(),
     });
     std::fs::remove_dir_all(directory).unwrap();
     loaded.unwrap_or_else(|errors| panic!("{errors}"))

@@ -63,6 +63,16 @@ async fn ask(
     clock: &dyn Clock,
     namespace: &Namespace,
 ) -> Vec<Probe> {
+    // Credentials may take their time, which is not AWS's.
+    if let Err(error) = client.find_credentials().await {
+        return vec![Probe {
+            question: Question::Identity,
+            result: Err(error),
+            holding: None,
+            server_date: ServerDate::NoAnswer,
+            answered_at: clock.now(),
+        }];
+    }
     let mut holding = None;
     let count = |listed: &Vec<Arc<Snapshot>>| {
         let own = listed.iter().filter(|one| one.claims(namespace)).count();

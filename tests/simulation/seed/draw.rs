@@ -230,7 +230,7 @@ pub fn load_text(text: &str) -> Config {
     let loaded = load(&Sources {
         file,
         environment: Vec::new(),
-        ambient_region: None,
+        profiles: Default::default(),
     });
     std::fs::remove_dir_all(directory).unwrap();
     loaded.unwrap_or_else(|errors| panic!("{errors}\n{text}"))
