@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::names::Region;
 use crate::policy::{Account, Policy, Role, Selector};
+use crate::redshift::Operation;
 use crate::snapshot::tag;
 
 /// The most characters that a managed policy may have; white space does not count ("IAM and AWS STS quotas").
@@ -187,7 +188,10 @@ pub fn document(
     let of = |which: fn(&Policy) -> bool| snapshots(config, &holder.accounts, number, which);
     let create = allowed(
         "Create",
-        &["redshift:CreateClusterSnapshot", "redshift:CreateTags"],
+        &[
+            Operation::CreateClusterSnapshot.action(),
+            Operation::CreateTags.action(),
+        ],
         of(|_| true),
     );
     let tagged = equals("aws:RequestTag", tag::NAMESPACE, config.namespace.as_str());
@@ -226,7 +230,7 @@ fn changing(
         });
     };
     if beyond.guard {
-        let action = &["redshift:ModifyClusterSnapshot"];
+        let action = const { &[Operation::ModifyClusterSnapshot.action()] };
         allow("Guard", action, those(is_guarded), conditions([own()]));
     }
     if beyond.prune {
@@ -239,17 +243,22 @@ fn changing(
             vec!["true".to_owned()],
         );
         condition.insert("Null", BTreeMap::from([held]));
-        let action = &["redshift:DeleteClusterSnapshot"];
+        let action = const { &[Operation::DeleteClusterSnapshot.action()] };
         allow("Prune", action, those(is_pruned), condition);
     }
     if beyond.hold {
-        let action = &["redshift:ModifyClusterSnapshot"];
+        let action = const { &[Operation::ModifyClusterSnapshot.action()] };
         allow("Hold", action, all(), conditions([own()]));
-        let action = &["redshift:CreateTags", "redshift:DeleteTags"];
+        let action = const {
+            &[
+                Operation::CreateTags.action(),
+                Operation::DeleteTags.action(),
+            ]
+        };
         allow("HoldTags", action, all(), only_tag(own(), tag::HOLD));
     }
     if beyond.takeover {
-        let action = &["redshift:CreateTags"];
+        let action = const { &[Operation::CreateTags.action()] };
         allow("Takeover", action, all(), only_tag(own(), tag::WRITER));
     }
     changing
@@ -316,9 +325,9 @@ fn read(accounts: &[&Account]) -> Option<Statement> {
         .collect();
     let regions: Vec<String> = regions.into_iter().map(Region::to_string).collect();
     let action = [
-        "redshift:DescribeClusters",
-        "redshift:DescribeClusterSnapshots",
-        "redshift:DescribeEvents",
+        Operation::DescribeClusters.action(),
+        Operation::DescribeClusterSnapshots.action(),
+        Operation::DescribeEvents.action(),
     ];
     (!regions.is_empty()).then(|| Statement {
         condition: conditions([("aws:RequestedRegion".to_owned(), regions)]),

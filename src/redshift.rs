@@ -1,7 +1,9 @@
 //! The seam to Redshift: what redkeep asks of the service, in redkeep's own types.
 //!
-//! Owns: the trait that the daemon calls, the description of a cluster, and the classes of refusal. Never
+//! Owns: the trait that the daemon calls, the operations, the description of a cluster, and the classes of refusal. Never
 //! names the SDK (that is `aws`) and never decides what follows from an answer (that is `run` and `reply`).
+
+mod operation;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use chrono::{DateTime, Utc};
 
 use crate::names::{ClusterId, Retention, Tags};
 use crate::snapshot::{Snapshot, SnapshotId};
+
+pub use operation::Operation;
 
 /// A cluster as DescribeClusters describes it, as far as redkeep looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::pause::{Pause, Pauses};
 use redkeep::plan::Blocked;
 use redkeep::policy::{Account, Identity, Policy, Selector};
-use redkeep::redshift::Cluster;
+use redkeep::redshift::{Cluster, Operation};
 use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
@@ -292,13 +292,13 @@ fn the_exposition_is_the_golden_text() {
     let eu = scope("eu-central-1");
     metrics.request(
         &eu,
-        "DescribeClusterSnapshots",
+        Operation::DescribeClusterSnapshots,
         "ok",
         Duration::from_millis(180),
     );
     metrics.request(
         &eu,
-        "CreateClusterSnapshot",
+        Operation::CreateClusterSnapshot,
         "InvalidClusterState",
         Duration::from_millis(420),
     );
@@ -445,7 +445,7 @@ fn the_requests_of_a_removed_scope_go_with_it() {
     metrics.publish(present(&two_policies(), &History::default()));
     metrics.request(
         &scope("us-east-1"),
-        "DescribeClusters",
+        Operation::DescribeClusters,
         "other",
         Duration::from_secs(1),
     );
@@ -454,6 +454,28 @@ fn the_requests_of_a_removed_scope_go_with_it() {
     smaller.accounts[0].regions.pop();
     metrics.publish(present(&smaller, &History::default()));
     assert!(!metrics.encode().unwrap().contains("us-east-1"));
+}
+
+#[test]
+fn every_request_that_may_come_has_its_series_from_the_start() {
+    let metrics = metrics();
+    metrics.publish(present(&two_policies(), &History::default()));
+    let before = metrics.encode().unwrap();
+    let series = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.map(|(series, _)| series.to_owned()).collect()
+    };
+    for region in ["eu-central-1", "us-east-1"] {
+        for operation in Operation::ALL {
+            for code in operation.codes() {
+                metrics.request(&scope(region), operation, code, Duration::from_secs(1));
+            }
+        }
+    }
+    let after = metrics.encode().unwrap();
+    assert_eq!(series(&before), series(&after));
+    assert!(before.contains("operation=\"DeleteClusterSnapshot\",code=\"ok\"} 0"));
+    assert!(after.contains("operation=\"DeleteClusterSnapshot\",code=\"ok\"} 1"));
 }
 
 #[test]

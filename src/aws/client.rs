@@ -24,7 +24,7 @@ use super::{Meter, unclear};
 use crate::clock::Clock;
 use crate::names::Region;
 use crate::policy::Identity;
-use crate::redshift::{ErrorClass, RedshiftError};
+use crate::redshift::{ErrorClass, Operation, RedshiftError};
 
 /// Redshift in one region with one set of credentials.
 pub struct AwsRedshift {
@@ -119,7 +119,7 @@ impl AwsRedshift {
     /// Makes one request, in our words, and tells the meter.
     pub(super) async fn measured<T, E>(
         &self,
-        operation: &'static str,
+        operation: Operation,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, RedshiftError>
     where
@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_inside_a_call_is_told_as_one_and_counted() {
-        type Told = Lock<Vec<(&'static str, &'static str)>>;
+        type Told = Lock<Vec<(Operation, &'static str)>>;
         let told: Arc<Told> = Arc::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let meter: Meter = {
@@ -203,10 +203,16 @@ mod tests {
             assert!(key.is_empty(), "{key}");
             Ok::<(), Never>(())
         };
-        let error = aws.measured("DescribeEvents", request).await.unwrap_err();
+        let error = aws
+            .measured(Operation::DescribeEvents, request)
+            .await
+            .unwrap_err();
         assert!(error.message.contains("a panic"), "{error}");
         assert!(error.message.contains("not the network"), "{error}");
         assert!(!error.message.contains("hunter2"), "{error}");
-        assert_eq!(*told.lock().unwrap(), [("DescribeEvents", "other")]);
+        assert_eq!(
+            *told.lock().unwrap(),
+            [(Operation::DescribeEvents, "other")]
+        );
     }
 }

@@ -22,7 +22,7 @@ use aws_sdk_redshift::types::{SourceType, Tag};
 
 use crate::names::Retention;
 use crate::redshift::{
-    Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, SnapshotEvent,
+    Answer, Cluster, CreateRequest, ErrorClass, Operation, Redshift, RedshiftError, SnapshotEvent,
 };
 use crate::snapshot::{Snapshot, SnapshotId};
 
@@ -40,7 +40,7 @@ const PAGE_SIZE: i32 = 100;
 const EVENTS_KEPT_MINUTES: i32 = 14 * 24 * 60;
 
 /// Told of every request: the operation, `ok` or the error's code, and how long it took.
-pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
+pub type Meter = Arc<dyn Fn(Operation, &'static str, Duration) + Send + Sync>;
 
 impl AwsRedshift {
     async fn all_clusters(&self, date: &Probe) -> Result<Vec<Cluster>, RedshiftError> {
@@ -51,7 +51,9 @@ impl AwsRedshift {
                 .max_records(PAGE_SIZE)
                 .set_marker(marker);
             let call = call.customize().interceptor(date.clone());
-            let page = self.measured("DescribeClusters", call.send()).await?;
+            let page = self
+                .measured(Operation::DescribeClusters, call.send())
+                .await?;
             let clusters = page.clusters.unwrap_or_default();
             Ok((
                 clusters.into_iter().filter_map(cluster).collect(),
@@ -71,7 +73,7 @@ impl AwsRedshift {
                 .set_marker(marker);
             let call = call.customize().interceptor(date.clone());
             let page = self
-                .measured("DescribeClusterSnapshots", call.send())
+                .measured(Operation::DescribeClusterSnapshots, call.send())
                 .await?;
             let snapshots = page.snapshots.unwrap_or_default();
             let snapshots = snapshots.into_iter().map(snapshot).map(Arc::new);
@@ -95,7 +97,9 @@ impl AwsRedshift {
                 .max_records(PAGE_SIZE)
                 .set_marker(marker);
             let call = call.customize().interceptor(date.clone());
-            let page = self.measured("DescribeEvents", call.send()).await?;
+            let page = self
+                .measured(Operation::DescribeEvents, call.send())
+                .await?;
             let events = page.events.unwrap_or_default();
             let events = events.into_iter().filter_map(|one| event(one, id.as_str()));
             Ok((events.collect(), page.marker))
@@ -113,7 +117,10 @@ impl AwsRedshift {
             .describe_cluster_snapshots()
             .snapshot_identifier(id.as_str());
         let call = call.customize().interceptor(date.clone());
-        match self.measured("DescribeClusterSnapshots", call.send()).await {
+        match self
+            .measured(Operation::DescribeClusterSnapshots, call.send())
+            .await
+        {
             Ok(page) => Ok(page
                 .snapshots
                 .unwrap_or_default()
@@ -140,7 +147,9 @@ impl AwsRedshift {
             .manual_snapshot_retention_period(request.retention.days_or_minus_one())
             .set_tags(Some(tags));
         let call = call.customize().interceptor(date.clone());
-        let answer = self.measured("CreateClusterSnapshot", call.send()).await?;
+        let answer = self
+            .measured(Operation::CreateClusterSnapshot, call.send())
+            .await?;
         answer
             .snapshot
             .map(snapshot)
@@ -159,7 +168,9 @@ impl AwsRedshift {
             .snapshot_identifier(id.as_str())
             .manual_snapshot_retention_period(retention.days_or_minus_one());
         let call = call.customize().interceptor(date.clone());
-        let answer = self.measured("ModifyClusterSnapshot", call.send()).await?;
+        let answer = self
+            .measured(Operation::ModifyClusterSnapshot, call.send())
+            .await?;
         answer
             .snapshot
             .map(snapshot)
@@ -178,7 +189,7 @@ impl AwsRedshift {
             .snapshot_identifier(id.as_str())
             .snapshot_cluster_identifier(cluster);
         let call = call.customize().interceptor(date.clone());
-        let sent = self.measured("DeleteClusterSnapshot", call.send());
+        let sent = self.measured(Operation::DeleteClusterSnapshot, call.send());
         sent.await.map(drop)
     }
 
@@ -192,14 +203,18 @@ impl AwsRedshift {
         let tag = Tag::builder().key(key).value(value).build();
         let call = client.create_tags().resource_name(arn).tags(tag);
         let call = call.customize().interceptor(date.clone());
-        self.measured("CreateTags", call.send()).await.map(drop)
+        self.measured(Operation::CreateTags, call.send())
+            .await
+            .map(drop)
     }
 
     async fn remove_tag(&self, arn: &str, key: &str, date: &Probe) -> Result<(), RedshiftError> {
         let client = self.client().await;
         let call = client.delete_tags().resource_name(arn).tag_keys(key);
         let call = call.customize().interceptor(date.clone());
-        self.measured("DeleteTags", call.send()).await.map(drop)
+        self.measured(Operation::DeleteTags, call.send())
+            .await
+            .map(drop)
     }
 
     async fn identity(&self, date: &Probe) -> Result<String, RedshiftError> {
@@ -208,7 +223,9 @@ impl AwsRedshift {
             .get_caller_identity()
             .customize()
             .interceptor(date.clone());
-        let answer = self.measured("GetCallerIdentity", call.send()).await?;
+        let answer = self
+            .measured(Operation::GetCallerIdentity, call.send())
+            .await?;
         answer
             .account
             .ok_or_else(|| unclear("the answer holds no account number"))

@@ -250,6 +250,7 @@ fn instant(time: aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redshift::Operation;
 
     #[test]
     fn each_documented_error_of_the_create_call_has_its_class() {
@@ -264,6 +265,18 @@ mod tests {
         ];
         for (code, expected) in cases {
             assert_eq!(error_class(Some(code), 400), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_code_that_the_metrics_begin_with_is_one_that_they_can_have() {
+        for operation in Operation::ALL {
+            for code in operation
+                .codes()
+                .filter(|code| !["ok", "other"].contains(code))
+            {
+                assert!(known(code).is_some(), "{operation:?} {code}");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::explain::span;
 use crate::history::History;
 use crate::names::Region;
 use crate::observed::SKEW_LIMIT;
-use crate::redshift::{ErrorClass, RedshiftError, ServerDate};
+use crate::redshift::{ErrorClass, Operation, RedshiftError, ServerDate};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Scope, rfc3339};
 use crate::upkeep::Removal;
@@ -35,9 +35,9 @@ impl Question {
     fn check(self) -> &'static str {
         match self {
             Self::Identity => "identity",
-            Self::Clusters => "redshift:DescribeClusters",
-            Self::Snapshots => "redshift:DescribeClusterSnapshots",
-            Self::Events => "redshift:DescribeEvents",
+            Self::Clusters => Operation::DescribeClusters.action(),
+            Self::Snapshots => Operation::DescribeClusterSnapshots.action(),
+            Self::Events => Operation::DescribeEvents.action(),
         }
     }
 }
@@ -365,7 +365,7 @@ fn quota(probes: &[Probe], quota: u32) -> Option<Finding> {
 }
 
 fn creating(asked: &Asked) -> Finding {
-    const CHECK: &str = "redshift:CreateClusterSnapshot";
+    const CHECK: &str = Operation::CreateClusterSnapshot.action();
     let print = format!("`redkeep iam-policy --account {}`", asked.scope.account);
     match &asked.evidence {
         Evidence::None => Finding::warning(
@@ -396,7 +396,7 @@ fn creating(asked: &Asked) -> Finding {
 }
 
 fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
-    const CHECK: &str = "redshift:DeleteClusterSnapshot";
+    const CHECK: &str = Operation::DeleteClusterSnapshot.action();
     let print = format!("`redkeep iam-policy --account {}`", scope.account);
     match evidence {
         Evidence::None => Finding::warning(

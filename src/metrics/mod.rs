@@ -21,6 +21,7 @@ use prometheus::{HistogramOpts, HistogramVec, Registry, TextEncoder};
 
 pub use self::view::{Intervals, PairView, Reload, ScopeGauges, View, view};
 use crate::names::PolicyName;
+use crate::redshift::Operation;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::Scope;
 
@@ -103,18 +104,18 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Counts a request to AWS. `operation` and `code` are words of closed sets, as [`crate::aws::Meter`]
-    /// gives them, so that no answer can make series without end.
+    /// Counts a request to AWS. `code` is a word of a closed set, as [`crate::aws::Meter`] gives it, so that no
+    /// answer can make series without end.
     pub fn request(
         &self,
         scope: &Scope,
-        operation: &'static str,
+        operation: Operation,
         code: &'static str,
         duration: Duration,
     ) {
         self.requests.count(scope, operation, code);
         self.request_duration
-            .with_label_values(&[operation])
+            .with_label_values(&[operation.as_str()])
             .observe(duration.as_secs_f64());
     }
 
@@ -227,8 +228,8 @@ fn request_duration() -> prometheus::Result<HistogramVec> {
         "Time that a request to AWS took, whatever came of it.",
     );
     let histogram = HistogramVec::new(options.buckets(REQUEST_BUCKETS.to_vec()), &["operation"])?;
-    for operation in requests::OPERATIONS {
-        histogram.with_label_values(&[operation]);
+    for operation in Operation::ALL {
+        histogram.with_label_values(&[operation.as_str()]);
     }
     Ok(histogram)
 }

@@ -10,18 +10,10 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 
 use super::families::{Family, Sample};
+use crate::redshift::Operation;
 use crate::slot::Scope;
 
-/// What redkeep asks of AWS.
-pub(super) const OPERATIONS: [&str; 5] = [
-    "CreateClusterSnapshot",
-    "DescribeClusterSnapshots",
-    "DescribeClusters",
-    "DescribeEvents",
-    "GetCallerIdentity",
-];
-
-type Counts = BTreeMap<(Scope, &'static str, &'static str), u64>;
+type Counts = BTreeMap<(Scope, Operation, &'static str), u64>;
 
 /// How many requests of each kind were made.
 #[derive(Debug, Clone)]
@@ -44,19 +36,22 @@ impl Requests {
         })
     }
 
-    pub(super) fn count(&self, scope: &Scope, operation: &'static str, code: &'static str) {
+    pub(super) fn count(&self, scope: &Scope, operation: Operation, code: &'static str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry((scope.clone(), operation, code)).or_default() += 1;
     }
 
-    /// Drops the counts of all other scopes, and begins with 0 for the operations of new ones.
+    /// Drops the counts of all other scopes, and begins with 0 for whatever may come of each operation in new ones: the
+    /// rate of a series that begins with 1 does not show the first.
     pub(super) fn keep<'a>(&self, scopes: impl Iterator<Item = &'a Scope>) {
         let scopes: BTreeSet<&Scope> = scopes.collect();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.retain(|(scope, _, _), _| scopes.contains(scope));
         for scope in scopes {
-            for operation in OPERATIONS {
-                counts.entry((scope.clone(), operation, "ok")).or_default();
+            for operation in Operation::ALL {
+                for code in operation.codes() {
+                    counts.entry((scope.clone(), operation, code)).or_default();
+                }
             }
         }
     }
@@ -75,7 +70,7 @@ impl Collector for Requests {
                 labels: vec![
                     scope.account.to_string(),
                     scope.region.to_string(),
-                    (*operation).to_owned(),
+                    operation.as_str().to_owned(),
                     (*code).to_owned(),
                 ],
                 value: *count as f64,

@@ -9,6 +9,7 @@ use clap::{Arg, CommandFactory};
 use redkeep::cli::Cli;
 use redkeep::config;
 use redkeep::metrics::Metrics;
+use redkeep::redshift::Operation;
 use redkeep::store::{EndpointKind, Store};
 use serde_json::Value;
 
@@ -246,6 +247,13 @@ fn the_metrics_page_has_exactly_those_that_are_exposed() {
         })
         .collect();
     assert_eq!(documented, wanted);
+}
+
+#[test]
+fn the_metrics_page_names_every_operation() {
+    let operations = Operation::ALL.map(Operation::as_str).join(", ");
+    let wanted = format!("`operation`: {operations}.");
+    assert!(read("docs/metrics.md").contains(&wanted), "{wanted}");
 }
 
 /// The fields that the page has for a command.
