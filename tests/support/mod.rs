@@ -176,7 +176,7 @@ pub fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer
 
 fn request(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let patience = Duration::from_secs(10);
-    let mut stream = TcpStream::connect_timeout(&address, patience).unwrap();
+    let mut stream = connection(address, patience);
     stream.set_read_timeout(Some(patience)).unwrap();
     stream.set_write_timeout(Some(patience)).unwrap();
     write!(
@@ -202,6 +202,18 @@ fn request(address: SocketAddr, method: &str, path: &str, headers: &str, body: &
         } else {
             body.to_owned()
         },
+    }
+}
+
+/// A connection; whoever is to listen there may just be starting.
+fn connection(address: SocketAddr, patience: Duration) -> TcpStream {
+    let started = Instant::now();
+    loop {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(started.elapsed() < patience, "{address}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
