@@ -165,7 +165,7 @@ async fn unpanicked<T>(request: impl Future<Output = T>) -> Result<T, RedshiftEr
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(answer)) => Poll::Ready(Ok(answer)),
             Err(_) => Poll::Ready(Err(unclear(
-                "a fault inside redkeep or the AWS SDK (a panic, whose place is on stderr); this is not the network: \
+                "a fault inside redkeep or the AWS SDK (a panic, whose place is in the log); this is not the network: \
                  report it",
             ))),
         }

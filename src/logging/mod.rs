@@ -142,16 +142,19 @@ fn tell_dropped(lines: u64) {
     );
 }
 
-/// A panic is an event like others: the library's message would wait for whoever reads stderr.
+/// A panic is an event like others: the library's message would wait for whoever reads stderr. What is said by a panic
+/// of another crate is not told, since a header may be in it.
 fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let message = panic.payload_as_str().unwrap_or("no message");
-    let location = panic.location().map(tracing::field::display);
+    let place = panic.location();
+    let is_ours = place.is_some_and(|place| place.file().starts_with("src/"));
+    let said = panic.payload_as_str().filter(|_| is_ours);
+    let place = place.map(tracing::field::display);
     let thread = thread::current();
     let thread = thread.name();
     let trace = std::backtrace::Backtrace::capture();
     let is_traced = trace.status() == std::backtrace::BacktraceStatus::Captured;
     let trace = is_traced.then(|| tracing::field::display(&trace));
-    tracing::error!(location, thread, trace, "a thread panicked: {message}");
+    tracing::error!(place, said, thread, trace, "a thread panicked");
 }
 
 /// What the process was started with.

@@ -250,3 +250,23 @@ fn a_line_arrives_whole_also_where_the_pipe_takes_a_piece_at_a_time_and_not_at_o
     write_whole(&mut Reluctant(memory.clone(), false), b"one line\n").unwrap();
     assert_eq!(memory.text(), "one line\n");
 }
+
+#[test]
+fn a_panic_is_a_line_of_the_log_with_its_place() {
+    let log = logged(
+        |memory| text_to(memory, false),
+        || {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(tell_panic));
+            let ended = std::panic::catch_unwind(|| assert!(HOSTILE.is_empty(), "{HOSTILE}"));
+            std::panic::set_hook(before);
+            assert!(ended.is_err());
+        },
+    );
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(
+        log.contains("ERROR a thread panicked place=src/logging/tests.rs:"),
+        "{log}"
+    );
+    assert!(log.contains(r#"said="quota\n2026"#), "{log}");
+}
