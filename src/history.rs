@@ -4,8 +4,10 @@
 //! there, and the changes that lead from one history to the next. A change is committed to the store first
 //! and then applied here; both hold the same. Never speaks SQL.
 
+mod renaming;
 mod runs;
 
+pub use renaming::{Placed, Renaming, one_pair, one_run};
 pub use runs::Runs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +99,8 @@ pub enum Change {
     Extended(Extension),
     /// The account's name stands for this number, for good.
     Account(AccountName, String),
+    /// An account has another name in the policy file: what was kept under the old one is under the new one.
+    Renamed(Renaming),
     /// AWS has a snapshot of ours whose run was not known: this run, made from its tags and name. A run of the
     /// slot that has ended in the store stays.
     Adopted(Box<Run>),
@@ -203,6 +207,20 @@ impl Totals {
         }
     }
 
+    /// Takes one back.
+    fn remove_one(&mut self, result: &str) {
+        let less = |count: &mut u64| *count = count.saturating_sub(1);
+        match result {
+            "available" => less(&mut self.available),
+            "failed" => less(&mut self.failed),
+            "missed" => less(&mut self.missed),
+            "skipped" => less(&mut self.skipped),
+            "expired" => less(&mut self.expired),
+            "conflict" => less(&mut self.conflict),
+            _ => {}
+        }
+    }
+
     /// The counts with their words, in the order of the documentation.
     pub fn by_result(&self) -> [(&'static str, u64); 6] {
         [
@@ -245,6 +263,7 @@ impl History {
             Change::Account(name, number) => {
                 self.account_numbers.entry(name).or_insert(number);
             }
+            Change::Renamed(renaming) => self.rename(&renaming),
             Change::Removal(removal) => self.apply_removal(*removal),
             Change::Passed(pass) => {
                 let confirmation = self.confirmations.get_mut(&pass.policy);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use serde_json::Value;
-use support::{Daemon, Dir, Sandbox, assert_prompt, eventually, http, in_state};
+use support::{Daemon, Dir, Sandbox, assert_prompt, eventually, http, in_state, redkeep};
 
 const GOOD: &str = "arn:aws:iam::111111111111:role/redkeep";
 const BROKEN: &str = "arn:aws:iam::222222222222:role/redkeep";
@@ -331,5 +331,86 @@ retention = "7d"
                 clusters == BTreeSet::from(["analytics", "dw-prod", "finance"])
             })
         },
+    );
+}
+
+/// The instants of an account's complete snapshots, and their names.
+fn complete(rows: &[Value], account: &str) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    in_state(rows, "available")
+        .filter(|row| row["account"] == account)
+        .map(|row| (text(&row["scheduled_at"]), text(&row["snapshot_id"])))
+        .collect()
+}
+
+#[test]
+fn of_two_accounts_with_equal_clusters_each_keeps_its_own_through_a_lost_history_and_a_new_name() {
+    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (minute, both) = (Duration::from_secs(60), ["good", "broken"]);
+    let mut daemon = Daemon::start(&dir, &sandbox.url, &policies());
+    let before = daemon.wait("three in each", minute, |rows| {
+        both.iter().all(|account| available(rows, account) >= 3)
+    });
+    daemon.kill_9();
+    let state = dir.0.join("state");
+    for entry in std::fs::read_dir(&state).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("history.db") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    daemon.restart(&dir);
+    let has_all = |rows: &[Value], of: &str, account: &str| {
+        let (then, now) = (complete(&before, of), complete(rows, account));
+        then.keys().all(|slot| now.contains_key(slot))
+    };
+    let rows = daemon.wait("what each had", minute, |rows| {
+        both.iter().all(|account| has_all(rows, account, account))
+    });
+    let (good, broken) = (complete(&rows, "good"), complete(&rows, "broken"));
+    let (slot, id) = good
+        .iter()
+        .find(|(slot, _)| broken.contains_key(*slot))
+        .unwrap();
+    assert_eq!(
+        broken[slot], *id,
+        "both accounts have a snapshot of this name"
+    );
+
+    let config = dir.0.join("redkeep.toml");
+    let config = config.to_str().unwrap();
+    for command in ["show", "hold"] {
+        let asked = redkeep(&[command, "--config", config, id]);
+        let said = String::from_utf8_lossy(&asked.stderr);
+        assert_eq!(asked.status.code(), Some(2), "{command}: {said}");
+        let names = ["broken/us-east-1", "good/us-east-1", "--account"];
+        assert!(names.iter().all(|name| said.contains(name)), "{said}");
+    }
+    let shown = redkeep(&[
+        "show",
+        "--config",
+        config,
+        "--account",
+        "good",
+        "--output",
+        "json",
+        id,
+    ]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown[0]["snapshot"]["owner_account"], "111111111111");
+
+    daemon.kill_9();
+    let text = std::fs::read_to_string(config).unwrap();
+    dir.write("redkeep.toml", &text.replace("\"good\"", "\"better\""));
+    daemon.restart(&dir);
+    let rows = daemon.wait("all under the new name", minute, |rows| {
+        has_all(rows, "good", "better") && rows.iter().all(|row| row["account"] != "good")
+    });
+    assert!(has_all(&rows, "broken", "broken"));
+    let log = daemon.log();
+    assert!(
+        log.contains("the account has another name in the policy file"),
+        "{log}"
     );
 }

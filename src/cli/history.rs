@@ -1,5 +1,6 @@
 //! `redkeep history` and `redkeep show`: what became of every slot.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -70,9 +71,44 @@ pub struct ShowArgs {
     /// The snapshot's identifier, as `history` and `plan` show it
     #[arg(value_name = "ID")]
     id: String,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// The form of the output
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// Where a snapshot is, of several that bear its name: it is unique in an account and region only.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    /// Its account, where several have one of that name
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Its region, where there is one of that name in several
+    #[arg(long, value_name = "REGION")]
+    region: Option<Region>,
+}
+
+/// The runs that have, or first had, a snapshot of that name.
+pub(super) fn named(reader: &Reader, id: &str, place: &PlaceArgs) -> Result<Vec<Run>, Failure> {
+    let filter = RunFilter {
+        snapshot_id: Some(id.to_owned()),
+        account: place.account.clone(),
+        region: place.region.clone(),
+        ..RunFilter::default()
+    };
+    reader.runs(&filter).map_err(unreadable)
+}
+
+/// Several have it: the command does not choose.
+pub(super) fn ambiguous(id: &str, runs: &[Run]) -> Failure {
+    let scopes: BTreeSet<String> = { runs.iter() }
+        .map(|run| run.slot.pair.scope.to_string())
+        .collect();
+    let scopes = scopes.into_iter().collect::<Vec<_>>().join(", ");
+    Failure::Usage(format!(
+        "got {id:?}, which is in {scopes}: say which with --account or --region"
+    ))
 }
 
 /// An instant, or a duration before now.
@@ -263,12 +299,17 @@ fn range_row(range: &MissedRange) -> Row {
 
 pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
     let reader = open(&args.config).await?;
-    let Some(run) = reader.find(&args.id).map_err(unreadable)? else {
+    let mut runs = named(&reader, &args.id, &args.place)?;
+    let Some(run) = runs.pop() else {
         return Err(Failure::Other(format!(
             "no run has the snapshot {:?}; `redkeep history` lists those that there are",
             args.id
         )));
     };
+    if !runs.is_empty() {
+        runs.push(run);
+        return Err(ambiguous(&args.id, &runs));
+    }
     let row = row(&run).with("restore_command", restore_command(&run));
     let mut out = std::io::stdout().lock();
     if args.output != Output::Table {

@@ -14,13 +14,14 @@ use tokio::sync::mpsc;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
 use crate::daemon::{Daemon, Lifetime, Signal};
-use crate::names::{AccountName, PolicyName};
+use crate::names::PolicyName;
 use crate::retention::prune::{Keep, Verdict};
+use crate::run::Run;
 use crate::snapshot::SnapshotId;
-use crate::store::{Reader, RunFilter};
+use crate::store::Reader;
 use crate::upkeep::{Errand, Wanted};
 
-use super::history::unreadable;
+use super::history::{PlaceArgs, ambiguous, named, unreadable};
 use super::parts::{self, daemon_wants, inbox, loaded, other};
 use super::pause::configured;
 use super::run::forward_signals;
@@ -42,9 +43,8 @@ pub struct HoldArgs {
     /// The snapshot's name
     #[arg(value_name = "ID")]
     id: String,
-    /// Its account, where several have one of that name
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// Makes this installation the writer of the snapshots that another one has made.
@@ -91,13 +91,8 @@ fn found(
     clock: &dyn Clock,
 ) -> Result<Errand, Failure> {
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
-    let filter = RunFilter {
-        snapshot_id: Some(args.id.clone()),
-        account: args.account.clone(),
-        ..RunFilter::default()
-    };
-    let runs = reader.runs(&filter).map_err(unreadable)?;
-    let there: Vec<_> = runs.iter().filter(|run| run.has_snapshot()).collect();
+    let mut there = named(&reader, &args.id, &args.place)?;
+    there.retain(Run::has_snapshot);
     let id = &args.id;
     match there.as_slice() {
         [run] => Ok(Errand {
@@ -111,9 +106,7 @@ fn found(
         [] => Err(Failure::Other(format!(
             "got {id:?}, wanted a snapshot that is there; `redkeep history --state available` lists them"
         ))),
-        _ => Err(Failure::Usage(format!(
-            "got {id:?}, which several accounts have: say --account"
-        ))),
+        several => Err(ambiguous(id, several)),
     }
 }
 

@@ -3,12 +3,12 @@
 //! Owns: what is to be written again when the store can, one entry for each run and pair, so that a day on a
 //! full disk costs no more memory than the runs of that day; and the pace of trying. Never loses a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::history::{Change, Extension, MissedRange, PairState};
+use crate::history::{Change, Extension, MissedRange, PairState, Renaming};
 use crate::names::{AccountName, PolicyName};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
@@ -24,6 +24,9 @@ pub(super) struct Journal {
     pairs: BTreeMap<Pair, PairState>,
     clamped: BTreeMap<Pair, PairState>,
     runs: BTreeMap<Slot, Run>,
+    /// The runs that were found without a record.
+    adopted: BTreeSet<Slot>,
+    renamed: Vec<Renaming>,
     ranges: Vec<MissedRange>,
     accounts: BTreeMap<AccountName, String>,
     extensions: Vec<Extension>,
@@ -45,9 +48,12 @@ impl Journal {
                     self.pairs.remove(&pair);
                     self.clamped.insert(pair, state);
                 }
-                Change::Run(run) | Change::Adopted(run) => {
-                    drop(self.runs.insert(run.slot.clone(), *run));
+                Change::Run(run) => drop(self.runs.insert(run.slot.clone(), *run)),
+                Change::Adopted(run) => {
+                    self.adopted.insert(run.slot.clone());
+                    self.runs.insert(run.slot.clone(), *run);
                 }
+                Change::Renamed(renaming) => self.rename(renaming),
                 Change::Missed(range) => self.ranges.push(range),
                 Change::Extended(extension) => self.extensions.push(extension),
                 Change::Account(name, number) => drop(self.accounts.insert(name, number)),
@@ -80,10 +86,12 @@ impl Journal {
             .pairs
             .iter()
             .map(|(pair, state)| Change::Pair(pair.clone(), state.clone()));
-        let runs = self
-            .runs
-            .values()
-            .map(|run| Change::Run(Box::new(run.clone())));
+        let runs = self.runs.values().cloned().map(Box::new);
+        let runs = runs.map(|run| match self.adopted.contains(&run.slot) {
+            true => Change::Adopted(run),
+            false => Change::Run(run),
+        });
+        let renamed = self.renamed.iter().cloned().map(Change::Renamed);
         let ranges = self.ranges.iter().cloned().map(Change::Missed);
         let accounts = self.accounts.clone().into_iter();
         let accounts = accounts.map(|(name, number)| Change::Account(name, number));
@@ -97,7 +105,40 @@ impl Journal {
         let upkeep = upkeep.chain(errands.map(Change::Errand));
         let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
         let others = others.chain(upkeep);
-        clamped.chain(pairs).chain(runs).chain(others).collect()
+        let first = renamed.chain(clamped).chain(pairs);
+        first.chain(runs).chain(others).collect()
+    }
+
+    /// What waits to be written is under the new name from now on, and the store hears of that before anything else.
+    fn rename(&mut self, renaming: Renaming) {
+        let all = std::mem::take(self);
+        let moved = |(slot, run): (Slot, Run)| (renaming.moved(slot), renaming.moved(run));
+        let accounts = { all.accounts.into_iter() }.filter(|(name, _)| *name != renaming.from);
+        let removal = |((place, at), one): ((Place, DateTime<Utc>), Removal)| {
+            ((renaming.moved(place), at), renaming.moved(one))
+        };
+        let errand = |(id, one)| (id, renaming.moved::<Errand>(one));
+        let extensions = all.extensions.into_iter();
+        *self = Self {
+            pairs: renaming.moved_keys(all.pairs),
+            clamped: renaming.moved_keys(all.clamped),
+            runs: all.runs.into_iter().map(moved).collect(),
+            adopted: { all.adopted.into_iter() }
+                .map(|slot| renaming.moved(slot))
+                .collect(),
+            ranges: { all.ranges.into_iter() }
+                .map(|range| renaming.moved(range))
+                .collect(),
+            accounts: accounts.collect(),
+            extensions: extensions.map(|one| renaming.moved(one)).collect(),
+            removals: all.removals.into_iter().map(removal).collect(),
+            errands: all.errands.into_iter().map(errand).collect(),
+            renamed: all.renamed,
+            rebuilt_at: all.rebuilt_at,
+            passes: all.passes,
+            retry_at: all.retry_at,
+        };
+        self.renamed.push(renaming);
     }
 
     /// The store has written everything.
@@ -130,7 +171,7 @@ impl Pending for Journal {
         let none = none && self.ranges.is_empty() && self.accounts.is_empty();
         let none = none && self.extensions.is_empty() && self.rebuilt_at.is_none();
         let none = none && self.removals.is_empty() && self.passes.is_empty();
-        !(none && self.errands.is_empty())
+        !(none && self.errands.is_empty() && self.renamed.is_empty())
     }
 }
 

@@ -110,6 +110,10 @@ pub(super) fn change(change: &Change, history: &History) {
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
+        Change::Renamed(renaming) => {
+            let (from, to, number) = (&renaming.from, &renaming.to, &renaming.number);
+            info!(%from, %to, number, "the account has another name in the policy file, and keeps what it had under the old one");
+        }
         Change::Clamped(pair, state) => {
             let before = history.pairs.get(pair).map(|before| before.watermark);
             warn!(

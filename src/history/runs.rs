@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, btree_map};
 
 use chrono::{DateTime, Utc};
 
+use crate::names::AccountName;
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 
@@ -61,6 +62,15 @@ impl Runs {
                 self.by_pair.insert(pair, BTreeMap::from([(at, run)]));
             }
         }
+    }
+
+    /// Takes out the runs of an account.
+    pub(super) fn take_account(&mut self, account: &AccountName) -> Vec<Run> {
+        let pairs = self.by_pair.keys();
+        let pairs = pairs.filter(|pair| pair.scope.account == *account);
+        let pairs: Vec<Pair> = pairs.cloned().collect();
+        let taken = pairs.iter().filter_map(|pair| self.by_pair.remove(pair));
+        taken.flat_map(BTreeMap::into_values).collect()
     }
 
     /// Forgets the runs of a pair for which `keep` does not hold.

@@ -25,8 +25,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::Config;
 use crate::history::{Change, Extension, History};
-use crate::names::Writer;
+use crate::names::{AccountName, Writer};
 use crate::observed::{CALLS_IN_FLIGHT, Listing, Observed, ScopeView};
+use crate::policy::{Account, Role};
 use crate::redshift::CreateRequest;
 use crate::retention::prune::Warrant;
 use crate::run::Run;
@@ -201,6 +202,22 @@ impl Extent {
 }
 
 impl Facts<'_> {
+    /// Whether an account that is not in the policy file may be there under another name: one whose number nobody knows
+    /// yet, or whose number is this one's. Until that is known, nothing of it ends.
+    fn may_be_renamed(&self, account: &AccountName) -> bool {
+        let is_it = |one: &Account, number: &str| {
+            let role = one.identity.role.as_ref().and_then(Role::account_number);
+            let told = || self.observed.account_number(&one.name).or(role);
+            let known = self.history.account_numbers.get(&one.name);
+            let known = known.map(String::as_str).or_else(told);
+            known.is_none_or(|known| known == number)
+        };
+        let number = || self.history.number_of(account);
+        let mut accounts = self.config.accounts.iter();
+        self.config.account(account).is_none()
+            && number().is_some_and(|number| accounts.any(|one| is_it(one, number)))
+    }
+
     fn works_in(&self, scope: &Scope) -> bool {
         let history = self.history;
         let mut open = history.open().filter(|run| self.extent.has(run));

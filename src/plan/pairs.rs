@@ -80,6 +80,9 @@ fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) 
         if !state.is_active() || matched.contains(pair) {
             continue;
         }
+        if facts.may_be_renamed(&pair.scope.account) {
+            continue;
+        }
         let old = edits::old(facts, pair, state);
         if old.as_ref().is_some_and(|old| old.has_more(state)) {
             continue;

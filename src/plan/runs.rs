@@ -81,11 +81,15 @@ pub(super) fn advance<'a>(
 }
 
 /// Ends what was never asked for in an account that is not configured: nobody can ask or look there, so that it would
-/// be due for ever.
+/// be due for ever. Inside its start window it waits for an account that may only have another name.
 fn give_up(facts: Facts<'_>, open: &Open<'_>, plan: &mut Plan) {
     let is_due = |run: &&&Run| run.state == RunState::Due && facts.extent.has(run);
     for run in open.runs.iter().filter(is_due) {
         let account = &run.slot.pair.scope.account;
+        if facts.now < run.request.deadline && facts.may_be_renamed(account) {
+            plan.wake(run.request.deadline);
+            continue;
+        }
         let (verdict, message) = match run.trigger {
             Trigger::Schedule => (Outcome::Missed(Missed::Disabled), None),
             Trigger::Manual => (

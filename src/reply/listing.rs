@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::config::Config;
-use crate::history::{Change, History};
-use crate::names::ClusterId;
-use crate::observed::{LISTING_INTERVAL, Listing, Missing, Observed, ScopeView, SnapshotListing};
+use crate::history::{Change, History, Renaming};
+use crate::names::{AccountName, ClusterId};
+use crate::observed::{
+    Barred, LISTING_INTERVAL, Listing, Missing, Observed, ScopeView, SnapshotListing,
+};
 use crate::redshift::{Cluster, ErrorClass, RedshiftError};
 use crate::retry;
 use crate::run::Run;
@@ -41,6 +42,11 @@ pub(super) fn taken_in(
     };
     if let Some(number) = told.number() {
         note_number(&scope, number, known.history, observed);
+    }
+    if let Some(number) = told.number()
+        && let Some(renamed) = renamed(&listed, number, known, observed, now)
+    {
+        return renamed;
     }
     let account = account_number(&scope.account, known.history, observed);
     let account = account.as_deref();
@@ -93,7 +99,7 @@ fn matched(
     let runs = { runs.into_iter() }.flat_map(|run| look::at_run(run, known.history, sight, now));
     let bound = binding(scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
-    if view.barred.is_none() && is_told_apart(known.config, scope, account) {
+    if view.barred.is_none() && is_told_apart(known, scope, account) {
         changes.extend(adopt::unrecorded(known, scope, listing, account, now));
     }
     if view.is_identified {
@@ -180,11 +186,65 @@ fn of_two_accounts(listed: Listed) -> Listed {
     }
 }
 
-/// Whether it is certain that no other scope lists the same snapshots.
-fn is_told_apart(config: &Config, scope: &Scope, account: Option<&str>) -> bool {
-    let scopes = config.scopes();
+/// Whether it is certain that no other scope lists the same snapshots, be it under a name that the account had before.
+fn is_told_apart(known: Known<'_>, scope: &Scope, account: Option<&str>) -> bool {
+    let scopes = known.config.scopes();
     let mut others = scopes.iter().filter(|other| *other != scope);
-    account.is_some() || !others.any(|other| other.region == scope.region)
+    let mut is_alone = || {
+        !others.any(|other| other.region == scope.region) && former_accounts(known).next().is_none()
+    };
+    account.is_some() || is_alone()
+}
+
+/// The accounts that the history knows and the policy file does not.
+fn former_accounts<'a>(known: Known<'a>) -> impl Iterator<Item = &'a AccountName> {
+    let of_pairs = known.history.pairs.keys().map(|pair| &pair.scope.account);
+    let numbered = known.history.account_numbers.keys();
+    let all: BTreeSet<&AccountName> = of_pairs.chain(numbered).collect();
+    let is_former = |name: &&AccountName| known.config.account(name).is_none();
+    all.into_iter().filter(is_former)
+}
+
+/// Where the account is one that had another name before, everything of that is its, and nothing of the listing counts
+/// before. What is under way under the old name is waited for.
+fn renamed(
+    listed: &Listed,
+    number: &str,
+    known: Known<'_>,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) -> Option<Vec<Change>> {
+    let to = &listed.scope.account;
+    let stands_for = known.history.account_numbers.get(to);
+    let is_free = stands_for.is_none_or(|stands_for| stands_for == number);
+    let is_it = |name: &&AccountName| known.history.number_of(name) == Some(number);
+    let from = former_accounts(known).find(is_it).filter(|_| is_free)?;
+    let view = observed.scopes.get_mut(&listed.scope)?;
+    if matches!(&view.barred, Some(Barred::Twin(twin)) if twin.account != *from) {
+        return None;
+    }
+    list_anew(view, listed, now);
+    let is_of = |scope: &Scope| scope.account == *from;
+    if observed
+        .in_flight
+        .iter()
+        .any(|slot| is_of(&slot.pair.scope))
+    {
+        let at = now + TimeDelta::seconds(1);
+        let failures = 0;
+        view.listing = Listing::Next { at, failures };
+        return Some(Vec::new());
+    }
+    observed.scopes.retain(|scope, _| !is_of(scope));
+    observed.missing.retain(|slot, _| !is_of(&slot.pair.scope));
+    observed.account_numbers.remove(from);
+    observed.bar_scopes(&known.history.account_numbers);
+    Some(vec![Change::Renamed(Renaming {
+        from: from.clone(),
+        to: to.clone(),
+        number: number.to_owned(),
+        renamed_at: now,
+    })])
 }
 
 /// From the first complete listing on, a name stands for the number that was found then.

@@ -15,6 +15,7 @@ mod file;
 mod keeper;
 mod meta;
 mod read;
+mod rename;
 mod row;
 mod upkeep;
 mod wishes;

@@ -169,21 +169,6 @@ impl Reader {
         Ok(last.pop())
     }
 
-    /// The newest run whose snapshot has, or first had, the identifier `id`.
-    ///
-    /// Identifiers do not tell accounts apart: [`RunFilter::snapshot_id`] finds all of them.
-    ///
-    /// # Errors
-    /// As [`Reader::runs`].
-    pub fn find(&self, id: &str) -> Result<Option<Run>, StoreError> {
-        let filter = RunFilter {
-            snapshot_id: Some(id.to_owned()),
-            limit: Some(1),
-            ..RunFilter::default()
-        };
-        Ok(self.runs(&filter)?.pop())
-    }
-
     /// The history as the daemon would load it.
     ///
     /// # Errors

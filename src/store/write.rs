@@ -11,7 +11,7 @@ use super::error::{Fault, StoreError};
 use super::file::File;
 use super::row::to_text;
 use super::upkeep;
-use super::{meta, read};
+use super::{meta, read, rename};
 use crate::history::{Change, Extension, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::run::{Run, RunState};
@@ -35,7 +35,7 @@ macro_rules! upsert_pair {
     };
 }
 
-const UPSERT_PAIR: &str = upsert_pair!("max");
+pub(super) const UPSERT_PAIR: &str = upsert_pair!("max");
 const CLAMP_PAIR: &str = upsert_pair!("min");
 
 /// Changes nothing where the run in the store has ended.
@@ -104,6 +104,7 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
             Change::Missed(range) => write_missed_range(&transaction, range)?,
             Change::Extended(extension) => write_extension(&transaction, extension)?,
             Change::Account(name, number) => write_account(&transaction, name, number)?,
+            Change::Renamed(renaming) => rename::rename(&transaction, renaming)?,
             // What was found without a record had one here: nothing was lost.
             Change::Rebuilt(_) if unknown == Some(false) => {}
             Change::Rebuilt(at) => meta::write_rebuilt(&transaction, *at)?,
@@ -116,15 +117,15 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
     Ok(stay)
 }
 
-fn write_pair(
-    transaction: &Transaction<'_>,
+pub(super) fn write_pair(
+    connection: &Connection,
     statement: &str,
     pair: &Pair,
     state: &PairState,
 ) -> Result<(), Fault> {
     // ClusterCreateTime is compared for equality with what AWS says: every digit counts.
     let exact = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-    transaction
+    connection
         .prepare_cached(statement)?
         .execute(named_params! {
             ":policy": pair.policy.as_str(),

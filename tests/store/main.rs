@@ -9,6 +9,7 @@ mod documentation;
 mod losses;
 mod questions;
 mod refusals;
+mod renames;
 mod sample;
 mod wishes;
 
@@ -148,7 +149,11 @@ async fn hostile_texts_come_back_unchanged() {
         ..RunFilter::default()
     };
     assert_eq!(reader.runs(&filter).unwrap(), []);
-    assert_eq!(reader.find(hostile).unwrap(), None);
+    let named = RunFilter {
+        snapshot_id: Some(hostile.to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(reader.runs(&named).unwrap(), []);
 }
 
 #[tokio::test]
@@ -263,6 +268,7 @@ async fn not_even_the_sqlite3_shell_changes_how_a_run_ended() {
     for set in [
         "state = 'available', reason = NULL",
         "progress = '{}'",
+        "account = 'another'",
         "attempts = 0",
         "ended_at = NULL",
     ] {

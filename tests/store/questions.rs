@@ -188,10 +188,14 @@ async fn a_run_is_found_by_its_snapshot_and_by_the_one_that_failed_before() {
         .unwrap();
     let reader = Reader::open(&place.file()).unwrap();
     let id = second.request.snapshot_id.as_str();
-    assert_eq!(reader.find(id).unwrap(), Some(second.clone()));
-    assert_eq!(
-        reader.find(id.trim_end_matches("-r1")).unwrap(),
-        Some(second.clone())
-    );
-    assert_eq!(reader.find("").unwrap(), None);
+    let found = |id: &str| {
+        let filter = RunFilter {
+            snapshot_id: Some(id.to_owned()),
+            ..RunFilter::default()
+        };
+        reader.runs(&filter).unwrap()
+    };
+    assert_eq!(found(id), [second.clone()]);
+    assert_eq!(found(id.trim_end_matches("-r1")), [second]);
+    assert_eq!(found(""), []);
 }

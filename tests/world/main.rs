@@ -22,6 +22,7 @@ mod pairs;
 mod prune;
 mod queue;
 mod refusals;
+mod renames;
 mod rpo;
 mod setup;
 #[expect(dead_code, reason = "the seeds of tests/simulation use the rest")]

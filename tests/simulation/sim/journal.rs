@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use redkeep::history::{Change, Extension, History, MissedRange, PairState, news};
+use redkeep::history::{
+    Change, Extension, History, MissedRange, PairState, Renaming, news, one_pair, one_run,
+};
 use redkeep::names::{AccountName, PolicyName};
 use redkeep::pause::Pauses;
 use redkeep::run::Run;
@@ -108,6 +110,7 @@ impl Ledger {
                 let before = self.accounts.entry(name.clone()).or_insert(number.clone());
                 assert_eq!(before, number, "the account {name} becomes another");
             }
+            Change::Renamed(renaming) => self.rename(renaming),
             Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(*at)),
             Change::Removal(removal) => {
                 let key = removal_key(removal);
@@ -130,6 +133,46 @@ impl Ledger {
             Change::Errand(errand) => drop(self.errands.insert(errand.id, (**errand).clone())),
         }
         None
+    }
+
+    /// Moves everything of an account under its new name, by the rules of the history in memory.
+    fn rename(&mut self, renaming: &Renaming) {
+        for (pair, state) in std::mem::take(&mut self.pairs) {
+            let is_old = pair.scope.account == renaming.from;
+            let pair = renaming.moved(pair);
+            let state = match self.pairs.remove(&pair) {
+                Some(new) if is_old => one_pair(state, new),
+                Some(old) => one_pair(old, state),
+                None => state,
+            };
+            self.pairs.insert(pair, state);
+        }
+        for (slot, run) in std::mem::take(&mut self.runs) {
+            let is_old = slot.pair.scope.account == renaming.from;
+            let (slot, run) = (renaming.moved(slot), renaming.moved(run));
+            let run = match self.runs.remove(&slot) {
+                Some(new) if is_old => one_run(run, new).0,
+                Some(old) => one_run(old, run).0,
+                None => run,
+            };
+            self.runs.insert(slot, run);
+        }
+        let ranges = std::mem::take(&mut self.ranges).into_iter();
+        self.ranges = ranges.map(|one| renaming.moved(one)).collect();
+        let extensions = std::mem::take(&mut self.extensions).into_iter();
+        self.extensions = extensions.map(|one| renaming.moved(one)).collect();
+        let errands = std::mem::take(&mut self.errands).into_iter();
+        let errands = errands.map(|(id, one)| (id, renaming.moved(one)));
+        self.errands = errands.collect();
+        let removals = std::mem::take(&mut self.removals).into_values();
+        let removals = removals.map(|one| renaming.moved(one));
+        self.removals = removals.map(|one| (removal_key(&one), one)).collect();
+        for segment in &mut self.segments {
+            segment.pair = renaming.moved(segment.pair.clone());
+        }
+        self.accounts.remove(&renaming.from);
+        let number = renaming.number.clone();
+        self.accounts.insert(renaming.to.clone(), number);
     }
 
     /// What a start needs of it, as the store gives it.

@@ -40,6 +40,7 @@ impl fmt::Display for Told<'_> {
                 let (from, to) = (extension.from, extension.to);
                 write!(f, "{}: kept for {to} instead of {from}", extension.slot)
             }
+            Change::Renamed(one) => write!(f, "the account {} is {} now", one.from, one.to),
             Change::Account(name, number) => write!(f, "the account {name} is {number}"),
             Change::Removal(removal) => {
                 let (id, why) = (&removal.id, removal.why.as_str());

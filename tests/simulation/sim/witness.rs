@@ -200,6 +200,7 @@ impl Witness {
             Change::Pair(..)
             | Change::Clamped(..)
             | Change::Account(..)
+            | Change::Renamed(_)
             | Change::Extended(..)
             | Change::Rebuilt(_)
             | Change::Removal(_)
