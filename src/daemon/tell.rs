@@ -225,6 +225,13 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
                 "one of the last good snapshots is about to expire and cannot be kept"
             );
         }
+        Alarm::HalfHeld(scope, snapshot) => {
+            error!(
+                %scope, %snapshot, reason = said,
+                "it has the tag redkeep:hold, and expires all the same; `redkeep hold` or `redkeep release` again \
+                 makes it whole"
+            );
+        }
         Alarm::LettingGo(slot) => {
             tell_slot!(
                 warn,
@@ -238,6 +245,10 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
         }
         Alarm::PruneBlocked(policy, blocked) => {
             error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
+        }
+        Alarm::ConfirmationLapsed(policy) => {
+            warn!(%policy, confirmed_at = said, "the confirmation of a plan was not used within a day, and does not \
+                    hold any more; look at `redkeep prune`, and confirm it again if it is right");
         }
         Alarm::Unidentified(scope) => {
             warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
@@ -266,11 +277,15 @@ fn ended(alarm: &Alarm) {
             info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
         }
         Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
+        Alarm::HalfHeld(scope, snapshot) => {
+            info!(%scope, %snapshot, "no longer half on hold");
+        }
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)
         | Alarm::SameAccount(_)
         | Alarm::GuardRefused(_)
         | Alarm::LettingGo(_)
+        | Alarm::ConfirmationLapsed(_)
         | Alarm::OtherAccount(_) => {}
     }
 }
@@ -324,7 +339,10 @@ fn tell_errand(errand: &Errand) {
     match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
         Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
         Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
-        None => {}
+        None => {
+            let trouble = errand.trouble.as_deref();
+            warn!(%snapshot, trouble, "{wanted} is not finished, and is carried on");
+        }
     }
 }
 
@@ -336,12 +354,15 @@ fn is_watched(alarm: &Alarm, world: &World) -> bool {
         | Alarm::ClockSkew(scope)
         | Alarm::Unreachable(scope)
         | Alarm::Unidentified(scope)
+        | Alarm::HalfHeld(scope, _)
         | Alarm::SameAccount(scope) => world.observed.scopes.contains_key(scope),
         Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
             let state = world.history.pairs.get(pair);
             state.is_some_and(PairState::is_active)
         }
-        Alarm::PruneBlocked(policy, _) => world.config.policy(policy).is_some(),
+        Alarm::PruneBlocked(policy, _) | Alarm::ConfirmationLapsed(policy) => {
+            world.config.policy(policy).is_some()
+        }
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)
         | Alarm::GuardRefused(_)

@@ -16,12 +16,14 @@ mod edits;
 mod fates;
 mod fleet;
 mod guard;
+mod holds;
 mod identity;
 mod losses;
 mod pairs;
 mod prune;
 mod queue;
 mod refusals;
+mod removed_accounts;
 mod rpo;
 mod setup;
 #[expect(dead_code, reason = "the seeds of tests/simulation use the rest")]
