@@ -60,15 +60,11 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
 
 /// The snapshots whose end is near, and what is to become of each.
 pub(super) fn cares(facts: Facts<'_>) -> impl Iterator<Item = (&Run, Care)> {
-    let pairs = facts.history.pairs.iter();
-    pairs.flat_map(move |(pair, state)| cares_of(facts, pair, state).unwrap_or_default())
+    let pairs = facts.history.runs.pairs();
+    pairs.flat_map(move |pair| cares_of(facts, pair).unwrap_or_default())
 }
 
-fn cares_of<'a>(
-    facts: Facts<'a>,
-    pair: &'a Pair,
-    state: &PairState,
-) -> Option<Vec<(&'a Run, Care)>> {
+fn cares_of<'a>(facts: Facts<'a>, pair: &'a Pair) -> Option<Vec<(&'a Run, Care)>> {
     let policy = facts.config.policy(&pair.policy)?;
     let view = facts.observed.scopes.get(&pair.scope)?;
     let now = view.present(facts.now)?;
@@ -86,13 +82,7 @@ fn cares_of<'a>(
         return None;
     }
     let newest_good = good.first().map(|good| good.run);
-    let supply = supply(
-        facts,
-        view,
-        policy,
-        (pair, state),
-        (newest_due, newest_good),
-    )?;
+    let supply = supply(facts, view, policy, pair, (newest_due, newest_good))?;
     let cares = care(&policy.protection, supply, interval, &good, now);
     Some(
         cares
@@ -129,7 +119,7 @@ fn supply<'a>(
     facts: Facts<'a>,
     view: &ScopeView,
     policy: &Policy,
-    (pair, state): (&Pair, &PairState),
+    pair: &Pair,
     (newest_due, newest_good): (Option<&'a Run>, Option<&Run>),
 ) -> Option<Supply<'a>> {
     if !policy.selector.may_select(&pair.cluster) {
@@ -140,8 +130,10 @@ fn supply<'a>(
     // One that the file names is expected back, and its last good snapshots are kept for as long as it is named.
     let mut named = policy.selector.certain();
     let is_expected = is_halted && named.any(|cluster| *cluster == pair.cluster);
-    match state.closed_at {
-        Some(_) if !exists && !is_expected => {
+    // One that was never active here has its runs of another host, or from before the history was lost.
+    let state = facts.history.pairs.get(pair);
+    match state {
+        Some(state) if !state.is_active() && !exists && !is_expected => {
             // Since when it is gone is noted with the first listing of an account that is known to be the right one.
             let gone_at = state.cluster_gone_at.unwrap_or(facts.now);
             Some(Supply::ClusterGone(gone_at))
@@ -149,12 +141,12 @@ fn supply<'a>(
         _ if is_halted => Some(Supply::Halted {
             next_deadline: newest_good.and_then(|run| deadline_after(policy, &run.slot)),
         }),
-        // Its tags no longer match: it is another policy's, or nobody's.
-        Some(_) => None,
-        None => Some(Supply::Slots {
+        Some(state) if state.is_active() => Some(Supply::Slots {
             newest_due,
             next_deadline: next_deadline(policy, pair, state),
         }),
+        // Its tags no longer match: it is another policy's, or nobody's.
+        _ => None,
     }
 }
 

@@ -64,11 +64,12 @@ pub fn is_done(wanted: Wanted, writer: &str, snapshot: &Snapshot) -> bool {
 fn hold(snapshot: &Snapshot) -> Result<Vec<Step>, String> {
     let days = snapshot.manual_snapshot_retention_period;
     let days = days.ok_or("AWS does not tell its period")?;
-    let is_tagged = snapshot.tags.contains_key(tag::HOLD);
     let tag = Step::Tag(tag::HOLD, days.to_string());
     let keep = Step::KeepFor(Retention::Forever);
     let is_forever = days == Retention::Forever.days_or_minus_one();
-    let steps = [(!is_tagged).then_some(tag), (!is_forever).then_some(keep)];
+    // A word that somebody's hand has written there tells no period.
+    let is_noted = noted(snapshot).is_some();
+    let steps = [(!is_noted).then_some(tag), (!is_forever).then_some(keep)];
     Ok(steps.into_iter().flatten().collect())
 }
 
@@ -87,11 +88,19 @@ fn release(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Vec<Step>, String>
     Ok(keep.into_iter().chain([Step::Untag(tag::HOLD)]).collect())
 }
 
+/// The period that the tag notes.
+fn noted(snapshot: &Snapshot) -> Option<Retention> {
+    let days = snapshot.tags.get(tag::HOLD)?.parse().ok()?;
+    Retention::from_days(days)
+}
+
 fn before_hold(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Retention, String> {
-    let held = snapshot.tags.get(tag::HOLD).map_or("", String::as_str);
-    let before = held.parse().ok().and_then(Retention::from_days);
-    let before = before
-        .ok_or_else(|| format!("its tag {} is {held:?}, wanted a number of days", tag::HOLD))?;
+    let before = noted(snapshot).ok_or_else(|| {
+        let got = snapshot.tags.get(tag::HOLD);
+        let got = got.map_or("", String::as_str);
+        let key = tag::HOLD;
+        format!("its tag {key} is {got:?}, wanted a number of days; `redkeep hold` writes one")
+    })?;
     let start = starts_at(snapshot).ok_or("AWS does not tell since when its period counts")?;
     Ok(restored(before, start, now))
 }
@@ -135,8 +144,10 @@ mod tests {
         assert_eq!(done(Wanted::Hold, 35, None, 1.0), [tag, keep.clone()]);
         assert_eq!(done(Wanted::Hold, 35, Some("35"), 1.0), [keep]);
         assert_eq!(done(Wanted::Hold, -1, Some("35"), 1.0), []);
-        let tag = Step::Tag(tag::HOLD, "-1".to_owned());
-        assert_eq!(done(Wanted::Hold, -1, None, 1.0), [tag]);
+        let tag = |days: &str| Step::Tag(tag::HOLD, days.to_owned());
+        assert_eq!(done(Wanted::Hold, -1, None, 1.0), [tag("-1")]);
+        let by_hand = done(Wanted::Hold, 10, Some("please"), 1.0);
+        assert_eq!(by_hand, [tag("10"), Step::KeepFor(Retention::Forever)]);
     }
 
     #[test]

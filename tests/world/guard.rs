@@ -291,3 +291,15 @@ fn the_snapshots_of_a_cluster_that_is_gone_are_let_go_after_guard_gone_also_wher
         assert!(sim.hosts[0].was_alarmed("LettingGo"));
     }
 }
+
+#[test]
+fn a_policy_that_is_off_when_the_history_is_lost_keeps_its_last_good_ones() {
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    sim.reload(0, config(&three_days("enabled = false")));
+    sim.stop(0);
+    sim.hosts[0].journal = Journal::in_memory();
+    sim.start(0);
+    sim.until("2027-02-01 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+}
