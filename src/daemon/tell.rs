@@ -216,6 +216,25 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
         Alarm::SameAccount(scope) => {
             error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
         }
+        Alarm::GuardRefused(_)
+        | Alarm::HalfHeld(..)
+        | Alarm::LettingGo(_)
+        | Alarm::PruneBlocked(..)
+        | Alarm::ConfirmationLapsed(_) => keeping(alarm, said, world),
+        Alarm::Unidentified(scope) => {
+            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
+                    and nothing that is missing in it is taken to be gone until it does");
+        }
+        Alarm::OtherAccount(account) => {
+            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
+                    give it a name of its own in the policy file, or its former credentials back");
+        }
+    }
+}
+
+/// An alarm about what is kept at AWS, or is not.
+fn keeping(alarm: &Alarm, said: &str, world: &World) {
+    match alarm {
         Alarm::GuardRefused(slot) => {
             tell_slot!(
                 error,
@@ -250,14 +269,7 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
             warn!(%policy, confirmed_at = said, "the confirmation of a plan was not used within a day, and does not \
                     hold any more; look at `redkeep prune`, and confirm it again if it is right");
         }
-        Alarm::Unidentified(scope) => {
-            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
-                    and nothing that is missing in it is taken to be gone until it does");
-        }
-        Alarm::OtherAccount(account) => {
-            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
-                    give it a name of its own in the policy file, or its former credentials back");
-        }
+        _ => {}
     }
 }
 
