@@ -300,9 +300,10 @@ impl History {
         }
     }
 
-    /// Whether a person wants something done to a snapshot of the slot. That comes first: it may be a hold.
-    pub fn has_errand(&self, slot: &Slot) -> bool {
-        self.errands.values().any(|errand| errand.slot == *slot)
+    /// What people want done to a snapshot of the slot. That comes first: it may be a hold.
+    pub fn errands_of(&self, slot: &Slot) -> impl Iterator<Item = &Errand> {
+        let errands = self.errands.values();
+        errands.filter(move |errand| errand.slot == *slot)
     }
 
     /// Whether a listing that began then shows a snapshot only because it lags behind its removal.

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::names::{AccountName, ClusterId, PolicyName};
 use crate::redshift::{Cluster, ServerDate};
 use crate::slot::{Scope, Slot};
-use crate::snapshot::{Snapshot, SnapshotId};
+use crate::snapshot::{Hold, Snapshot, SnapshotId};
 
 /// No slot starts further ahead of AWS's clock than this, and beyond it the clock is an alarm.
 pub const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
@@ -43,6 +43,9 @@ pub struct Observed {
     pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
     pub refused: BTreeMap<Slot, Refused>,
+    /// The snapshots that the guard has seen to, until when it lets each of them be: whatever AWS answered, and whatever
+    /// a listing that lags behind shows.
+    pub seen_to: BTreeMap<Slot, DateTime<Utc>>,
     /// The runs whose snapshot AWS has accepted, and the last look did not find.
     pub missing: BTreeMap<Slot, Missing>,
 }
@@ -148,6 +151,41 @@ pub struct SnapshotListing {
     /// The names that several accounts have a snapshot of, where nobody knows which account is this one: none of
     /// them counts, and none is missing.
     pub unclear: BTreeSet<SnapshotId>,
+    /// Those of them whose hold is not whole, so that no turn looks at all the others.
+    half_held: BTreeSet<SnapshotId>,
+}
+
+impl SnapshotListing {
+    /// A listing that began then and shows these.
+    pub fn new(
+        began_at: DateTime<Utc>,
+        by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+        unclear: BTreeSet<SnapshotId>,
+    ) -> Self {
+        let half = by_id.iter().filter(|(_, one)| one.hold() == Hold::Half);
+        let half_held = half.map(|(id, _)| id.clone()).collect();
+        Self {
+            began_at,
+            by_id,
+            unclear,
+            half_held,
+        }
+    }
+
+    /// Puts in what AWS has told of one snapshot since.
+    pub fn put(&mut self, id: SnapshotId, snapshot: Arc<Snapshot>) {
+        match snapshot.hold() {
+            Hold::Half => drop(self.half_held.insert(id.clone())),
+            Hold::Free | Hold::Held => drop(self.half_held.remove(&id)),
+        }
+        self.by_id.insert(id, snapshot);
+    }
+
+    /// The snapshots whose hold is not whole.
+    pub fn half_held(&self) -> impl Iterator<Item = (&SnapshotId, &Arc<Snapshot>)> {
+        let half = self.half_held.iter();
+        half.filter_map(|id| self.by_id.get_key_value(id))
+    }
 }
 
 /// When a scope is listed.

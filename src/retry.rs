@@ -44,7 +44,7 @@ fn refusal_delay(class: ErrorClass, times: u32, run: &Run) -> TimeDelta {
         ErrorClass::ClusterNotFound => TimeDelta::minutes(1),
         ErrorClass::Credentials if times == 1 => SHORTEST,
         ErrorClass::Quota => TimeDelta::minutes(30),
-        ErrorClass::AccessDenied => TimeDelta::minutes(10),
+        ErrorClass::AccessDenied => SLOWLY,
         // These are slow to mend, or known to nobody.
         ErrorClass::Credentials
         | ErrorClass::ClockSkew
@@ -54,6 +54,9 @@ fn refusal_delay(class: ErrorClass, times: u32, run: &Run) -> TimeDelta {
         | ErrorClass::Other => LONGEST_WAIT,
     }
 }
+
+/// Between two tries of what somebody has to mend first.
+pub const SLOWLY: TimeDelta = TimeDelta::minutes(10);
 
 /// 2ⁿ seconds, at most five minutes: the ceiling of full jitter.
 fn exponential(attempts: u32) -> TimeDelta {

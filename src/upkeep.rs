@@ -3,11 +3,17 @@
 //! Owns: the records of it, as the history has them. Never decides (that is `retention` and `plan`), never calls
 //! anything.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::names::PolicyName;
+use crate::observed::SKEW_LIMIT;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::SnapshotId;
+
+/// From one pass over a policy's snapshots to the next.
+pub const PACE: TimeDelta = TimeDelta::hours(1);
+/// So many snapshots are removed in a pass.
+pub const AT_ONCE: usize = 5;
 
 /// Names a snapshot among those of all accounts and regions.
 pub type Place = (Scope, SnapshotId);
@@ -153,6 +159,26 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
+    /// For how long a person's word holds that no pass is made for.
+    pub const TIME: TimeDelta = TimeDelta::hours(24);
+
+    /// When it lapses: what is true of the snapshots then is not what the person has seen. One that is being carried out
+    /// has the time that this takes beside.
+    pub fn lapses_at(&self) -> DateTime<Utc> {
+        let passes = self.plan.len().div_ceil(AT_ONCE);
+        let passes = i32::try_from(passes).unwrap_or(i32::MAX);
+        let takes = PACE.checked_mul(passes).filter(|_| self.is_begun);
+        let lapses_at = self.confirmed_at + Self::TIME;
+        lapses_at
+            .checked_add_signed(takes.unwrap_or_default())
+            .unwrap_or(lapses_at)
+    }
+
+    /// Whether it holds at `now`. One of the future was given by a clock that was wrong.
+    pub fn holds_at(&self, now: DateTime<Utc>) -> bool {
+        self.confirmed_at <= now + SKEW_LIMIT && now < self.lapses_at()
+    }
+
     /// Whether nothing is left of it after `pass`: it was used, and other rules have come since.
     pub fn is_void_after(&self, pass: &Pass) -> bool {
         self.is_begun && self.rules != pass.rules
@@ -203,11 +229,41 @@ pub struct Errand {
     pub snapshot: SnapshotId,
     /// When it was asked for.
     pub asked_at: DateTime<Utc>,
+    /// What keeps it from being finished, where some of it is done: then it is carried on for as long as that takes.
+    pub trouble: Option<String>,
     /// How it ended; `None` while it is open.
     pub end: Option<End>,
 }
 
 impl Errand {
+    /// For how long one of which nothing is done is tried.
+    pub const TIME: TimeDelta = TimeDelta::minutes(2);
+
+    /// What a person wants done at `asked_at`.
+    pub fn new(wanted: Wanted, slot: Slot, snapshot: SnapshotId, asked_at: DateTime<Utc>) -> Self {
+        Self {
+            id: 0,
+            wanted,
+            slot,
+            snapshot,
+            asked_at,
+            trouble: None,
+            end: None,
+        }
+    }
+
+    /// Whether its time is over at `now`.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        now >= self.asked_at + Self::TIME
+    }
+
+    /// Whether `later` takes its place: what a person wants of a snapshot last is what counts.
+    pub fn gives_way_to(&self, later: &Self) -> bool {
+        let is_of_hold = |one: &Self| one.wanted != Wanted::Takeover;
+        let is_same = self.slot == later.slot && self.snapshot == later.snapshot;
+        is_same && self.id < later.id && is_of_hold(self) && is_of_hold(later)
+    }
+
     /// The same, ended so.
     #[must_use]
     pub fn ended(self, at: DateTime<Utc>, result: Result<String, String>) -> Self {

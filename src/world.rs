@@ -13,8 +13,8 @@ use crate::names::{AccountName, PolicyName, Writer};
 use crate::observed::{Listing, Observed, ScopeView};
 use crate::pause::Pauses;
 use crate::plan::{
-    Alarm, Blocked, Call, Extent, Facts, Judged, Judgement, Plan, alarms, blocked, judged, pass,
-    plan, wants_confirmed,
+    Alarm, Blocked, Call, Extent, Facts, Judged, Judgement, Plan, alarms, blocked, judged, lapsed,
+    pass, plan, wants_confirmed,
 };
 use crate::policy::Policy;
 use crate::reply::{Known, Reply, take_in};
@@ -186,14 +186,23 @@ impl World {
         blocked.collect()
     }
 
+    /// The confirmation of the policy's plan that has lapsed, where another is waited for.
+    pub fn lapsed(&self, policy: &Policy, now: DateTime<Utc>) -> Option<&Confirmation> {
+        lapsed(self.facts(now), policy)
+    }
+
     /// Whether nothing is left of what people asked for beside snapshots.
-    pub fn is_idle(&self) -> bool {
+    pub fn is_idle(&self, now: DateTime<Utc>) -> bool {
         let is_known = |slot: &Slot| self.observed.scopes.contains_key(&slot.pair.scope);
         let mut policies = self.config.policies.iter();
         let mut removals = self.history.removals.values();
-        self.history.errands.is_empty()
+        // One that is half done waits for somebody to mend something; once it was tried, nobody waits for it.
+        let waits = |errand: &Errand| {
+            errand.trouble.is_some() && self.observed.errand_trouble.contains_key(&errand.id)
+        };
+        self.history.errands.values().all(waits)
             && !removals.any(|removal| is_known(&removal.slot))
-            && !policies.any(|policy| wants_confirmed(&self.history, policy))
+            && !policies.any(|policy| wants_confirmed(&self.history, policy, now))
     }
 
     fn facts(&self, now: DateTime<Utc>) -> Facts<'_> {

@@ -229,11 +229,8 @@ fn sight(now: DateTime<Utc>) -> Observed {
     let mut observed = Observed::nothing([scope("eu-central-1"), scope("us-east-1")], now);
     let seen = observed.scopes.get_mut(&scope("eu-central-1")).unwrap();
     seen.server_clock = ServerClock::Skew(TimeDelta::milliseconds(-1_250));
-    seen.snapshots = Some(SnapshotListing {
-        began_at: now,
-        by_id: (0..17).map(manual_snapshot).collect(),
-        unclear: BTreeSet::new(),
-    });
+    let by_id = (0..17).map(manual_snapshot).collect();
+    seen.snapshots = Some(SnapshotListing::new(now, by_id, BTreeSet::new()));
     let cluster = |id: &str| Cluster {
         id: id.parse().unwrap(),
         status: "available".to_owned(),

@@ -13,7 +13,7 @@ use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
-use crate::snapshot::tag;
+use crate::snapshot::Hold;
 use crate::store::{Reader, RunFilter, StoreError};
 
 use super::output::{Output, Row, write_rows};
@@ -283,7 +283,7 @@ fn row(run: &Run) -> Row {
 /// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.
 fn on_hold(run: &Run) -> Option<bool> {
     let there = run.snapshot.as_ref().filter(|_| run.gone.is_none());
-    there.map(|snapshot| snapshot.tags.contains_key(tag::HOLD))
+    there.map(|snapshot| snapshot.hold() == Hold::Held)
 }
 
 fn range_row(range: &MissedRange) -> Row {

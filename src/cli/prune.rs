@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::clock::Clock;
@@ -18,6 +19,7 @@ use crate::slot::rfc3339;
 use crate::snapshot::tag;
 use crate::store::Reader;
 use crate::upkeep::{Confirmation, Removal};
+use crate::world::World;
 
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
@@ -39,7 +41,8 @@ Examples:
 Asks AWS for its snapshots and shows every one of a policy that has keep_last, what becomes of it, and why; then the
 plan's hash, and what keeps the daemon from carrying it out. Nothing is removed. With --confirm the plan of that hash
 may be carried out though it is the first by its rules or removes many: the first five at once, the others five an
-hour. With --acknowledge you say that you know of the lost history, and the next pass only says what it would do.
+hour. A confirmation that is not used within 24 hours does not hold any more. With --acknowledge you say that you know of
+the lost history, and the next pass only says what it would do.
 Exits with 1 when the plan is another by now, or when something else keeps it from being carried out.")]
 pub struct PruneArgs {
     #[command(flatten)]
@@ -98,6 +101,9 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
         Some(hash) => confirm(&args, hash, &judged, (&config, &sources), clock).await,
         None => {
             show(&args, &judged)?;
+            for (policy, _) in &judged {
+                tell_lapsed(&args, &world, policy, clock.now())?;
+            }
             unreachable.map_or(Ok(()), |trouble| Err(Failure::Unreachable(trouble)))
         }
     }
@@ -122,6 +128,28 @@ fn show(args: &PruneArgs, judged: &[(&PolicyName, Judgement)]) -> Result<(), Fai
     }
     for (policy, judgement) in judged {
         writeln!(out, "{policy}: {}", summary(judgement))?;
+    }
+    Ok(())
+}
+
+/// Says that a plan was confirmed, and that this does not count any more.
+fn tell_lapsed(
+    args: &PruneArgs,
+    world: &World,
+    policy: &PolicyName,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let policy = world.config.policy(policy);
+    let lapsed = policy.and_then(|policy| Some((policy, world.lapsed(policy, now)?)));
+    if let (Some((policy, lapsed)), Output::Table) = (lapsed, args.output) {
+        writeln!(
+            std::io::stdout(),
+            "{}: the confirmation of {} does not hold any more: it was not used up by {}; confirm the plan again if it \
+             is right",
+            policy.name,
+            rfc3339(lapsed.confirmed_at),
+            rfc3339(lapsed.lapses_at())
+        )?;
     }
     Ok(())
 }
@@ -207,7 +235,16 @@ async fn confirm(
         let is_over = is_begun && removals.iter().all(|removal| removal.end.is_some());
         Ok(is_over.then_some(removals))
     };
-    let removals = carried_out(config, sources, clock, done).await?;
+    let removals = carried_out(config, sources, clock, done).await;
+    let removals = removals.map_err(|failure| match failure {
+        Failure::Other(why) => {
+            let until = rfc3339(confirmed_at + Confirmation::TIME);
+            Failure::Other(format!(
+                "{why}; unused, the confirmation holds until {until}"
+            ))
+        }
+        failure => failure,
+    })?;
     tell(&removals, judgement.removals().count())
 }
 

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use tokio::sync::mpsc;
 
@@ -17,7 +18,6 @@ use crate::daemon::{Daemon, Lifetime, Signal};
 use crate::names::PolicyName;
 use crate::retention::prune::{Keep, Verdict};
 use crate::run::Run;
-use crate::snapshot::SnapshotId;
 use crate::store::Reader;
 use crate::upkeep::{Errand, Wanted};
 
@@ -66,6 +66,8 @@ pub struct TakeoverArgs {
 
 /// Between two looks at the history.
 const LOOK: Duration = Duration::from_millis(300);
+/// What keeps an errand from being finished for so long does not pass by itself.
+const PASSING: TimeDelta = TimeDelta::seconds(12);
 /// What is not carried out after so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -95,14 +97,10 @@ fn found(
     there.retain(Run::has_snapshot);
     let id = &args.id;
     match there.as_slice() {
-        [run] => Ok(Errand {
-            id: 0,
-            wanted,
-            slot: run.slot.clone(),
-            snapshot: run.request.snapshot_id.clone(),
-            asked_at: clock.now(),
-            end: None,
-        }),
+        [run] => {
+            let (slot, snapshot) = (run.slot.clone(), run.request.snapshot_id.clone());
+            Ok(Errand::new(wanted, slot, snapshot, clock.now()))
+        }
         [] => Err(Failure::Other(format!(
             "got {id:?}, wanted a snapshot that is there; `redkeep history --state available` lists them"
         ))),
@@ -127,13 +125,9 @@ pub(super) async fn takeover(args: TakeoverArgs, clock: Arc<dyn Clock>) -> Resul
     let errands: Vec<Errand> = policies
         .flat_map(|policy| world.judge_all(policy, clock.now()))
         .filter(|one| one.verdict == of_others)
-        .map(|one| Errand {
-            id: 0,
-            wanted: Wanted::Takeover,
-            snapshot: SnapshotId::recorded(one.listed.snapshot_identifier.clone()),
-            slot: one.slot,
-            asked_at: clock.now(),
-            end: None,
+        .map(|one| {
+            let snapshot = one.id();
+            Errand::new(Wanted::Takeover, one.slot, snapshot, clock.now())
         })
         .collect();
     if errands.is_empty() {
@@ -161,20 +155,27 @@ async fn run(
     let done = || -> Result<Option<Vec<Errand>>, Failure> {
         let reader = Reader::open(&config.database()).map_err(unreadable)?;
         let all = reader.errands(*first, *last).map_err(unreadable)?;
-        let is_over = all.iter().all(|errand| errand.end.is_some());
-        Ok(is_over.then_some(all))
+        let is_settled = |errand: &Errand| errand.end.is_some() || is_stuck(errand, clock.now());
+        Ok(all.iter().all(is_settled).then_some(all))
     };
-    let errands = carried_out(config, sources, clock, done).await?;
+    let errands = carried_out(config, sources, Arc::clone(&clock), done).await?;
     let mut failed = 0;
     for errand in &errands {
-        let Some(end) = &errand.end else { continue };
-        match &end.result {
-            Ok(said) => writeln!(std::io::stdout(), "{}: {said}", errand.snapshot)?,
-            Err(why) => {
-                failed += 1;
-                writeln!(std::io::stderr(), "{}: {why}", errand.snapshot)?;
-            }
+        let result = errand.end.as_ref().map(|end| &end.result);
+        if let Some(Ok(said)) = result {
+            writeln!(std::io::stdout(), "{}: {said}", errand.snapshot)?;
+            continue;
         }
+        failed += 1;
+        let why = match (result, &errand.trouble) {
+            (Some(Err(why)), _) => why.clone(),
+            (_, trouble) => format!(
+                "{} is half done, and a daemon goes on with it: {}",
+                errand.wanted.as_str(),
+                trouble.as_deref().unwrap_or_default()
+            ),
+        };
+        writeln!(std::io::stderr(), "{}: {why}", errand.snapshot)?;
     }
     match failed {
         0 => Ok(()),
@@ -183,6 +184,11 @@ async fn run(
             errands.len()
         ))),
     }
+}
+
+/// Whether it is half done, and what keeps it from being finished has not passed by itself.
+fn is_stuck(errand: &Errand, now: DateTime<Utc>) -> bool {
+    errand.trouble.is_some() && now >= errand.asked_at + PASSING
 }
 
 /// Waits until what was handed in is `done`; where nobody holds the state directory, does what the daemon would.

@@ -11,9 +11,9 @@ use crate::plan::Call;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
 use crate::reply::{Described, Listed, Removed, Reply};
 use crate::retention::guard::is_still_needed;
-use crate::retention::hold::Step;
+use crate::retention::hold::{Step, is_done};
 use crate::retention::prune::Warrant;
-use crate::snapshot::{Snapshot, SnapshotId};
+use crate::snapshot::{Hold, Snapshot, SnapshotId};
 use crate::upkeep::{Errand, Removal, Wanted};
 
 /// Makes `call`, which begins at `began_at`.
@@ -60,8 +60,11 @@ pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Ut
             let answer = remove(&removal, &warrant, &*client, began_at).await;
             Reply::Removed(removal, answer)
         }
-        Call::Errand { errand, warrant } => {
-            let answer = run_errand(&errand, &warrant, &*client, began_at).await;
+        Call::Errand {
+            mut errand,
+            warrant,
+        } => {
+            let answer = run_errand(&mut errand, &warrant, &*client, began_at).await;
             Reply::Done(errand, answer)
         }
         Call::Extend { id, extension } => {
@@ -180,9 +183,10 @@ fn with<T, U>(answer: Answer<T>, before: u32, map: impl FnOnce(T) -> U) -> Answe
     }
 }
 
-/// Proves the snapshot, does one step after the other, and reads it again.
+/// Proves the snapshot, does one step after the other, and reads it again. Where it ends between two steps, the errand
+/// has its trouble.
 async fn run_errand<R: Redshift>(
-    errand: &Errand,
+    errand: &mut Errand,
     warrant: &Warrant,
     client: &R,
     now: DateTime<Utc>,
@@ -192,7 +196,10 @@ async fn run_errand<R: Redshift>(
         Ok(found) => found,
         Err(error) => return before_sending(&described, error),
     };
+    let half = |one: &Arc<Snapshot>| warrant.is_ours(one) && one.hold() == Hold::Half;
+    let was_half = errand.wanted != Wanted::Takeover && found.iter().any(half);
     let steps = warrant.steps(errand, found, now);
+    errand.trouble = None;
     let (arn, steps) = match steps {
         Ok(steps) => steps,
         Err(why) => {
@@ -204,7 +211,7 @@ async fn run_errand<R: Redshift>(
             return with(described, 0, |_| ()).map_to(Err(error));
         }
     };
-    for step in &steps {
+    for (done, step) in steps.iter().enumerate() {
         let answer = match step {
             Step::Tag(key, value) => client.tag(&arn, key, value).await,
             Step::Untag(key) => client.untag(&arn, key).await,
@@ -213,25 +220,48 @@ async fn run_errand<R: Redshift>(
             }
         };
         if let Err(error) = answer.result.clone() {
+            let may_be_done = done > 0 || error.class == ErrorClass::Unknown && steps.len() > 1;
+            errand.trouble = (was_half || may_be_done).then(|| error.told());
             return answer.map_to(Err(error));
         }
     }
     let again = client.snapshot(&errand.snapshot).await;
-    let is_it = |one: &Arc<Snapshot>| {
+    let is_it = |one: &&Arc<Snapshot>| {
         one.snapshot_identifier == errand.snapshot.as_str() && warrant.is_ours(one)
     };
-    let snapshot = again
-        .result
-        .clone()
-        .map(|found| found.into_iter().find(is_it));
-    let told = told(errand, &steps);
-    let result = snapshot.and_then(|one| one.map(|one| (one, told)).ok_or_else(gone));
+    let found = match &again.result {
+        Ok(found) => found.iter().find(is_it),
+        Err(error) => return before_sending(&again, error),
+    };
+    let result = match found {
+        None => Err(gone()),
+        Some(one) if !is_done(errand.wanted, warrant.writer.as_str(), one) => {
+            let error = unseen();
+            errand.trouble = Some(error.told()).filter(|_| one.hold() == Hold::Half);
+            Err(error)
+        }
+        Some(one) => Ok((Arc::clone(one), told(errand, &steps))),
+    };
     again.map_to(result)
+}
+
+/// AWS has taken every step, and does not show it yet.
+fn unseen() -> RedshiftError {
+    RedshiftError {
+        class: ErrorClass::Unknown,
+        code: None,
+        message: "AWS has accepted the change, and does not show it".to_owned(),
+    }
 }
 
 fn told(errand: &Errand, steps: &[Step]) -> String {
     if steps.is_empty() {
-        return "it was so already".to_owned();
+        let already = match errand.wanted {
+            Wanted::Hold => "it is on hold already",
+            Wanted::Release => "it is not on hold",
+            Wanted::Takeover => "this installation is its writer already",
+        };
+        return already.to_owned();
     }
     let period = steps.iter().find_map(|step| match step {
         Step::KeepFor(retention) => Some(format!(", its period is {retention}")),

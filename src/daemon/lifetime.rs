@@ -55,7 +55,7 @@ impl<R: Redshift> Daemon<R> {
             Lifetime::OnePass => self.is_pass_finished(),
             Lifetime::Wish(slot) => open(slot).is_none(),
             Lifetime::WishAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
-            Lifetime::Upkeep => world.is_idle(),
+            Lifetime::Upkeep => world.is_idle(self.parts.clock.now()),
         }
     }
 
@@ -72,7 +72,7 @@ impl<R: Redshift> Daemon<R> {
         };
         looked
             && self.calls.is_empty()
-            && world.is_idle()
+            && world.is_idle(self.parts.clock.now())
             && world.history.open().find(can_end).is_none()
     }
 

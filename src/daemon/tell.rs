@@ -220,6 +220,25 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
         Alarm::SameAccount(scope) => {
             error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
         }
+        Alarm::GuardRefused(_)
+        | Alarm::HalfHeld(..)
+        | Alarm::LettingGo(_)
+        | Alarm::PruneBlocked(..)
+        | Alarm::ConfirmationLapsed(_) => keeping(alarm, said, world),
+        Alarm::Unidentified(scope) => {
+            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
+                    and nothing that is missing in it is taken to be gone until it does");
+        }
+        Alarm::OtherAccount(account) => {
+            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
+                    give it a name of its own in the policy file, or its former credentials back");
+        }
+    }
+}
+
+/// An alarm about what is kept at AWS, or is not.
+fn keeping(alarm: &Alarm, said: &str, world: &World) {
+    match alarm {
         Alarm::GuardRefused(slot) => {
             tell_slot!(
                 error,
@@ -227,6 +246,13 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
                 world,
                 reason = said,
                 "one of the last good snapshots is about to expire and cannot be kept"
+            );
+        }
+        Alarm::HalfHeld(scope, snapshot) => {
+            error!(
+                %scope, %snapshot, reason = said,
+                "it has the tag redkeep:hold, and expires all the same; `redkeep hold` or `redkeep release` again \
+                 makes it whole"
             );
         }
         Alarm::LettingGo(slot) => {
@@ -243,14 +269,11 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
         Alarm::PruneBlocked(policy, blocked) => {
             error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
         }
-        Alarm::Unidentified(scope) => {
-            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
-                    and nothing that is missing in it is taken to be gone until it does");
+        Alarm::ConfirmationLapsed(policy) => {
+            warn!(%policy, confirmed_at = said, "the confirmation of a plan was not used within a day, and does not \
+                    hold any more; look at `redkeep prune`, and confirm it again if it is right");
         }
-        Alarm::OtherAccount(account) => {
-            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
-                    give it a name of its own in the policy file, or its former credentials back");
-        }
+        _ => {}
     }
 }
 
@@ -270,11 +293,15 @@ fn ended(alarm: &Alarm) {
             info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
         }
         Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
+        Alarm::HalfHeld(scope, snapshot) => {
+            info!(%scope, %snapshot, "no longer half on hold");
+        }
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)
         | Alarm::SameAccount(_)
         | Alarm::GuardRefused(_)
         | Alarm::LettingGo(_)
+        | Alarm::ConfirmationLapsed(_)
         | Alarm::OtherAccount(_) => {}
     }
 }
@@ -328,7 +355,10 @@ fn tell_errand(errand: &Errand) {
     match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
         Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
         Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
-        None => {}
+        None => {
+            let trouble = errand.trouble.as_deref();
+            warn!(%snapshot, trouble, "{wanted} is not finished, and is carried on");
+        }
     }
 }
 
@@ -340,12 +370,15 @@ fn is_watched(alarm: &Alarm, world: &World) -> bool {
         | Alarm::ClockSkew(scope)
         | Alarm::Unreachable(scope)
         | Alarm::Unidentified(scope)
+        | Alarm::HalfHeld(scope, _)
         | Alarm::SameAccount(scope) => world.observed.scopes.contains_key(scope),
         Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
             let state = world.history.pairs.get(pair);
             state.is_some_and(PairState::is_active)
         }
-        Alarm::PruneBlocked(policy, _) => world.config.policy(policy).is_some(),
+        Alarm::PruneBlocked(policy, _) | Alarm::ConfirmationLapsed(policy) => {
+            world.config.policy(policy).is_some()
+        }
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)
         | Alarm::GuardRefused(_)

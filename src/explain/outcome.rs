@@ -104,6 +104,9 @@ fn failed(run: &Run, why: &str) -> String {
         "config" => {
             format!("AWS refuses the request for good, it is the policy that must change{told}")
         }
+        Outcome::ACCOUNT_REMOVED => {
+            format!("its account was taken out of the policy file before it ended{told}")
+        }
         why => format!("{why}{told}"),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Facts;
 use super::keep::cares;
-use super::prune::{Blocked, blocked, denied};
+use super::prune::{Blocked, blocked, denied, lapsed};
 use super::runs::is_overlong;
 use crate::coverage::nearest_cluster;
 use crate::history::PairState;
@@ -19,7 +19,7 @@ use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
 use crate::run::{Refusal, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
-use crate::snapshot::SnapshotStatus;
+use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus, tag};
 
 /// The cause of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,12 +44,16 @@ pub enum Alarm {
     SameAccount(Scope),
     /// One of the last good snapshots is about to expire, and AWS does not let redkeep put that off.
     GuardRefused(Slot),
+    /// A snapshot has the tag of a hold, and its period ends all the same.
+    HalfHeld(Scope, SnapshotId),
     /// One of the last good snapshots of a cluster that no longer exists is about to expire, and may.
     LettingGo(Slot),
     /// An account's credentials belong to another account than the one that its history is of.
     OtherAccount(AccountName),
     /// A policy's snapshots are not removed, and somebody has to do something about it.
     PruneBlocked(PolicyName, Blocked),
+    /// A person's word that a plan is right was not used in time, and does not hold any more.
+    ConfirmationLapsed(PolicyName),
     /// Whose account a scope is could not be asked, so that nothing that is missing there is taken to be gone.
     Unidentified(Scope),
 }
@@ -72,6 +76,7 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
         .chain(keeping)
         .chain(pairs)
         .chain(pruning)
+        .chain(of_holds(facts))
         .collect()
 }
 
@@ -123,6 +128,10 @@ fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
     let last = facts.history.passes.get(&policy.name);
     let hash = last.map_or("", |last| last.plan_hash.as_str());
     let alarm = |blocked| Alarm::PruneBlocked(policy.name.clone(), blocked);
+    let lapsed = lapsed(facts, policy).map(|one| {
+        let alarm = Alarm::ConfirmationLapsed(policy.name.clone());
+        (alarm, rfc3339(one.confirmed_at))
+    });
     blocked
         .map(|blocked| match blocked {
             Blocked::Breaker => (alarm(blocked), hash.to_owned()),
@@ -132,7 +141,39 @@ fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
             ),
             _ => (alarm(blocked), String::new()),
         })
+        .chain(lapsed)
         .collect()
+}
+
+/// The holds that are not whole. One that is under way is none: the next answer makes it so, or tells what is in the way.
+fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
+    let namespace = facts.config.namespace.as_str();
+    let errand_of = |scope: &Scope, id: &SnapshotId| {
+        let mut errands = facts.history.errands.values().rev();
+        errands.find(|one| one.slot.pair.scope == *scope && one.snapshot == *id)
+    };
+    let listings = facts.observed.scopes.iter();
+    let listings = listings.filter_map(|(scope, view)| Some((scope, view.snapshots.as_ref()?)));
+    let half = listings.flat_map(|(scope, listing)| {
+        let ours = listing
+            .half_held()
+            .filter(|(_, one)| one.tags.get(tag::NAMESPACE).map(String::as_str) == Some(namespace));
+        ours.filter(|(id, _)| errand_of(scope, id).is_none())
+            .map(|(id, one)| (Alarm::HalfHeld(scope.clone(), id.clone()), period_of(one)))
+    });
+    let errands = facts.history.errands.values();
+    let stuck = errands.filter_map(|one| {
+        let said = format!("{} goes on: {}", one.wanted.as_str(), one.trouble.as_ref()?);
+        let alarm = Alarm::HalfHeld(one.slot.pair.scope.clone(), one.snapshot.clone());
+        Some((alarm, said))
+    });
+    half.chain(stuck).collect()
+}
+
+fn period_of(one: &Snapshot) -> String {
+    let days = one.manual_snapshot_retention_period;
+    let days = days.map_or("unknown".to_owned(), |days| format!("{days} d"));
+    format!("its period is {days}")
 }
 
 fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, String)> {

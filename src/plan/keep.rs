@@ -12,6 +12,7 @@ use crate::retention::guard::{Care, Good, Supply, care, expires_at, is_near};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Ownership, SnapshotStatus, Trigger, ownership};
+use crate::upkeep::Errand;
 
 use super::{Call, Facts, Plan};
 
@@ -24,9 +25,12 @@ const LONGEST_INTERVAL: TimeDelta = TimeDelta::days(7);
 pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
     for (run, care) in cares(facts) {
         let (slot, scope) = (&run.slot, &run.slot.pair.scope);
-        let refused = facts.observed.refused.get(slot);
-        let waits = refused.is_some_and(|refused| facts.now < refused.until);
-        if waits || facts.history.has_errand(slot) || plan.is_busy(slot, facts) {
+        let seen_to = facts.observed.seen_to.get(slot);
+        let waits = seen_to.is_some_and(|until| facts.now < *until);
+        // What is half done keeps nothing from expiring, and may take long.
+        let is_fresh = |errand: &Errand| errand.trouble.is_none();
+        let mut errands = facts.history.errands_of(slot);
+        if waits || errands.any(is_fresh) || plan.is_busy(slot, facts) {
             continue;
         }
         let Some(view) = facts.observed.scopes.get(scope) else {
@@ -56,15 +60,11 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
 
 /// The snapshots whose end is near, and what is to become of each.
 pub(super) fn cares(facts: Facts<'_>) -> impl Iterator<Item = (&Run, Care)> {
-    let pairs = facts.history.pairs.iter();
-    pairs.flat_map(move |(pair, state)| cares_of(facts, pair, state).unwrap_or_default())
+    let pairs = facts.history.runs.pairs();
+    pairs.flat_map(move |pair| cares_of(facts, pair).unwrap_or_default())
 }
 
-fn cares_of<'a>(
-    facts: Facts<'a>,
-    pair: &'a Pair,
-    state: &PairState,
-) -> Option<Vec<(&'a Run, Care)>> {
+fn cares_of<'a>(facts: Facts<'a>, pair: &'a Pair) -> Option<Vec<(&'a Run, Care)>> {
     let policy = facts.config.policy(&pair.policy)?;
     let view = facts.observed.scopes.get(&pair.scope)?;
     let now = view.present(facts.now)?;
@@ -81,7 +81,8 @@ fn cares_of<'a>(
     if !ends.any(|expires_at| is_near(expires_at, interval, now)) {
         return None;
     }
-    let supply = supply(facts, view, policy, (pair, state), newest_due)?;
+    let newest_good = good.first().map(|good| good.run);
+    let supply = supply(facts, view, policy, pair, (newest_due, newest_good))?;
     let cares = care(&policy.protection, supply, interval, &good, now);
     Some(
         cares
@@ -91,7 +92,8 @@ fn cares_of<'a>(
     )
 }
 
-/// The newest good snapshots of a pair that are proven to be redkeep's, the newest first.
+/// The newest good snapshots of a pair that are proven to be redkeep's, the newest first, whoever has made them: another
+/// host may have made one for a slot that was given up here.
 fn good<'a>(facts: Facts<'a>, view: &'a ScopeView, pair: &'a Pair, count: usize) -> Vec<Good<'a>> {
     let account = facts.observed.account_number(&pair.scope.account);
     let Some(listing) = &view.snapshots else {
@@ -101,12 +103,10 @@ fn good<'a>(facts: Facts<'a>, view: &'a ScopeView, pair: &'a Pair, count: usize)
         .history
         .of_pair(pair)
         .rev()
-        .filter(|run| run.is_good());
+        .filter(|run| run.has_snapshot());
     let good = runs.filter_map(|run| {
         let listed = listing.by_id.get(&run.request.snapshot_id)?;
-        let taken = run.snapshot.as_ref();
-        let cluster_created_at = taken.and_then(|snapshot| snapshot.cluster_create_time);
-        let proof = ownership(listed, run, account, cluster_created_at);
+        let proof = ownership(listed, run, account, run.cluster_created_at());
         let is_ours = proof == Ownership::Proven;
         let is_there = is_ours && listed.status() == SnapshotStatus::Available;
         is_there.then_some(Good { run, listed })
@@ -119,29 +119,44 @@ fn supply<'a>(
     facts: Facts<'a>,
     view: &ScopeView,
     policy: &Policy,
-    (pair, state): (&Pair, &PairState),
-    newest_due: Option<&'a Run>,
+    pair: &Pair,
+    (newest_due, newest_good): (Option<&'a Run>, Option<&Run>),
 ) -> Option<Supply<'a>> {
     if !policy.selector.may_select(&pair.cluster) {
         return None;
     }
-    if !policy.enabled || facts.history.pauses.since(&policy.name).is_some() {
-        return Some(Supply::Halted);
-    }
     let exists = view.clusters.as_ref()?.contains_key(&pair.cluster);
-    match state.closed_at {
-        // One that the file names stays active, and its last good snapshots are kept for as long as it is named.
-        Some(closed_at) if !exists => {
-            let gone_at = state.cluster_gone_at.unwrap_or(closed_at);
+    let is_halted = !policy.enabled || facts.history.pauses.since(&policy.name).is_some();
+    // One that the file names is expected back, and its last good snapshots are kept for as long as it is named.
+    let mut named = policy.selector.certain();
+    let is_expected = is_halted && named.any(|cluster| *cluster == pair.cluster);
+    // One that was never active here has its runs of another host, or from before the history was lost.
+    let state = facts.history.pairs.get(pair);
+    match state {
+        Some(state) if !state.is_active() && !exists && !is_expected => {
+            // Since when it is gone is noted with the first listing of an account that is known to be the right one.
+            let gone_at = state.cluster_gone_at.unwrap_or(facts.now);
             Some(Supply::ClusterGone(gone_at))
         }
-        // Its tags no longer match: it is another policy's, or nobody's.
-        Some(_) => None,
-        None => Some(Supply::Slots {
+        _ if is_halted => Some(Supply::Halted {
+            next_deadline: newest_good.and_then(|run| deadline_after(policy, &run.slot)),
+        }),
+        Some(state) if state.is_active() => Some(Supply::Slots {
             newest_due,
             next_deadline: next_deadline(policy, pair, state),
         }),
+        // Its tags no longer match: it is another policy's, or nobody's.
+        _ => None,
     }
+}
+
+/// When the start window of the schedule's first slot after this one ends.
+fn deadline_after(policy: &Policy, slot: &Slot) -> Option<DateTime<Utc>> {
+    let next = Slot {
+        scheduled_at: policy.schedule.next_after(slot.scheduled_at)?,
+        pair: slot.pair.clone(),
+    };
+    Some(next.timing(policy).deadline)
 }
 
 /// When the next slot's start window ends: the next that the pair has, and not the next of the schedule, since a pair

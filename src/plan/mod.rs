@@ -5,14 +5,15 @@
 //!
 //! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `due` which slots get a
 //! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name,
-//! `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones,
-//! `prune` which are removed; `alarms` says what an operator should know.
+//! `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones, `prune` which are
+//! removed, `lost` what nobody can follow any more; `alarms` says what an operator should know.
 
 mod alarms;
 mod due;
 mod edits;
 mod errands;
 mod keep;
+mod lost;
 mod missing;
 pub(crate) mod open;
 mod pairs;
@@ -37,7 +38,7 @@ use crate::upkeep::{Errand, Removal};
 
 pub use alarms::{Alarm, alarms};
 pub use due::manual_run;
-pub use prune::{Blocked, Judged, Judgement, blocked, judged, pass, wants_confirmed};
+pub use prune::{Blocked, Judged, Judgement, blocked, judged, lapsed, pass, wants_confirmed};
 
 use open::Open;
 
@@ -228,7 +229,8 @@ impl Facts<'_> {
             || open.any(|run| run.slot.pair.scope == *scope)
             || errands.any(|errand| errand.slot.pair.scope == *scope)
             || removals.any(|removal| removal.slot.pair.scope == *scope)
-            || policies.any(|one| one.scopes.contains(scope) && wants_confirmed(history, one))
+            || policies
+                .any(|one| one.scopes.contains(scope) && wants_confirmed(history, one, self.now))
     }
 }
 

@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 
 use crate::history::Change;
 use crate::observed::ScopeView;
-use crate::redshift::ErrorClass;
 use crate::retention::Choice;
 use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
@@ -19,7 +18,7 @@ use crate::snapshot::{Generation, Trigger};
 
 use super::due::tier_now;
 use super::open::Open;
-use super::{Call, Facts, Plan};
+use super::{Call, Facts, Plan, lost};
 
 /// What one run needs.
 enum Need {
@@ -39,8 +38,8 @@ pub(super) fn advance<'a>(
     mut open: BTreeMap<&'a Scope, Open<'a>>,
     plan: &mut Plan,
 ) {
-    for (_, open) in open.extract_if(.., |scope, _| !facts.observed.scopes.contains_key(*scope)) {
-        give_up(facts, &open, plan);
+    for (_, open) in open.extract_if(.., |scope, _| lost::is_out_of_reach(facts, scope)) {
+        lost::give_up(facts, &open, plan);
     }
     for (scope, view) in &facts.observed.scopes {
         // What began in another account cannot be followed in this one.
@@ -77,30 +76,6 @@ pub(super) fn advance<'a>(
                 }
             }
         }
-    }
-}
-
-/// Ends what was never asked for in an account that is not configured: nobody can ask or look there, so that it would
-/// be due for ever. Inside its start window it waits for an account that may only have another name.
-fn give_up(facts: Facts<'_>, open: &Open<'_>, plan: &mut Plan) {
-    let is_due = |run: &&&Run| run.state == RunState::Due && facts.extent.has(run);
-    for run in open.runs.iter().filter(is_due) {
-        let account = &run.slot.pair.scope.account;
-        if facts.now < run.request.deadline && facts.may_be_renamed(account) {
-            plan.wake(run.request.deadline);
-            continue;
-        }
-        let (verdict, message) = match run.trigger {
-            Trigger::Schedule => (Outcome::Missed(Missed::Disabled), None),
-            Trigger::Manual => (
-                Outcome::Failed(ErrorClass::Invalid.reason().to_owned()),
-                Some(format!(
-                    "the daemon that runs has no account {account}: have it read its configuration again, \
-                     and ask once more"
-                )),
-            ),
-        };
-        record(facts, run, Event::Placeless { verdict, message }, plan);
     }
 }
 

@@ -11,11 +11,11 @@ use super::events::is_of;
 use crate::history::{Change, Extension, History};
 use crate::observed::{Observed, Refused};
 use crate::redshift::{Answer, ErrorClass};
+use crate::retention::guard::is_still_needed;
+use crate::retry::SLOWLY;
 use crate::snapshot::Snapshot;
 
-/// When to ask again after a refusal that somebody has to mend.
-const SLOWLY: TimeDelta = TimeDelta::minutes(10);
-/// When to ask again after one that passes by itself.
+/// When to ask again after a refusal that passes by itself.
 const SOON: TimeDelta = TimeDelta::minutes(1);
 
 /// Takes the answer to a call that was to put off a snapshot's end.
@@ -37,23 +37,19 @@ pub(super) fn extended(
     let Some(run) = history.runs.get(slot) else {
         return Vec::new();
     };
-    let refused = match &answer.result {
-        Ok(snapshot) if is_of(run, history, snapshot, account.as_deref()) => None,
-        Ok(_) => Some((SOON, "AWS answered with another snapshot".to_owned())),
-        Err(error) => Some((pause(error.class), error.told())),
+    let changed = match &answer.result {
+        Ok(snapshot) if is_of(run, history, snapshot, account.as_deref()) => Ok(snapshot),
+        Ok(_) => Err((SOON, "AWS answered with another snapshot".to_owned())),
+        Err(error) => Err((pause(error.class), error.told())),
     };
-    let (None, Ok(snapshot)) = (&refused, &answer.result) else {
-        let (pause, message) = refused.unwrap_or_default();
-        let until = now + pause;
-        let refused = Refused { until, message };
-        observed.refused.insert(slot.clone(), refused);
+    note(&extension, &changed, observed, now);
+    let (Ok(snapshot), Some(view)) = (changed, observed.scopes.get_mut(&slot.pair.scope)) else {
         return Vec::new();
     };
-    observed.refused.remove(slot);
     // Until the listing comes, this is what is there.
     if let Some(listing) = &mut view.snapshots {
         let id = run.request.snapshot_id.clone();
-        listing.by_id.insert(id, Arc::clone(snapshot));
+        listing.put(id, Arc::clone(snapshot));
     }
     let mut run = run.clone();
     run.snapshot = Some(Arc::clone(snapshot));
@@ -63,6 +59,32 @@ pub(super) fn extended(
     let extended = is_done.then_some(Change::Extended(extension));
     let run = Change::Run(Box::new(run));
     extended.into_iter().chain([run]).collect()
+}
+
+/// Notes until when the snapshot is let be, and what stands in the way. An answer by which nothing has changed is no
+/// better than a refusal: the same call would be answered the same.
+fn note(
+    extension: &Extension,
+    changed: &Result<&Arc<Snapshot>, (TimeDelta, String)>,
+    observed: &mut Observed,
+    now: DateTime<Utc>,
+) {
+    let (pause, trouble) = match changed {
+        Err((pause, told)) => (*pause, Some(told.clone())),
+        Ok(snapshot) if is_still_needed(snapshot, extension.to) => {
+            let period = snapshot.manual_snapshot_retention_period;
+            let period = period.unwrap_or_default();
+            let told = format!("AWS has answered, and its period is {period}d as before");
+            (SLOWLY, Some(told))
+        }
+        Ok(_) => (SLOWLY, None),
+    };
+    let until = now + pause;
+    observed.seen_to.retain(|_, until| *until > now);
+    observed.seen_to.insert(extension.slot.clone(), until);
+    observed.refused.remove(&extension.slot);
+    let refused = trouble.map(|message| (extension.slot.clone(), Refused { until, message }));
+    observed.refused.extend(refused);
 }
 
 fn pause(class: ErrorClass) -> TimeDelta {

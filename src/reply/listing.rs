@@ -360,11 +360,7 @@ fn listing(
         by_id.insert(id, snapshot);
     }
     by_id.retain(|id, _| !unclear.contains(id));
-    SnapshotListing {
-        began_at,
-        by_id,
-        unclear,
-    }
+    SnapshotListing::new(began_at, by_id, unclear)
 }
 
 /// What is there under a name.

@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::{Change, History};
 use crate::observed::{Observed, Refused};
 use crate::redshift::{Answer, ErrorClass, RedshiftError};
+use crate::retry::SLOWLY;
 use crate::run::{Gone, GoneReason, Run};
 use crate::snapshot::{Snapshot, SnapshotId};
 use crate::upkeep::{Errand, Removal};
@@ -138,8 +139,9 @@ pub(super) fn errand_done(
         Err(error) => {
             if let Some(view) = view {
                 view.note_date(answer.server_date, now);
+                view.want_listing(now);
             }
-            return untold(errand, &error, observed, now);
+            return untold(errand, &error, history, observed, now);
         }
     };
     if let Some(view) = view {
@@ -147,7 +149,7 @@ pub(super) fn errand_done(
         view.want_listing(now);
         if let Some(listing) = &mut view.snapshots {
             let id = errand.snapshot.clone();
-            listing.by_id.insert(id, Arc::clone(&snapshot));
+            listing.put(id, Arc::clone(&snapshot));
         }
     }
     observed.errand_trouble.remove(&errand.id);
@@ -164,10 +166,11 @@ pub(super) fn errand_done(
     [Some(ended), run].into_iter().flatten().collect()
 }
 
-/// What passes by itself is tried again while the errand's time lasts.
+/// What passes by itself is tried again while the errand's time lasts, and what is half done for as long as it takes.
 fn untold(
     errand: Errand,
     error: &RedshiftError,
+    history: &History,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
@@ -175,15 +178,17 @@ fn untold(
         error.class,
         ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent
     );
-    let told = error.told();
-    if passes {
-        let until = now + TRY_AGAIN;
-        let message = told;
-        observed
-            .errand_trouble
-            .insert(errand.id, Refused { until, message });
-        return Vec::new();
+    let passes = passes && !errand.is_over(now);
+    let message = error.told();
+    if !passes && errand.trouble.is_none() {
+        observed.errand_trouble.remove(&errand.id);
+        return vec![Change::Errand(Box::new(errand.ended(now, Err(message))))];
     }
-    observed.errand_trouble.remove(&errand.id);
-    vec![Change::Errand(Box::new(errand.ended(now, Err(told))))]
+    let until = now + if passes { TRY_AGAIN } else { SLOWLY };
+    observed
+        .errand_trouble
+        .insert(errand.id, Refused { until, message });
+    let is_known = history.errands.get(&errand.id) == Some(&errand);
+    let change = (!is_known).then(|| Change::Errand(Box::new(errand)));
+    change.into_iter().collect()
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::names::Retention;
 use crate::policy::Protection;
 use crate::run::Run;
-use crate::snapshot::{Snapshot, tag};
+use crate::snapshot::Snapshot;
 
 /// A snapshot with less than this left, or than two intervals, is looked after.
 const CONCERN: TimeDelta = TimeDelta::days(2);
@@ -17,6 +17,8 @@ const CONCERN: TimeDelta = TimeDelta::days(2);
 const MOST_CONCERN: TimeDelta = TimeDelta::days(7);
 /// While the newest slot may still bring a snapshot, one with more than this left can wait.
 const PRESSING: TimeDelta = TimeDelta::hours(12);
+/// The guard has had its turn so soon after what it waits for.
+const TURN: TimeDelta = TimeDelta::hours(1);
 /// How long a snapshot is kept from now on, when its end is put off.
 const EXTENSION_DAYS: i64 = 14;
 /// The longest period in days ("ModifyClusterSnapshot").
@@ -32,8 +34,11 @@ pub enum Supply<'a> {
         /// When the next slot's start window ends.
         next_deadline: Option<DateTime<Utc>>,
     },
-    /// The policy is disabled or paused.
-    Halted,
+    /// The policy is disabled or paused here; another host may make its snapshots.
+    Halted {
+        /// When the start window of the slot after the newest good one ends.
+        next_deadline: Option<DateTime<Utc>>,
+    },
     /// The cluster no longer exists, since this instant.
     ClusterGone(DateTime<Utc>),
 }
@@ -98,15 +103,52 @@ pub fn care<'a>(
     if !protection.guard {
         return Vec::new();
     }
+    let stock = Stock { good, interval };
     let newest = good.iter().take(protection.min_good).enumerate();
     newest
         .filter_map(|(rank, good)| {
             let expires_at = expires_at(good.listed)?;
             let near = is_near(expires_at, interval, now);
-            let cause = cause(protection, supply, rank, expires_at, now).filter(|_| near)?;
-            Some((*good, judged(good.listed, cause, now)?))
+            let end = End { rank, expires_at };
+            let cause = match supply {
+                Supply::Halted { next_deadline } => halted(end, next_deadline, &stock, now),
+                Supply::ClusterGone(since) => Some(cluster_gone(protection, since, now)),
+                Supply::Slots {
+                    newest_due,
+                    next_deadline,
+                } => slots(end, newest_due, next_deadline, &stock, now),
+            };
+            Some((*good, judged(good.listed, cause.filter(|_| near)?, now)?))
         })
         .collect()
+}
+
+/// A good snapshot's end.
+#[derive(Clone, Copy)]
+struct End {
+    /// How many newer good ones there are.
+    rank: usize,
+    expires_at: DateTime<Utc>,
+}
+
+/// The good snapshots that there are, whoever has made them.
+struct Stock<'a> {
+    good: &'a [Good<'a>],
+    interval: TimeDelta,
+}
+
+impl Stock<'_> {
+    /// Until when it is taken for granted that another snapshot comes: the newest good one is younger than two intervals.
+    fn lasts_until(&self) -> Option<DateTime<Utc>> {
+        let newest = self.good.first()?;
+        let made_at = newest.listed.snapshot_create_time;
+        Some(made_at.unwrap_or(newest.run.slot.scheduled_at) + self.interval * 2)
+    }
+
+    /// Whether the slot of the run has its snapshot, be it another host's.
+    fn has(&self, run: &Run) -> bool {
+        run.is_good() || self.good.iter().any(|one| one.run.slot == run.slot)
+    }
 }
 
 /// Why something is done about a snapshot's end.
@@ -117,36 +159,48 @@ enum Cause {
     LetGo,
 }
 
-fn cause(
-    protection: &Protection,
-    supply: Supply<'_>,
-    rank: usize,
-    expires_at: DateTime<Utc>,
+/// Where the policy is disabled or paused here, and nobody else makes its snapshots either. One that ends before that can
+/// be told is kept when its end is pressing: the host that makes them has had its turn by then.
+fn halted(
+    end: End,
+    next_deadline: Option<DateTime<Utc>>,
+    stock: &Stock<'_>,
     now: DateTime<Utc>,
 ) -> Option<Cause> {
-    let why = match supply {
-        Supply::Halted => "its policy is disabled or paused",
-        Supply::ClusterGone(since) if now >= since + protection.guard_gone => {
-            return Some(Cause::LetGo);
-        }
-        Supply::ClusterGone(_) => "its cluster no longer exists",
-        Supply::Slots {
-            newest_due,
-            next_deadline,
-        } => {
-            // None at all was due yet where there is only what was asked for by hand.
-            if newest_due.is_none_or(Run::is_good) {
-                let too_soon = next_deadline.is_some_and(|deadline| expires_at < deadline);
-                let why = "the next slot comes after its end";
-                return (rank == 0 && too_soon).then_some(Cause::Keep(why));
-            }
-            if newest_due.is_some_and(|run| !run.is_ended()) && expires_at - now > PRESSING {
-                return None;
-            }
-            "the newest slot has brought no snapshot"
-        }
-    };
-    Some(Cause::Keep(why))
+    let why = "its policy is disabled or paused, and no other host makes its snapshots";
+    let lasts_until = stock.lasts_until()?;
+    if now >= lasts_until {
+        return Some(Cause::Keep(why));
+    }
+    let is_overdue = next_deadline.is_some_and(|deadline| now >= deadline);
+    let is_at_risk = end.expires_at <= lasts_until + TURN && end.expires_at - now <= PRESSING;
+    (is_at_risk && (end.rank == 0 || is_overdue)).then_some(Cause::Keep(why))
+}
+
+fn cluster_gone(protection: &Protection, since: DateTime<Utc>, now: DateTime<Utc>) -> Cause {
+    match now >= since + protection.guard_gone {
+        true => Cause::LetGo,
+        false => Cause::Keep("its cluster no longer exists"),
+    }
+}
+
+fn slots(
+    end: End,
+    newest_due: Option<&Run>,
+    next_deadline: Option<DateTime<Utc>>,
+    stock: &Stock<'_>,
+    now: DateTime<Utc>,
+) -> Option<Cause> {
+    // None at all was due yet where there is only what was asked for by hand.
+    if newest_due.is_none_or(|run| stock.has(run)) {
+        let too_soon = next_deadline.is_some_and(|deadline| end.expires_at < deadline);
+        let why = "the next slot comes after its end";
+        return (end.rank == 0 && too_soon).then_some(Cause::Keep(why));
+    }
+    if newest_due.is_some_and(|run| !run.is_ended()) && end.expires_at - now > PRESSING {
+        return None;
+    }
+    Some(Cause::Keep("the newest slot has brought no snapshot"))
 }
 
 fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
@@ -165,13 +219,12 @@ fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
 }
 
 /// Whether a snapshot, described just before the call, still wants its period made `to`: since the listing that this was
-/// decided from, somebody may have put it on hold, kept it for longer, or shared it.
+/// decided from, somebody may have put it on hold, kept it for longer, or shared it. A hold that is not whole keeps
+/// nothing: only the period counts.
 pub fn is_still_needed(described: &Snapshot, to: Retention) -> bool {
     let days = described.manual_snapshot_retention_period;
     let from = days.and_then(|days| Retention::from_days(days.into()));
-    !described.tags.contains_key(tag::HOLD)
-        && described.accounts_with_restore_access.is_empty()
-        && from.is_some_and(|from| from < to)
+    described.accounts_with_restore_access.is_empty() && from.is_some_and(|from| from < to)
 }
 
 /// The period, counted from `start`, that ends two weeks after today; beyond the longest, for ever.
@@ -185,190 +238,4 @@ fn extended(start: DateTime<Utc>, now: DateTime<Utc>) -> Retention {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::{Missed, Outcome, Request, RunState};
-    use crate::slot::{Pair, Scope, Slot};
-    use crate::snapshot::{Generation, RestoreAccess, SnapshotId, Tier, Trigger};
-
-    fn at(days: f64) -> DateTime<Utc> {
-        DateTime::from_timestamp((days * 86_400.0) as i64, 0).unwrap()
-    }
-
-    fn run(day: f64, state: RunState) -> Run {
-        let slot = Slot {
-            pair: Pair {
-                policy: "p".parse().unwrap(),
-                scope: Scope {
-                    account: "prod".parse().unwrap(),
-                    region: "eu-central-1".parse().unwrap(),
-                },
-                cluster: "dw".parse().unwrap(),
-            },
-            scheduled_at: at(day),
-        };
-        let namespace = "redkeep".parse().unwrap();
-        let request = Request {
-            snapshot_id: SnapshotId::derive(&namespace, &slot, Generation::First),
-            retention: Retention::Forever,
-            tier: Tier::Base,
-            tier_reason: None,
-            tags: Default::default(),
-            starts_at: at(day),
-            deadline: at(day + 0.3),
-            completion_window: TimeDelta::hours(24),
-            interval: TimeDelta::days(1),
-        };
-        Run {
-            state,
-            ..Run::due(slot, Trigger::Schedule, request)
-        }
-    }
-
-    fn listed(day: f64, days: i32) -> Snapshot {
-        Snapshot {
-            snapshot_retention_start_time: Some(at(day)),
-            manual_snapshot_retention_period: Some(days),
-            ..Snapshot::default()
-        }
-    }
-
-    fn due(run: &Run) -> Supply<'_> {
-        Supply::Slots {
-            newest_due: Some(run),
-            next_deadline: Some(run.slot.scheduled_at + TimeDelta::hours(32)),
-        }
-    }
-
-    /// What is done with snapshots of these days and periods, the newest first, at `now`.
-    fn done(supply: Supply<'_>, snapshots: &[(f64, i32)], now: f64) -> Vec<(f64, Care)> {
-        let made: Vec<(Run, Snapshot)> = snapshots
-            .iter()
-            .map(|(day, days)| {
-                (
-                    run(*day, RunState::Ended(Outcome::Available)),
-                    listed(*day, *days),
-                )
-            })
-            .collect();
-        let good: Vec<Good<'_>> = made
-            .iter()
-            .map(|(run, listed)| Good { run, listed })
-            .collect();
-        let protection = Protection::default();
-        care(&protection, supply, TimeDelta::days(1), &good, at(now))
-            .into_iter()
-            .map(|(good, care)| {
-                let day = good.run.slot.scheduled_at.timestamp() as f64 / 86_400.0;
-                (day, care)
-            })
-            .collect()
-    }
-
-    fn extended_to(care: &Care) -> i32 {
-        match care {
-            Care::Extend { to, .. } => to.days_or_minus_one(),
-            _ => 0,
-        }
-    }
-
-    #[test]
-    fn the_newest_two_are_kept_when_the_newest_slot_brought_none() {
-        let missed = run(8.0, RunState::Ended(Outcome::Missed(Missed::Late)));
-        let got = done(due(&missed), &[(3.0, 7), (2.0, 7), (1.0, 8)], 8.5);
-        // Of the first 1.5 days are left, of the second half a day; the third is not one of the newest two.
-        let got: Vec<(f64, i32)> = got
-            .iter()
-            .map(|(day, care)| (*day, extended_to(care)))
-            .collect();
-        assert_eq!(got, [(3.0, 6 + 14), (2.0, 7 + 14)]);
-    }
-
-    #[test]
-    fn nothing_is_done_while_snapshots_come_or_the_end_is_far() {
-        let good = run(8.0, RunState::Ended(Outcome::Available));
-        assert_eq!(done(due(&good), &[(8.0, 7), (3.0, 6)], 8.5), []);
-        let failed = run(8.0, RunState::Ended(Outcome::Failed("x".to_owned())));
-        assert_eq!(done(due(&failed), &[(7.0, 7), (6.0, 7)], 8.5), []);
-        assert_eq!(done(due(&failed), &[(7.0, -1), (6.0, -1)], 8.5), []);
-        // The newest slot may still bring one, and there is time.
-        let creating = run(8.0, RunState::Creating { look_at: at(8.0) });
-        assert_eq!(done(due(&creating), &[(7.0, 2)], 8.1), []);
-        assert_eq!(done(due(&creating), &[(7.0, 2)], 8.6).len(), 1);
-    }
-
-    #[test]
-    fn a_snapshot_that_would_end_before_the_next_slot_had_its_chance_is_kept() {
-        let good = run(8.0, RunState::Ended(Outcome::Available));
-        let got = done(due(&good), &[(8.0, 1), (7.0, 2)], 8.1);
-        assert_eq!(got.len(), 1, "only the newest: {got:?}");
-        assert_eq!(extended_to(&got[0].1), 1 + 14);
-        // What was asked for by hand, before any slot was due.
-        let supply = Supply::Slots {
-            newest_due: None,
-            next_deadline: Some(at(10.0)),
-        };
-        assert_eq!(done(supply, &[(8.0, 1)], 8.1).len(), 1);
-        assert_eq!(done(supply, &[(8.0, 3)], 8.1), []);
-    }
-
-    #[test]
-    fn a_halted_policy_keeps_its_last_good_ones_and_a_gone_cluster_for_guard_gone_only() {
-        for supply in [Supply::Halted, Supply::ClusterGone(at(8.0))] {
-            assert_eq!(done(supply, &[(7.0, 3), (1.0, 35)], 8.5).len(), 1);
-        }
-        let got = done(Supply::ClusterGone(at(8.0)), &[(7.0, 92)], 98.1);
-        assert_eq!(got, [(7.0, Care::LetGo)]);
-    }
-
-    #[test]
-    fn what_is_held_shared_or_kept_for_longer_since_the_listing_is_left_alone() {
-        let days = |days: i32| listed(1.0, days);
-        let to = Retention::from_days(20).unwrap();
-        assert!(is_still_needed(&days(7), to));
-        for other in [-1, 20, 35] {
-            assert!(!is_still_needed(&days(other), to), "{other}");
-        }
-        let mut held = days(7);
-        held.tags.insert(tag::HOLD.to_owned(), "7".to_owned());
-        assert!(!is_still_needed(&held, to));
-        let mut shared = days(7);
-        shared
-            .accounts_with_restore_access
-            .push(RestoreAccess::default());
-        assert!(!is_still_needed(&shared, to));
-        let mut unknown = days(7);
-        unknown.manual_snapshot_retention_period = None;
-        assert!(!is_still_needed(&unknown, to));
-    }
-
-    #[test]
-    fn beyond_the_longest_period_it_is_for_ever_and_never_shorter() {
-        let now = at(3650.5);
-        assert_eq!(extended(at(0.0), now), Retention::Forever);
-        assert_eq!(extended(at(11.5), now).days_or_minus_one(), 3653);
-        assert_eq!(done(Supply::Halted, &[(8.4, 15)], 22.5).len(), 1);
-        assert_eq!(done(Supply::Halted, &[(8.4, 1)], 8.4).len(), 1);
-    }
-
-    #[test]
-    fn a_shared_snapshot_is_told_of_and_not_asked_for() {
-        let run = run(7.0, RunState::Ended(Outcome::Available));
-        let mut listed = listed(7.0, 2);
-        listed
-            .accounts_with_restore_access
-            .push(RestoreAccess::default());
-        let good = [Good {
-            run: &run,
-            listed: &listed,
-        }];
-        let got = care(
-            &Protection::default(),
-            Supply::Halted,
-            TimeDelta::days(1),
-            &good,
-            at(8.5),
-        );
-        assert_eq!(got[0].1, Care::Shared);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::guard::starts_at;
 use crate::names::Retention;
-use crate::snapshot::{Snapshot, tag};
+use crate::snapshot::{Hold, Snapshot, tag};
 use crate::upkeep::Wanted;
 
 /// One request to AWS.
@@ -33,45 +33,76 @@ pub fn steps(
     snapshot: &Snapshot,
     now: DateTime<Utc>,
 ) -> Result<Vec<Step>, String> {
-    if let (Wanted::Hold | Wanted::Release, false) =
-        (wanted, snapshot.accounts_with_restore_access.is_empty())
-    {
+    let changes_period = match wanted {
+        Wanted::Hold => true,
+        Wanted::Release => snapshot.hold() != Hold::Free,
+        Wanted::Takeover => false,
+    };
+    if changes_period && !snapshot.accounts_with_restore_access.is_empty() {
         return Err("it is shared with other accounts, and AWS changes no shared snapshot".into());
     }
     match wanted {
         Wanted::Hold => hold(snapshot),
         Wanted::Release => release(snapshot, now),
         Wanted::Takeover => {
-            let is_ours = snapshot.tags.get(tag::WRITER).map(String::as_str) == Some(writer);
             let take = Step::Tag(tag::WRITER, writer.to_owned());
-            Ok((!is_ours).then_some(take).into_iter().collect())
+            let is_done = is_done(wanted, writer, snapshot);
+            Ok((!is_done).then_some(take).into_iter().collect())
         }
+    }
+}
+
+/// Whether AWS shows what was `wanted`.
+pub fn is_done(wanted: Wanted, writer: &str, snapshot: &Snapshot) -> bool {
+    match wanted {
+        Wanted::Hold => snapshot.hold() == Hold::Held,
+        Wanted::Release => snapshot.hold() == Hold::Free,
+        Wanted::Takeover => snapshot.tags.get(tag::WRITER).map(String::as_str) == Some(writer),
     }
 }
 
 fn hold(snapshot: &Snapshot) -> Result<Vec<Step>, String> {
     let days = snapshot.manual_snapshot_retention_period;
     let days = days.ok_or("AWS does not tell its period")?;
-    let is_tagged = snapshot.tags.contains_key(tag::HOLD);
     let tag = Step::Tag(tag::HOLD, days.to_string());
     let keep = Step::KeepFor(Retention::Forever);
     let is_forever = days == Retention::Forever.days_or_minus_one();
-    let steps = [(!is_tagged).then_some(tag), (!is_forever).then_some(keep)];
+    // A word that somebody's hand has written there tells no period.
+    let is_noted = noted(snapshot).is_some();
+    let steps = [(!is_noted).then_some(tag), (!is_forever).then_some(keep)];
     Ok(steps.into_iter().flatten().collect())
 }
 
+/// Where the period ends already there is none to restore: the release before this one has done that, or there never was
+/// a whole hold. What has made it longer since is not undone.
 fn release(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Vec<Step>, String> {
-    let held = snapshot.tags.get(tag::HOLD).ok_or("it is not on hold")?;
-    let before = held.parse().ok().and_then(Retention::from_days);
-    let before = before
-        .ok_or_else(|| format!("its tag {} is {held:?}, wanted a number of days", tag::HOLD))?;
+    let restore = match snapshot.hold() {
+        // The answer to the last step may have been lost, and then nothing is left to do.
+        Hold::Free => return Ok(Vec::new()),
+        Hold::Half => None,
+        Hold::Held => {
+            Some(before_hold(snapshot, now)?).filter(|before| *before != Retention::Forever)
+        }
+    };
+    let keep = restore.map(Step::KeepFor);
+    Ok(keep.into_iter().chain([Step::Untag(tag::HOLD)]).collect())
+}
+
+/// The period that the tag notes.
+fn noted(snapshot: &Snapshot) -> Option<Retention> {
+    let days = snapshot.tags.get(tag::HOLD)?.parse().ok()?;
+    Retention::from_days(days)
+}
+
+fn before_hold(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Retention, String> {
+    let before = noted(snapshot).ok_or_else(|| {
+        let got = snapshot.tags.get(tag::HOLD);
+        let got = got.map_or("", String::as_str);
+        let key = tag::HOLD;
+        format!("its tag {key} is {got:?}, wanted a number of days; `redkeep hold` writes one")
+    })?;
     let start = starts_at(snapshot).ok_or("AWS does not tell since when its period counts")?;
-    let restored = restored(before, start, now);
-    let has = snapshot.manual_snapshot_retention_period;
-    let keep = Step::KeepFor(restored);
-    let differs = has != Some(restored.days_or_minus_one());
-    let steps = [differs.then_some(keep), Some(Step::Untag(tag::HOLD))];
-    Ok(steps.into_iter().flatten().collect())
+    Ok(restored(before, start, now))
 }
 
 /// The period before the hold, or the one that ends at least a day from now; beyond the longest, for ever.
@@ -113,8 +144,10 @@ mod tests {
         assert_eq!(done(Wanted::Hold, 35, None, 1.0), [tag, keep.clone()]);
         assert_eq!(done(Wanted::Hold, 35, Some("35"), 1.0), [keep]);
         assert_eq!(done(Wanted::Hold, -1, Some("35"), 1.0), []);
-        let tag = Step::Tag(tag::HOLD, "-1".to_owned());
-        assert_eq!(done(Wanted::Hold, -1, None, 1.0), [tag]);
+        let tag = |days: &str| Step::Tag(tag::HOLD, days.to_owned());
+        assert_eq!(done(Wanted::Hold, -1, None, 1.0), [tag("-1")]);
+        let by_hand = done(Wanted::Hold, 10, Some("please"), 1.0);
+        assert_eq!(by_hand, [tag("10"), Step::KeepFor(Retention::Forever)]);
     }
 
     #[test]
@@ -131,32 +164,36 @@ mod tests {
             ("1", 3652.0, -1),
             ("1", 3651.9, 3653),
         ] {
-            // One of those that are for ever already has nothing to restore.
-            let has = if wanted == -1 { 7 } else { -1 };
-            let steps = done(Wanted::Release, has, Some(before), now);
+            let steps = done(Wanted::Release, -1, Some(before), now);
+            if wanted == -1 {
+                assert_eq!(steps, [Step::Untag(tag::HOLD)], "it is for ever already");
+                continue;
+            }
             assert_eq!(days(&steps), Some(wanted), "{before} days at {now}");
             let left = f64::from(wanted) - now;
-            assert!(wanted < 0 || left >= 1.0, "{left}");
+            assert!(left >= 1.0, "{left}");
             assert_eq!(steps[1], Step::Untag(tag::HOLD));
         }
         assert_eq!(
             done(Wanted::Release, -1, Some("-1"), 9.0),
             [Step::Untag(tag::HOLD)]
         );
-        assert_eq!(
-            done(Wanted::Release, 35, Some("35"), 9.0),
-            [Step::Untag(tag::HOLD)]
-        );
+        assert_eq!(done(Wanted::Release, 35, None, 9.0), [], "it is released");
+    }
+
+    #[test]
+    fn a_release_that_was_not_finished_goes_on_with_the_tag_and_shortens_nothing() {
+        // As it was restored, as the guard has made it longer since, and as somebody's hand wrote the tag.
+        for (days, held) in [(10, "10"), (24, "10"), (10, "please")] {
+            let steps = done(Wanted::Release, days, Some(held), 9.0);
+            assert_eq!(steps, [Step::Untag(tag::HOLD)], "{days} {held}");
+        }
     }
 
     #[test]
     fn what_cannot_be_told_or_changed_is_refused() {
         let refused =
             |wanted, snapshot: &Snapshot| steps(wanted, "me", snapshot, at(1.0)).unwrap_err();
-        assert_eq!(
-            refused(Wanted::Release, &snapshot(35, None)),
-            "it is not on hold"
-        );
         assert!(refused(Wanted::Release, &snapshot(-1, Some("x"))).contains("\"x\""));
         assert!(refused(Wanted::Hold, &Snapshot::default()).contains("period"));
         let mut shared = snapshot(35, None);

@@ -11,7 +11,7 @@ use crate::names::{Namespace, Writer};
 use crate::observed::SKEW_LIMIT;
 use crate::redshift::ServerDate;
 use crate::slot::Scope;
-use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus, Tier, Trigger, tag, unproven};
+use crate::snapshot::{Hold, Snapshot, SnapshotId, SnapshotStatus, Tier, Trigger, tag, unproven};
 use crate::upkeep::{Errand, Why};
 
 use super::hold::{self, Step};
@@ -61,6 +61,8 @@ pub enum Keep {
     OtherWriter,
     /// Somebody holds it.
     OnHold,
+    /// It has the tag of a hold, and a period that ends: a hold or a release was not finished.
+    HalfHeld,
     /// It is shared with other accounts.
     Shared,
     /// It is not complete.
@@ -90,6 +92,7 @@ impl Keep {
             Self::NotProven => "not proven to be ours",
             Self::OtherWriter => "made by another installation",
             Self::OnHold => "on hold",
+            Self::HalfHeld => "half on hold",
             Self::Shared => "shared with other accounts",
             Self::NotAvailable => "not complete",
             Self::JustFailed => "failed less than a week ago",
@@ -160,8 +163,10 @@ pub fn alone(writer: &Writer, item: Item<'_>, now: DateTime<Utc>) -> Option<Verd
         Keep::NotProven
     } else if tag(tag::WRITER) != Some(writer.as_str()) {
         Keep::OtherWriter
-    } else if listed.tags.contains_key(tag::HOLD) {
+    } else if listed.hold() == Hold::Held {
         Keep::OnHold
+    } else if listed.hold() == Hold::Half {
+        Keep::HalfHeld
     } else if !listed.accounts_with_restore_access.is_empty() {
         Keep::Shared
     } else if listed.cluster_create_time.is_none() {
@@ -212,6 +217,8 @@ pub struct Warrant {
     pub scope: Scope,
     /// The account's number.
     pub account_number: String,
+    /// The ClusterCreateTime of the cluster that it was taken of, as the history has it.
+    pub cluster_created_at: Option<DateTime<Utc>>,
 }
 
 impl Warrant {
@@ -255,7 +262,9 @@ impl Warrant {
             return Ok(None);
         };
         let number = Some(self.account_number.as_str());
-        match unproven(snapshot, &self.namespace, &self.scope.region, number) {
+        let created_at = self.cluster_created_at;
+        let region = &self.scope.region;
+        match unproven(snapshot, &self.namespace, region, number, created_at) {
             Some(what) => Err(what),
             None => Ok(Some(snapshot)),
         }

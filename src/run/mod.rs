@@ -220,6 +220,9 @@ impl Outcome {
     /// The reason of a run whose snapshot AWS could not complete.
     pub const SNAPSHOT_FAILED: &'static str = "snapshot failed";
 
+    /// The reason of a run that nobody can follow any more.
+    pub const ACCOUNT_REMOVED: &'static str = "account removed";
+
     /// The bare word of the JSON contract and of the metric's `result`.
     pub fn word(&self) -> &'static str {
         match self {
@@ -326,6 +329,11 @@ impl Run {
             .as_ref()
             .and_then(|snapshot| snapshot.snapshot_create_time);
         told.or(self.accepted_at)
+    }
+
+    /// The ClusterCreateTime of the cluster that its snapshot was taken of, which stays when that gets another name.
+    pub fn cluster_created_at(&self) -> Option<DateTime<Utc>> {
+        self.snapshot.as_ref()?.cluster_create_time
     }
 
     /// The outcome's reason and AWS's message as one text.

@@ -79,7 +79,7 @@ pub enum Event {
     },
     /// The pair's previous snapshot is still being made.
     Overlapped,
-    /// The configuration has no account to ask in, and never did while the run was open: there is nothing to look for.
+    /// The configuration has no account to ask in: nobody can look for the snapshot any more.
     Placeless {
         /// What it ends with.
         verdict: Outcome,
@@ -122,6 +122,7 @@ impl Run {
             Event::Contradicted { what } if !is_accepted(&self.state) => {
                 Some(RunState::Ended(Outcome::Conflict(what.clone())))
             }
+            Event::Placeless { verdict, .. } => Some(RunState::Ended(verdict.clone())),
             Event::Judged { verdict, .. } if !is_accepted(&self.state) => Some(RunState::Judged {
                 since: now,
                 verdict: verdict.clone(),
@@ -220,7 +221,6 @@ fn from_due(event: &Event) -> Option<RunState> {
         Event::Promoted { .. } => Some(RunState::Due),
         Event::Asked => Some(RunState::Asking { refusal: None }),
         Event::Overlapped => Some(RunState::Ended(Outcome::Skipped)),
-        Event::Placeless { verdict, .. } => Some(RunState::Ended(verdict.clone())),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::names::{
-    ClusterId, NameError, Namespace, PolicyName, Region, Tags, Writer, account_in_arn,
+    ClusterId, NameError, Namespace, PolicyName, Region, Retention, Tags, Writer, account_in_arn,
 };
 use crate::slot::{Slot, rfc3339};
 
@@ -258,6 +258,17 @@ impl Label<'_> {
     }
 }
 
+/// Whether somebody holds a snapshot. It takes two things of AWS, and a refusal may leave one of them undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody does: it has no tag [`tag::HOLD`].
+    Free,
+    /// It has the tag, and yet a period that ends: a hold or a release that was not finished, or a tag set by hand.
+    Half,
+    /// It has the tag, and its period is infinite.
+    Held,
+}
+
 /// A snapshot's status in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotStatus {
@@ -347,6 +358,18 @@ impl Snapshot {
     /// The status, a missing one read as unknown.
     pub fn status(&self) -> SnapshotStatus {
         SnapshotStatus::read(self.status.as_deref().unwrap_or(""))
+    }
+
+    /// Whether somebody holds it.
+    pub fn hold(&self) -> Hold {
+        match (
+            self.tags.contains_key(tag::HOLD),
+            self.manual_snapshot_retention_period,
+        ) {
+            (false, _) => Hold::Free,
+            (true, Some(days)) if days == Retention::Forever.days_or_minus_one() => Hold::Held,
+            (true, _) => Hold::Half,
+        }
     }
 
     /// TotalBackupSizeInMegaBytes in bytes.

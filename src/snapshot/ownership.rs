@@ -97,12 +97,14 @@ fn contradicting_cluster(
 /// What keeps a snapshot from proving by its own description alone that it is redkeep's; `None` where it does.
 ///
 /// Stricter than [`ownership`], for what cannot be undone: every tag is there, the name is derived from them, the
-/// type and the account are told, and it is of the cluster that it was taken of.
+/// type and the account are told, and it is of the cluster that it was taken of: of that name still, or by the history
+/// the one that was created at `cluster_created_at`, which another name does not change.
 pub fn unproven(
     snapshot: &Snapshot,
     namespace: &Namespace,
     region: &Region,
     account_number: Option<&str>,
+    cluster_created_at: Option<DateTime<Utc>>,
 ) -> Option<String> {
     let tag = |key: &str| snapshot.tags.get(key).map(String::as_str);
     let keys = [tag::WRITER, tag::TIER, tag::TRIGGER];
@@ -119,7 +121,10 @@ pub fn unproven(
     if owner.is_none() || owner != account_number {
         return Some("it is not known to belong to this account".to_owned());
     }
-    if snapshot.cluster_identifier.as_deref() != tag(tag::CLUSTER) {
+    let is_renamed = snapshot.cluster_identifier.is_some()
+        && cluster_created_at.is_some()
+        && snapshot.cluster_create_time == cluster_created_at;
+    if snapshot.cluster_identifier.as_deref() != tag(tag::CLUSTER) && !is_renamed {
         return Some("its cluster is another than its tag says".to_owned());
     }
     let first = named_by_tags(snapshot, namespace, region);

@@ -75,6 +75,7 @@ pub(super) const ERRANDS: Table = Table {
         "ended_at",
         "result",
         "message",
+        "trouble",
     ],
 };
 
@@ -187,6 +188,7 @@ pub(super) fn errand(row: &Row<'_>) -> Result<Errand, Fault> {
         slot: slot(fields)?,
         snapshot: SnapshotId::recorded(fields.get("snapshot_id")?),
         asked_at: fields.instant("asked_at")?,
+        trouble: fields.get("trouble")?,
         end: end(fields, "done")?,
     })
 }
@@ -285,18 +287,18 @@ pub(super) fn write_pass(connection: &Connection, pass: &Pass) -> Result<(), Fau
 
 /// Writes what came of an errand; the command has written the errand.
 pub(super) fn write_errand(connection: &Connection, errand: &Errand) -> Result<(), Fault> {
-    let Some(end) = &errand.end else {
-        return Ok(());
-    };
+    let end = errand.end.as_ref();
     connection
         .prepare_cached(
-            "UPDATE errands SET ended_at = ?2, result = ?3, message = ?4 WHERE id = ?1 AND ended_at IS NULL",
+            "UPDATE errands SET trouble = ?2, ended_at = ?3, result = ?4, message = ?5
+             WHERE id = ?1 AND ended_at IS NULL",
         )?
         .execute((
             errand.id,
-            to_text(end.at),
-            if end.is_done() { "done" } else { "failed" },
-            end.text(),
+            &errand.trouble,
+            end.map(|end| to_text(end.at)),
+            end.map(|end| if end.is_done() { "done" } else { "failed" }),
+            end.map(End::text),
         ))?;
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! The last-good guard: whatever stops the snapshots from coming, the newest good ones do not expire.
 
 use chrono::{DateTime, Utc};
+use redkeep::pause::{Pause, Pauses};
 use redkeep::plan::Alarm;
 use redkeep::sandbox::faults::Fault;
+use redkeep::world::Wishes;
 
-use crate::setup::{at, config, policy, seconds, sim, sim_of_clusters};
+use crate::setup::{add_host, at, config, policy, seconds, sim, sim_of_clusters};
 use crate::sim::Sim;
 use crate::sim::aws::CREATE;
+use crate::sim::journal::Journal;
 
 const NIGHTLY: &str = "30 2 * * *";
 const START: &str = "2026-11-24 00:00";
@@ -220,4 +223,83 @@ fn many_snapshots_near_their_end_are_seen_to_within_the_limit_of_calls_under_way
         most = most.max(observed.in_flight.len());
     }
     assert_eq!(most, redkeep::observed::CALLS_IN_FLIGHT);
+}
+
+/// Pauses the policy on the first host, from now on.
+fn pause(sim: &mut Sim) {
+    let paused_at = sim.now;
+    let pause = Pause {
+        paused_at,
+        resumed_at: None,
+    };
+    let pauses = Pauses::from_iter([("p".parse().unwrap(), pause)]);
+    let host = &mut sim.hosts[0];
+    host.journal.ledger.pauses = pauses.clone();
+    let wishes = Wishes {
+        pauses,
+        ..Wishes::default()
+    };
+    host.process_mut().world.heed(wishes, &());
+}
+
+#[test]
+fn what_another_host_makes_while_the_policy_is_paused_here_is_extended_only_once_it_stops() {
+    let days = |days: u32, schedule: &str| {
+        let retention = format!("\"{days}d\"");
+        policy("p", schedule, "d*", "").replace("\"35d\"", &retention)
+    };
+    for (name, tables) in [
+        ("every hour for a day", days(1, "15 * * * *")),
+        ("every night for two days", days(2, NIGHTLY)),
+        ("every night for one", days(1, NIGHTLY)),
+        ("every night for three", days(3, NIGHTLY)),
+    ] {
+        let mut sim = sim(START, &tables);
+        let other = add_host(&mut sim, "host-b", config(&tables), Journal::in_memory());
+        sim.until("2026-11-27 00:00");
+        pause(&mut sim);
+        let extended = |sim: &Sim| sim.hosts[0].journal.ledger.extensions.len();
+        let before = extended(&sim);
+        sim.until("2026-12-15 00:00");
+        assert_eq!(extended(&sim), before, "{name}: the other host sees to it");
+        sim.stop(other);
+        sim.until("2027-01-10 00:00");
+        assert!(!held(&mut sim).is_empty(), "{name}: the last one stays");
+        assert!(extended(&sim) > before, "{name}");
+    }
+}
+
+#[test]
+fn the_snapshots_of_a_cluster_that_is_gone_are_let_go_after_guard_gone_also_where_the_policy_is_off()
+ {
+    for is_paused in [true, false] {
+        let mut sim = sim(START, &three_days("guard_gone = \"30d\""));
+        sim.until("2026-11-28 00:00");
+        match is_paused {
+            true => pause(&mut sim),
+            false => sim.reload(
+                0,
+                config(&three_days("guard_gone = \"30d\"\nenabled = false")),
+            ),
+        }
+        sim.until("2026-12-01 00:00");
+        sim.aws.remove_cluster("dw", at("2026-12-01 00:00"));
+        sim.until("2026-12-30 00:00");
+        assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+        sim.until("2027-02-01 00:00");
+        assert_eq!(held(&mut sim), Vec::<String>::new());
+        assert!(sim.hosts[0].was_alarmed("LettingGo"));
+    }
+}
+
+#[test]
+fn a_policy_that_is_off_when_the_history_is_lost_keeps_its_last_good_ones() {
+    let mut sim = sim(START, &three_days(""));
+    sim.until("2026-11-28 00:00");
+    sim.reload(0, config(&three_days("enabled = false")));
+    sim.stop(0);
+    sim.hosts[0].journal = Journal::in_memory();
+    sim.start(0);
+    sim.until("2027-02-01 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
 }

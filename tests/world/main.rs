@@ -16,6 +16,7 @@ mod edits;
 mod fates;
 mod fleet;
 mod guard;
+mod holds;
 mod identity;
 mod losses;
 mod pairs;
@@ -23,6 +24,7 @@ mod prune;
 mod queue;
 mod refusals;
 mod renames;
+mod removed_accounts;
 mod rpo;
 mod setup;
 #[expect(dead_code, reason = "the seeds of tests/simulation use the rest")]

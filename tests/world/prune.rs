@@ -229,7 +229,7 @@ fn what_changes_between_the_listing_and_the_call_keeps_it() {
         .values()
         .next()
         .unwrap();
-    assert_eq!(removal.end.as_ref().unwrap().text(), "on hold");
+    assert_eq!(removal.end.as_ref().unwrap().text(), "half on hold");
 }
 
 #[test]
@@ -664,6 +664,7 @@ fn held_is_kept_and_released_goes() {
             slot: slot("p", "dw", "2026-11-24 02:30"),
             snapshot: redkeep::snapshot::SnapshotId::recorded(first.clone()),
             asked_at: sim.now,
+            trouble: None,
             end: None,
         };
         let host = &mut sim.hosts[0];
@@ -718,6 +719,7 @@ fn another_installation_removes_them_only_after_a_takeover() {
             slot: judged.slot.clone(),
             snapshot: judged.id(),
             asked_at: now,
+            trouble: None,
             end: None,
         };
         let history = &mut sim.hosts[second].process_mut().world.history;
@@ -742,4 +744,109 @@ fn a_clock_that_is_put_back_by_two_minutes_does_not_shorten_the_hour_after_the_f
     assert_eq!(deleted(&sim), Vec::<String>::new());
     sim.run_for(minutes(20));
     assert_eq!(deleted(&sim).len(), 5, "the hour is over");
+}
+
+/// A plan of 27 removals that wants a confirmation.
+fn wanting_a_word() -> Sim {
+    let mut sim = sim(START, &keeping(30, "").replace("35d", "60d"));
+    nights(&mut sim, "2026-12-24 00:00");
+    sim.reload(0, config(&keeping(3, "").replace("35d", "60d")));
+    sim.run_for(hours(2));
+    assert!(is_blocked(&sim, Blocked::Breaker));
+    sim
+}
+
+#[test]
+fn a_confirmation_that_is_not_used_within_a_day_does_not_hold_any_more_and_that_is_told() {
+    for (after, wanted) in [(hours(25), 0), (hours(22), 5)] {
+        let mut sim = wanting_a_word();
+        // Nothing is removed where AWS sends no date.
+        sim.aws.date_ahead = None;
+        sim.run_for(minutes(2));
+        assert!(confirm(&mut sim) >= 27);
+        sim.run_for(after);
+        assert_eq!(deleted(&sim), Vec::<String>::new());
+        sim.aws.date_ahead = Some(TimeDelta::zero());
+        sim.run_for(minutes(3));
+        assert_eq!(deleted(&sim).len(), wanted, "after {after}");
+        let is_told = sim.hosts[0].was_alarmed("ConfirmationLapsed");
+        assert_eq!(is_told, wanted == 0);
+        if wanted == 0 {
+            sim.run_for(hours(5));
+            assert_eq!(deleted(&sim), Vec::<String>::new());
+            confirm(&mut sim);
+            sim.run_for(minutes(2));
+            assert_eq!(deleted(&sim).len(), 5, "a new word is heeded");
+        }
+    }
+}
+
+#[test]
+fn a_confirmation_that_is_being_used_holds_until_all_of_its_plan_is_removed() {
+    let mut sim = wanting_a_word();
+    assert!(confirm(&mut sim) >= 27);
+    sim.run_for(hours(8));
+    assert_eq!(held(&mut sim).len(), 3);
+}
+
+fn rename(sim: &mut Sim, to: &str) {
+    let (until, to) = (sim.now, to.to_owned());
+    let state = redkeep::sandbox::cluster::ClusterState::Renaming { until, to };
+    sim.aws.region(until).cluster_mut("dw").unwrap().state = state;
+}
+
+#[test]
+fn the_snapshots_of_a_renamed_cluster_are_pruned_as_those_of_its_new_name_come() {
+    let mut sim = sim(START, &keeping(3, ""));
+    nights(&mut sim, "2026-11-28 00:00");
+    assert_eq!(held(&mut sim), ["11-25", "11-26", "11-27"]);
+    rename(&mut sim, "dx");
+    nights(&mut sim, "2026-12-03 00:00");
+    assert_eq!(held(&mut sim), ["11-30", "12-01", "12-02"]);
+    let run = sim.run("p", "2026-11-27 02:30").unwrap();
+    assert_eq!(run.gone.unwrap().reason, GoneReason::Pruned);
+}
+
+#[test]
+fn the_snapshots_of_a_cluster_whose_new_name_no_policy_selects_stay() {
+    let mut sim = sim(START, &keeping(2, ""));
+    nights(&mut sim, "2026-11-28 00:00");
+    rename(&mut sim, "warehouse");
+    nights(&mut sim, "2026-12-08 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27"]);
+}
+
+#[test]
+fn after_a_rename_and_a_new_cluster_of_the_old_name_neither_counts_for_the_other() {
+    let mut sim = sim(START, &keeping(2, ""));
+    nights(&mut sim, "2026-11-28 00:00");
+    rename(&mut sim, "warehouse");
+    sim.run_for(minutes(3));
+    sim.aws.add_cluster("dw", at("2026-11-28 00:00"));
+    nights(&mut sim, "2026-12-08 00:00");
+    assert_eq!(held(&mut sim), ["11-26", "11-27", "12-06", "12-07"]);
+}
+
+#[test]
+fn a_snapshot_of_a_renamed_cluster_can_be_held_and_released() {
+    let mut sim = sim(START, &keeping(4, ""));
+    nights(&mut sim, "2026-11-26 00:00");
+    rename(&mut sim, "warehouse");
+    sim.run_for(minutes(3));
+    let first = id(&sim, "11-24");
+    for (number, wanted, period) in [(1, Wanted::Hold, -1), (2, Wanted::Release, 35)] {
+        let snapshot = redkeep::snapshot::SnapshotId::recorded(first.clone());
+        let of = slot("p", "dw", "2026-11-24 02:30");
+        let errand = Errand {
+            id: number,
+            ..Errand::new(wanted, of, snapshot, sim.now)
+        };
+        let history = &mut sim.hosts[0].process_mut().world.history;
+        history.errands.insert(number, errand);
+        sim.run_for(seconds(40));
+        let ended = sim.hosts[0].journal.ledger.errands[&number].end.clone();
+        assert!(ended.as_ref().unwrap().is_done(), "{ended:?}");
+        let now: DateTime<Utc> = sim.now;
+        assert_eq!(sim.aws.snapshot_mut(&first, now).retention_days, period);
+    }
 }

@@ -45,7 +45,7 @@ fn judged_in(facts: Facts<'_>, policy: &Policy, scope: &Scope, view: &ScopeView)
             continue;
         };
         let is_proven = run.is_some_and(|run| is_proven(facts, run, snapshot));
-        let pair = slot.pair.clone();
+        let pair = counted_in(view, &slot.pair, snapshot, is_proven);
         by_pair
             .entry(pair)
             .or_default()
@@ -78,6 +78,22 @@ fn judged_in(facts: Facts<'_>, policy: &Policy, scope: &Scope, view: &ScopeView)
             .collect::<Vec<Judged>>()
     };
     by_pair.into_iter().flat_map(judged).collect()
+}
+
+/// The pair among whose snapshots one counts: a cluster that has another name by now is still the one that was created
+/// then, and its new pair's snapshots are newer ones of it.
+fn counted_in(view: &ScopeView, pair: &Pair, listed: &Snapshot, is_proven: bool) -> Pair {
+    let name = listed.cluster_identifier.as_deref();
+    let name = name.filter(|name| is_proven && *name != pair.cluster.as_str());
+    let renamed = name.and_then(|name| {
+        let cluster = view.clusters.as_ref()?.get(&name.parse().ok()?)?;
+        let created_at = cluster.created_at?;
+        (listed.cluster_create_time == Some(created_at)).then(|| cluster.id.clone())
+    });
+    Pair {
+        cluster: renamed.unwrap_or_else(|| pair.cluster.clone()),
+        ..pair.clone()
+    }
 }
 
 /// The policy's runs in a scope by the names of their snapshots, also of the one that failed before the second.
@@ -115,6 +131,7 @@ fn claimed(facts: Facts<'_>, policy: &Policy, scope: &Scope, snapshot: &Snapshot
 fn is_proven(facts: Facts<'_>, run: &Run, listed: &Snapshot) -> bool {
     let scope = &run.slot.pair.scope;
     let account = facts.observed.account_number(&scope.account);
+    let created_at = run.cluster_created_at();
     let tag = |key: &str| listed.tags.get(key).map(String::as_str);
     let agrees = tag(tag::TIER) == Some(run.request.tier.as_str())
         && tag(tag::TRIGGER) == Some(run.trigger.as_str());
@@ -123,10 +140,10 @@ fn is_proven(facts: Facts<'_>, run: &Run, listed: &Snapshot) -> bool {
             matches!(run.state, RunState::Ended(Outcome::Failed(_)))
                 || run.request.snapshot_id.as_str() != listed.snapshot_identifier
         }
-        _ => run.is_good() && ownership(listed, run, account, None) == Ownership::Proven,
+        _ => run.is_good() && ownership(listed, run, account, created_at) == Ownership::Proven,
     };
     let namespace = &facts.config.namespace;
-    agrees && is_known && unproven(listed, namespace, &scope.region, account).is_none()
+    agrees && is_known && unproven(listed, namespace, &scope.region, account, created_at).is_none()
 }
 
 fn rules<'a>(facts: Facts<'a>, policy: &Policy, view: &ScopeView, pair: &Pair) -> Rules<'a> {

@@ -17,6 +17,7 @@ use crate::upkeep::{Confirmation, Place, Why, named};
 
 use super::blocked::{Blocked, obstacles};
 use super::candidates::judged;
+use super::{confirmed, wants_confirmed};
 
 /// More than this, and more than a quarter of the policy's snapshots, wants a confirmation.
 const MANY: usize = 10;
@@ -118,8 +119,7 @@ pub fn pass(facts: Facts<'_>, policy: &Policy) -> Option<Judgement> {
     // Nobody was told of this plan, or it is too large.
     let wants_word = !is_announced || judgement.is_many();
     let confirmation = confirmation(facts, policy, &judgement.rules, is_announced);
-    let newest = facts.history.confirmations.get(&policy.name);
-    if wants_word || newest.is_some_and(|one| !one.is_begun) {
+    if wants_word || wants_confirmed(facts.history, policy, facts.now) {
         // Then what a person has confirmed by these rules goes, and nothing else.
         let confirmed = confirmation.into_iter().flat_map(|one| one.plan.iter());
         judgement.only = Some(confirmed.cloned().collect());
@@ -141,7 +141,7 @@ fn confirmation<'a>(
     rules: &str,
     is_announced: bool,
 ) -> Option<&'a Confirmation> {
-    let newest = facts.history.confirmations.get(&policy.name)?;
+    let newest = confirmed(facts.history, policy, facts.now)?;
     (newest.rules == rules && (is_announced || !newest.is_begun)).then_some(newest)
 }
 

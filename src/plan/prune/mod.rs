@@ -10,15 +10,16 @@ mod judgement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::history::{Change, History};
 use crate::names::PolicyName;
 use crate::observed::SKEW_LIMIT;
 use crate::policy::Policy;
-use crate::upkeep::{Pass, PassResult, Removal, Why};
+use crate::upkeep::{AT_ONCE, Confirmation, PACE, Pass, PassResult, Removal, Why};
 
 use super::errands::warrant;
+use super::lost::{is_lost, reason};
 use super::{Call, Extent, Facts, Plan};
 use blocked::obstacles;
 use judgement::fingerprint;
@@ -27,16 +28,11 @@ pub use blocked::{Blocked, blocked, denied};
 pub use candidates::judged;
 pub use judgement::{Judged, Judgement, pass};
 
-/// From one pass to the next.
-const PACE: TimeDelta = TimeDelta::hours(1);
-/// So many are removed in a pass.
-const AT_ONCE: usize = 5;
-
 /// Plans the passes that are due, and the calls for what the last ones intended.
 pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
     let busy = carry_on(facts, plan);
     let is_wanted = |policy: &&Policy| {
-        *facts.extent != Extent::Wishes || wants_confirmed(facts.history, policy)
+        *facts.extent != Extent::Wishes || wants_confirmed(facts.history, policy, facts.now)
     };
     let policies = facts.config.policies.iter();
     let pruning = policies.filter(|policy| policy.protection.keep_last.is_some());
@@ -82,9 +78,28 @@ fn forget(facts: Facts<'_>, plan: &mut Plan) {
 }
 
 /// Whether somebody has confirmed a plan that no pass was made for yet.
-pub fn wants_confirmed(history: &History, policy: &Policy) -> bool {
-    let newest = history.confirmations.get(&policy.name);
+pub fn wants_confirmed(history: &History, policy: &Policy, now: DateTime<Utc>) -> bool {
+    let newest = confirmed(history, policy, now);
     newest.is_some_and(|one| !one.is_begun)
+}
+
+/// The newest confirmation of one of the policy's plans, unless it has lapsed.
+fn confirmed<'a>(
+    history: &'a History,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Option<&'a Confirmation> {
+    let newest = history.confirmations.get(&policy.name);
+    newest.filter(|one| one.holds_at(now))
+}
+
+/// A plan's confirmation that has lapsed before all of it was removed, where that is what keeps the policy's snapshots.
+pub fn lapsed<'a>(facts: Facts<'a>, policy: &Policy) -> Option<&'a Confirmation> {
+    let newest = facts.history.confirmations.get(&policy.name)?;
+    let waits = |blocked: &Blocked| matches!(blocked, Blocked::FirstPass | Blocked::Breaker);
+    let is_waited_for = blocked(facts, policy).iter().any(waits);
+    let is_lapsed = !newest.holds_at(facts.now) && newest.rules == fingerprint(facts, policy);
+    (is_lapsed && is_waited_for).then_some(newest)
 }
 
 /// When the next pass is made, if nothing keeps it.
@@ -92,7 +107,7 @@ fn due_at(facts: Facts<'_>, policy: &Policy) -> DateTime<Utc> {
     let last = facts.history.passes.get(&policy.name);
     match last {
         Some(last)
-            if !wants_confirmed(facts.history, policy)
+            if !wants_confirmed(facts.history, policy, facts.now)
                 && last.rules == fingerprint(facts, policy) =>
         {
             // A pass of the future is one of a wrong clock; one of the next minutes is one of a clock that was put right.
@@ -115,7 +130,7 @@ fn make_pass(facts: Facts<'_>, policy: &Policy, plan: &mut Plan) {
         () if judgement.blocked.contains(&Blocked::Breaker) => PassResult::Breaker,
         () => PassResult::Carried,
     };
-    let newest = facts.history.confirmations.get(&policy.name);
+    let newest = confirmed(facts.history, policy, facts.now);
     plan.changes.push(Change::Passed(Box::new(Pass {
         policy: policy.name.clone(),
         rules: judgement.rules.clone(),
@@ -129,7 +144,11 @@ fn make_pass(facts: Facts<'_>, policy: &Policy, plan: &mut Plan) {
         return;
     }
     // Those that AWS has refused come last, the least recent first, so that none holds up the others.
-    let mut removals: Vec<(&Judged, Why)> = judgement.allowed().collect();
+    let is_free = |(judged, _): &(&Judged, Why)| {
+        let mut errands = facts.history.errands_of(&judged.slot);
+        errands.next().is_none()
+    };
+    let mut removals: Vec<(&Judged, Why)> = judgement.allowed().filter(is_free).collect();
     removals.sort_by_key(|(judged, _)| facts.history.unremovable.get(&judged.place()));
     let intents = removals.into_iter().take(AT_ONCE);
     let intents = intents.map(|(judged, why)| Removal {
@@ -151,26 +170,45 @@ fn carry_on<'a>(facts: Facts<'a>, plan: &mut Plan) -> BTreeSet<&'a PolicyName> {
     for removal in facts.history.removals.values() {
         let name = &removal.slot.pair.policy;
         busy.insert(name);
-        if facts.history.has_errand(&removal.slot) || plan.is_busy(&removal.slot, facts) {
+        if plan.is_busy(&removal.slot, facts) {
             continue;
         }
-        // One that AWS may have been asked for is only looked for, whatever the rules say by now.
-        if removal.look_at.is_none() {
+        let may_go = || {
             let judge = || pass(facts, facts.config.policy(name)?);
             let judgement = passes.entry(name).or_insert_with(judge);
-            if !judgement
-                .as_ref()
-                .is_some_and(|one| still_goes(one, removal))
-            {
-                let why = Err("what it was decided from has changed".to_owned());
-                let ended = removal.clone().ended(facts.now, why);
+            let judgement = judgement.as_ref();
+            judgement.is_some_and(|judgement| still_goes(judgement, removal))
+        };
+        match given_up(facts, removal, may_go) {
+            Some(why) => {
+                let ended = removal.clone().ended(facts.now, Err(why));
                 plan.changes.push(Change::Removal(Box::new(ended)));
-                continue;
             }
+            None => remove(facts, removal, plan),
         }
-        remove(facts, removal, plan);
     }
     busy
+}
+
+/// Why a removal is not carried on.
+fn given_up(facts: Facts<'_>, removal: &Removal, may_go: impl FnOnce() -> bool) -> Option<String> {
+    let scope = &removal.slot.pair.scope;
+    let was_asked = removal.look_at.is_some();
+    if is_lost(facts, scope) {
+        let rest = match was_asked {
+            true => "AWS may have removed it: nobody can look",
+            false => "AWS was not asked to remove it",
+        };
+        return Some(format!("{}; {rest}", reason(scope)));
+    }
+    // One that AWS may have been asked for is only looked for, whatever the rules say by now.
+    if was_asked {
+        return None;
+    }
+    if facts.history.errands_of(&removal.slot).next().is_some() {
+        return Some("somebody wants something else done to it".to_owned());
+    }
+    (!may_go()).then(|| "what it was decided from has changed".to_owned())
 }
 
 fn still_goes(judgement: &Judgement, removal: &Removal) -> bool {
@@ -192,7 +230,7 @@ fn remove(facts: Facts<'_>, removal: &Removal, plan: &mut Plan) {
     }
     let call = Call::Remove {
         removal: Box::new(removal.clone()),
-        warrant: Box::new(warrant(facts, scope, number)),
+        warrant: Box::new(warrant(facts, &removal.slot, number)),
     };
     plan.call(call, view, facts.now);
 }

@@ -265,7 +265,8 @@ impl Witness {
                     ),
                 }
             }
-            RunState::Ended(Outcome::Failed(reason)) if reason == "snapshot failed" => {}
+            RunState::Ended(Outcome::Failed(reason))
+                if reason == "snapshot failed" || reason == Outcome::ACCOUNT_REMOVED => {}
             RunState::Ended(Outcome::Missed(_) | Outcome::Expired(_) | Outcome::Failed(_)) => {
                 let look = self.last_look.as_ref();
                 let look = look.unwrap_or_else(|| panic!("a verdict without a look: {run}"));
@@ -335,11 +336,13 @@ fn check_spared(
         "I2: {name} is not ours, and is removed"
     );
     let same = |one: &&ModelSnapshot| {
-        let keys = [tag::POLICY, tag::CLUSTER];
+        // The tag has the old name of a cluster that was renamed; its snapshots follow it.
+        let of_same_policy = tag(one, tag::POLICY) == tag(it, tag::POLICY)
+            && one.cluster_identifier == it.cluster_identifier;
         one.created_at > it.created_at
             && one.status(now) == "available"
             && one.properties.created_at == it.properties.created_at
-            && keys.iter().all(|key| tag(one, key) == tag(it, key))
+            && of_same_policy
     };
     let newer = snapshots.values().filter(same).count();
     let policy = config.policy(&removal.slot.pair.policy);
