@@ -35,7 +35,7 @@ pub(super) fn read(main: &Path) -> Result<Vec<SourceFile>, ConfigErrors> {
         }),
         Err(error) => errors.push(fault(path, &error)),
     };
-    take(main, open(main, 0).and_then(|file| text(file, main)));
+    take(main, read_main(main));
     let directory = beside(main).join("conf.d");
     match list(&directory) {
         Ok(more) => more.iter().for_each(|path| take(path, read_part(path))),
@@ -51,13 +51,12 @@ pub(super) fn read(main: &Path) -> Result<Vec<SourceFile>, ConfigErrors> {
 /// The same without what cannot be read; `None` where that is the main file.
 pub(super) fn read_what_can_be(main: &Path) -> Option<Vec<SourceFile>> {
     let more = list(&beside(main).join("conf.d")).unwrap_or_default();
-    let read = |path: &Path| {
-        let text = read_file(path).ok()?;
-        let path = path.to_owned();
+    let source = |path: &Path, text: io::Result<String>| {
+        let (path, text) = (path.to_owned(), text.ok()?);
         Some(SourceFile { path, text })
     };
-    let main = read(main)?;
-    let more = more.iter().filter_map(|path| read(path));
+    let main = source(main, read_main(main))?;
+    let more = more.iter().filter_map(|path| source(path, read_part(path)));
     Some(std::iter::once(main).chain(more).collect())
 }
 
@@ -70,7 +69,12 @@ fn open(path: &Path, flags: i32) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// A file of `conf.d`. The main file may be a pipe, of which the operator knows who writes to it.
+/// The main file may be a pipe: the operator names it, and knows who writes to it.
+fn read_main(path: &Path) -> io::Result<String> {
+    text(open(path, 0)?, path)
+}
+
+/// A file of `conf.d`.
 fn read_part(path: &Path) -> io::Result<String> {
     let file = open(path, OFlags::NONBLOCK.bits().cast_signed())?;
     let kind = file.metadata()?.file_type();

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Dir, Process, REDKEEP, Sandbox, credentials, eventually, finish, first_line, free_port, http};
+use crate::support::{
+    Dir, Process, REDKEEP, Sandbox, credentials, eventually, finish, first_line, free_port, http,
+};
 use crate::{EACH_THREE_SECONDS, all_recorded, sandbox, soon};
 
 /// A small disk in a mount namespace of its own, which lives as long as this does.

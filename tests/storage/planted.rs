@@ -76,8 +76,11 @@ impl Stage {
     }
 }
 
+/// Plants something that leads to the first path in the place of the second.
+type Plant = fn(&Path, &Path);
+
 /// The ways in which something is planted in the place of a file.
-const PLANTS: [(&str, fn(&Path, &Path)); 3] = [
+const PLANTS: [(&str, Plant); 3] = [
     ("a symbolic link", |precious, at| {
         symlink(precious, at).unwrap()
     }),
