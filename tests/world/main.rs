@@ -10,6 +10,7 @@
 )]
 
 mod absence;
+mod blind;
 mod clocks;
 mod crashes;
 mod edits;
