@@ -57,6 +57,7 @@ pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod redshift;
+pub mod safe_file;
 pub mod sandbox;
 pub mod spool;
 pub mod store;

@@ -19,8 +19,14 @@ pub const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 /// How far apart the listings of a scope are when nothing calls for one.
 pub const LISTING_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 
+/// So many listings that fail in a row are no passing trouble: the next one would come soon.
+const BLIND_FROM: u32 = 2;
+
 /// How many calls for runs of one scope may be under way at once.
 pub const CALLS_IN_FLIGHT: usize = 8;
+
+/// So many requests of a scope's budget are left to create calls by the looks that can wait.
+pub const RESERVE: u32 = 8;
 
 /// Everything seen so far.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +52,21 @@ pub struct Observed {
     /// The snapshots that the guard has seen to, until when it lets each of them be: whatever AWS answered, and whatever
     /// a listing that lags behind shows.
     pub seen_to: BTreeMap<Slot, DateTime<Utc>>,
+    /// The open runs that are looked for by their names while their scope cannot be listed.
+    pub looks: BTreeMap<Slot, Look>,
     /// The runs whose snapshot AWS has accepted, and the last look did not find.
     pub missing: BTreeMap<Slot, Missing>,
+}
+
+/// The looks for one run by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// When the last one that AWS answered began; `None` until one has.
+    pub told_at: Option<DateTime<Utc>>,
+    /// How many in a row AWS did not answer.
+    pub failures: u32,
+    /// None comes before this.
+    pub again_at: DateTime<Utc>,
 }
 
 /// A snapshot that AWS has accepted and a look did not find. A complete listing begins this; what comes of it is
@@ -202,6 +221,8 @@ pub enum Listing {
     UnderWay {
         /// Failed listings in a row before this one.
         failures: u32,
+        /// Since when.
+        since: DateTime<Utc>,
     },
 }
 
@@ -368,6 +389,16 @@ impl ScopeView {
         !self.names_account || !self.is_identified || self.is_other_account()
     }
 
+    /// Whether no listing comes: the last ones failed, or one takes too long.
+    pub fn is_blind(&self, now: DateTime<Utc>) -> bool {
+        match self.listing {
+            Listing::Next { failures, .. } => failures >= BLIND_FROM,
+            Listing::UnderWay { failures, since } => {
+                failures >= BLIND_FROM || now - since > LISTING_INTERVAL
+            }
+        }
+    }
+
     /// Whether a listing has ended since the start, well or not.
     pub fn was_looked_at(&self) -> bool {
         self.reached_at.is_some() || self.trouble.is_some()
@@ -406,11 +437,14 @@ impl Observed {
 
     /// Notes that the listings under way in these scopes are of no use any more. The next one waits for their end, so
     /// that nobody has to tell the two apart.
-    pub fn outdate(&mut self, scopes: impl IntoIterator<Item = Scope>) {
+    pub fn outdate(&mut self, scopes: impl IntoIterator<Item = Scope>, now: DateTime<Utc>) {
         self.outdated.extend(scopes);
         for scope in &self.outdated {
             if let Some(view) = self.scopes.get_mut(scope) {
-                view.listing = Listing::UnderWay { failures: 0 };
+                view.listing = Listing::UnderWay {
+                    failures: 0,
+                    since: now,
+                };
             }
         }
     }
@@ -441,6 +475,7 @@ impl Observed {
         for missing in self.missing.values_mut() {
             missing.look_at = now;
         }
+        self.looks.clear();
     }
 
     /// Whether neither the last complete listing nor a look by its name has found the run's snapshot, which AWS had

@@ -69,6 +69,13 @@ pub fn list_again_at(scope: &Scope, failures: u32, now: DateTime<Utc>) -> DateTi
     now + half + jitter(format!("{scope} {failures}").as_bytes(), half).max(SHORTEST)
 }
 
+/// When to look for a run by its name again after `failures` looks in a row that AWS did not answer.
+pub fn look_again_at(run: &Run, failures: u32, now: DateTime<Utc>) -> DateTime<Utc> {
+    let half = exponential(failures) / 2;
+    let seed = [run.slot.seed(), failures.to_be_bytes().to_vec()].concat();
+    now + half + jitter(&seed, half).max(SHORTEST)
+}
+
 /// When to look at an accepted snapshot next: after 15 s, or a quarter of the interval if that is shorter,
 /// then at growing distances up to five minutes.
 ///

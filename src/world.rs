@@ -237,7 +237,10 @@ impl World {
         if let Some(view) = self.observed.scopes.get_mut(scope) {
             view.budget = view.budget.spent(call.requests(), now);
             if let (Call::List { .. }, Listing::Next { failures, .. }) = (call, view.listing) {
-                view.listing = Listing::UnderWay { failures };
+                view.listing = Listing::UnderWay {
+                    failures,
+                    since: now,
+                };
             }
         }
         self.observed.in_flight.extend(call.slot().cloned());
@@ -331,7 +334,7 @@ impl World {
         self.observed.rescope(&scopes, now);
         let is_under_way = |view: &ScopeView| matches!(view.listing, Listing::UnderWay { .. });
         let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));
-        self.observed.outdate(outdated.map(|(scope, _)| scope));
+        self.observed.outdate(outdated.map(|(scope, _)| scope), now);
     }
 }
 

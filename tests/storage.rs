@@ -5,20 +5,22 @@
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
+#[path = "storage/disk.rs"]
+mod disk;
+#[path = "storage/planted.rs"]
+mod planted;
+#[path = "storage/starts.rs"]
+mod starts;
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use disk::Stage;
 use serde_json::Value;
-use support::{
-    Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, finish, first_line, free_port,
-    in_state,
-};
+use support::{Daemon, Dir, Sandbox, eventually, in_state};
 
 const EACH_THREE_SECONDS: &str = r#"
 [[policy]]
@@ -28,6 +30,11 @@ clusters = ["dw"]
 retention = "7d"
 start_window = "4m"
 "#;
+
+/// Makes the file one of schema version 4.
+const OLDER: &str =
+    "DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
+    DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;";
 
 fn soon() -> Duration {
     Duration::from_secs(60)
@@ -110,157 +117,6 @@ fn a_history_that_is_lost_in_any_way_is_rebuilt_and_nothing_is_made_twice() {
         .map(|one| one["parameters"]["SnapshotIdentifier"].to_string())
         .collect();
     assert_eq!(names.len(), asked.len(), "asked for twice");
-}
-
-/// A small disk in a mount namespace of its own, which lives as long as this does.
-struct Disk {
-    keeper: Process,
-    place: PathBuf,
-}
-
-impl Disk {
-    /// `None` where the machine does not allow it, which is said.
-    fn mount(place: &Path) -> Option<Self> {
-        fs::create_dir_all(place).unwrap();
-        let script = format!(
-            "mount -t tmpfs -o size=8m tmpfs {} && echo mounted && exec sleep 600",
-            place.display()
-        );
-        let mut child = Command::new("unshare")
-            .args(["-Urm", "sh", "-c", &script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let said = first_line(&mut child);
-        let keeper = Process(child);
-        if said == "mounted" {
-            let place = place.to_owned();
-            return Some(Self { keeper, place });
-        }
-        let required = std::env::var("REDKEEP_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-        assert!(!required, "unshare and mount are wanted here");
-        eprintln!("skipped, because this machine lets nobody mount a disk of its own");
-        None
-    }
-
-    /// A command that sees the disk.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        let pid = self.keeper.0.id().to_string();
-        command.args(["-t", &pid, "-U", "-m", "--preserve-credentials", program]);
-        command
-    }
-
-    fn remount(&self, how: &str) {
-        let options = format!("remount,{how}");
-        let mut mount = self.command("mount");
-        let done = finish(mount.args(["-o", &options]).arg(&self.place));
-        assert!(done.status.success(), "{how}: {done:?}");
-    }
-
-    /// The path by which this process sees it.
-    fn path(&self, name: &str) -> PathBuf {
-        let root = format!("/proc/{}/root", self.keeper.0.id());
-        Path::new(&root)
-            .join(self.place.strip_prefix("/").unwrap())
-            .join(name)
-    }
-
-    fn fill(&self) {
-        let mut file = fs::File::create(self.path("filler")).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.path("filler")).unwrap();
-    }
-
-    /// The daemon on this disk.
-    fn daemon(&self, dir: &Dir, config: &Path) -> Process {
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(dir.0.join("log"))
-            .unwrap();
-        let mut command = self.command(REDKEEP);
-        let child = credentials(&mut command)
-            .args(["run", "--config"])
-            .arg(config)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Process(child)
-    }
-
-    fn history(&self, config: &Path) -> Vec<Value> {
-        let mut command = self.command(REDKEEP);
-        let arguments = ["history", "--output", "json", "--config"];
-        let output = finish(credentials(&mut command).args(arguments).arg(config));
-        match output.status.code() {
-            Some(0) => serde_json::from_slice(&output.stdout).unwrap(),
-            _ => Vec::new(),
-        }
-    }
-}
-
-/// A daemon on a disk of its own that has taken its first snapshot.
-struct Stage {
-    dir: Dir,
-    sandbox: Sandbox,
-    config: PathBuf,
-    disk: Disk,
-    daemon: Process,
-}
-
-impl Stage {
-    fn set() -> Option<Self> {
-        let (dir, sandbox) = (Dir::new(), sandbox());
-        let disk = Disk::mount(&dir.0.join("state"))?;
-        let port = free_port();
-        let text = format!(
-            "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"{}\"\n{EACH_THREE_SECONDS}",
-            sandbox.url
-        );
-        let config = dir.write("redkeep.toml", &text);
-        let daemon = disk.daemon(&dir, &config);
-        let stage = Self {
-            dir,
-            sandbox,
-            config,
-            disk,
-            daemon,
-        };
-        stage.all_recorded_with(1);
-        Some(stage)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.0.join("log")).unwrap()
-    }
-
-    /// Waits until AWS has so many more snapshots, and returns how many.
-    fn more_snapshots(&self, more: usize) -> usize {
-        let wanted = self.sandbox.snapshots().len() + more;
-        eventually("more snapshots", soon(), || {
-            self.sandbox.snapshots().len() >= wanted
-        });
-        wanted
-    }
-
-    /// Waits until all snapshots, at least so many, have their record.
-    fn all_recorded_with(&self, count: usize) {
-        eventually("all recorded", soon(), || {
-            let there = self.sandbox.snapshots().len();
-            there >= count && all_recorded(&self.sandbox, &self.disk.history(&self.config))
-        });
-    }
-
-    fn restart(&mut self) {
-        let _ = self.daemon.0.kill();
-        let _ = self.daemon.0.wait();
-        self.daemon = self.disk.daemon(&self.dir, &self.config);
-    }
 }
 
 #[test]

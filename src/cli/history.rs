@@ -1,7 +1,7 @@
 //! `redkeep history` and `redkeep show`: what became of every slot.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -14,9 +14,9 @@ use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
 use crate::snapshot::Hold;
-use crate::store::{Reader, RunFilter, StoreError};
+use crate::store::{Reader, Record, RunFilter, StoreError};
 
-use super::output::{Output, Row, write_rows};
+use super::output::{Output, Row, write_pages, write_rows};
 use super::{ConfigArgs, Failure, instant, instant_from, load_to_read};
 
 /// Lists runs, oldest first.
@@ -193,29 +193,26 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
         snapshot_id: None,
     };
     let reader = open(&args.config).await?;
-    let runs = reader.runs(&filter).map_err(unreadable)?;
-    let ranges = reader.missed_ranges(&filter).map_err(unreadable)?;
-    let mut rows: Vec<Row> = runs
-        .iter()
-        .map(row)
-        .chain(ranges.iter().map(range_row))
-        .collect();
-    rows.sort_by_cached_key(|row| {
-        row.get("scheduled_at")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    });
-    let surplus = rows
-        .len()
-        .saturating_sub(args.limit.map_or(usize::MAX, |limit| limit as usize));
-    write_rows(
-        &mut std::io::stdout().lock(),
-        args.output,
-        FIELDS,
-        COLUMNS,
-        &rows[surplus..],
-    )?;
-    Ok(())
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let begin = || {
+        let mut pages = reader.pages(&filter).map_err(unreadable)?;
+        Ok(move || {
+            let page = pages.next_page().map_err(unreadable)?;
+            let row = |record: &Record| record_row(record, args.output);
+            Ok(page.map(|page| page.iter().map(row).collect()))
+        })
+    };
+    write_pages::<Failure, _>(&mut out, args.output, FIELDS, COLUMNS, begin)?;
+    Ok(out.flush()?)
+}
+
+/// A table shows nothing of AWS's description.
+fn record_row(record: &Record, output: Output) -> Row {
+    match record {
+        Record::Run(run) if output == Output::Table => row_without_snapshot(run),
+        Record::Run(run) => row(run),
+        Record::Missed(range) => range_row(range),
+    }
 }
 
 pub(super) async fn open(config: &ConfigArgs) -> Result<Reader, Failure> {
@@ -242,12 +239,16 @@ pub(super) fn write_runs(
 }
 
 fn row(run: &Run) -> Row {
-    let pair = &run.slot.pair;
-    let available = run.state == RunState::Ended(Outcome::Available);
     let snapshot = run
         .snapshot
         .as_deref()
         .and_then(|snapshot| serde_json::to_value(snapshot).ok());
+    row_without_snapshot(run).with("snapshot", snapshot)
+}
+
+fn row_without_snapshot(run: &Run) -> Row {
+    let pair = &run.slot.pair;
+    let available = run.state == RunState::Ended(Outcome::Available);
     Row::of_pair(pair)
         .with("scheduled_at", rfc3339(run.slot.scheduled_at))
         .with("trigger", run.trigger.as_str())
@@ -277,7 +278,6 @@ fn row(run: &Run) -> Row {
         .with("tier_reason", run.request.tier_reason.as_deref())
         .with("retention_days", run.request.retention.days_or_minus_one())
         .with("slots", 1)
-        .with("snapshot", snapshot)
 }
 
 /// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.

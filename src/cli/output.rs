@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
 use crate::logging::one_line;
@@ -96,27 +96,114 @@ pub fn write_rows(
     columns: &[&'static str],
     rows: &[Row],
 ) -> io::Result<()> {
+    let once = || {
+        let mut page = Some(rows.to_vec());
+        Ok(move || Ok(page.take()))
+    };
+    write_pages(out, output, fields, columns, once)
+}
+
+/// As [`write_rows`], of rows that come a page at a time, so that their number makes no difference to the memory. A
+/// table asks for all of them twice: first for how wide its columns are.
+///
+/// # Errors
+/// When `out` cannot be written to, or there is no next page to be had.
+pub fn write_pages<E, P>(
+    out: &mut impl Write,
+    output: Output,
+    fields: &[&'static str],
+    columns: &[&'static str],
+    begin: impl Fn() -> Result<P, E>,
+) -> Result<(), E>
+where
+    E: From<io::Error>,
+    P: FnMut() -> Result<Option<Vec<Row>>, E>,
+{
     match output {
-        Output::Json => {
-            let rows: Vec<Row> = rows.iter().map(|row| row.only(fields)).collect();
-            serde_json::to_writer_pretty(&mut *out, &rows)?;
-            writeln!(out)
+        Output::Json => write_json(out, fields, begin()?),
+        Output::Csv => write_csv(out, fields, begin()?),
+        Output::Table => {
+            let (ruler, count) = measure(columns, begin()?)?;
+            write_table(out, columns, &ruler, count, begin()?)
         }
-        Output::Csv => write_csv(out, fields, rows),
-        Output::Table => writeln!(out, "{}", table(columns, rows).trim_fmt()),
     }
 }
 
-fn write_csv(out: &mut impl Write, fields: &[&'static str], rows: &[Row]) -> io::Result<()> {
+fn write_json<E: From<io::Error>>(
+    out: &mut impl Write,
+    fields: &[&'static str],
+    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+) -> Result<(), E> {
+    let mut json = serde_json::Serializer::pretty(&mut *out);
+    let mut list = json.serialize_seq(None).map_err(io::Error::from)?;
+    while let Some(rows) = next()? {
+        for row in rows {
+            let row = row.only(fields);
+            list.serialize_element(&row).map_err(io::Error::from)?;
+        }
+    }
+    SerializeSeq::end(list).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+fn write_csv<E: From<io::Error>>(
+    out: &mut impl Write,
+    fields: &[&'static str],
+    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+) -> Result<(), E> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(fields).map_err(unwrapped)?;
-    for row in rows {
-        let values = fields.iter().map(|field| row.text(field));
-        writer.write_record(values).map_err(unwrapped)?;
+    while let Some(rows) = next()? {
+        for row in rows {
+            let values = fields.iter().map(|field| row.text(field));
+            writer.write_record(values).map_err(unwrapped)?;
+        }
     }
-    writer.flush()
+    Ok(writer.flush()?)
 }
 
+/// A row that is as wide as the widest of each column, and how many rows there are.
+fn measure<E>(
+    columns: &[&'static str],
+    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+) -> Result<(Row, usize), E> {
+    let (mut widths, mut count) = (vec![0; columns.len()], 0);
+    while let Some(rows) = next()? {
+        count += rows.len();
+        let wanted = table(columns, &rows).column_max_content_widths();
+        for (width, wanted) in widths.iter_mut().zip(wanted) {
+            *width = usize::from(wanted).max(*width);
+        }
+    }
+    let wide = |(column, width): (&&'static str, usize)| (*column, "x".repeat(width).into());
+    let ruler = Row(columns.iter().zip(widths).map(wide).collect());
+    Ok((ruler, count))
+}
+
+/// Rows that have come since they were measured are left out.
+fn write_table<E: From<io::Error>>(
+    out: &mut impl Write,
+    columns: &[&'static str],
+    ruler: &Row,
+    count: usize,
+    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+) -> Result<(), E> {
+    let ruled = |rows: Vec<Row>| {
+        let rows: Vec<Row> = [ruler.clone()].into_iter().chain(rows).collect();
+        table(columns, &rows).trim_fmt()
+    };
+    let header = ruled(Vec::new());
+    writeln!(out, "{}", header.lines().next().unwrap_or_default())?;
+    let mut left = count;
+    while let Some(mut rows) = next()?.filter(|_| left > 0) {
+        rows.truncate(left);
+        left -= rows.len();
+        for line in ruled(rows).lines().skip(2) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
+}
 /// csv's own conversion hides the kind, by which a closed pipe is known.
 fn unwrapped(error: csv::Error) -> io::Error {
     match error.into_kind() {

@@ -1,13 +1,10 @@
 //! The parts that the commands put together when they hold the state directory.
 //!
-//! Owns: the lock, the kind of endpoint, the embedded sandbox, the history and the clients, as `run` and the
+//! Owns: the kind of endpoint, the embedded sandbox, the history and the clients, as `run` and the
 //! commands without a running daemon need them. Never starts the work: that is the command's.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,24 +24,25 @@ use crate::logging;
 use crate::metrics::Metrics;
 use crate::names::Region;
 use crate::policy::{Account, Role};
+use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
-use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError, hand_over};
+use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
 use crate::systemd::Notifier;
 use crate::world::World;
 
 use super::sandbox::{ACCOUNT_NUMBER, seed};
-use super::state_dir::COMMAND;
+use super::state_dir::{Hold, address_file, hold, sandbox_address};
 use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes the state directory, and makes of the configuration everything that a daemon is made of.
 ///
-/// The lock holds for as long as the returned file is open.
+/// The state directory is held for as long as the returned hold lives.
 pub(super) async fn parts(
     config: Config,
     sources: Sources,
     clock: Arc<dyn Clock>,
-    lock: File,
-) -> Result<(Parts<AwsRedshift>, File), Failure> {
+    hold: Hold,
+) -> Result<(Parts<AwsRedshift>, Hold), Failure> {
     let kind = endpoint_kind(&config, &sources.environment);
     let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now());
     let opened = opened.map_err(unusable_store)?;
@@ -55,6 +53,7 @@ pub(super) async fn parts(
     let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
     let parts = Parts {
         world: world(config, &opened, &*clock),
+        trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
         store: opened.store,
         connect: connect(connector, Arc::clone(&metrics)),
         reload: Box::new(move || Box::pin(reloaded(sources.clone()))),
@@ -63,11 +62,8 @@ pub(super) async fn parts(
         health,
         notifier: Notifier::from_environment(),
     };
-    Ok((parts, lock))
+    Ok((parts, hold))
 }
-
-/// How often a state directory that is held is tried, and how long in between: three seconds in all.
-const PATIENCE: (u32, Duration) = (30, Duration::from_millis(100));
 
 /// How often a history that is just being made is looked for, and how long in between: 10 s in all.
 const BEGINNING: (u32, Duration) = (50, Duration::from_millis(200));
@@ -101,19 +97,19 @@ async fn prepare_history(
     sources: &Sources,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let lock = match hold(&config.state_dir) {
-        Ok(lock) => lock,
+    let hold = match hold(&config.state_dir) {
+        Ok(hold) => hold,
         Err(Failure::Busy(_)) => return Ok(()),
         Err(failure) => return Err(failure),
     };
     let kind = endpoint_kind(config, &sources.environment);
     let opened = Store::open(&config.database(), kind, now).map_err(unusable_store)?;
     let closed = opened.store.close().await.map_err(unusable_store);
-    drop(lock);
+    drop(hold);
     closed
 }
 
-/// Says loudly what the history has lost, and that it cannot be written.
+/// Says loudly what the history has lost.
 fn tell(opened: &Opened) {
     if let Some(lost) = &opened.lost {
         let moved_to = lost.moved_to.as_deref().map(Path::display);
@@ -121,12 +117,6 @@ fn tell(opened: &Opened) {
             reason = with_causes(&lost.why),
             moved_to = moved_to.map(tracing::field::display),
             "the history was lost; a new one is begun and rebuilt from what the snapshots tell"
-        );
-    }
-    if let Some(trouble) = &opened.trouble {
-        error!(
-            reason = with_causes(trouble),
-            "the history cannot be written; snapshots go on, the journal is in memory"
         );
     }
 }
@@ -159,82 +149,6 @@ fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> 
             connector.client(&identity, &region, meter).await
         })
     })
-}
-
-/// Creates the state directory and locks it for a command, for as long as the file is open.
-pub(super) fn hold(state_dir: &Path) -> Result<File, Failure> {
-    lock(state_dir, COMMAND)
-}
-
-/// Creates the state directory and locks it for as long as the file is open; `who` is for people who look.
-fn lock(state_dir: &Path, who: &str) -> Result<File, Failure> {
-    let unusable = |error: io::Error| {
-        Failure::Other(format!(
-            "the state directory {} cannot be used: {error}",
-            state_dir.display()
-        ))
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(state_dir)
-        .map_err(unusable)?;
-    let path = state_dir.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        // Where nothing can be written, the file of an earlier start is locked as well.
-        .or_else(|error| File::open(&path).map_err(|_| error))
-        .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => {
-            let told = file
-                .set_len(0)
-                .and_then(|()| (&file).write_all(who.as_bytes()));
-            // Where nothing can be written, nobody is told.
-            drop(told.and_then(|()| hand_over(&path)));
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => Err(Failure::Busy(format!(
-            "another redkeep holds the state directory {}; stop it, or give this one its own `state_dir`",
-            state_dir.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
-    }
-}
-
-/// As [`hold`], for the daemon: a command that holds the state directory is asked for it, and gives it up as soon
-/// as its calls have ended.
-pub(super) async fn hold_soon(state_dir: &Path) -> Result<File, Failure> {
-    for _ in 0..PATIENCE.0 {
-        match lock(state_dir, "") {
-            Err(Failure::Busy(_)) => {
-                // Where it cannot be written, waiting has to do.
-                let _ = fs::write(wanted(state_dir), "");
-                sleep(PATIENCE.1).await;
-            }
-            held => {
-                let _ = fs::remove_file(wanted(state_dir));
-                return held;
-            }
-        }
-    }
-    lock(state_dir, "")
-}
-
-/// Ends when a daemon asks for the state directory that this process holds.
-pub(super) async fn daemon_wants(state_dir: &Path) {
-    // One that was left by a daemon that has given up asks for nothing.
-    let _ = fs::remove_file(wanted(state_dir));
-    while !wanted(state_dir).exists() {
-        sleep(PATIENCE.1).await;
-    }
-}
-
-fn wanted(state_dir: &Path) -> PathBuf {
-    state_dir.join("lock.wanted")
 }
 
 /// Which kind of history the endpoint makes.
@@ -293,18 +207,24 @@ async fn embed_sandbox(config: &Config, clock: Arc<dyn Clock>) -> Result<SocketA
         faults: FaultPlan::default(),
     };
     let sandbox = Arc::new(Sandbox::open(options, clock).map_err(other)?);
-    let address_file = config.state_dir.join("sandbox.address");
-    let known: Option<SocketAddr> = fs::read_to_string(&address_file)
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+    let known = sandbox_address(&config.state_dir);
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = match TcpListener::bind(known.unwrap_or(anywhere)).await {
         Ok(listener) => listener,
         Err(_) => bind(anywhere).await?,
     };
     let address = listener.local_addr()?;
-    fs::write(&address_file, format!("{address}\n"))?;
-    hand_over(&address_file)?;
+    let told = safe_file::replace(
+        &address_file(&config.state_dir),
+        format!("{address}\n").as_bytes(),
+    );
+    if let Err(error) = told {
+        // Commands will not find it; snapshots go on.
+        warn!(
+            reason = with_causes(&error),
+            "the sandbox's address cannot be kept"
+        );
+    }
     tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
     Ok(address)
 }

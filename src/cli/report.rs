@@ -213,8 +213,7 @@ impl Past {
             until: Some(self.period.until),
             ..RunFilter::default()
         };
-        let runs = self.reader.runs(&filter).map_err(unreadable)?;
-        let ranges = self.reader.missed_ranges(&filter).map_err(unreadable)?;
+        let with_slots = self.reader.pairs(&filter).map_err(unreadable)?;
         let active = self.history.pairs.iter();
         let active = active.filter(|(_, state)| state.is_active());
         let wanted = |pair: &Pair| args.policy.as_ref().is_none_or(|name| *name == pair.policy);
@@ -222,9 +221,7 @@ impl Past {
             .map(|(pair, _)| pair.clone())
             .chain(differing.keys().cloned())
             .filter(wanted);
-        let with_slots = runs.into_iter().map(|run| run.slot.pair);
-        let with_ranges = ranges.into_iter().map(|range| range.pair);
-        Ok(with_slots.chain(with_ranges).chain(others).collect())
+        Ok(with_slots.into_iter().chain(others).collect())
     }
 
     /// How the history and what AWS holds differ, by pair.

@@ -15,7 +15,8 @@ use crate::daemon::{Daemon, Ending, Lifetime, Signal};
 use crate::http::{self, Site};
 use crate::logging;
 
-use super::parts::{bind, hold_soon, other, parts};
+use super::parts::{bind, other, parts};
+use super::state_dir::hold_soon;
 use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.

@@ -25,10 +25,11 @@ use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::history::{unreadable, write_runs};
 use super::output::Output;
-use super::parts::{daemon_wants, hold, inbox, loaded, other, parts};
+use super::parts::{inbox, loaded, other, parts};
 use super::pause::configured;
 use super::progress::Progress;
 use super::run::forward_signals;
+use super::state_dir::{daemon_wants, hold};
 use super::{ConfigArgs, Failure};
 
 /// Takes one snapshot now, with the retention and the tags of a policy.

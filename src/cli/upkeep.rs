@@ -22,9 +22,10 @@ use crate::store::Reader;
 use crate::upkeep::{Errand, Wanted};
 
 use super::history::{PlaceArgs, ambiguous, named, unreadable};
-use super::parts::{self, daemon_wants, inbox, loaded, other};
+use super::parts::{self, inbox, loaded, other};
 use super::pause::configured;
 use super::run::forward_signals;
+use super::state_dir::{self, daemon_wants};
 use super::survey::{survey, trouble};
 use super::{ConfigArgs, Failure};
 
@@ -203,7 +204,7 @@ pub(super) async fn carried_out<T>(
         if let Some(result) = done()? {
             return Ok(result);
         }
-        match parts::hold(&config.state_dir) {
+        match state_dir::hold(&config.state_dir) {
             Ok(lock) => {
                 let clock = Arc::clone(&clock);
                 let (parts, lock) =

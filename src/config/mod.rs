@@ -28,6 +28,7 @@ mod schema;
 mod secrets;
 mod suggest;
 mod tiers;
+mod trust;
 mod validate;
 mod values;
 mod wanted;

@@ -4,16 +4,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::error::{ConfigError, ConfigErrors, Place};
+use super::trust;
 
 /// The most that is read of one file, so that a device or a wrong path does not fill the memory.
 const LARGEST: u64 = 4 * 1024 * 1024;
-
-/// A file that everybody may write says nothing of what its operator wants.
-const WRITABLE_BY_ALL: u32 = 0o002;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -28,17 +28,17 @@ pub(super) struct SourceFile {
 pub(super) fn read(main: &Path) -> Result<Vec<SourceFile>, ConfigErrors> {
     let mut files = Vec::new();
     let mut errors = Vec::new();
-    let mut take = |path: &Path, files: &mut Vec<SourceFile>| match read_file(path) {
+    let mut take = |path: &Path, text: io::Result<String>| match text {
         Ok(text) => files.push(SourceFile {
             path: path.to_owned(),
             text,
         }),
         Err(error) => errors.push(fault(path, &error)),
     };
-    take(main, &mut files);
+    take(main, read_main(main));
     let directory = beside(main).join("conf.d");
     match list(&directory) {
-        Ok(more) => more.iter().for_each(|path| take(path, &mut files)),
+        Ok(more) => more.iter().for_each(|path| take(path, read_part(path))),
         Err(error) => errors.push(fault(&directory, &error)),
     }
     if errors.is_empty() {
@@ -51,13 +51,12 @@ pub(super) fn read(main: &Path) -> Result<Vec<SourceFile>, ConfigErrors> {
 /// The same without what cannot be read; `None` where that is the main file.
 pub(super) fn read_what_can_be(main: &Path) -> Option<Vec<SourceFile>> {
     let more = list(&beside(main).join("conf.d")).unwrap_or_default();
-    let read = |path: &Path| {
-        let text = read_file(path).ok()?;
-        let path = path.to_owned();
+    let source = |path: &Path, text: io::Result<String>| {
+        let (path, text) = (path.to_owned(), text.ok()?);
         Some(SourceFile { path, text })
     };
-    let main = read(main)?;
-    let more = more.iter().filter_map(|path| read(path));
+    let main = source(main, read_main(main))?;
+    let more = more.iter().filter_map(|path| source(path, read_part(path)));
     Some(std::iter::once(main).chain(more).collect())
 }
 
@@ -66,16 +65,32 @@ pub(super) fn beside(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
 
-fn read_file(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
+fn open(path: &Path, flags: i32) -> io::Result<File> {
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+/// The main file may be a pipe: the operator names it, and knows who writes to it.
+fn read_main(path: &Path) -> io::Result<String> {
+    text(open(path, 0)?, path)
+}
+
+/// A file of `conf.d`.
+fn read_part(path: &Path) -> io::Result<String> {
+    let file = open(path, OFlags::NONBLOCK.bits().cast_signed())?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::other("this is not a regular file"));
+    }
+    text(file, path)
+}
+
+fn text(file: File, path: &Path) -> io::Result<String> {
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
-    if metadata.is_file() && metadata.mode() & WRITABLE_BY_ALL != 0 {
-        return Err(io::Error::other(
-            "everybody may change it; chmod o-w takes that away",
-        ));
+    if metadata.is_file() {
+        trust::check_file(&metadata, path)?;
     }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
@@ -98,6 +113,7 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
+    trust::check_directory(directory)?;
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<_>>>()?;

@@ -68,9 +68,16 @@ impl Journal {
         }
     }
 
-    /// Whether there is something to write, and the store may be tried at `now` of monotonic time.
+    /// Whether the store is to be tried at `now` of monotonic time: there is something to write, or it failed and may
+    /// have recovered.
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        self.has_any() && self.retry_at.is_none_or(|retry_at| now >= retry_at)
+        self.retry_at
+            .map_or(self.has_any(), |retry_at| now >= retry_at)
+    }
+
+    /// Whether the store has everything, as far as is known.
+    pub(super) fn is_written(&self) -> bool {
+        !self.has_any() && !self.is_failing()
     }
 
     /// Whether the last try failed.

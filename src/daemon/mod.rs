@@ -14,9 +14,9 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod wishes;
+mod writing;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ use crate::reply::Reply;
 use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::world::{Pending, World};
+use crate::world::World;
 
 pub use calls::make;
 pub use lifetime::{Ending, Lifetime};
@@ -76,6 +76,8 @@ pub struct Parts<R> {
     pub world: World,
     /// The history's keeper.
     pub store: Store,
+    /// Why it cannot write now, where it cannot.
+    pub trouble: Option<String>,
     /// Makes the client of a scope.
     pub connect: Connect<R>,
     /// Reads the configuration anew.
@@ -146,9 +148,7 @@ impl<R: Redshift> Daemon<R> {
         }
         // The histograms of the policies exist from the first publication on.
         self.publish();
-        self.parts
-            .health
-            .update(|health| health.history_trouble = None);
+        self.begin_writing();
         let recovered = self.parts.world.recover(self.parts.clock.now());
         self.commit(recovered).await;
         self.parts.notifier.ready(&self.status());
@@ -247,10 +247,11 @@ impl<R: Redshift> Daemon<R> {
                     Some(with_causes(&error))
                 }
             };
-            tell::writing(was_failing, trouble.as_deref());
-            self.parts
-                .health
-                .update(|health| health.history_trouble = trouble);
+            let has_recovered = was_failing && trouble.is_none();
+            self.tell_writing(was_failing, trouble);
+            if has_recovered {
+                self.reread().await;
+            }
         }
         let changes = news(changes, &stay);
         for change in &changes {
@@ -258,7 +259,7 @@ impl<R: Redshift> Daemon<R> {
         }
         self.parts.world.apply(changes);
         self.parts.world.recall(stay);
-        self.parts.world.is_written = !self.journal.has_any();
+        self.parts.world.is_written = self.journal.is_written();
     }
 
     /// Logs and measures a change before it is applied.
@@ -304,8 +305,7 @@ impl<R: Redshift> Daemon<R> {
         match tick {
             Tick::Second => self.heed().await || self.wake_at <= self.parts.clock.now(),
             Tick::Copy => {
-                let to = self.parts.world.config.database_copy();
-                tokio::spawn(copy(self.parts.store.clone(), to));
+                tokio::spawn(writing::copy(self.parts.store.clone()));
                 false
             }
         }
@@ -337,15 +337,5 @@ impl<R: Redshift> Daemon<R> {
             .notifier
             .watchdog_interval()
             .map_or(longest, |half| half.min(longest))
-    }
-}
-
-/// The loop goes on meanwhile: the copy is read through a connection of its own.
-async fn copy(store: Store, to: PathBuf) {
-    if let Err(error) = store.backup(to).await {
-        error!(
-            reason = with_causes(&error),
-            "the daily copy of the history failed"
-        );
     }
 }

@@ -23,6 +23,7 @@ impl<R: Redshift> Daemon<R> {
             ..
         } = &self.parts.world;
         let mut view = metrics::view(config, history, observed, &self.intervals, self.reload);
+        view.history_writable = !self.journal.is_failing();
         view.prune_blocked = self.parts.world.prune_blocked(now);
         self.parts.metrics.publish(view);
         let unreached = unreached(&self.parts.world);

@@ -28,6 +28,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
     Daemon::new(Parts {
         world: World::new(config, opened.history, writer, clock.now()),
         store: opened.store,
+        trouble: None,
         connect: Box::new(|_, _| Box::pin(std::future::pending())),
         reload: Box::new(move || {
             let loaded = load(&sources);

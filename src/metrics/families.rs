@@ -199,6 +199,12 @@ const DEFINITIONS: &[Definition] = &[
         |view| one(view.reload.succeeded_at.map(seconds)),
     ),
     gauge(
+        "redkeep_history_writable",
+        "1 if the history could be written when that was last tried; while it cannot, it is kept in memory and nothing is deleted.",
+        &[],
+        |view| one(Some(flag(view.history_writable))),
+    ),
+    gauge(
         "redkeep_sandbox",
         "1 if the snapshots are those of the embedded sandbox and protect nothing.",
         &[],

@@ -32,6 +32,8 @@ pub struct View {
     pub prune_blocked: BTreeMap<PolicyName, BTreeSet<Blocked>>,
     /// How the configuration was read last.
     pub reload: Reload,
+    /// Whether the history could be written when that was last tried.
+    pub history_writable: bool,
     /// Whether the snapshots are only the sandbox's.
     pub sandbox: bool,
 }
@@ -146,6 +148,7 @@ pub fn view(
             .collect(),
         prune_blocked: BTreeMap::new(),
         reload,
+        history_writable: true,
         sandbox: matches!(config.endpoint, Endpoint::Sandbox),
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn is_out_of_reach(facts: Facts<'_>, scope: &Scope) -> bool {
 
 fn has_failed(view: &ScopeView) -> bool {
     match view.listing {
-        Listing::Next { failures, .. } | Listing::UnderWay { failures } => failures >= PATIENCE,
+        Listing::Next { failures, .. } | Listing::UnderWay { failures, .. } => failures >= PATIENCE,
     }
 }
 

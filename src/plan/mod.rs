@@ -4,11 +4,12 @@
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
 //! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `due` which slots get a
-//! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name,
-//! `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones, `prune` which are
+//! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name
+//! (and `blind` which are while nothing can be listed), `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones, `prune` which are
 //! removed, `lost` what nobody can follow any more; `alarms` says what an operator should know.
 
 mod alarms;
+mod blind;
 mod due;
 mod edits;
 mod errands;
@@ -257,6 +258,7 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         let open = open::by_scope(facts);
         list_scopes(facts, &open, &mut plan);
         runs::advance(facts, open, &mut plan);
+        blind::look(facts, &mut plan);
         missing::look(facts, &mut plan);
         if *facts.extent != Extent::Wishes {
             keep::extend(facts, &mut plan);

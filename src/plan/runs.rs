@@ -16,6 +16,7 @@ use crate::schedule::first_open;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Generation, Trigger};
 
+use super::blind::was_told_since;
 use super::due::tier_now;
 use super::open::Open;
 use super::{Call, Facts, Plan, lost};
@@ -170,15 +171,38 @@ fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> N
         // By AWS's clock it is not over: the clocks have to agree before it is started or given up.
         return Need::Nothing;
     }
-    if let Some(previous) = open.overlapping(run) {
-        // Not for one that the listing lacks: a look by its name tells whether it is still there.
-        let is_there = !facts.observed.missing.contains_key(&previous.slot);
-        if previous.is_creating() && is_there && view.listed_since(request.starts_at) {
-            return Need::Event(Event::Overlapped);
-        }
-        return Need::Wait(request.deadline);
+    match open.overlapping(run) {
+        Some(previous) => need_overlapping(facts, view, run, previous, open),
+        None => need_create(facts, view, run, open),
     }
-    need_create(facts, view, run, open)
+}
+
+/// The schedule's snapshot before it is still being made, as far as is known. A slot ends for one that AWS is sure to be
+/// making; what nobody can tell of holds it up for a quarter of its start window.
+fn need_overlapping(
+    facts: Facts<'_>,
+    view: &ScopeView,
+    run: &Run,
+    previous: &Run,
+    open: &Open<'_>,
+) -> Need {
+    let request = &run.request;
+    // Not for one that the listing lacks: a look by its name tells whether it is still there.
+    let is_there = !facts.observed.missing.contains_key(&previous.slot);
+    let is_told = was_told_since(facts, view, &previous.slot, request.starts_at);
+    if previous.is_creating() && is_there && is_told {
+        return Need::Event(Event::Overlapped);
+    }
+    let scheduled_at = run.slot.scheduled_at;
+    let until = scheduled_at + (request.deadline - scheduled_at) / 4;
+    if !previous.is_creating() {
+        // Its answer is on its way.
+        Need::Wait(request.deadline)
+    } else if facts.now < until {
+        Need::Wait(until)
+    } else {
+        need_create(facts, view, run, open)
+    }
 }
 
 /// Why a run that was never asked for is not to be asked for any more.

@@ -4,6 +4,7 @@
 //! snapshot that a listing lacks. Absence is believed only in the right account, and only so long after AWS accepted that
 //! nothing can lag behind any more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,14 +14,17 @@ use super::listing::{Named, named, note_number};
 use super::look::{self, is_late};
 use super::{Described, account_number, change};
 use crate::history::{Change, History};
-use crate::observed::{Missing, Observed};
-use crate::redshift::{Answer, RedshiftError};
+use crate::observed::{Look, Missing, Observed};
+use crate::redshift::{Answer, ErrorClass, RedshiftError};
 use crate::retry;
 use crate::run::{Event, Run, RunState};
+use crate::slot::Slot;
 use crate::snapshot::Snapshot;
 
 /// Between two looks for a snapshot that is missing, where the first told nothing.
 const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
+/// After so long of looks that AWS does not answer, a slot that AWS was never asked for ends without one.
+const LOOK_PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
 /// Takes the answer in.
 pub(super) fn taken_in(
@@ -53,18 +57,14 @@ pub(super) fn taken_in(
         // What another account has or lacks says nothing of this run.
         return Vec::new();
     }
+    let is_answered = snapshots.result.is_ok();
+    note_look(run, (began_at, is_answered), &mut observed.looks, now);
     let is_identified = is_identified(told.as_ref(), account, view.is_identified);
     let is_listed = view.trouble.is_none();
     let change = match found(run, history, &snapshots.result, account) {
         Named::One(snapshot) => {
             observed.missing.remove(&slot);
-            if !run.is_ended() {
-                change(run, sighted(run, history, snapshot, account, now), now)
-            } else if run.has_snapshot() {
-                look::described_anew(run, snapshot)
-            } else {
-                look::turned_up(run, history, snapshot, (account, began_at))
-            }
+            seen(run, history, snapshot, (account, began_at), now)
         }
         Named::None if run.is_creating() || run.has_snapshot() => {
             let missing = observed.missing.entry(slot).or_insert(Missing {
@@ -85,6 +85,12 @@ pub(super) fn taken_in(
             }
             absent(run, is_sure, now)
         }
+        Named::None if is_judged_before(run, began_at) && is_identified => {
+            change(run, Event::Absent, now)
+        }
+        Named::Unclear if ends_unseen(run, &snapshots.result, now) => {
+            change(run, Event::Absent, now)
+        }
         Named::None | Named::Unclear => {
             if let Some(missing) = observed.missing.get_mut(&slot) {
                 missing.look_at = now + LOOK_AGAIN;
@@ -92,7 +98,73 @@ pub(super) fn taken_in(
             doubt(run, now).and_then(|event| change(run, event, now))
         }
     };
+    if matches!(&change, Some(Change::Run(run)) if run.is_ended()) {
+        observed.looks.remove(&run.slot);
+    }
     change.into_iter().collect()
+}
+
+/// What follows from having found the run's snapshot.
+fn seen(
+    run: &Run,
+    history: &History,
+    snapshot: &Arc<Snapshot>,
+    (account, began_at): (Option<&str>, DateTime<Utc>),
+    now: DateTime<Utc>,
+) -> Option<Change> {
+    if !run.is_ended() {
+        change(run, sighted(run, history, snapshot, account, now), now)
+    } else if run.has_snapshot() {
+        look::described_anew(run, snapshot)
+    } else {
+        look::turned_up(run, history, snapshot, (account, began_at))
+    }
+}
+
+/// Keeps when the run was looked for, and when it is looked for next if nothing can be listed until then.
+fn note_look(
+    run: &Run,
+    (began_at, is_answered): (DateTime<Utc>, bool),
+    looks: &mut BTreeMap<Slot, Look>,
+    now: DateTime<Utc>,
+) {
+    let before = looks.get(&run.slot).copied();
+    let failures = match is_answered {
+        true => 0,
+        false => before.map_or(0, |before| before.failures) + 1,
+    };
+    let again_at = match is_answered {
+        // The run's own pace comes after that.
+        true => now + TimeDelta::seconds(1),
+        false => retry::look_again_at(run, failures, now),
+    };
+    let told_before = before.and_then(|before| before.told_at);
+    let told_at = is_answered.then_some(began_at).max(told_before);
+    let look = Look {
+        told_at,
+        failures,
+        again_at,
+    };
+    looks.insert(run.slot.clone(), look);
+}
+
+/// Whether the run was to end without a snapshot before the look began.
+fn is_judged_before(run: &Run, began_at: DateTime<Utc>) -> bool {
+    matches!(run.state, RunState::Judged { since, .. } if since <= began_at)
+}
+
+/// Whether a slot that AWS was never asked for ends though nobody can look for its snapshot: where IAM denies that, or
+/// for long. Should another host have made one, it is recorded beside the outcome when it is seen.
+fn ends_unseen(
+    run: &Run,
+    result: &Result<Vec<Arc<Snapshot>>, RedshiftError>,
+    now: DateTime<Utc>,
+) -> bool {
+    let (RunState::Judged { since, .. }, Err(error)) = (&run.state, result) else {
+        return false;
+    };
+    let is_denied = error.class == ErrorClass::AccessDenied;
+    run.attempts == 0 && (is_denied || now >= *since + LOOK_PATIENCE)
 }
 
 /// Whether the look is known to be in the account that the history is of. Where STS does not answer, the last listing has

@@ -105,6 +105,8 @@ fn matched(
     if view.is_identified {
         note_missing(scope, missing, observed);
     }
+    // Whoever is looked for by name again begins anew.
+    observed.looks.retain(|slot, _| slot.pair.scope != *scope);
     changes
 }
 
@@ -316,7 +318,7 @@ fn note_listing(
             at: now + LISTING_INTERVAL,
             failures: 0,
         },
-        (Some(_), Listing::UnderWay { failures } | Listing::Next { failures, .. }) => {
+        (Some(_), Listing::UnderWay { failures, .. } | Listing::Next { failures, .. }) => {
             let failures = failures + 1;
             Listing::Next {
                 at: retry::list_again_at(&scope, failures, now),

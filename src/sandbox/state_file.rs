@@ -3,13 +3,13 @@
 //! Owns: loading, and replacing the file so that a crash at any instant leaves the old or the new content
 //! and never a mixture. Never decides when to write.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::cloud::Cloud;
+use crate::safe_file;
 
 /// Raised when the shape of the file changes.
 const FORMAT: u32 = 1;
@@ -67,8 +67,9 @@ struct Format {
 
 /// The accounts in the file; `None` when there is no file.
 pub fn load(path: &Path) -> Result<Option<Cloud>, StateFileError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
+    let mut text = Vec::new();
+    match safe_file::open(path).and_then(|mut file| file.read_to_end(&mut text)) {
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             return Err(StateFileError::Read {
@@ -76,7 +77,7 @@ pub fn load(path: &Path) -> Result<Option<Cloud>, StateFileError> {
                 source,
             });
         }
-    };
+    }
     let corrupt = |source| StateFileError::Corrupt {
         path: path.to_owned(),
         source,
@@ -103,26 +104,13 @@ pub fn save(path: &Path, cloud: &Cloud) -> Result<(), StateFileError> {
         cloud,
     };
     let text = serde_json::to_vec(&written).map_err(|error| write(error.into()))?;
-    replace(path, &text).map_err(write)
-}
-
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
-    let mut file = File::create(&fresh)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    // The rename itself is only safe once the directory is.
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    safe_file::replace(path, &text).map_err(write)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::sandbox::operations::tests::{account, call, start};
     use crate::sandbox::role::RoleSession;

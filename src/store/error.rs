@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use super::EndpointKind;
+use crate::safe_file::Refused;
 
 /// Why the history could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,14 @@ pub enum StoreError {
     Symlink {
         /// The link.
         path: PathBuf,
+    },
+    /// The file, or one that SQLite keeps beside it, is another's, or no file at all.
+    #[error("{path} is not used: {why}; move it away")]
+    Refused {
+        /// What is refused.
+        path: PathBuf,
+        /// Why.
+        why: Refused,
     },
     /// The file is something else than an SQLite database.
     #[error(
@@ -123,6 +132,22 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// The history was lost and rebuilt, and the copies tell more than it does.
+    #[error(
+        "{path} was lost and rebuilt: no copy of it is made until `redkeep prune --acknowledge` says that this is known"
+    )]
+    Rebuilt {
+        /// The history.
+        path: PathBuf,
+    },
+    /// A new copy has fewer records than those that it would replace, or is another installation's.
+    #[error(
+        "{path} and the copy before it have more records than the history now, or another installation's; move them to          where you keep them, and a new copy is made"
+    )]
+    WorthLess {
+        /// The copy that stays.
+        path: PathBuf,
+    },
     /// Somebody holds the file for longer than a commit takes; it is sound.
     #[error(
         "{path} is locked by another program: end it, be it a shell of sqlite3 with an open transaction or a program \
@@ -195,6 +220,19 @@ impl StoreError {
                 | Self::File { .. }
                 | Self::Replaced { .. }
                 | Self::NoLog { .. }
+        )
+    }
+
+    /// Whether it is no trouble that passes: what is there belongs to somebody else, or to another redkeep.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Symlink { .. }
+                | Self::Refused { .. }
+                | Self::Foreign { .. }
+                | Self::OtherEndpoint { .. }
+                | Self::NewerSchema { .. }
+                | Self::OldSqlite { .. }
         )
     }
 

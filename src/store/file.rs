@@ -1,28 +1,22 @@
-//! The database file: where it lies, who may read it, whether it is ours and sound.
+//! The database file: where it lies, who may read it, whether it is sound.
 //!
-//! Owns: opening, creating, checking and migrating the file. Never reads a run: what cannot be trusted is
-//! refused here, so that `read` and `write` meet only a file of redkeep's own version.
+//! Owns: opening, creating and checking the file. Never reads a run, and never opens the file but through SQLite while
+//! a connection of this process may have it: to close it again would undo the locks of all of them
+//! (sqlite.org/howtocorrupt.html, section 2.2).
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use include_dir::{Dir, include_dir};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use rusqlite_migration::Migrations;
-use rustix::process::geteuid;
 
-use super::aside::with;
 use super::error::{Fault, StoreError};
-
-static MIGRATIONS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
-
-/// 'redk' in ASCII; `migrations/01-init` sets it.
-pub(super) const APPLICATION_ID: i32 = 0x7265_646b;
+use super::image;
+use crate::safe_file::{self, Refused, beside, directory_of, refused};
 
 /// Before this version a WAL reset can corrupt a database (sqlite.org/wal.html, "The WAL-Reset Bug").
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -30,8 +24,11 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long to wait for somebody else's lock: a person's sqlite3 shell, a backup program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The first 16 bytes of every SQLite database ("Database File Format", section 1.3.1).
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The smallest page. What is shorter and not empty is no database; SQLite would take it for an empty one.
+const SMALLEST: u64 = 512;
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// An open database, with the path that its errors name.
 pub(super) struct File {
@@ -66,7 +63,7 @@ impl File {
     /// nobody else can be writing it either, and if it has no log, it is read as it lies.
     pub(super) fn open_unwritable(path: &Path) -> Result<Self, StoreError> {
         match Self::open_read_only(path) {
-            Err(error) if error.is_storage() && !with(path, "-wal").exists() => {
+            Err(error) if error.is_storage() && !beside(path, "-wal").exists() => {
                 let file = Self::connect_as_it_lies(path)?;
                 file.check_schema(false)?;
                 Ok(file)
@@ -75,32 +72,49 @@ impl File {
         }
     }
 
+    /// The history as its bytes lie on the disk, brought up to date in memory, where SQLite cannot open it at all:
+    /// there is no room for its file of locks, or somebody else holds it.
+    ///
+    /// No lock keeps others from writing meanwhile: what is not sound here says nothing of the file.
+    pub(super) fn open_image(path: &Path) -> Result<Self, StoreError> {
+        check_library(rusqlite::version_number())?;
+        let identity = look(path)?;
+        let connection = image::read(path)?;
+        let connection = harden(connection).map_err(|error| Fault::from(error).at(path))?;
+        let mut file = Self {
+            path: path.to_owned(),
+            connection,
+            identity,
+        };
+        file.check_schema(true)?;
+        file.check_sound().map_err(|fault| fault.at(path))?;
+        file.migrate()?;
+        Ok(file)
+    }
+
     /// Opens an existing history of this version for reading.
     pub(super) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        check_library(rusqlite::version_number())?;
-        if !exists(path)? {
-            return Err(StoreError::Missing {
-                path: path.to_owned(),
-            });
-        }
-        let file = Self::connect_for_reading(path)?;
-        file.check_schema(false)?;
-        Ok(file)
+        Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     /// Opens an existing history of this version for writing beside its owner.
     pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let file = Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        file.set_durable()?;
+        file.checkpoint_on_close(true)
+            .map_err(|fault| fault.at(path))?;
+        Ok(file)
+    }
+
+    fn open_existing(path: &Path, access: OpenFlags) -> Result<Self, StoreError> {
         check_library(rusqlite::version_number())?;
         if !exists(path)? {
             return Err(StoreError::Missing {
                 path: path.to_owned(),
             });
         }
-        let file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let file = Self::connect(path, access)?;
         file.check_schema(false)?;
-        file.set_durable()?;
-        file.checkpoint_on_close(true)
-            .map_err(|fault| fault.at(path))?;
         Ok(file)
     }
 
@@ -126,8 +140,7 @@ impl File {
     }
 
     fn connect_by(path: &Path, name: &OsStr, access: OpenFlags) -> Result<Self, StoreError> {
-        check_magic(path)?;
-        let identity = inode(path).map_err(StoreError::file("look at", path))?;
+        let identity = look(path)?;
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(name, flags)
             .and_then(harden)
@@ -146,58 +159,6 @@ impl File {
         let setting = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         self.connection.set_db_config(setting, !does)?;
         Ok(())
-    }
-
-    /// Refuses other programs' files and versions that are not known here, before anything is written.
-    fn check_schema(&self, may_migrate: bool) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let [application_id, version, tables] = self.marks().map_err(|fault| fault.at(&path))?;
-        let wanted = latest_version();
-        let is_new = [application_id, version, tables] == [0, 0, 0];
-        if is_new && !may_migrate {
-            Err(StoreError::Missing { path })
-        } else if !is_new && application_id != i64::from(APPLICATION_ID) && self.has_our_tables() {
-            let what = format!("its application_id is {application_id:#010x}");
-            Err(StoreError::Corrupt { path, what })
-        } else if !is_new && application_id != i64::from(APPLICATION_ID) {
-            let got = i32::try_from(application_id).unwrap_or_default();
-            Err(StoreError::Foreign {
-                path,
-                got,
-                wanted: APPLICATION_ID,
-            })
-        } else if version > wanted {
-            Err(StoreError::NewerSchema {
-                path,
-                got: version,
-                wanted,
-            })
-        } else if version < wanted && !may_migrate {
-            Err(StoreError::OlderSchema {
-                path,
-                got: version,
-                wanted,
-            })
-        } else {
-            Ok(())
-        }
-    }
-
-    /// `application_id`, `user_version` and the number of objects in the schema.
-    pub(super) fn marks(&self) -> Result<[i64; 3], Fault> {
-        let one = |sql| self.connection.query_row(sql, [], |row| row.get(0));
-        Ok([
-            one("PRAGMA application_id")?,
-            one("PRAGMA user_version")?,
-            one("SELECT count(*) FROM sqlite_schema")?,
-        ])
-    }
-
-    /// Whether the tables are ours, whatever the header says.
-    fn has_our_tables(&self) -> bool {
-        let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('meta', 'pairs', 'runs')";
-        let found = self.connection.query_row(count, [], |row| row.get(0));
-        found == Ok(3)
     }
 
     /// A commit is on the disk when it returns.
@@ -231,21 +192,6 @@ impl File {
         Err(Fault::damage("quick_check", first))
     }
 
-    /// Each migration is one transaction together with its version: old or new, never mixed.
-    fn migrate(&mut self) -> Result<(), StoreError> {
-        migrations()
-            .and_then(|migrations| migrations.to_latest(&mut self.connection))
-            .map_err(|error| match error {
-                rusqlite_migration::Error::RusqliteError { err, .. } => {
-                    Fault::from(err).at(&self.path)
-                }
-                other => StoreError::Migration {
-                    path: self.path.clone(),
-                    source: Box::new(other),
-                },
-            })
-    }
-
     /// Refuses to write into a file that nobody will find again.
     pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
         match inode(&self.path) {
@@ -269,16 +215,6 @@ impl File {
     }
 }
 
-/// The migrations in `migrations/`, in order.
-fn migrations() -> Result<Migrations<'static>, rusqlite_migration::Error> {
-    Migrations::from_directory(&MIGRATIONS)
-}
-
-/// The schema version of this redkeep: one for each migration.
-fn latest_version() -> i64 {
-    i64::try_from(MIGRATIONS.dirs().count()).unwrap_or(i64::MAX)
-}
-
 /// Makes a crafted database file harmless: its schema may not call anything that acts outside it.
 fn harden(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -299,14 +235,6 @@ fn check_library(version: i32) -> Result<(), StoreError> {
     })
 }
 
-/// The directory of `path`, which is `.` for a bare name.
-pub(super) fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
 /// What is missing of the directories is made for this user alone; what is there stays as it is.
 fn make_directory(path: &Path) -> Result<(), StoreError> {
     let directory = directory_of(path);
@@ -317,58 +245,55 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::file("create directory", directory))
 }
 
-/// Whether the file is there; a symbolic link is refused, wherever it points.
+/// Whether the file is there; what cannot be a history of ours is refused.
 pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => Err(StoreError::Symlink {
+    match safe_file::look(path) {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) => Err(unusable(path, "look at", error)),
+    }
+}
+
+/// Device and inode of the file that SQLite is about to open, where it and what lies beside it can be trusted.
+fn look(path: &Path) -> Result<(u64, u64), StoreError> {
+    for end in COMPANIONS {
+        let companion = beside(path, end);
+        if let Err(error) = safe_file::look(&companion) {
+            return Err(match refused(&error) {
+                Some(why) => StoreError::Refused {
+                    path: companion,
+                    why,
+                },
+                None => StoreError::file("look at", &companion)(error),
+            });
+        }
+    }
+    let found = safe_file::look(path).map_err(|error| unusable(path, "look at", error))?;
+    match found {
+        Some(found) if (1..SMALLEST).contains(&found.len()) => Err(StoreError::NotADatabase {
             path: path.to_owned(),
         }),
-        Ok(metadata) if !metadata.is_file() => Err(StoreError::NotADatabase {
-            path: path.to_owned(),
-        }),
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StoreError::file("look at", path)(error)),
+        Some(found) => Ok((found.dev(), found.ino())),
+        None => {
+            let error = io::ErrorKind::NotFound.into();
+            Err(StoreError::file("look at", path)(error))
+        }
+    }
+}
+
+/// An error of [`safe_file`] about the history itself.
+pub(super) fn unusable(path: &Path, doing: &'static str, error: io::Error) -> StoreError {
+    let (why, path) = (refused(&error), path.to_owned());
+    match why {
+        Some(Refused::Link) => StoreError::Symlink { path },
+        Some(Refused::NotAFile) => StoreError::NotADatabase { path },
+        Some(why) => StoreError::Refused { path, why },
+        None => StoreError::file(doing, &path)(error),
     }
 }
 
 /// An empty file, which SQLite takes for an empty database; its log inherits the mode.
-pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::file("create", path))?;
-    hand_over(path).map_err(StoreError::file("give to its directory's owner", path))
-}
-
-/// Gives a file that root has made in another user's directory to that user: a command by root comes before or
-/// beside a service that could not open it otherwise. SQLite does the same with the log.
-pub fn hand_over(path: &Path) -> io::Result<()> {
-    if !geteuid().is_root() {
-        return Ok(());
-    }
-    let directory = fs::metadata(directory_of(path))?;
-    let file = fs::symlink_metadata(path)?;
-    if file.uid() == directory.uid() {
-        return Ok(());
-    }
-    lchown(path, Some(directory.uid()), Some(directory.gid()))
-}
-
-/// Something that is not even a database is never handed to SQLite, which would lock and might write it.
-fn check_magic(path: &Path) -> Result<(), StoreError> {
-    let mut head = Vec::with_capacity(MAGIC.len());
-    fs::File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head))
-        .map_err(StoreError::file("read", path))?;
-    if head.is_empty() || head == MAGIC {
-        return Ok(());
-    }
-    Err(StoreError::NotADatabase {
-        path: path.to_owned(),
-    })
+pub(super) fn create_private(path: &Path) -> Result<fs::File, StoreError> {
+    safe_file::make(path, 0o600).map_err(StoreError::file("create", path))
 }
 
 /// The path with its directory resolved: NOFOLLOW refuses a link anywhere in the path, and systemd's
@@ -388,41 +313,18 @@ pub(super) fn not_text(doing: &'static str, path: &Path) -> StoreError {
     StoreError::file(doing, path)(error)
 }
 
-/// Has the directory or file on the disk when it returns.
-pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
-    fs::File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::file("flush", path))
+/// Has what became of the names beside `path` on the disk when it returns.
+pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    safe_file::sync_directory(path).map_err(StoreError::file("flush", directory_of(path)))
 }
 
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
+pub(super) fn inode(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_migration_is_valid_and_one_directory() {
-        migrations().unwrap().validate().unwrap();
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrations().unwrap().to_latest(&mut connection).unwrap();
-        let version: i64 = connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(version, latest_version());
-    }
-
-    #[test]
-    fn the_migration_marks_the_file_as_ours() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrations().unwrap().to_latest(&mut connection).unwrap();
-        let id: i32 = connection
-            .query_row("PRAGMA application_id", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(id, APPLICATION_ID);
-    }
 
     #[test]
     fn an_sqlite_with_the_wal_reset_bug_is_refused_with_both_versions() {

@@ -1,8 +1,8 @@
 //! The keeper of the file: the store's thread, and how it comes by a file that it can write.
 //!
-//! Owns: the three ways to a history: as it is, anew where it was lost or is damaged, and read only where the
-//! storage cannot be written now. Where there is no file yet, each commit tries to open it. Never gives up a
-//! history that may be sound: what cannot be read for now is an error.
+//! Owns: the ways to a history: as it is, anew where it was lost or is damaged, and in memory where the storage cannot
+//! be written now: with what can be read of it, and with nothing where nothing can. Then each commit tries to open the
+//! file. Never gives up a history that may be sound.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use super::error::StoreError;
 use super::file::File;
-use super::meta::{self, EndpointKind, Identity};
-use super::{Request, aside, read, wishes, write};
+use super::meta::{self, Begun, EndpointKind, Identity};
+use super::{Request, Reread, aside, read, wishes, write};
 use crate::history::{Change, History};
 use crate::run::Run;
 use crate::world::Wishes;
@@ -24,6 +24,21 @@ pub(super) struct Keeper {
     identity: Identity,
     rebuilt_at: Option<DateTime<Utc>>,
     file: Option<File>,
+    /// What there may be in the place of the file that the history in memory does not have.
+    behind: Behind,
+}
+
+/// What may be in the place of a file that could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Nothing that is not known.
+    Nothing,
+    /// A damaged one, which could not be moved aside.
+    Damaged,
+    /// A history that could not be read.
+    Unread,
+    /// The same, which can be read by now.
+    Readable,
 }
 
 /// A keeper, with what it found.
@@ -53,7 +68,7 @@ impl Keeper {
     ) -> Result<Found, StoreError> {
         check_not_lost(path, kind)?;
         let mut file = File::open(path)?;
-        let identity = meta::bind(&mut file, kind, &meta::Begun::at(now))?;
+        let identity = meta::bind(&mut file, kind, &Begun::at(now))?;
         let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, Some(file), history, identity))
     }
@@ -83,7 +98,7 @@ impl Keeper {
         let known = aside::whose(path, kind)?;
         let moved = aside::set_aside(path, now);
         let moved_to = moved.as_ref().ok().cloned();
-        let begun = meta::Begun {
+        let begun = Begun {
             at: now,
             installation: known.map(|identity| identity.installation),
             rebuilt_at: Some(now),
@@ -97,12 +112,11 @@ impl Keeper {
         let mut found = match moved.and_then(begins) {
             Ok((file, identity)) => Self::found(path, kind, Some(file), history, identity),
             Err(trouble) if trouble.is_storage() => {
-                let identity = meta::new_identity(&begun).map_err(|fault| fault.at(path))?;
-                let found = Self::found(path, kind, None, history, identity);
-                Found {
-                    trouble: Some(trouble),
-                    ..found
+                let mut found = Self::in_memory(path, kind, history, begun, trouble)?;
+                if moved_to.is_none() {
+                    found.keeper.behind = Behind::Damaged;
                 }
+                found
             }
             Err(other) => return Err(other),
         };
@@ -118,24 +132,13 @@ impl Keeper {
         trouble: StoreError,
     ) -> Result<Found, StoreError> {
         if aside::is_missing(path) {
-            let identity =
-                meta::new_identity(&meta::Begun::at(now)).map_err(|fault| fault.at(path))?;
-            let found = Self::found(path, kind, None, History::default(), identity);
-            return Ok(Found {
-                trouble: Some(trouble),
-                ..found
-            });
+            return Self::in_memory(path, kind, History::default(), Begun::at(now), trouble);
         }
         match Self::read(path, kind) {
-            Ok(found) => Ok(Found {
-                trouble: Some(trouble),
-                ..found
-            }),
+            Ok(found) => Ok(found.with(trouble)),
             Err(why) if why.is_damage() => Self::anew(path, kind, now, why),
-            Err(StoreError::OtherEndpoint { path, got, wanted }) => {
-                Err(StoreError::OtherEndpoint { path, got, wanted })
-            }
-            Err(_) => Err(trouble),
+            Err(why) if why.is_refusal() => Err(why),
+            Err(_) => Self::read_image(path, kind, now, trouble),
         }
     }
 
@@ -145,6 +148,57 @@ impl Keeper {
         let identity = meta::identify(&file, kind)?;
         let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, None, history, identity))
+    }
+
+    /// What the bytes of the file tell, or else nothing: until it can be read, its history is unknown.
+    fn read_image(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        trouble: StoreError,
+    ) -> Result<Found, StoreError> {
+        let begun = Begun {
+            installation: meta::provisional(path),
+            ..Begun::at(now)
+        };
+        let read = || -> Result<Found, StoreError> {
+            let mut image = File::open_image(path)?;
+            let identity = meta::bind(&mut image, kind, &begun)?;
+            let history = read::load(&image.connection).map_err(|fault| fault.at(path))?;
+            Ok(Self::found(path, kind, None, history, identity))
+        };
+        match read() {
+            Ok(found) => Ok(found.with(trouble)),
+            Err(why) if why.is_refusal() => Err(why),
+            Err(_) => {
+                let known = aside::whose_copy(path, kind);
+                let begun = Begun {
+                    installation: known.map(|identity| identity.installation),
+                    ..Begun::at(now)
+                };
+                let history = History::default();
+                let mut found = Self::in_memory(path, kind, history, begun, trouble)?;
+                found.keeper.behind = Behind::Unread;
+                Ok(found)
+            }
+        }
+    }
+
+    /// A history that begins in memory, because there is no file to be had.
+    fn in_memory(
+        path: &Path,
+        kind: EndpointKind,
+        history: History,
+        begun: Begun,
+        trouble: StoreError,
+    ) -> Result<Found, StoreError> {
+        let installation = begun.installation.or_else(|| meta::provisional(path));
+        let begun = Begun {
+            installation,
+            ..begun
+        };
+        let identity = meta::new_identity(&begun).map_err(|fault| fault.at(path))?;
+        Ok(Self::found(path, kind, None, history, identity).with(trouble))
     }
 
     fn found(
@@ -161,6 +215,7 @@ impl Keeper {
             identity: identity.clone(),
             rebuilt_at: history.rebuilt_at,
             file,
+            behind: Behind::Nothing,
         };
         Found {
             keeper,
@@ -179,6 +234,7 @@ impl Keeper {
                 // A receiver that is gone is a caller that does not want to know.
                 Request::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
                 Request::Wishes(answer) => drop(answer.send(self.wishes(&mut seen))),
+                Request::Reread(answer) => drop(answer.send(self.reread())),
                 Request::Close(answer) => {
                     inbox.close();
                     drop(answer.send(self.file.map_or(Ok(()), File::close)));
@@ -193,7 +249,28 @@ impl Keeper {
             Some(file) => file,
             None => self.reopen()?,
         };
-        write::commit(self.file.insert(file), changes)
+        let file = self.file.insert(file);
+        if self.behind != Behind::Unread {
+            return write::commit(file, changes);
+        }
+        let known = read::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
+        let news = changes.iter().filter(|change| is_news(change, &known));
+        let stay = write::commit(file, &news.cloned().collect::<Vec<_>>())?;
+        self.behind = Behind::Readable;
+        Ok(stay)
+    }
+
+    /// The history of a file that could not be read when the store was opened and can be now; told once.
+    fn reread(&mut self) -> Result<Option<Reread>, StoreError> {
+        let (Behind::Readable, Some(file)) = (self.behind, &self.file) else {
+            return Ok(None);
+        };
+        let history = read::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
+        self.behind = Behind::Nothing;
+        Ok(Some(Reread {
+            history,
+            identity: self.identity.clone(),
+        }))
     }
 
     /// Nobody can wish for anything where nothing can be written.
@@ -212,20 +289,52 @@ impl Keeper {
     }
 
     /// The file that could not be written when the store was opened. Another's in its place is refused.
-    fn reopen(&self) -> Result<File, StoreError> {
-        let mut file = File::open(&self.path)?;
-        let begun = meta::Begun {
+    fn reopen(&mut self) -> Result<File, StoreError> {
+        let mut file = match File::open(&self.path) {
+            Err(why) if why.is_damage() && self.behind != Behind::Nothing => {
+                let at = self.identity.created_at;
+                aside::set_aside(&self.path, at)?;
+                self.rebuilt_at.get_or_insert(at);
+                File::open(&self.path)?
+            }
+            opened => opened?,
+        };
+        let begun = Begun {
             at: self.identity.created_at,
             installation: Some(self.identity.installation.clone()),
             rebuilt_at: self.rebuilt_at,
         };
         let identity = meta::bind(&mut file, self.kind, &begun)?;
+        if self.behind == Behind::Unread {
+            self.identity = identity;
+            return Ok(file);
+        }
         if identity.installation == self.identity.installation {
             return Ok(file);
         }
         Err(StoreError::Replaced {
             path: self.path.clone(),
         })
+    }
+}
+
+impl Found {
+    /// As found, and it cannot be written because of `trouble`.
+    fn with(self, trouble: StoreError) -> Self {
+        Self {
+            trouble: Some(trouble),
+            ..self
+        }
+    }
+}
+
+/// Whether a change, made while the history was unknown, tells what the history does not know better: how far each
+/// pair had come, and that nothing of it was lost.
+fn is_news(change: &Change, known: &History) -> bool {
+    match change {
+        Change::Pair(pair, _) | Change::Clamped(pair, _) => !known.pairs.contains_key(pair),
+        Change::Rebuilt(_) => false,
+        _ => true,
     }
 }
 

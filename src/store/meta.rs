@@ -3,10 +3,12 @@
 //! Owns: the table `meta`, the installation's id and the kind of endpoint that a history is bound to.
 //! Never changes either once they are written.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use sha2::{Digest, Sha256};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
@@ -90,6 +92,34 @@ pub(super) fn new_identity(begun: &Begun) -> Result<Identity, Fault> {
         installation,
         created_at: begun.at,
     })
+}
+
+/// The id of an installation that has nowhere to keep one yet: the same at each start on this machine, so that the
+/// snapshots of every such start are of the installation that the first file begins with. `None` where nothing tells
+/// this machine from others; nobody may take another installation's snapshots for its own.
+pub(super) fn provisional(path: &Path) -> Option<Writer> {
+    let told = |file: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let text = text.trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    let machine = told("/etc/machine-id")?;
+    let host = told("/proc/sys/kernel/hostname")?;
+    let place = std::path::absolute(path).ok()?;
+    let mut hash = Sha256::new();
+    hash.update(b"redkeep installation\0");
+    for part in [machine.as_bytes(), host.as_bytes()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.update(place.as_os_str().as_encoded_bytes());
+    let digits: String = hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    digits.parse().ok()
 }
 
 /// Binds a new history to `kind` and to what it begins with, and refuses an old one that is bound to another.

@@ -12,11 +12,14 @@ mod aside;
 mod backup;
 mod error;
 mod file;
+mod image;
 mod keeper;
 mod meta;
+mod pages;
 mod read;
 mod rename;
 mod row;
+mod schema;
 mod upkeep;
 mod wishes;
 mod write;
@@ -33,11 +36,11 @@ use crate::run::Run;
 use crate::world::Wishes;
 use keeper::{Found, Keeper};
 
-pub use aside::copy_of;
+pub use aside::{copy_of, older_copy_of};
 pub use error::StoreError;
-pub use file::hand_over;
 pub use keeper::Lost;
 pub use meta::{EndpointKind, Identity};
+pub use pages::{Pages, Record};
 pub use read::{Reader, RunFilter};
 pub use wishes::{HandedIn, Inbox};
 
@@ -49,6 +52,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Request {
     Commit(Vec<Change>, Answer<Vec<Run>>),
     Wishes(Answer<Option<Wishes>>),
+    Reread(Answer<Option<Reread>>),
     Close(Answer<()>),
 }
 
@@ -80,6 +84,15 @@ pub struct Opened {
     pub trouble: Option<StoreError>,
 }
 
+/// A history that could not be read when the store was opened, and can be now.
+#[derive(Debug)]
+pub struct Reread {
+    /// What the file holds, and what was committed since.
+    pub history: History,
+    /// Whose history it is.
+    pub identity: Identity,
+}
+
 impl Store {
     /// Opens the history at `path`, and first makes or migrates it where needed.
     ///
@@ -96,11 +109,10 @@ impl Store {
     ///
     /// A history that is damaged or lost is moved aside, never deleted, and a new one is begun, which says so in
     /// [`Opened::lost`] and in [`History::rebuilt_at`]. One that can be read and not written is read, and
-    /// [`Opened::trouble`] says why; where there is none to read, it begins in memory.
+    /// [`Opened::trouble`] says why; where there is none to read, or none that can be read, it begins in memory.
     ///
     /// # Errors
-    /// As [`Store::open`] where neither is the case: the file is another's, a newer redkeep's, or it cannot be
-    /// read for now and may well be sound.
+    /// As [`Store::open`] where the file is another's or a newer redkeep's: no trouble that passes.
     pub fn open_or_begin_anew(
         path: &Path,
         kind: EndpointKind,
@@ -160,17 +172,30 @@ impl Store {
         self.ask(Request::Wishes).await
     }
 
-    /// Copies the history as of now to `to`, which then is complete, checked and of mode 0600.
-    ///
-    /// Runs beside the commits. An older copy stays until the new one takes its name.
+    /// What the file holds, where it could not be read when the store was opened and a commit has since succeeded;
+    /// told once. What was decided meanwhile was decided without it.
     ///
     /// # Errors
-    /// As [`Store::open`] and [`Store::commit`]; the older copy is untouched then.
-    pub async fn backup(&self, to: PathBuf) -> Result<(), StoreError> {
+    /// As [`Store::commit`].
+    pub async fn reread(&self) -> Result<Option<Reread>, StoreError> {
+        self.ask(Request::Reread).await
+    }
+
+    /// Copies the history as of now to [`copy_of`] its path, and keeps the copy that was there as [`older_copy_of`]. The
+    /// new one is complete, checked and of mode 0600, and takes its name at once.
+    ///
+    /// Runs beside the commits. What is worth more is never replaced: a copy with more records, or of another
+    /// installation.
+    ///
+    /// # Errors
+    /// [`StoreError::Rebuilt`] while nobody has acknowledged that records were lost, [`StoreError::WorthLess`] where
+    /// there is no place for it; else as [`Store::open`] and [`Store::commit`]. No older copy is lost then.
+    pub async fn backup(&self) -> Result<(), StoreError> {
         let from = self.shared.path.clone();
         let (answer, result) = oneshot::channel();
         // A receiver that is gone is a caller that does not want to know.
-        spawn(move || drop(answer.send(backup::backup(&from, &to))))?;
+        let made = move || backup::backup(&from, &copy_of(&from), &older_copy_of(&from));
+        spawn(move || drop(answer.send(made())))?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 

@@ -3,6 +3,7 @@
 //! Owns: what the daemon loads at its start, and the questions of the commands. Never writes: commands read
 //! through a connection of their own, beside a running daemon (WAL).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -17,7 +18,7 @@ use crate::history::{History, MissedRange};
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::pause::Pauses;
 use crate::run::Run;
-use crate::slot::{Scope, Slot};
+use crate::slot::{Pair, Scope, Slot};
 use crate::upkeep::{Errand, Removal};
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
@@ -100,10 +101,7 @@ impl Reader {
         query.equal("state", filter.state.as_ref());
         query.compare("scheduled_at >= ?", filter.since.map(to_text));
         query.compare("scheduled_at <= ?", filter.until.map(to_text));
-        if let Some(id) = &filter.snapshot_id {
-            query.compare("snapshot_id IN (?, ? || '-r1')", Some(id.clone()));
-            query.values.push(Box::new(id.clone()));
-        }
+        query.of_snapshot(filter.snapshot_id.as_ref());
         query.newest("scheduled_at", filter.limit);
         self.answer(query, row::run)
     }
@@ -206,6 +204,37 @@ impl Reader {
         meta::read(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
     }
 
+    /// The pairs of the runs and ranges that `filter` asks for.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn pairs(&self, filter: &RunFilter) -> Result<BTreeSet<Pair>, StoreError> {
+        let mut pairs = BTreeSet::new();
+        for (table, first, last) in [
+            (&RUNS, "scheduled_at <= ?", "scheduled_at >= ?"),
+            (&MISSED_RANGES, "first_at <= ?", "last_at >= ?"),
+        ] {
+            let columns = "min(rowid), policy, account, region, cluster";
+            let mut query = Query::from(format!("SELECT {columns} FROM {}", table.name));
+            query.of_pair(filter);
+            query.compare(last, filter.since.map(to_text));
+            query.compare(first, filter.until.map(to_text));
+            query
+                .sql
+                .push_str(" GROUP BY policy, account, region, cluster");
+            pairs.extend(self.answer(query, |row| row::pair_of(table, row))?);
+        }
+        Ok(pairs)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.file.connection
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     fn answer<T>(
         &self,
         query: Query,
@@ -226,7 +255,7 @@ impl std::fmt::Debug for Reader {
 }
 
 /// A statement put together from fixed texts; what varies is bound.
-struct Query {
+pub(super) struct Query {
     sql: String,
     values: Vec<Box<dyn ToSql>>,
     is_newest_first: bool,
@@ -234,8 +263,12 @@ struct Query {
 
 impl Query {
     fn new(table: &Table) -> Self {
+        Self::from(table.select())
+    }
+
+    pub(super) fn from(select: String) -> Self {
         Self {
-            sql: table.select() + " WHERE true",
+            sql: select + " WHERE true",
             values: Vec::new(),
             is_newest_first: false,
         }
@@ -248,18 +281,51 @@ impl Query {
         self.equal("cluster", filter.cluster.as_ref());
     }
 
-    fn equal(&mut self, column: &'static str, value: Option<&impl ToString>) {
+    pub(super) fn equal(&mut self, column: &'static str, value: Option<&impl ToString>) {
         if let Some(value) = value {
             self.sql.extend([" AND ", column, " = ?"]);
             self.values.push(Box::new(value.to_string()));
         }
     }
 
-    fn compare(&mut self, condition: &'static str, value: Option<String>) {
+    pub(super) fn compare(&mut self, condition: &'static str, value: Option<String>) {
         if let Some(value) = value {
             self.sql.extend([" AND ", condition]);
             self.values.push(Box::new(value));
         }
+    }
+
+    /// Of the snapshot `id`, or of the second one of its slot.
+    pub(super) fn of_snapshot(&mut self, id: Option<&String>) {
+        if let Some(id) = id {
+            self.compare("snapshot_id IN (?, ? || '-r1')", Some(id.clone()));
+            self.values.push(Box::new(id.clone()));
+        }
+    }
+
+    /// Whose `columns` are `beyond` (an operator) those of `key`.
+    pub(super) fn beyond<const N: usize>(&mut self, columns: &str, beyond: &str, key: [String; N]) {
+        let marks = ["?"; N].join(", ");
+        let condition = format!(" AND ({columns}) {beyond} ({marks})");
+        self.sql.push_str(&condition);
+        let values = key
+            .into_iter()
+            .map(|value| Box::new(value) as Box<dyn ToSql>);
+        self.values.extend(values);
+    }
+
+    /// In the order of `columns`, at most so many.
+    pub(super) fn order(&mut self, columns: &str, limit: Option<u32>) {
+        self.sql.extend([" ORDER BY ", columns]);
+        if let Some(limit) = limit {
+            self.sql.push_str(" LIMIT ?");
+            self.values.push(Box::new(limit));
+        }
+    }
+
+    /// The statement, and what is bound to it.
+    pub(super) fn parts(&self) -> (&str, &[Box<dyn ToSql>]) {
+        (&self.sql, &self.values)
     }
 
     /// Orders by `instant`; a limit takes from the new end, and [`Query::run`] turns the rows around.
@@ -275,7 +341,7 @@ impl Query {
         }
     }
 
-    fn run<T>(
+    pub(super) fn run<T>(
         self,
         connection: &Connection,
         read: impl Fn(&Row<'_>) -> Result<T, Fault>,

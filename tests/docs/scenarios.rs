@@ -50,9 +50,15 @@ fn every_invariant_has_its_check_in_the_simulation() {
     let files = sources.iter().flat_map(|folder| folder.read_dir().unwrap());
     let files = files.map(|file| file.unwrap().path());
     let texts = files.filter(|path| path.is_file());
-    let text: String = texts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let text: String = texts
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     for row in table(&read("docs/semantics.md"), "## 7. Invariants") {
         let check = format!("\"{}: ", row[0]);
-        assert!(text.contains(&check), "{}: nothing fails in its words", row[0]);
+        assert!(
+            text.contains(&check),
+            "{}: nothing fails in its words",
+            row[0]
+        );
     }
 }

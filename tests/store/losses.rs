@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use redkeep::history::Change;
 use redkeep::run::{Missed, Outcome, RunState};
-use redkeep::store::{EndpointKind, Opened, Reader, RunFilter, Store, StoreError, copy_of};
+use redkeep::store::{EndpointKind, Opened, Reader, RunFilter, Store, StoreError};
 
 use crate::sample::{Place, at, pair, pair_state, run};
 
@@ -183,7 +183,7 @@ async fn a_file_that_is_gone_is_lost_where_its_log_or_its_copy_tells_of_it() {
     let Opened {
         store, identity, ..
     } = copied.open();
-    store.backup(copy_of(&copied.file())).await.unwrap();
+    store.backup().await.unwrap();
     store.close().await.unwrap();
     fs::remove_file(copied.file()).unwrap();
     let anew = opened(&copied).unwrap();

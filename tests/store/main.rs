@@ -5,12 +5,15 @@
     reason = "clippy.toml lets tests unwrap, and this is the same"
 )]
 
+mod copies;
 mod documentation;
 mod losses;
+mod planted;
 mod questions;
 mod refusals;
 mod renames;
 mod sample;
+mod unwritable;
 mod wishes;
 
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +23,7 @@ use chrono::TimeDelta;
 use redkeep::clock::{Clock, SystemClock};
 use redkeep::history::{Change, History};
 use redkeep::run::{GoneReason, Missed, Outcome, RunState};
-use redkeep::store::{Reader, RunFilter, StoreError};
+use redkeep::store::{Reader, RunFilter};
 use sample::{Place, at, gone, missed_range, outcomes, pair, pair_state, run, second_run, states};
 
 fn change(run: redkeep::run::Run) -> Change {
@@ -486,33 +489,4 @@ async fn ten_thousand_rows_are_committed_at_once_and_quickly() {
     let history = Reader::open(&place.file()).unwrap().history().unwrap();
     assert_eq!(history.totals[&pair("dw")].missed, 10_000);
     assert_eq!(history.runs.values().count(), 1);
-}
-
-#[tokio::test]
-async fn a_copy_is_whole_private_and_can_be_opened() {
-    let place = Place::new();
-    let opened = place.open();
-    opened
-        .store
-        .commit(vec![change(run("dw", 0, RunState::Due))])
-        .await
-        .unwrap();
-    let copy = Place::new();
-    std::fs::create_dir(copy.directory()).unwrap();
-    std::fs::write(copy.file(), "an older copy").unwrap();
-    std::fs::write(copy.directory().join("history.db.partial"), "half a copy").unwrap();
-    opened.store.backup(copy.file()).await.unwrap();
-    assert_eq!(
-        std::fs::metadata(copy.file()).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    assert_eq!(std::fs::read_dir(copy.directory()).unwrap().count(), 1);
-    let again = copy.open();
-    assert_eq!(again.identity, opened.identity);
-    assert_eq!(again.history.runs.values().count(), 1);
-    let nowhere = place.directory().join("no/such/copy.db");
-    assert!(matches!(
-        opened.store.backup(nowhere).await,
-        Err(StoreError::File { .. })
-    ));
 }

@@ -2,7 +2,7 @@
 
 use redkeep::history::Change;
 use redkeep::run::{Missed, Outcome, RunState};
-use redkeep::store::{Reader, RunFilter};
+use redkeep::store::{Reader, Record, RunFilter};
 
 use crate::sample::{Place, at, missed_range, run, second_run};
 
@@ -198,4 +198,74 @@ async fn a_run_is_found_by_its_snapshot_and_by_the_one_that_failed_before() {
     assert_eq!(found(id), [second.clone()]);
     assert_eq!(found(id.trim_end_matches("-r1")), [second]);
     assert_eq!(found(""), []);
+}
+
+/// A filter, a limit and pages together give what reading everything at once gives.
+#[tokio::test]
+async fn pages_give_the_same_as_everything_at_once() {
+    let place = Place::new();
+    let store = place.open().store;
+    let missed = || RunState::Ended(Outcome::Missed(Missed::Late));
+    let clusters = ["a", "b", "c"];
+    let runs =
+        (0..900).flat_map(|minute| clusters.map(|cluster| run(cluster, minute * 60, missed())));
+    let ranges =
+        (0..40).map(|n| missed_range(clusters[n % 3], i64::try_from(n).unwrap() * 1500, 101));
+    let runs = runs.map(|run| Change::Run(Box::new(run)));
+    let changes = runs.chain(ranges.map(Change::Missed));
+    store.commit(changes.collect()).await.unwrap();
+    let reader = Reader::open(&place.file()).unwrap();
+    let all = RunFilter::default();
+    let of_b = RunFilter {
+        cluster: Some("b".parse().unwrap()),
+        ..RunFilter::default()
+    };
+    let between = RunFilter {
+        since: Some(at(9000)),
+        until: Some(at(30_000)),
+        ..RunFilter::default()
+    };
+    let failed = RunFilter {
+        state: Some("failed".to_owned()),
+        ..RunFilter::default()
+    };
+    for filter in [all, of_b, between, failed] {
+        let mut wanted: Vec<Record> = reader
+            .runs(&filter)
+            .unwrap()
+            .into_iter()
+            .map(|run| Record::Run(Box::new(run)))
+            .collect();
+        let ranges = reader.missed_ranges(&filter).unwrap();
+        wanted.extend(ranges.into_iter().map(Record::Missed));
+        wanted.sort_by_key(|record| match record {
+            Record::Run(run) => run.slot.scheduled_at,
+            Record::Missed(range) => range.first_at,
+        });
+        for limit in [
+            None,
+            Some(0),
+            Some(1),
+            Some(2),
+            Some(50),
+            Some(1000),
+            Some(9999),
+        ] {
+            let filter = RunFilter {
+                limit,
+                ..filter.clone()
+            };
+            let mut pages = reader.pages(&filter).unwrap();
+            let mut got = Vec::new();
+            while let Some(page) = pages.next_page().unwrap() {
+                assert!(page.len() < 1100, "{} records at once", page.len());
+                got.extend(page);
+            }
+            let surplus = wanted
+                .len()
+                .saturating_sub(limit.map_or(usize::MAX, |limit| limit as usize));
+            assert_eq!(got.len(), wanted.len() - surplus, "{filter:?}");
+            assert_eq!(got, wanted[surplus..], "{filter:?}");
+        }
+    }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod absence;
+mod blind;
 mod clocks;
 mod crashes;
 mod edits;
@@ -23,8 +24,8 @@ mod pairs;
 mod prune;
 mod queue;
 mod refusals;
-mod renames;
 mod removed_accounts;
+mod renames;
 mod rpo;
 mod setup;
 #[expect(dead_code, reason = "the seeds of tests/simulation use the rest")]

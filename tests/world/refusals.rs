@@ -331,19 +331,19 @@ fn a_new_configuration_does_not_change_what_a_run_in_flight_asks_for() {
 }
 
 #[test]
-fn missed_is_recorded_only_once_a_listing_has_shown_that_nothing_is_there() {
+fn missed_is_recorded_only_once_a_look_has_shown_that_nothing_is_there() {
     let mut sim = nightly();
     sim.stop(0);
     sim.until("2026-11-24 12:00");
-    sim.aws.refuse(SNAPSHOTS, None, "AccessDenied", 403);
+    sim.aws.strike(SNAPSHOTS, None, Fault::Html { status: 502 });
     sim.start(0);
-    sim.until("2026-11-24 13:00");
+    sim.until("2026-11-24 12:09");
     assert!(
         sim.outcome("nightly", SLOT) == "no record"
             || sim.outcome("nightly", SLOT).starts_with("open")
     );
     sim.aws.heal();
-    sim.until("2026-11-24 13:10");
+    sim.until("2026-11-24 12:20");
     assert_eq!(sim.outcome("nightly", SLOT), "missed(late)");
     sim.assert_accounted();
 }

@@ -18,6 +18,8 @@ use redkeep::snapshot::{Snapshot, SnapshotId};
 pub const REGION: &str = "eu-central-1";
 pub const CREATE: &str = "CreateClusterSnapshot";
 pub const SNAPSHOTS: &str = "DescribeClusterSnapshots";
+/// What stands for the cluster in the faults of a listing.
+pub const ALL: &str = "*";
 pub const DELETE: &str = "DeleteClusterSnapshot";
 pub const CLUSTERS: &str = "DescribeClusters";
 
@@ -138,6 +140,14 @@ impl Aws {
             after: 0,
             fault,
         });
+    }
+
+    /// Strikes the listings of snapshots, and not the looks for one by its name.
+    pub fn strike_listings(&mut self, times: Option<u32>, fault: Fault) {
+        self.strike(SNAPSHOTS, times, fault);
+        if let Some(rule) = self.faults.rules.last_mut() {
+            rule.cluster = Some(ALL.to_owned());
+        }
     }
 
     pub fn refuse(&mut self, operation: &str, times: Option<u32>, code: &str, status: u16) {

@@ -479,7 +479,13 @@ impl Sim {
         let now = self.hosts[host].time(self.now);
         let true_now = self.now;
         let host_ref = &mut self.hosts[host];
-        host_ref.witness.answered(&reply, looked_at, true_now);
+        let named = match &reply {
+            Reply::Described(described) => host_ref.journal.ledger.runs.get(&described.slot),
+            _ => None,
+        };
+        let named = named.map(|run| run.request.snapshot_id.as_str());
+        let at = (looked_at, true_now);
+        host_ref.witness.answered(&reply, named, at);
         if let Some(snapshots) = listed(&reply) {
             let known = (&host_ref.config, &host_ref.journal.ledger);
             host_ref

@@ -19,7 +19,7 @@ use redkeep::sandbox::query::Params;
 use redkeep::sandbox::tag::Tag;
 use redkeep::snapshot::{Snapshot, SnapshotId, tag};
 
-use super::aws::{Aws, CREATE, described, tags};
+use super::aws::{ALL, Aws, CREATE, described, tags};
 use super::wire::{Request, To};
 
 /// What became of a request.
@@ -47,6 +47,7 @@ impl Aws {
         let cluster = match request {
             Request::Create(wanted, _) => Some(wanted.cluster.as_str()),
             Request::Delete(_, cluster, _) => Some(cluster.as_str()),
+            Request::Snapshots(_) => Some(ALL),
             _ => None,
         };
         self.faults.next(faults::Call {

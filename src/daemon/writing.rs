@@ -1,0 +1,86 @@
+//! What becomes of the history when it cannot be written, and when it can again.
+//!
+//! Owns: what is told of it, and taking in a history that could not even be read at the start. Never waits for the
+//! storage: snapshots go on.
+
+use tracing::{error, warn};
+
+use super::{Daemon, tell};
+use crate::cause::with_causes;
+use crate::history::Change;
+use crate::redshift::Redshift;
+use crate::store::{Reread, Store, StoreError};
+
+impl<R: Redshift> Daemon<R> {
+    /// Takes in how the history was found.
+    pub(super) fn begin_writing(&mut self) {
+        let trouble = self.parts.trouble.take();
+        if trouble.is_some() {
+            self.journal.failed(self.parts.clock.monotonic());
+        }
+        self.parts.world.is_written = self.journal.is_written();
+        self.tell_writing(false, trouble);
+    }
+
+    pub(super) fn tell_writing(&self, was_failing: bool, trouble: Option<String>) {
+        tell::writing(was_failing, trouble.as_deref());
+        self.parts
+            .health
+            .update(|health| health.history_trouble = trouble);
+    }
+
+    /// Takes in the history of a file that could not be read at the start, as a restart would: what was to be done
+    /// before is due, and calls that a former daemon made are in doubt.
+    pub(super) async fn reread(&mut self) {
+        let found = match self.parts.store.reread().await {
+            Ok(None) => return,
+            Ok(Some(found)) => found,
+            Err(error) => {
+                let reason = with_causes(&error);
+                error!(
+                    reason,
+                    "the history cannot be read; a restart tries it again"
+                );
+                return;
+            }
+        };
+        warn!("the history that could not be read at the start is known now");
+        let Reread { history, identity } = found;
+        let world = &mut self.parts.world;
+        if world.config.writer.is_none() {
+            world.writer = identity.installation;
+        }
+        let now = self.parts.clock.now();
+        let begun = std::mem::replace(&mut world.history, history);
+        // Of what has ended since the start, the store only tells what a start needs.
+        for run in begun.runs.values() {
+            if !world.history.runs.contains_key(&run.slot) {
+                world.history.insert(run.clone());
+            }
+        }
+        let under_way = |change: &Change| match change {
+            Change::Run(run) => world.observed.in_flight.contains(&run.slot),
+            _ => false,
+        };
+        let mut recovered = world.recover(now);
+        recovered.retain(|change| !under_way(change));
+        self.journal.extend(&recovered);
+        self.parts.world.apply(recovered);
+        self.parts.world.reach_out(now);
+        self.connect().await;
+    }
+}
+
+/// The loop goes on meanwhile: the copy is read through a connection of its own.
+pub(super) async fn copy(store: Store) {
+    match store.backup().await {
+        Ok(()) => {}
+        Err(error @ StoreError::Rebuilt { .. }) => {
+            warn!(reason = with_causes(&error), "no daily copy of the history");
+        }
+        Err(error) => error!(
+            reason = with_causes(&error),
+            "the daily copy of the history failed"
+        ),
+    }
+}

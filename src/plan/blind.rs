@@ -1,0 +1,108 @@
+//! Open runs of a scope that cannot be listed.
+//!
+//! Owns: when each of them is looked for by its name instead. Listings may fail for one odd answer, be denied, or take
+//! for ever; what AWS has accepted is followed all the same, and what is to end without a snapshot ends. A create call
+//! comes before these looks, and they leave it a part of the scope's budget. What the answers mean is `reply`'s.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::open::{self, Open};
+use super::{Call, Facts, Plan};
+use crate::observed::{CALLS_IN_FLIGHT, RESERVE, ScopeView};
+use crate::run::{Run, RunState};
+use crate::slot::Slot;
+
+/// So many calls under way leave no room for these looks.
+const ROOM: usize = CALLS_IN_FLIGHT / 2;
+
+/// Plans the looks that are due.
+pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
+    for (scope, view) in &facts.observed.scopes {
+        if view.barred.is_some() || !view.is_blind(facts.now) {
+            continue;
+        }
+        let open = open::in_scope(facts, scope);
+        let runs = open.runs.iter().filter(|run| facts.extent.has(run));
+        // What a look has not found is `missing`'s.
+        let runs = runs.filter(|run| !facts.observed.missing.contains_key(&run.slot));
+        let waited_for = waited_for(facts, view, &open);
+        let due = runs.filter_map(|run| Some((look_at(facts, run, &waited_for)?, *run)));
+        let mut due: Vec<(DateTime<Utc>, &Run)> = due.collect();
+        due.sort_by_key(|(at, _)| *at);
+        for (at, run) in due {
+            if at > facts.now {
+                plan.wake(at);
+                break;
+            }
+            if plan.is_busy(&run.slot, facts) {
+                continue;
+            }
+            let call = describe(run);
+            let needed = RESERVE + call.requests();
+            if plan.budget_left(scope, view, facts.now) < needed as usize {
+                plan.wake(view.budget.holds_at(needed, facts.now));
+                break;
+            }
+            if plan.room_left(scope, facts.observed) <= ROOM {
+                break;
+            }
+            plan.calls.push(call);
+        }
+    }
+}
+
+/// The snapshots of which the schedule's next slot wants to know whether they are still being made, and from when on.
+fn waited_for<'a>(
+    facts: Facts<'_>,
+    view: &ScopeView,
+    open: &Open<'a>,
+) -> BTreeMap<&'a Slot, DateTime<Utc>> {
+    let due = open.runs.iter().filter(|run| run.state == RunState::Due);
+    let waiting = due.filter_map(|run| {
+        let (previous, starts_at) = (open.overlapping(run)?, run.request.starts_at);
+        let is_told = was_told_since(facts, view, &previous.slot, starts_at);
+        (!is_told).then_some((&previous.slot, starts_at))
+    });
+    waiting.collect()
+}
+
+/// When the run is to be looked for next; `None` where it needs no look.
+fn look_at(
+    facts: Facts<'_>,
+    run: &Run,
+    waited_for: &BTreeMap<&Slot, DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
+    let wanted_at = match &run.state {
+        RunState::Creating { look_at } => {
+            let waited_for = waited_for.get(&run.slot);
+            waited_for.map_or(*look_at, |starts_at| (*starts_at).min(*look_at))
+        }
+        RunState::Judged { since, .. } => *since,
+        _ => return None,
+    };
+    let look = facts.observed.looks.get(&run.slot);
+    Some(look.map_or(wanted_at, |look| look.again_at.max(wanted_at)))
+}
+
+/// Only absence is to be proven in the right account.
+fn describe(run: &Run) -> Call {
+    Call::Describe {
+        slot: run.slot.clone(),
+        id: run.request.snapshot_id.clone(),
+        asks_account: !run.is_creating(),
+    }
+}
+
+/// Whether AWS has told since then how the snapshot of a run stands: in a complete listing, or by its name.
+pub(super) fn was_told_since(
+    facts: Facts<'_>,
+    view: &ScopeView,
+    slot: &Slot,
+    since: DateTime<Utc>,
+) -> bool {
+    let look = facts.observed.looks.get(slot);
+    let by_name = look.and_then(|look| look.told_at);
+    view.listed_since(since) || by_name.is_some_and(|at| at >= since)
+}
