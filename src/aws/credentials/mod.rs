@@ -108,9 +108,17 @@ pub(super) struct Finder {
     session: String,
     machine: Machine,
     clock: Arc<dyn Clock>,
-    kept: Mutex<Option<Credentials>>,
+    kept: Mutex<Kept>,
     /// What is being waited for.
     awaited: Lock<String>,
+}
+
+/// What the last look brought.
+#[derive(Default)]
+struct Kept {
+    credentials: Option<Credentials>,
+    /// Why it brought nothing, and when it ended, in monotonic time.
+    lacking: Option<(Duration, Lacking)>,
 }
 
 impl fmt::Debug for Finder {
@@ -158,22 +166,35 @@ impl Finder {
 
     /// The credentials, those that are kept while they are good.
     pub(super) async fn credentials(&self) -> Result<Credentials, Lacking> {
+        let asked_at = self.clock.monotonic();
         let mut kept = self.kept.lock().await;
+        // Whoever waited for a look of somebody else's shares what it brought.
+        if let Some((_, lacking)) = kept.lacking.as_ref().filter(|(at, _)| *at >= asked_at) {
+            return Err(lacking.clone());
+        }
         let lives = |credentials: &&Credentials, now: DateTime<Utc>| {
             let expires_at = credentials.expiry().map(DateTime::<Utc>::from);
             expires_at.is_none_or(|expires_at| now < expires_at)
         };
         let soon = self.clock.now() + EARLIER;
-        if let Some(good) = kept.as_ref().filter(|credentials| lives(credentials, soon)) {
+        if let Some(good) = kept
+            .credentials
+            .as_ref()
+            .filter(|credentials| lives(credentials, soon))
+        {
             return Ok(good.clone());
         }
         match self.within_time().await {
-            Ok(found) => Ok(kept.insert(found).clone()),
+            Ok(found) => Ok(kept.credentials.insert(found).clone()),
             // The last seconds of the old ones are better than nothing.
             Err(lacking) => {
                 let now = self.clock.now();
-                let old = kept.as_ref().filter(|old| lives(old, now));
-                old.cloned().ok_or(lacking)
+                let old = kept.credentials.as_ref().filter(|old| lives(old, now));
+                if let Some(old) = old {
+                    return Ok(old.clone());
+                }
+                kept.lacking = Some((self.clock.monotonic(), lacking.clone()));
+                Err(lacking)
             }
         }
     }
