@@ -56,7 +56,7 @@ fn what_was_broken_at_the_start_is_taken_up_once_it_is_mended_and_told_once_till
     let causes = [
         "the profile \"plain\" is not found; did you mean \"plane\"?",
         "the credential_process of the profile \"process\" ended with",
-        "no credentials from the instance metadata service",
+        "the profile \"instance\" begins with the instance metadata service (IMDSv2): it answers with HTTP status 500",
         "no credentials from the container credentials service",
         "the file of web_identity_token_file of the profile \"token\" cannot be read",
     ];

@@ -84,25 +84,14 @@ impl Machine {
     }
 
     /// The instance's, or why there are none.
-    pub(super) async fn instance(&self) -> Result<Result<Credentials, String>, Lacking> {
+    pub(super) async fn instance(&self) -> Result<Credentials, String> {
         if set(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Ok(Err(format!("switched off by {DISABLED}")));
+            return Err(format!("switched off by {DISABLED}"));
         }
-        sound(ENDPOINT, Made::Word)?;
-        let provider = self
-            .instance
-            .as_ref()
-            .map_err(|why| Lacking::new(why.clone()))?;
-        match provider.provide_credentials().await {
-            Ok(given) => Ok(Ok(given)),
-            Err(error @ CredentialsError::CredentialsNotLoaded(_)) => Ok(Err(plainly(&error))),
-            Err(error) => {
-                let told = plainly(&error);
-                Err(Lacking::new(format!(
-                    "no credentials from {INSTANCE}: {told}"
-                )))
-            }
-        }
+        sound(ENDPOINT, Made::Word).map_err(|lacking| lacking.told)?;
+        let provider = self.instance.as_ref().map_err(Clone::clone)?;
+        let given = provider.provide_credentials().await;
+        given.map_err(|error| plainly(&error))
     }
 }
 

@@ -258,15 +258,16 @@ impl Finder {
         if let Some(found) = self.container().await? {
             return Ok(found);
         }
-        let why = match self.instance().await? {
+        let why = match self.instance().await {
             Ok(found) => return Ok(found),
             Err(why) => why,
         };
         Err(Lacking::new(format!(
             "no AWS credentials found: none in AWS_ACCESS_KEY_ID, in the profile {profile:?} of {}, in {TOKEN_FILE}, in \
-             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, or at the instance's metadata ({why}); set \
+             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, or from {INSTANCE} ({why}); set \
              AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give the account a `profile`, or this machine a role",
-            files::places().display()
+            files::places().display(),
+            INSTANCE = machine::INSTANCE
         )))
     }
 
@@ -289,10 +290,8 @@ impl Finder {
     }
 
     async fn base(&self, profile: &str, base: Base<'_>) -> Result<Credentials, Lacking> {
-        let lacking = |what: &str| {
-            Lacking::new(format!(
-                "the profile {profile:?} begins with {what}, and there are none"
-            ))
+        let lacking = |what: &str, why: &str| {
+            Lacking::new(format!("the profile {profile:?} begins with {what}: {why}"))
         };
         match base {
             Base::Keys(keys) => {
@@ -300,16 +299,15 @@ impl Finder {
                 let keys = Credentials::new(keys.access, keys.secret, token, None, "profile");
                 usable(keys, &format!("the profile {profile:?}"))
             }
-            Base::Environment => {
-                environment::keys()?.ok_or_else(|| lacking("the keys in the environment"))
-            }
+            Base::Environment => environment::keys()?
+                .ok_or_else(|| lacking("the keys in the environment", "there are none")),
             Base::Container => {
                 let found = self.container().await?;
-                found.ok_or_else(|| lacking("the container's credentials"))
+                found.ok_or_else(|| lacking(machine::CONTAINER, "none is named"))
             }
             Base::Instance => {
-                let found = self.instance().await?;
-                found.map_err(|why| lacking(&format!("the instance's credentials ({why})")))
+                let found = self.instance().await;
+                found.map_err(|why| lacking(machine::INSTANCE, &why))
             }
             Base::Process(command) => {
                 let origin = format!("the credential_process of the profile {profile:?}");
@@ -356,20 +354,11 @@ impl Finder {
     }
 
     /// The instance's credentials, or why there are none.
-    async fn instance(&self) -> Result<Result<Credentials, String>, Lacking> {
+    async fn instance(&self) -> Result<Credentials, String> {
         let found = self.awaiting(machine::INSTANCE, self.machine.instance());
-        match found.await? {
-            Ok(found) => usable(found, machine::INSTANCE).map(Ok),
-            Err(why) => Ok(Err(why)),
-        }
+        let usable = usable(found.await?, machine::INSTANCE);
+        usable.map_err(|lacking| lacking.told)
     }
-}
-
-fn unsupported(profile: &str) -> Lacking {
-    in_files(&format!(
-        "the profile {profile:?} is one of SSO (IAM Identity Center), which redkeep does not support: such a login is a \
-         person's, and ends; give redkeep a role"
-    ))
 }
 
 /// Refuses what the SDK would panic at or AWS could only refuse.
