@@ -38,6 +38,7 @@ fn what_was_broken_at_the_start_is_taken_up_once_it_is_mended_and_told_once_till
     let policies = format!("{endpoint}{}{POLICY}", accounts.concat());
     let daemon = Daemon::start_among(&sources.dir, &policies, &environment);
     let said = "begins with a byte order mark";
+    eventually("it is told", MINUTE, || daemon.log().contains(said));
     eventually("readyz says why", MINUTE, || {
         let ready = http(daemon.listen, "GET", "/readyz", "");
         ready.status == 503 && ready.body.matches(said).count() == ACCOUNTS.len()

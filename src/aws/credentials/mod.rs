@@ -361,6 +361,13 @@ impl Finder {
     }
 }
 
+fn unsupported(profile: &str) -> Lacking {
+    in_files(&format!(
+        "the profile {profile:?} is one of SSO (IAM Identity Center), which redkeep does not support: such a login is a \
+         person's, and ends; give redkeep a role"
+    ))
+}
+
 /// Refuses what the SDK would panic at or AWS could only refuse.
 fn usable(credentials: Credentials, origin: &str) -> Result<Credentials, Lacking> {
     let parts = [

@@ -65,6 +65,9 @@ pub(super) async fn credentials(name: &str, command: &str) -> Result<Credentials
     };
     let (status, printed, complaint) =
         ended.map_err(|error| told(format!("cannot be waited for: {error}")))?;
+    if printed.len() as u64 > BYTES_MAX {
+        return Err(told(format!("printed more than {} KiB", BYTES_MAX >> 10)));
+    }
     if !status.success() {
         let complaint = String::from_utf8_lossy(&complaint);
         let words: Vec<&str> = complaint.split_whitespace().collect();
@@ -74,9 +77,6 @@ pub(super) async fn credentials(name: &str, command: &str) -> Result<Credentials
             words => format!("says: {}", clean(words)),
         };
         return Err(told(format!("ended with {status} and {complaint}")));
-    }
-    if printed.len() as u64 > BYTES_MAX {
-        return Err(told(format!("printed more than {} KiB", BYTES_MAX >> 10)));
     }
     parsed(&printed).map_err(told)
 }
