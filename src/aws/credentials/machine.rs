@@ -9,13 +9,15 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds;
-use aws_config::imds::client::error::ImdsError;
+use aws_config::imds::client::error::{ImdsError, TokenError};
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::profile::Profile;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_redshift::config::Credentials;
+use aws_sdk_redshift::error::SdkError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Lacking;
 use super::environment::{set, sound};
@@ -185,6 +187,10 @@ fn plainly(error: &CredentialsError) -> String {
 fn status(error: &(dyn Error + 'static)) -> Option<u16> {
     if let Some(ImdsError::ErrorResponse(context)) = error.downcast_ref() {
         return Some(context.response().status().as_u16());
+    }
+    if let Some(token) = error.downcast_ref::<SdkError<TokenError, HttpResponse>>() {
+        let status = token.raw_response()?.status();
+        return (!status.is_success()).then_some(status.as_u16());
     }
     let text = error.to_string();
     let (_, rest) =
