@@ -156,6 +156,7 @@ fn plainly(error: &CredentialsError) -> String {
     let frames = [
         "dispatch failure",
         "service error",
+        "failed to load IMDS session token",
         "unhandled error",
         "io error",
         "other",
