@@ -24,12 +24,7 @@ impl<R: Redshift> Daemon<R> {
                 // What has become due under the old configuration keeps it.
                 self.turn().await;
                 let config = keep_what_needs_a_restart(&self.parts.world.config, config);
-                // A scope with open runs keeps its client though its account is gone from the file.
-                self.clients
-                    .retain(|scope, _| config.account(&scope.account).is_none());
                 self.parts.world.reconfigure(config, now);
-                self.parts.world.observed.look_again(now);
-                self.connect().await;
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(&self.parts.world.config, now);
                 info!("configuration reloaded");
@@ -42,7 +37,18 @@ impl<R: Redshift> Daemon<R> {
                 error!("configuration not reloaded, the old one stays in force");
             }
         }
+        self.renew_clients(now).await;
         self.parts.notifier.ready(&self.status());
+    }
+
+    /// Makes the clients anew: AWS's own files may have changed too. A scope with open runs keeps its client though its
+    /// account is gone from the file.
+    async fn renew_clients(&mut self, now: DateTime<Utc>) {
+        let config = &self.parts.world.config;
+        self.clients
+            .retain(|scope, _| config.account(&scope.account).is_none());
+        self.parts.world.observed.look_again(now);
+        self.connect().await;
     }
 }
 

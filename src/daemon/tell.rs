@@ -173,13 +173,30 @@ pub(super) fn alarms(
     now: &BTreeMap<Alarm, String>,
     world: &World,
 ) {
-    for (alarm, said) in now.iter().filter(|(alarm, _)| !before.contains_key(alarm)) {
-        begun(alarm, said, world);
+    for (alarm, said) in now {
+        if !before.contains_key(alarm) || is_other_cause(before, alarm, said, world) {
+            begun(alarm, said, world);
+        }
     }
     let over = before.keys().filter(|alarm| !now.contains_key(alarm));
     for alarm in over.filter(|alarm| is_watched(alarm, world)) {
         ended(alarm);
     }
+}
+
+/// Whether a scope lacks credentials for another reason than before: that one is mended, and this one is next.
+fn is_other_cause(
+    before: &BTreeMap<Alarm, String>,
+    alarm: &Alarm,
+    said: &str,
+    world: &World,
+) -> bool {
+    let Alarm::Unreachable(scope) = alarm else {
+        return false;
+    };
+    let view = world.observed.scopes.get(scope);
+    view.is_some_and(|view| view.lacks_credentials)
+        && before.get(alarm).is_some_and(|before| before != said)
 }
 
 fn begun(alarm: &Alarm, said: &str, world: &World) {

@@ -43,7 +43,13 @@ const TALKATIVE: [&str; 5] = [
 
 /// They warn at every attempt to find credentials, with whole answers; redkeep tells it once, as the reason of a listing
 /// that failed.
-const REPEATING: [&str; 2] = ["aws_config", "aws_runtime::env_config"];
+const REPEATING: [&str; 5] = [
+    "aws_config::ecs",
+    "aws_config::imds",
+    "aws_config::profile",
+    "aws_config::provider_config",
+    "aws_runtime::env_config",
+];
 
 /// The ways out of this process, which has one log.
 static STDERR: OnceLock<Spool> = OnceLock::new();

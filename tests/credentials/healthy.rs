@@ -33,12 +33,13 @@ fn a_source_that_is_slow_is_waited_for() {
     let slow = || Mood::Slow(Duration::from_millis(2500));
     sources.instance.be(slow());
     sources.container.be(slow());
+    sources.front.be(slow());
     let ways = sources.ways();
     sources
         .dir
         .write("process.sh", &format!("sleep 7\n{PRINTS}"));
     for way in ways {
-        if ["instance", "container", "process"].contains(&way.name) {
+        if ["instance", "container", "token", "process"].contains(&way.name) {
             let config = sources.profiles(&format!("sleep 7\n{PRINTS}"));
             sources.dir.write("aws-config", &config);
             let wanted = ("ok".to_owned(), format!("account {}", way.number));

@@ -92,7 +92,7 @@ impl Sources {
              [profile process]\ncredential_process = sh {}\n\
              [profile chained]\nrole_arn = {ROLE}\nsource_profile = plain\n\
              [profile instance]\nrole_arn = {ROLE}\ncredential_source = Ec2InstanceMetadata\n\
-             [profile container]\nrole_arn = {ROLE}\ncredential_source = EcsContainer\n\
+             [profile container]\nrole_arn = arn:aws:iam::{OF_CONTAINER}:role/redkeep\ncredential_source = EcsContainer\n\
              [profile environment]\nrole_arn = {ROLE}\ncredential_source = Environment\n\
              [profile token]\nrole_arn = {ROLE}\nweb_identity_token_file = {}\n",
             process.display(),
@@ -147,7 +147,7 @@ impl Sources {
             ("process", vec![], OF_PROCESS),
             ("chained", vec![], OF_ROLE),
             ("instance", vec![], OF_ROLE),
-            ("container", vec![container], OF_ROLE),
+            ("container", vec![container], OF_CONTAINER),
             ("environment", keys.to_vec(), OF_ROLE),
             ("token", vec![], OF_TOKEN),
         ];

@@ -1,56 +1,85 @@
 //! What is mended while redkeep runs.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::sources::Mood;
 use crate::support::{Daemon, Dir, eventually, http, in_state};
 use crate::{MINUTE, OF_PROFILE, POLICY, PRINTS, ROLE, Sources, sandbox};
 
+const ACCOUNTS: [&str; 5] = ["plain", "process", "instance", "container", "token"];
+
 #[test]
 fn what_was_broken_at_the_start_is_taken_up_once_it_is_mended_and_told_once_till_then() {
     let sources = Sources::start();
     let good = sources.profiles(PRINTS);
-    let config = sources.dir.0.join("aws-config");
+    let (config, token) = (
+        sources.dir.0.join("aws-config"),
+        sources.dir.0.join("token"),
+    );
     let mut environment = sources.environment();
     fs::write(&config, format!("\u{feff}{good}")).unwrap();
+    fs::remove_file(&token).unwrap();
+    let script = sources.dir.write("process.sh", "exit 1\n");
     sources.instance.be(Mood::Broken(500, ""));
-    environment.push(("AWS_CONFIG_FILE", config.display().to_string()));
+    sources.container.be(Mood::Broken(403, ""));
+    environment.push((
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        sources.container.url(),
+    ));
     let environment: Vec<_> = environment
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let accounts: String = ["plain", "process", "instance"]
-        .iter()
-        .map(|name| {
-            format!(
-                "[[account]]\nname = \"{name}\"\nregions = [\"us-east-1\"]\nprofile = \"{name}\"\n"
-            )
-        })
-        .collect();
-    let policies = format!("endpoint = \"{}\"\n{accounts}{POLICY}", sources.front.url());
+    let accounts = ACCOUNTS.map(|name| {
+        format!("[[account]]\nname = \"{name}\"\nregions = [\"us-east-1\"]\nprofile = \"{name}\"\n")
+    });
+    let endpoint = format!("endpoint = \"{}\"\n", sources.front.url());
+    let policies = format!("{endpoint}{}{POLICY}", accounts.concat());
     let daemon = Daemon::start_among(&sources.dir, &policies, &environment);
     let said = "begins with a byte order mark";
     eventually("it is told", MINUTE, || daemon.log().contains(said));
     eventually("readyz says why", MINUTE, || {
         let ready = http(daemon.listen, "GET", "/readyz", "");
-        ready.status == 503 && ready.body.matches(said).count() == 3
+        ready.status == 503 && ready.body.matches(said).count() == ACCOUNTS.len()
     });
     std::thread::sleep(Duration::from_secs(4));
-    assert_eq!(daemon.log().matches(said).count(), 3, "{}", daemon.log());
-    fs::write(&config, &good).unwrap();
-    sources.instance.be(Mood::Healthy);
+    assert_eq!(
+        daemon.log().matches(said).count(),
+        ACCOUNTS.len(),
+        "{}",
+        daemon.log()
+    );
+    // One profile is still missing, and the others' sources are broken.
+    let without = good.replace("[profile plain]", "[profile plane]");
+    fs::write(&config, without).unwrap();
     daemon.process.signal("-HUP");
-    let asked = Instant::now();
-    daemon.wait("one in each account", MINUTE, |rows| {
-        ["plain", "process", "instance"]
-            .iter()
-            .all(|name| in_state(rows, "available").any(|row| row["account"] == *name))
+    let causes = [
+        "the profile \"plain\" is not found; did you mean \"plane\"?",
+        "the credential_process of the profile \"process\" ended with",
+        "the profile \"instance\" begins with the instance metadata service (IMDSv2): it answers with HTTP status 500",
+        "no credentials from the container credentials service",
+        "the file of web_identity_token_file of the profile \"token\" cannot be read",
+    ];
+    eventually("readyz says each cause", MINUTE, || {
+        let ready = http(daemon.listen, "GET", "/readyz", "");
+        causes.iter().all(|cause| ready.body.contains(cause))
+    });
+    let log = daemon.log();
+    let log = log.replace("\\\"", "\"");
+    assert!(causes.iter().all(|cause| log.contains(cause)), "{log}");
+    fs::write(&config, &good).unwrap();
+    fs::write(&token, "a.jwt.token").unwrap();
+    fs::write(&script, PRINTS).unwrap();
+    sources.instance.be(Mood::Healthy);
+    sources.container.be(Mood::Healthy);
+    daemon.wait("one in each account", MINUTE * 2, |rows| {
+        let has_one = |name: &&str| in_state(rows, "available").any(|row| row["account"] == **name);
+        ACCOUNTS.iter().all(|name| has_one(name))
     });
     eventually("ready", MINUTE, || {
         http(daemon.listen, "GET", "/readyz", "").status == 200
     });
-    assert!(asked.elapsed() < MINUTE);
 }
 
 #[test]

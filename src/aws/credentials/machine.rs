@@ -9,13 +9,15 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds;
-use aws_config::imds::client::error::ImdsError;
+use aws_config::imds::client::error::{ImdsError, TokenError};
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::profile::Profile;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_redshift::config::Credentials;
+use aws_sdk_redshift::error::SdkError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::Lacking;
 use super::environment::{set, sound};
@@ -84,25 +86,14 @@ impl Machine {
     }
 
     /// The instance's, or why there are none.
-    pub(super) async fn instance(&self) -> Result<Result<Credentials, String>, Lacking> {
+    pub(super) async fn instance(&self) -> Result<Credentials, String> {
         if set(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Ok(Err(format!("switched off by {DISABLED}")));
+            return Err(format!("switched off by {DISABLED}"));
         }
-        sound(ENDPOINT, Made::Word)?;
-        let provider = self
-            .instance
-            .as_ref()
-            .map_err(|why| Lacking::new(why.clone()))?;
-        match provider.provide_credentials().await {
-            Ok(given) => Ok(Ok(given)),
-            Err(error @ CredentialsError::CredentialsNotLoaded(_)) => Ok(Err(plainly(&error))),
-            Err(error) => {
-                let told = plainly(&error);
-                Err(Lacking::new(format!(
-                    "no credentials from {INSTANCE}: {told}"
-                )))
-            }
-        }
+        sound(ENDPOINT, Made::Word).map_err(|lacking| lacking.told)?;
+        let provider = self.instance.as_ref().map_err(Clone::clone)?;
+        let given = provider.provide_credentials().await;
+        given.map_err(|error| plainly(&error))
     }
 }
 
@@ -165,6 +156,7 @@ fn plainly(error: &CredentialsError) -> String {
     let frames = [
         "dispatch failure",
         "service error",
+        "failed to load IMDS session token",
         "unhandled error",
         "io error",
         "other",
@@ -196,6 +188,10 @@ fn plainly(error: &CredentialsError) -> String {
 fn status(error: &(dyn Error + 'static)) -> Option<u16> {
     if let Some(ImdsError::ErrorResponse(context)) = error.downcast_ref() {
         return Some(context.response().status().as_u16());
+    }
+    if let Some(token) = error.downcast_ref::<SdkError<TokenError, HttpResponse>>() {
+        let status = token.raw_response()?.status();
+        return (!status.is_success()).then_some(status.as_u16());
     }
     let text = error.to_string();
     let (_, rest) =

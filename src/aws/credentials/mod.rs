@@ -108,9 +108,17 @@ pub(super) struct Finder {
     session: String,
     machine: Machine,
     clock: Arc<dyn Clock>,
-    kept: Mutex<Option<Credentials>>,
+    kept: Mutex<Kept>,
     /// What is being waited for.
     awaited: Lock<String>,
+}
+
+/// What the last look brought.
+#[derive(Default)]
+struct Kept {
+    credentials: Option<Credentials>,
+    /// Why it brought nothing, and when it ended, in monotonic time.
+    lacking: Option<(Duration, Lacking)>,
 }
 
 impl fmt::Debug for Finder {
@@ -158,22 +166,35 @@ impl Finder {
 
     /// The credentials, those that are kept while they are good.
     pub(super) async fn credentials(&self) -> Result<Credentials, Lacking> {
+        let asked_at = self.clock.monotonic();
         let mut kept = self.kept.lock().await;
+        // Whoever waited for a look of somebody else's shares what it brought.
+        if let Some((_, lacking)) = kept.lacking.as_ref().filter(|(at, _)| *at >= asked_at) {
+            return Err(lacking.clone());
+        }
         let lives = |credentials: &&Credentials, now: DateTime<Utc>| {
             let expires_at = credentials.expiry().map(DateTime::<Utc>::from);
             expires_at.is_none_or(|expires_at| now < expires_at)
         };
         let soon = self.clock.now() + EARLIER;
-        if let Some(good) = kept.as_ref().filter(|credentials| lives(credentials, soon)) {
+        if let Some(good) = kept
+            .credentials
+            .as_ref()
+            .filter(|credentials| lives(credentials, soon))
+        {
             return Ok(good.clone());
         }
         match self.within_time().await {
-            Ok(found) => Ok(kept.insert(found).clone()),
+            Ok(found) => Ok(kept.credentials.insert(found).clone()),
             // The last seconds of the old ones are better than nothing.
             Err(lacking) => {
                 let now = self.clock.now();
-                let old = kept.as_ref().filter(|old| lives(old, now));
-                old.cloned().ok_or(lacking)
+                let old = kept.credentials.as_ref().filter(|old| lives(old, now));
+                if let Some(old) = old {
+                    return Ok(old.clone());
+                }
+                kept.lacking = Some((self.clock.monotonic(), lacking.clone()));
+                Err(lacking)
             }
         }
     }
@@ -237,15 +258,16 @@ impl Finder {
         if let Some(found) = self.container().await? {
             return Ok(found);
         }
-        let why = match self.instance().await? {
+        let why = match self.instance().await {
             Ok(found) => return Ok(found),
             Err(why) => why,
         };
         Err(Lacking::new(format!(
             "no AWS credentials found: none in AWS_ACCESS_KEY_ID, in the profile {profile:?} of {}, in {TOKEN_FILE}, in \
-             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, or at the instance's metadata ({why}); set \
+             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, or from {INSTANCE} ({why}); set \
              AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give the account a `profile`, or this machine a role",
-            files::places().display()
+            files::places().display(),
+            INSTANCE = machine::INSTANCE
         )))
     }
 
@@ -268,10 +290,8 @@ impl Finder {
     }
 
     async fn base(&self, profile: &str, base: Base<'_>) -> Result<Credentials, Lacking> {
-        let lacking = |what: &str| {
-            Lacking::new(format!(
-                "the profile {profile:?} begins with {what}, and there are none"
-            ))
+        let lacking = |what: &str, why: &str| {
+            Lacking::new(format!("the profile {profile:?} begins with {what}: {why}"))
         };
         match base {
             Base::Keys(keys) => {
@@ -279,16 +299,15 @@ impl Finder {
                 let keys = Credentials::new(keys.access, keys.secret, token, None, "profile");
                 usable(keys, &format!("the profile {profile:?}"))
             }
-            Base::Environment => {
-                environment::keys()?.ok_or_else(|| lacking("the keys in the environment"))
-            }
+            Base::Environment => environment::keys()?
+                .ok_or_else(|| lacking("the keys in the environment", "there are none")),
             Base::Container => {
                 let found = self.container().await?;
-                found.ok_or_else(|| lacking("the container's credentials"))
+                found.ok_or_else(|| lacking(machine::CONTAINER, "none is named"))
             }
             Base::Instance => {
-                let found = self.instance().await?;
-                found.map_err(|why| lacking(&format!("the instance's credentials ({why})")))
+                let found = self.instance().await;
+                found.map_err(|why| lacking(machine::INSTANCE, &why))
             }
             Base::Process(command) => {
                 let origin = format!("the credential_process of the profile {profile:?}");
@@ -335,12 +354,10 @@ impl Finder {
     }
 
     /// The instance's credentials, or why there are none.
-    async fn instance(&self) -> Result<Result<Credentials, String>, Lacking> {
+    async fn instance(&self) -> Result<Credentials, String> {
         let found = self.awaiting(machine::INSTANCE, self.machine.instance());
-        match found.await? {
-            Ok(found) => usable(found, machine::INSTANCE).map(Ok),
-            Err(why) => Ok(Err(why)),
-        }
+        let usable = usable(found.await?, machine::INSTANCE);
+        usable.map_err(|lacking| lacking.told)
     }
 }
 

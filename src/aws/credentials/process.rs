@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Lacking;
 use crate::config::clean;
@@ -58,9 +59,15 @@ pub(super) async fn credentials(name: &str, command: &str) -> Result<Credentials
         .process_group(0)
         .spawn();
     let child = child.map_err(|error| told(format!("cannot be started: {error}")))?;
-    let (status, printed, complaint) = ended(child)
-        .await
-        .map_err(|error| told(format!("cannot be waited for: {error}")))?;
+    let ended = tokio::select! {
+        ended = ended(child) => ended,
+        () = interrupted() => return Err(told("was ended: redkeep is to stop".to_owned())),
+    };
+    let (status, printed, complaint) =
+        ended.map_err(|error| told(format!("cannot be waited for: {error}")))?;
+    if printed.len() as u64 > BYTES_MAX {
+        return Err(told(format!("printed more than {} KiB", BYTES_MAX >> 10)));
+    }
     if !status.success() {
         let complaint = String::from_utf8_lossy(&complaint);
         let words: Vec<&str> = complaint.split_whitespace().collect();
@@ -71,10 +78,19 @@ pub(super) async fn credentials(name: &str, command: &str) -> Result<Credentials
         };
         return Err(told(format!("ended with {status} and {complaint}")));
     }
-    if printed.len() as u64 > BYTES_MAX {
-        return Err(told(format!("printed more than {} KiB", BYTES_MAX >> 10)));
-    }
     parsed(&printed).map_err(told)
+}
+
+/// Ends when redkeep is asked to stop: the command is in a group of its own, which a terminal tells nothing.
+async fn interrupted() {
+    let stops = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate)] = stops else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// Waits for its end; whoever drops this ends it.
