@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use tracing::{error, info, warn};
 
 use super::Daemon;
+use super::zones::tell_renewed;
 use crate::config::Config;
 use crate::metrics::{Intervals, Reload};
 use crate::redshift::Redshift;
@@ -24,6 +25,7 @@ impl<R: Redshift> Daemon<R> {
                 // What has become due under the old configuration keeps it.
                 self.turn().await;
                 let config = keep_what_needs_a_restart(&self.parts.world.config, config);
+                tell_renewed(&self.parts.world.config, &config);
                 self.parts.world.reconfigure(config, now);
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(&self.parts.world.config, now);

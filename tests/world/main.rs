@@ -35,3 +35,4 @@ mod tiers;
 mod time;
 mod wishes;
 mod years;
+mod zones;
