@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use seed::strain::Strain;
 use seed::{Past, Wish, live, told_again};
 
 /// Lives whole daemons in virtual time against a model of AWS, and checks redkeep's invariants at every step.
@@ -52,6 +53,9 @@ struct Arguments {
     /// Print what happened: instants in UTC, who, what.
     #[arg(long, requires = "seed")]
     log: bool,
+    /// What weighs on every life, in the place of what its seed draws; the names are in tests/simulation/seed/strain.rs.
+    #[arg(long, value_parser = strain)]
+    strain: Option<Strain>,
     /// Live through the minutes in which nothing can happen, too.
     #[arg(long)]
     no_leaps: bool,
@@ -75,10 +79,17 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed > 0))
 }
 
+fn strain(name: &str) -> Result<Strain, String> {
+    let mut all = Strain::ALL.into_iter();
+    let found = all.find(|strain| format!("{strain:?}") == name);
+    found.ok_or_else(|| format!("wanted one of {:?}", Strain::ALL))
+}
+
 fn wish(arguments: &Arguments, seed: u64) -> Wish {
     Wish {
         keeps_log: arguments.log,
         leaps: !arguments.no_leaps,
+        strain: arguments.strain,
         ..Wish::new(seed, arguments.days)
     }
 }

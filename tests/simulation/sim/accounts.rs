@@ -25,7 +25,7 @@ const PRESENT: TimeDelta = TimeDelta::minutes(5);
 impl Sim {
     /// Checks everything; of runs whose slot is older than `patience` none may be open.
     pub fn check_accounts(&self, patience: TimeDelta) {
-        check_accepted_once(&self.aws);
+        self.accounts().for_each(check_accepted_once);
         for host in &self.hosts {
             host.journal.check_store();
             check_drained(host, self.now - patience);

@@ -67,9 +67,10 @@ impl Look {
 pub struct Witness {
     /// Calls left, and as of when, by the host's clock.
     buckets: BTreeMap<Scope, (f64, DateTime<Utc>)>,
-    last_look: Option<Look>,
+    /// The last complete listing of each scope.
+    last_looks: BTreeMap<Scope, Look>,
     /// When each identifier was last asked for.
-    asked: BTreeMap<String, DateTime<Utc>>,
+    asked: BTreeMap<(Scope, String), DateTime<Utc>>,
     /// Since when each policy has its schedule and zone, in true time.
     born: BTreeMap<PolicyName, (Schedule, DateTime<Utc>)>,
 }
@@ -78,6 +79,11 @@ impl Witness {
     /// A new process begins with a full bucket.
     pub fn process_started(&mut self, _now: DateTime<Utc>) {
         self.buckets.clear();
+    }
+
+    /// The history is lost.
+    pub fn forget(&mut self) {
+        self.last_looks.clear();
     }
 
     /// A configuration comes into force at `now`, which is true time.
@@ -135,7 +141,8 @@ impl Witness {
             let run = journal.ledger.runs.get(slot);
             let run = run.unwrap_or_else(|| panic!("I7: no intent is committed for {slot}"));
             check_create(run, slot, aws, now, host_time);
-            self.asked.insert(run.request.snapshot_id.to_string(), now);
+            let scope = call.scope().clone();
+            self.asked.insert((scope, id.to_owned()), now);
         }
     }
 
@@ -156,7 +163,8 @@ impl Witness {
             skew <= SKEW_LIMIT + TimeDelta::seconds(1),
             "I15: {name} is removed with {skew} of skew"
         );
-        let look = self.last_look.as_ref().map(|look| look.at);
+        let look = self.last_looks.get(&removal.slot.pair.scope);
+        let look = look.map(|look| look.at);
         assert!(
             look.is_some_and(|at| at > now - FRESH),
             "I15: {name} is removed by a listing of {look:?}"
@@ -181,10 +189,11 @@ impl Witness {
         let Ok(snapshots) = &listed.snapshots.result else {
             return;
         };
-        self.last_look = Some(Look {
+        let look = Look {
             at: looked_at,
             snapshots: snapshots.clone(),
-        });
+        };
+        self.last_looks.insert(listed.scope.clone(), look);
     }
 
     /// A change is about to be committed.
@@ -266,13 +275,14 @@ impl Witness {
             }
             RunState::Ended(Outcome::Failed(reason)) if reason == "snapshot failed" => {}
             RunState::Ended(Outcome::Missed(_) | Outcome::Expired(_) | Outcome::Failed(_)) => {
-                let look = self.last_look.as_ref();
+                let look = self.last_looks.get(&run.slot.pair.scope);
                 let look = look.unwrap_or_else(|| panic!("a verdict without a look: {run}"));
                 assert!(
                     !look.has(run),
                     "a verdict without a look: {run}, and {id} is there"
                 );
-                let asked = self.asked.get(id);
+                let asked = (run.slot.pair.scope.clone(), id.to_owned());
+                let asked = self.asked.get(&asked);
                 assert!(
                     asked.is_none_or(|asked| look.at > *asked),
                     "a verdict without a look: {run} has none after its last attempt"
@@ -283,7 +293,7 @@ impl Witness {
     }
 
     fn check_range(&self, range: &MissedRange) {
-        let look = self.last_look.as_ref();
+        let look = self.last_looks.get(&range.pair.scope);
         let look = look.unwrap_or_else(|| panic!("a verdict without a look: {range:?}"));
         assert!(
             !look.has_slot_in(range),
