@@ -13,7 +13,7 @@ const SEEDS: u64 = 400;
 const DAYS: u32 = 10;
 
 /// | invariant | planted bug | how the simulation fails | with which seed |
-const TABLE: [(&str, Bug, &str, u64); 21] = [
+const TABLE: [(&str, Bug, &str, u64); 26] = [
     (
         "one record for every due slot",
         Bug::NoRun,
@@ -85,6 +85,11 @@ const TABLE: [(&str, Bug, &str, u64); 21] = [
         "a verdict without a look",
         85,
     ),
+    ("no call again before its back-off", Bug::Impatient, "I22: ", 0),
+    ("a run is changed by what names it", Bug::CrossedAnswer, "I23: ", 0),
+    ("absence after patience only", Bug::EarlyAbsence, "I24: ", 0),
+    ("each account keeps its own", Bug::ShortKey, "I26: ", 0),
+    ("skipped for its schedule only", Bug::BehindByHand, "is skipped, and none of its schedule", 0),
 ];
 
 fn failure(bug: Bug, seed: u64) -> Option<String> {

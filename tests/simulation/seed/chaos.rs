@@ -64,7 +64,7 @@ impl Life {
         }
         let seconds = self.dice.between(30, 9_000);
         self.sim.run_for(seconds_of(seconds));
-        self.sim.elsewhere_heal();
+        self.sim.heal();
         self.say("the faults end");
         // A snapshot that is stuck stays so for some hours more.
         let seconds = self.dice.between(0, 9_000);
@@ -247,7 +247,7 @@ impl Life {
     pub(super) fn heal(&mut self) {
         let now = self.sim.now;
         self.say("all is well from here on");
-        self.sim.elsewhere_heal();
+        self.sim.heal();
         self.sim.doom = None;
         for number in 0..=self.sim.elsewhere.accounts.len() {
             let region = self.sim.account(number).region(now);

@@ -186,6 +186,7 @@ impl Life {
         self.heal();
         self.sim.run_for(TWO_WINDOWS);
         self.sim.check_accounts(TWO_WINDOWS);
+        self.sim.check_own();
     }
 }
 

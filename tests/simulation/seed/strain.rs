@@ -50,6 +50,9 @@ impl Strain {
         Self::LostHistory,
     ];
 
+    /// Those that no life has yet unless it is asked for by name: the product does not stand them.
+    const WAITING: [Self; 2] = [Self::Misled, Self::Slow];
+
     /// How many lives of a thousand it weighs on.
     const CHANCE: u64 = 120;
 
@@ -57,6 +60,7 @@ impl Strain {
     pub fn draw(seed: u64) -> Vec<Self> {
         let mut dice = Dice::new(seed ^ 0x0057_12a1);
         let all = Self::ALL.into_iter();
-        all.filter(|_| dice.permille(Self::CHANCE)).collect()
+        let drawn = all.filter(|_| dice.permille(Self::CHANCE));
+        drawn.filter(|strain| !Self::WAITING.contains(strain)).collect()
     }
 }

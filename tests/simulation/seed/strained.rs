@@ -122,7 +122,7 @@ impl Life {
             }
         }
         self.pass(30, 2_000);
-        self.sim.elsewhere_heal();
+        self.sim.heal();
     }
 
     fn doom_within(&mut self, steps: u64) -> Doom {

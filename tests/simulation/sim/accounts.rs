@@ -9,11 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{History, Totals};
 use redkeep::run::Run;
 use redkeep::schedule::Schedule;
-use redkeep::slot::{Pair, Slot, rfc3339};
-use redkeep::snapshot::Trigger;
+use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
+use redkeep::slot::{Pair, Scope, Slot, rfc3339};
+use redkeep::snapshot::{Trigger, tag};
 use redkeep::tzdb::bundled;
 
 use super::Sim;
+use super::aws::tags;
 use super::host::Host;
 use super::journal::{Ledger, Segment};
 use super::oracle;
@@ -38,6 +40,42 @@ impl Sim {
     }
 }
 
+impl Sim {
+    /// I7 and I26: every snapshot that redkeep made in an account is recorded as that account's, on every host that has
+    /// it in its file.
+    pub fn check_own(&self) {
+        for host in self.hosts.iter().filter(|host| host.process.is_some()) {
+            for scope in host.config.scopes() {
+                let aws = self.elsewhere.home_of(&self.aws, &scope);
+                let region = aws.account.region(scope.region.as_str());
+                let made = region.into_iter().flat_map(|one| one.snapshots_at(self.now));
+                made.for_each(|one| check_recorded(one, &scope, &host.journal.ledger));
+            }
+        }
+    }
+}
+
+fn check_recorded(snapshot: &ModelSnapshot, scope: &Scope, ledger: &Ledger) {
+    let tags = tags(&snapshot.tags);
+    let [policy, cluster, at] = [tag::POLICY, tag::CLUSTER, tag::SLOT].map(|key| tags.get(key));
+    let (Some(policy), Some(cluster), Some(at)) = (policy, cluster, at) else {
+        return;
+    };
+    let pair = Pair {
+        policy: policy.parse().unwrap(),
+        scope: scope.clone(),
+        cluster: cluster.parse().unwrap(),
+    };
+    let scheduled_at = DateTime::parse_from_rfc3339(at).unwrap().to_utc();
+    let slot = Slot { pair, scheduled_at };
+    let name = &snapshot.snapshot_identifier;
+    let run = ledger.runs.get(&slot);
+    let known = run.map(|run| run.request.snapshot_id.as_str());
+    // The first, failed, has given way to a second.
+    let is_known = known.is_some_and(|known| known.strip_suffix("-r1").unwrap_or(known) == name || known == name);
+    assert!(is_known, "I26: {name} of {scope} has no record: {known:?}");
+}
+
 /// I14: what was due before `before` has ended.
 fn check_drained(host: &Host, before: DateTime<Utc>) {
     for run in host.journal.ledger.runs.values() {
@@ -45,6 +83,12 @@ fn check_drained(host: &Host, before: DateTime<Utc>) {
             run.is_ended() || run.slot.scheduled_at > before,
             "I14: {run} is still open: {:?}",
             run.state
+        );
+    }
+    for errand in host.journal.ledger.errands.values() {
+        assert!(
+            errand.end.is_some() || errand.asked_at > before,
+            "I14: {errand:?} is still open"
         );
     }
 }

@@ -12,10 +12,12 @@ use redkeep::plan::{Call, Plan};
 use redkeep::redshift::CreateRequest;
 use redkeep::reply::Reply;
 use redkeep::run::{GoneReason, Outcome, Run, RunState};
-use redkeep::snapshot::{Snapshot, SnapshotId};
+use redkeep::slot::{Pair, Slot};
+use redkeep::snapshot::{Snapshot, SnapshotId, Trigger};
 use redkeep::world::World;
 
 use super::host::Host;
+use super::journal::Ledger;
 
 /// What no output may contain.
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -67,6 +69,16 @@ pub enum Bug {
     NoGuard,
     /// A run is given up without a look at what is there.
     BlindVerdict,
+    /// What was refused is tried again at once.
+    Impatient,
+    /// The snapshot of another run is taken for a run's own.
+    CrossedAnswer,
+    /// A listing proves what is not there, whenever it began.
+    EarlyAbsence,
+    /// A snapshot of another account with the same policy, cluster and slot is taken for recorded.
+    ShortKey,
+    /// A slot is skipped while a snapshot by hand is being made.
+    BehindByHand,
 }
 
 impl Bug {
@@ -84,6 +96,10 @@ impl Bug {
 
     /// What it does to what the core has observed.
     pub fn bend_world(self, world: &mut World, now: DateTime<Utc>) {
+        if self == Self::Impatient {
+            world.observed.refused.clear();
+            world.observed.errand_trouble.clear();
+        }
         let views = world.observed.scopes.values_mut();
         for view in views.filter(|_| self == Self::StaleListing) {
             if let Some(listing) = &mut view.snapshots {
@@ -138,6 +154,17 @@ impl Bug {
             Self::NoGuard => plan
                 .calls
                 .retain(|call| !matches!(call, Call::Extend { .. })),
+            Self::BehindByHand => {
+                let by_hand = |pair: &Pair| {
+                    let mut runs = host.journal.ledger.runs.values();
+                    runs.any(|run| {
+                        run.trigger == Trigger::Manual && run.slot.pair == *pair && run.is_creating()
+                    })
+                };
+                let skipped = plan.changes.iter_mut().filter_map(|change| skip(change, by_hand, now));
+                let skipped: Vec<Slot> = skipped.collect();
+                plan.calls.retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
+            }
             Self::Remake => plan.calls.extend(remade(host)),
             Self::Meddle => plan.calls.extend(meddling(host, now)),
             Self::BackFill => plan
@@ -154,6 +181,9 @@ impl Bug {
 
     /// What it does to an answer.
     pub fn bend_reply(self, reply: &mut Reply) {
+        if let (Self::EarlyAbsence, Reply::Listed(listed)) = (self, &mut *reply) {
+            listed.began_at += TimeDelta::minutes(30);
+        }
         if let (Self::EagerSuccess, Reply::Created(_, answer)) = (self, reply)
             && let Ok(snapshot) = &mut answer.result
         {
@@ -162,6 +192,31 @@ impl Bug {
                 ..(**snapshot).clone()
             };
             *snapshot = Arc::new(complete);
+        }
+    }
+
+    /// What it does to the changes that follow from an answer.
+    pub fn bend_taken(self, changes: &mut Vec<Change>, ledger: &Ledger) {
+        match self {
+            Self::CrossedAnswer => changes.iter_mut().for_each(|change| {
+                if let Change::Run(run) = change
+                    && let Some(snapshot) = &mut run.snapshot
+                {
+                    Arc::make_mut(snapshot).snapshot_identifier.push_str("-other");
+                }
+            }),
+            Self::ShortKey => changes.retain(|change| {
+                let Change::Adopted(run) = change else {
+                    return true;
+                };
+                let key = |slot: &Slot| {
+                    let pair = &slot.pair;
+                    (pair.policy.clone(), pair.cluster.clone(), slot.scheduled_at)
+                };
+                let mut others = ledger.runs.keys();
+                !others.any(|slot| *slot != run.slot && key(slot) == key(&run.slot))
+            }),
+            _ => {}
         }
     }
 
@@ -190,6 +245,20 @@ fn is_due(change: &Change) -> bool {
 
 fn is_asking(change: &Change) -> bool {
     matches!(change, Change::Run(run) if matches!(run.state, RunState::Asking { .. }))
+}
+
+/// Skips a slot of the schedule that is to be asked for while one by hand is being made.
+fn skip(change: &mut Change, by_hand: impl Fn(&Pair) -> bool, now: DateTime<Utc>) -> Option<Slot> {
+    let is_asking = is_asking(change);
+    let Change::Run(run) = change else {
+        return None;
+    };
+    let skips = is_asking && run.trigger == Trigger::Schedule && by_hand(&run.slot.pair);
+    skips.then(|| {
+        run.state = RunState::Ended(Outcome::Skipped);
+        run.ended_at = Some(now);
+        run.slot.clone()
+    })
 }
 
 fn under_a_second_name(call: &Call) -> Option<Call> {

@@ -552,7 +552,10 @@ impl Sim {
                     .listed((&call.scope, snapshots), known, aws, true_now);
             }
         }
-        let changes = self.hosts[host].process_mut().world.take_in(reply, now);
+        let mut changes = self.hosts[host].process_mut().world.take_in(reply, now);
+        if let Some(bug) = self.bug {
+            bug.bend_taken(&mut changes, &self.hosts[host].journal.ledger);
+        }
         let home = self.elsewhere.home_of(&self.aws, &call.scope);
         for run in changes.iter().filter_map(run_of) {
             let before = self.hosts[host].journal.ledger.runs.get(&run.slot);
@@ -576,7 +579,7 @@ impl Sim {
     }
 
     /// Every account answers as it should.
-    pub fn elsewhere_heal(&mut self) {
+    pub fn heal(&mut self) {
         let others = self.elsewhere.accounts.iter_mut();
         others.chain([&mut self.aws]).for_each(Aws::heal);
         self.elsewhere.misled.clear();

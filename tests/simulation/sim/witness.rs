@@ -18,7 +18,7 @@ use redkeep::run::{Outcome, Run, RunState};
 use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Scope, Slot, rfc3339};
-use redkeep::snapshot::{Snapshot, tag};
+use redkeep::snapshot::{Snapshot, Trigger, tag};
 use redkeep::upkeep::{Removal, Why, named};
 
 use super::aws::Aws;
@@ -221,7 +221,7 @@ impl Witness {
                     self.check_birth(run, config, journal);
                 }
                 if before.is_none_or(|before| !before.is_ended()) {
-                    self.check_end(run, aws, now);
+                    self.check_end(run, journal, aws, now);
                 }
             }
         }
@@ -260,9 +260,22 @@ impl Witness {
         }
     }
 
-    fn check_end(&self, run: &Run, aws: &Aws, now: DateTime<Utc>) {
+    fn check_end(&self, run: &Run, journal: &Journal, aws: &Aws, now: DateTime<Utc>) {
         let id = run.request.snapshot_id.as_str();
         match &run.state {
+            RunState::Ended(Outcome::Skipped) => {
+                let mut earlier = journal.ledger.runs.range(..&run.slot).rev();
+                let is_reason = |(slot, other): (&Slot, &Run)| {
+                    slot.pair == run.slot.pair
+                        && other.trigger == Trigger::Schedule
+                        && other.accepted_at.is_some()
+                        && other.ended_at.is_none_or(|at| at >= run.request.starts_at)
+                };
+                assert!(
+                    earlier.any(is_reason),
+                    "{run} is skipped, and none of its schedule is being made"
+                );
+            }
             RunState::Ended(Outcome::Available) => {
                 let region = aws.account.region(run.slot.pair.scope.region.as_str());
                 match region.and_then(|region| region.snapshots.get(id)) {
