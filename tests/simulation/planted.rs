@@ -85,11 +85,26 @@ const TABLE: [(&str, Bug, &str, u64); 26] = [
         "a verdict without a look",
         85,
     ),
-    ("no call again before its back-off", Bug::Impatient, "I22: ", 0),
-    ("a run is changed by what names it", Bug::CrossedAnswer, "I23: ", 0),
+    (
+        "no call again before its back-off",
+        Bug::Impatient,
+        "I22: ",
+        0,
+    ),
+    (
+        "a run is changed by what names it",
+        Bug::CrossedAnswer,
+        "I23: ",
+        0,
+    ),
     ("absence after patience only", Bug::EarlyAbsence, "I24: ", 0),
     ("each account keeps its own", Bug::ShortKey, "I26: ", 0),
-    ("skipped for its schedule only", Bug::BehindByHand, "is skipped, and none of its schedule", 0),
+    (
+        "skipped for its schedule only",
+        Bug::BehindByHand,
+        "is skipped, and none of its schedule",
+        0,
+    ),
 ];
 
 fn failure(bug: Bug, seed: u64) -> Option<String> {

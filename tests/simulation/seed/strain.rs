@@ -51,7 +51,7 @@ impl Strain {
     ];
 
     /// Those that no life has yet unless it is asked for by name: the product does not stand them.
-    const WAITING: [Self; 2] = [Self::Misled, Self::Slow];
+const WAITING: [Self; 1] = [Self::AccountLeaves];
 
     /// How many lives of a thousand it weighs on.
     const CHANCE: u64 = 120;
@@ -61,6 +61,8 @@ impl Strain {
         let mut dice = Dice::new(seed ^ 0x0057_12a1);
         let all = Self::ALL.into_iter();
         let drawn = all.filter(|_| dice.permille(Self::CHANCE));
-        drawn.filter(|strain| !Self::WAITING.contains(strain)).collect()
+        drawn
+            .filter(|strain| !Self::WAITING.contains(strain))
+            .collect()
     }
 }

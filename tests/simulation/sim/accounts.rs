@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{History, Totals};
 use redkeep::run::Run;
-use redkeep::schedule::Schedule;
 use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
+use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
 use redkeep::snapshot::{Trigger, tag};
 use redkeep::tzdb::bundled;
@@ -48,7 +48,9 @@ impl Sim {
             for scope in host.config.scopes() {
                 let aws = self.elsewhere.home_of(&self.aws, &scope);
                 let region = aws.account.region(scope.region.as_str());
-                let made = region.into_iter().flat_map(|one| one.snapshots_at(self.now));
+                let made = region
+                    .into_iter()
+                    .flat_map(|one| one.snapshots_at(self.now));
                 made.for_each(|one| check_recorded(one, &scope, &host.journal.ledger));
             }
         }
@@ -72,7 +74,8 @@ fn check_recorded(snapshot: &ModelSnapshot, scope: &Scope, ledger: &Ledger) {
     let run = ledger.runs.get(&slot);
     let known = run.map(|run| run.request.snapshot_id.as_str());
     // The first, failed, has given way to a second.
-    let is_known = known.is_some_and(|known| known.strip_suffix("-r1").unwrap_or(known) == name || known == name);
+    let is_known = known
+        .is_some_and(|known| known.strip_suffix("-r1").unwrap_or(known) == name || known == name);
     assert!(is_known, "I26: {name} of {scope} has no record: {known:?}");
 }
 

@@ -39,7 +39,7 @@ pub enum Bug {
     WatermarkBack,
     /// A run's start window is a day longer than its policy says.
     LongWindow,
-    /// Listings are made a dozen times.
+    /// Snapshots are looked for that nobody needs.
     Greedy,
     /// A slot is moved by an hour, as a mistake about summer time would.
     WrongHour,
@@ -84,6 +84,10 @@ pub enum Bug {
 impl Bug {
     /// What it does to the configuration that the core reads.
     pub fn bend_config(self, config: &mut Config) {
+        if self == Self::EarlyAbsence {
+            let policies = config.policies.iter_mut();
+            policies.for_each(|policy| policy.protection.keep_last = None);
+        }
         for policy in config
             .policies
             .iter_mut()
@@ -125,13 +129,17 @@ impl Bug {
                 .changes
                 .iter_mut()
                 .for_each(|change| set_back(change, host)),
-            Self::Greedy => {
-                let lists = plan
-                    .calls
-                    .iter()
-                    .filter(|call| matches!(call, Call::List { .. }));
-                let lists: Vec<Call> = lists.cloned().collect();
-                (0..12).for_each(|_| plan.calls.extend(lists.clone()));
+            Self::Greedy if is_listing(plan) => {
+                let scope = plan.calls.iter().map(Call::scope).next().cloned();
+                let slots = host.journal.ledger.runs.keys();
+                let mut slots = slots.filter(|slot| Some(&slot.pair.scope) == scope.as_ref());
+                let looks = slots.next().into_iter().flat_map(|slot| {
+                    (0..30).map(|number| Call::Describe {
+                        slot: slot.clone(),
+                        id: SnapshotId::recorded(format!("nothing-{number}")),
+                    })
+                });
+                plan.calls.extend(looks);
             }
             Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
                 if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
@@ -158,15 +166,21 @@ impl Bug {
                 let by_hand = |pair: &Pair| {
                     let mut runs = host.journal.ledger.runs.values();
                     runs.any(|run| {
-                        run.trigger == Trigger::Manual && run.slot.pair == *pair && run.is_creating()
+                        run.trigger == Trigger::Manual
+                            && run.slot.pair == *pair
+                            && run.is_creating()
                     })
                 };
-                let skipped = plan.changes.iter_mut().filter_map(|change| skip(change, by_hand, now));
+                let skipped = plan
+                    .changes
+                    .iter_mut()
+                    .filter_map(|change| skip(change, by_hand, now));
                 let skipped: Vec<Slot> = skipped.collect();
-                plan.calls.retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
+                plan.calls
+                    .retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
             }
             Self::Remake => plan.calls.extend(remade(host)),
-            Self::Meddle => plan.calls.extend(meddling(host, now)),
+            Self::Meddle if is_listing(plan) => plan.calls.extend(meddling(host, now)),
             Self::BackFill => plan
                 .changes
                 .iter_mut()
@@ -202,7 +216,9 @@ impl Bug {
                 if let Change::Run(run) = change
                     && let Some(snapshot) = &mut run.snapshot
                 {
-                    Arc::make_mut(snapshot).snapshot_identifier.push_str("-other");
+                    Arc::make_mut(snapshot)
+                        .snapshot_identifier
+                        .push_str("-other");
                 }
             }),
             Self::ShortKey => changes.retain(|change| {
@@ -237,6 +253,12 @@ impl Bug {
             _ => {}
         }
     }
+}
+
+/// Once a minute or so.
+fn is_listing(plan: &Plan) -> bool {
+    let mut calls = plan.calls.iter();
+    calls.any(|call| matches!(call, Call::List { .. }))
 }
 
 fn is_due(change: &Change) -> bool {
@@ -279,7 +301,7 @@ fn other_end(change: Change) -> Change {
     let Change::Run(mut run) = change else {
         return change;
     };
-    run.state = RunState::Ended(Outcome::Skipped);
+    run.state = RunState::Ended(Outcome::Conflict("a planted bug".to_owned()));
     Change::Run(run)
 }
 

@@ -100,6 +100,7 @@ fn is_guarded(
         .or(state.closed_at);
     let gone_for = gone_at.map_or(TimeDelta::zero(), |at| now - at);
     policy.protection.guard
+        && policy.scopes.contains(scope)
         && policy.selector.may_select(&pair.cluster)
         && gone_for < policy.protection.guard_gone
 }

@@ -411,8 +411,10 @@ impl Sim {
             home,
             (self.now, now),
         );
-        let commits = host_ref.commits;
-        host_ref.evidence.calling(&call, commits, home, self.now);
+        let runs = &host_ref.journal.ledger.runs;
+        let run = call.slot().and_then(|slot| runs.get(slot));
+        let known = (host_ref.commits, run);
+        host_ref.evidence.calling(&call, known, home, self.now);
         host_ref.process_mut().world.dispatched(&call, now);
         self.calls_made += 1;
         let account = self.elsewhere.reached(&call.scope().account);
