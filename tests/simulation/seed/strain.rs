@@ -51,7 +51,7 @@ impl Strain {
     ];
 
     /// Those that no life has yet unless it is asked for by name: the product does not stand them.
-const WAITING: [Self; 1] = [Self::AccountLeaves];
+    const WAITING: [Self; 1] = [Self::AccountLeaves];
 
     /// How many lives of a thousand it weighs on.
     const CHANCE: u64 = 120;

@@ -137,6 +137,7 @@ impl Bug {
                     (0..30).map(|number| Call::Describe {
                         slot: slot.clone(),
                         id: SnapshotId::recorded(format!("nothing-{number}")),
+                        asks_account: false,
                     })
                 });
                 plan.calls.extend(looks);

@@ -146,7 +146,18 @@ fn content(call: &Call) -> (String, TimeDelta) {
             let attempt = &request.snapshot_id;
             (format!("the wish for {attempt}, for {slot}"), second)
         }
-        Call::Describe { slot, id } => (format!("the look for {id}, for {slot}"), second),
+        Call::Describe {
+            slot,
+            id,
+            asks_account,
+        } => {
+            let whose = if *asks_account {
+                " and whose it is"
+            } else {
+                ""
+            };
+            (format!("the look for {id}{whose}, for {slot}"), second)
+        }
         Call::Explain { slot, id } => (format!("the events of {id}, for {slot}"), second * 10),
         Call::Extend { id, extension } => {
             let to = extension.to;
