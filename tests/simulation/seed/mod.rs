@@ -10,6 +10,7 @@ mod strained;
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
@@ -52,6 +53,11 @@ impl Wish {
             strain: None,
         }
     }
+}
+
+/// A seed that nobody has lived, most likely.
+pub fn fresh_seed() -> u64 {
+    RandomState::new().build_hasher().finish() >> 16
 }
 
 /// What came of it.
