@@ -141,7 +141,10 @@ fn content(call: &Call) -> (String, TimeDelta) {
     let second = TimeDelta::seconds(1);
     let scope = call.scope();
     match call {
-        Call::List { .. } => (format!("the listing of {scope}"), second),
+        Call::List { asks_account, .. } => {
+            let whose = if *asks_account { " and whose it is" } else { "" };
+            (format!("the listing of {scope}{whose}"), second)
+        }
         Call::Create { slot, request } => {
             let attempt = &request.snapshot_id;
             (format!("the wish for {attempt}, for {slot}"), second)
