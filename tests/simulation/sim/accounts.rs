@@ -33,6 +33,7 @@ impl Sim {
             check_drained(host, self.now - patience);
             check_caught_up(host, self.now - PRESENT.min(patience));
             check_records(&host.journal.ledger);
+            host.check_edits();
             if let Some(process) = &host.process {
                 check_totals(&host.journal.ledger, &process.world.history);
             }
@@ -132,7 +133,10 @@ fn check_records(ledger: &Ledger) {
         *of_pair.entry(run.slot.scheduled_at).or_default() += 1;
     }
     for (pair, segments) in segments {
-        let due: BTreeSet<DateTime<Utc>> = segments.into_iter().flat_map(due).collect();
+        let due: BTreeSet<DateTime<Utc>> = {
+            let taken_up = |one: &Segment| due(one, one.state.active_from, one.state.watermark);
+            segments.into_iter().flat_map(taken_up).collect()
+        };
         let mut recorded = records.remove(pair).unwrap_or_default();
         for range in ledger.ranges.iter().filter(|range| range.pair == *pair) {
             let missed: Vec<_> = due.range(range.first_at..=range.last_at).collect();
@@ -169,19 +173,21 @@ fn check_records(ledger: &Ledger) {
     );
 }
 
-/// The slots of one activation that the pair says it has taken up.
-fn due(segment: &Segment) -> BTreeSet<DateTime<Utc>> {
+/// The slots of one activation in (`after`, `until`].
+pub(super) fn due(
+    segment: &Segment,
+    after: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> BTreeSet<DateTime<Utc>> {
     let state = &segment.state;
     let plain = |c: char| c.is_ascii_digit() || " */,".contains(c);
     if state.schedule.split(' ').count() == 5 && state.schedule.chars().all(plain) {
         let zone = state.timezone.parse().unwrap();
-        return oracle::slots(&state.schedule, zone, state.active_from, state.watermark);
+        return oracle::slots(&state.schedule, zone, after, until);
     }
     let zone = bundled(&state.timezone).unwrap();
     let schedule = Schedule::parse(&state.schedule, zone).unwrap();
-    schedule
-        .slots_between(state.active_from, state.watermark)
-        .collect()
+    schedule.slots_between(after, until).collect()
 }
 
 /// I17: what the metrics count is the fold of what was committed.

@@ -9,6 +9,7 @@ use redkeep::config::Config;
 use redkeep::history::{Change, Extension};
 use redkeep::names::{Retention, Tags};
 use redkeep::plan::{Call, Plan};
+use redkeep::policy::Policy;
 use redkeep::redshift::CreateRequest;
 use redkeep::reply::Reply;
 use redkeep::run::{GoneReason, Outcome, Run, RunState};
@@ -77,6 +78,8 @@ pub enum Bug {
     EarlyAbsence,
     /// A snapshot of another account with the same policy, cluster and slot is taken for recorded.
     ShortKey,
+    /// What came before an edit is taken for done.
+    ForgottenEdit,
     /// A slot is skipped while a snapshot by hand is being made.
     BehindByHand,
 }
@@ -100,6 +103,15 @@ impl Bug {
 
     /// What it does to what the core has observed.
     pub fn bend_world(self, world: &mut World, now: DateTime<Utc>) {
+        if self == Self::ForgottenEdit {
+            for (pair, state) in &mut world.history.pairs {
+                let policy = world.config.policy(&pair.policy);
+                let edited = |policy: &Policy| policy.schedule.expression() != state.schedule;
+                if policy.is_some_and(edited) {
+                    state.watermark = state.watermark.max(now);
+                }
+            }
+        }
         if self == Self::Impatient {
             world.observed.refused.clear();
             world.observed.errand_trouble.clear();

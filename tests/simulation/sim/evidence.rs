@@ -142,7 +142,11 @@ fn content(call: &Call) -> (String, TimeDelta) {
     let scope = call.scope();
     match call {
         Call::List { asks_account, .. } => {
-            let whose = if *asks_account { " and whose it is" } else { "" };
+            let whose = if *asks_account {
+                " and whose it is"
+            } else {
+                ""
+            };
             (format!("the listing of {scope}{whose}"), second)
         }
         Call::Create { slot, request } => {

@@ -16,6 +16,8 @@ use super::witness::Witness;
 /// One installation of redkeep.
 pub struct Host {
     pub config: Config,
+    /// The configurations that its processes have seen, and when, in true time.
+    pub configs: Vec<(DateTime<Utc>, Config)>,
     pub writer: Writer,
     pub journal: Journal,
     /// Its clock minus true time.
@@ -56,6 +58,7 @@ impl Host {
     pub fn new(config: Config, writer: &str, journal: Journal) -> Self {
         Self {
             config,
+            configs: Vec::new(),
             writer: writer.parse().unwrap(),
             journal,
             clock_ahead: TimeDelta::zero(),

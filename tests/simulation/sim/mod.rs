@@ -9,6 +9,7 @@ mod accounts;
 pub mod aws;
 pub mod bug;
 pub mod dice;
+mod edits;
 pub mod elsewhere;
 mod evidence;
 mod guarded;
@@ -236,6 +237,9 @@ impl Sim {
         if let Some(bug) = self.bug {
             bug.bend_config(&mut config);
         }
+        if self.hosts[host].process.is_some() {
+            self.hosts[host].sees_config(true_now);
+        }
         if let Some(process) = &mut self.hosts[host].process {
             process.world.reconfigure(config, now);
             process.turns_at = self.now;
@@ -313,6 +317,7 @@ impl Sim {
         }
         let world = World::new(config, history, host_ref.writer.clone(), now);
         host_ref.starts_at = None;
+        host_ref.sees_config(self.now);
         host_ref.lives += 1;
         host_ref.process = Some(Process::new(world, self.now));
         host_ref.witness.process_started(now);
@@ -370,13 +375,13 @@ impl Sim {
         for change in &changes {
             let aws = run_of(change).map(|run| &run.slot.pair.scope);
             let aws = aws.map_or(&self.aws, |scope| self.elsewhere.home_of(&self.aws, scope));
-            host_ref
-                .witness
-                .committing(change, &host_ref.config, &host_ref.journal, aws, self.now);
             if let Some(run) = run_of(change) {
                 let before = host_ref.journal.ledger.runs.get(&run.slot);
                 host_ref.evidence.concluding(before, run, aws, self.now);
             }
+            host_ref
+                .witness
+                .committing(change, &host_ref.config, &host_ref.journal, aws, self.now);
         }
         host_ref.commits += 1;
         let stay = host_ref.journal.commit(&changes);
