@@ -183,8 +183,10 @@ impl Life {
         let fault = self.dice.pick(&faults).clone();
         let account = self.any_account();
         self.say(&format!("listings fail with {}", fault.kind()));
+        let since = self.sim.now;
         self.sim.account(account).blind = Some(fault);
         self.pass(600, 70_000);
+        self.sim.check_decided(account, since);
         self.sim.account(account).blind = None;
         self.say("listings work again");
     }

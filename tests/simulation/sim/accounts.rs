@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{History, Totals};
-use redkeep::run::Run;
+use redkeep::run::{Run, RunState};
 use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
@@ -41,7 +41,28 @@ impl Sim {
     }
 }
 
+/// So long after its window a run may be looked for, until it is decided.
+const DECISION: TimeDelta = TimeDelta::minutes(30);
+
 impl Sim {
+    /// I14: where listings have failed since then and single snapshots are told of, what is asked for or looked for ends
+    /// all the same.
+    pub fn check_decided(&self, account: usize, since: DateTime<Utc>) {
+        for host in self.hosts.iter().filter(|host| host.process.is_some()) {
+            let runs = host.journal.ledger.runs.values();
+            let here = runs.filter(|run| self.elsewhere.home(&run.slot.pair.scope.account) == account);
+            for run in here.filter(|run| !run.is_ended() && !run.is_creating()) {
+                let deadline = run.request.deadline;
+                let is_failing = matches!(run.state, RunState::Failing { .. });
+                assert!(
+                    is_failing || deadline < since || deadline + DECISION > self.now,
+                    "I14: {run} is open, and only listings fail: {:?}",
+                    run.state
+                );
+            }
+        }
+    }
+
     /// I7 and I26: every snapshot that redkeep made in an account is recorded as that account's, on every host that has
     /// it in its file.
     pub fn check_own(&self) {
