@@ -21,7 +21,8 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use seed::{Past, Wish, live, told_again};
+use seed::strain::Strain;
+use seed::{Past, Wish, fresh_seed, live, told_again};
 
 /// Lives whole daemons in virtual time against a model of AWS, and checks redkeep's invariants at every step.
 ///
@@ -30,7 +31,7 @@ use seed::{Past, Wish, live, told_again};
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  simulate --seeds 1000 --days 30              a thousand months
+  simulate --seeds 1000 --days 30 --fresh      a thousand months, other ones each time
   simulate --seeds 20 --days 365               twenty years
   simulate --seeds 100 --days 30 --from 5000   other seeds
   simulate --seed 17 --days 30 --log           one of them, with everything that happened
@@ -43,6 +44,9 @@ struct Arguments {
     /// The first of them.
     #[arg(long, default_value_t = 0, conflicts_with = "seed")]
     from: u64,
+    /// Begin with a seed that nobody has lived before.
+    #[arg(long, conflicts_with_all = ["seed", "from"])]
+    fresh: bool,
     /// One seed.
     #[arg(long)]
     seed: Option<u64>,
@@ -52,13 +56,20 @@ struct Arguments {
     /// Print what happened: instants in UTC, who, what.
     #[arg(long, requires = "seed")]
     log: bool,
+    /// What weighs on every life, in the place of what its seed draws; the names are in tests/simulation/seed/strain.rs.
+    #[arg(long, value_parser = strain)]
+    strain: Option<Strain>,
     /// Live through the minutes in which nothing can happen, too.
     #[arg(long)]
     no_leaps: bool,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    if arguments.fresh {
+        arguments.from = fresh_seed();
+        println!("seeds from {}", arguments.from);
+    }
     let began = Instant::now();
     let failed = match arguments.seed {
         Some(seed) => usize::from(!one(&arguments, seed)),
@@ -75,10 +86,17 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed > 0))
 }
 
+fn strain(name: &str) -> Result<Strain, String> {
+    let mut all = Strain::ALL.into_iter();
+    let found = all.find(|strain| format!("{strain:?}") == name);
+    found.ok_or_else(|| format!("wanted one of {:?}", Strain::ALL))
+}
+
 fn wish(arguments: &Arguments, seed: u64) -> Wish {
     Wish {
         keeps_log: arguments.log,
         leaps: !arguments.no_leaps,
+        strain: arguments.strain,
         ..Wish::new(seed, arguments.days)
     }
 }

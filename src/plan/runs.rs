@@ -365,7 +365,10 @@ pub(super) fn look_wanted_at(
     if view.is_other_account() {
         return None;
     }
-    let wanted = open.runs.iter().filter_map(|run| match &run.state {
+    // The answer to a look by the name comes first: a listing changes nothing of that run before.
+    let is_asked = |run: &&&Run| facts.observed.in_flight.contains(&run.slot);
+    let idle = open.runs.iter().filter(|run| !is_asked(run));
+    let wanted = idle.filter_map(|run| match &run.state {
         RunState::Creating { look_at, .. } => Some(*look_at),
         RunState::Judged { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
         RunState::Due => {

@@ -13,7 +13,7 @@ const SEEDS: u64 = 400;
 const DAYS: u32 = 10;
 
 /// | invariant | planted bug | how the simulation fails | with which seed |
-const TABLE: [(&str, Bug, &str, u64); 21] = [
+const TABLE: [(&str, Bug, &str, u64); 27] = [
     (
         "one record for every due slot",
         Bug::NoRun,
@@ -62,7 +62,7 @@ const TABLE: [(&str, Bug, &str, u64); 21] = [
         "I13: a committed row is lost",
         0,
     ),
-    ("everything drains", Bug::ForgottenDoubt, "I14: ", 10),
+    ("everything drains", Bug::ForgottenDoubt, "I14: ", 3),
     (
         "metrics are the fold of the history",
         Bug::CountedTwice,
@@ -84,6 +84,37 @@ const TABLE: [(&str, Bug, &str, u64); 21] = [
         Bug::BlindVerdict,
         "a verdict without a look",
         85,
+    ),
+    (
+        "no call again before its back-off",
+        Bug::Impatient,
+        "I22: ",
+        299,
+    ),
+    (
+        "a run is changed by what names it",
+        Bug::CrossedAnswer,
+        "I23: ",
+        0,
+    ),
+    (
+        "absence after patience only",
+        Bug::EarlyAbsence,
+        "I24: ",
+        126,
+    ),
+    ("each account keeps its own", Bug::ShortKey, "I26: ", 204),
+    (
+        "skipped for its schedule only",
+        Bug::BehindByHand,
+        "is skipped, and none of its schedule",
+        0,
+    ),
+    (
+        "no slot is lost to an edit",
+        Bug::ForgottenEdit,
+        "has no record, and its schedule was edited",
+        0,
     ),
 ];
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use redkeep::run::Run;
 use redkeep::sandbox::cluster::ClusterState;
 use redkeep::sandbox::faults::Fault;
 use redkeep::sandbox::snapshot::SnapshotFate;
@@ -27,6 +28,9 @@ const STATUSES: [&str; 5] = [
 impl Life {
     /// Something happens, and lasts for a while.
     pub(super) fn disturb(&mut self) {
+        if self.is_strained() {
+            return;
+        }
         match self.dice.between(0, 16) {
             0..=3 => self.faults(),
             4..=6 => self.death(),
@@ -39,7 +43,7 @@ impl Life {
         }
     }
 
-    fn say(&mut self, what: &str) {
+    pub(super) fn say(&mut self, what: &str) {
         self.sim
             .log
             .say(self.sim.now, "chaos", format_args!("{what}"));
@@ -55,11 +59,12 @@ impl Life {
                 "strikes {operation} with {} {often}",
                 fault.kind()
             ));
-            self.sim.aws.strike(operation, times, fault);
+            let number = self.any_account();
+            self.sim.account(number).strike(operation, times, fault);
         }
         let seconds = self.dice.between(30, 9_000);
         self.sim.run_for(seconds_of(seconds));
-        self.sim.aws.heal();
+        self.sim.heal();
         self.say("the faults end");
         // A snapshot that is stuck stays so for some hours more.
         let seconds = self.dice.between(0, 9_000);
@@ -69,9 +74,12 @@ impl Life {
 
     fn unstick(&mut self) {
         let now = self.sim.now;
-        for snapshot in self.sim.aws.region(now).snapshots.values_mut() {
-            if let SnapshotFate::Stuck | SnapshotFate::Held { .. } = snapshot.fate {
-                snapshot.fate = SnapshotFate::Completes { at: now };
+        for number in 0..=self.sim.elsewhere.accounts.len() {
+            let region = self.sim.account(number).region(now);
+            for snapshot in region.snapshots.values_mut() {
+                if let SnapshotFate::Stuck | SnapshotFate::Held { .. } = snapshot.fate {
+                    snapshot.fate = SnapshotFate::Completes { at: now };
+                }
             }
         }
     }
@@ -127,12 +135,13 @@ impl Life {
 
     fn cluster(&mut self) {
         let now = self.sim.now;
+        let number = self.any_account();
         let name = *self.dice.pick(&CLUSTERS);
         let lasts = seconds_of(self.dice.between(60, 20_000));
-        let region = self.sim.aws.region(now);
+        let region = self.sim.account(number).region(now);
         if !region.is_taken(name) {
             self.say(&format!("{name} is created"));
-            self.sim.aws.add_cluster(name, now);
+            self.sim.account(number).add_cluster(name, now);
             return;
         }
         let Ok(cluster) = region.cluster_mut(name) else {
@@ -147,40 +156,40 @@ impl Life {
             }
             1 => {
                 self.say(&format!("{name} is recreated"));
-                self.sim.aws.remove_cluster(name, now);
-                self.sim.aws.add_cluster(name, now);
+                self.sim.account(number).remove_cluster(name, now);
+                self.sim.account(number).add_cluster(name, now);
             }
-            2 => self.rename(name),
+            2 => self.rename(number, name),
             3 => {
                 cluster.state = ClusterState::Pausing {
                     until: now + TimeDelta::minutes(4),
                 };
                 self.say(&format!("{name} is paused"));
                 self.sim.run_for(lasts);
-                self.settle(name, "available");
+                self.settle(number, name, "available");
             }
             _ => {
                 let status = *self.dice.pick(&STATUSES);
                 self.say(&format!("{name} is {status}"));
-                self.settle(name, status);
+                self.settle(number, name, status);
                 self.sim.run_for(lasts);
-                self.settle(name, "available");
+                self.settle(number, name, "available");
             }
         }
     }
 
-    fn settle(&mut self, cluster: &str, status: &str) {
+    fn settle(&mut self, number: usize, cluster: &str, status: &str) {
         let now = self.sim.now;
-        if let Ok(cluster) = self.sim.aws.region(now).cluster_mut(cluster) {
+        if let Ok(cluster) = self.sim.account(number).region(now).cluster_mut(cluster) {
             cluster.state = ClusterState::Settled {
                 status: status.to_owned(),
             };
         }
     }
 
-    fn rename(&mut self, name: &str) {
+    fn rename(&mut self, number: usize, name: &str) {
         let now = self.sim.now;
-        let region = self.sim.aws.region(now);
+        let region = self.sim.account(number).region(now);
         let Some(to) = CLUSTERS.into_iter().find(|to| !region.is_taken(to)) else {
             return;
         };
@@ -196,9 +205,15 @@ impl Life {
     /// Somebody deletes a snapshot; one that a host has not seen yet, that host may make again.
     fn deletion(&mut self) {
         let now = self.sim.now;
-        let mut names: Vec<String> = self.sim.aws.region(now).snapshots.keys().cloned().collect();
+        let number = self.any_account();
+        let region = self.sim.account(number).region(now);
+        let mut names: Vec<String> = region.snapshots.keys().cloned().collect();
         for host in &self.sim.hosts {
-            let ended = ended(host);
+            let is_there = |run: &&Run| {
+                let account = &run.slot.pair.scope.account;
+                self.sim.elsewhere.home(account) == number
+            };
+            let ended = ended(host, is_there);
             names.retain(|name| ended.contains(name.as_str()));
         }
         if names.is_empty() {
@@ -206,7 +221,7 @@ impl Life {
         }
         let name = self.dice.pick(&names).clone();
         self.say(&format!("somebody deletes {name}"));
-        self.sim.aws.delete(&name, now);
+        self.sim.account(number).delete(&name, now);
     }
 
     /// Somebody confirms what redkeep would remove, where there is anything.
@@ -223,7 +238,7 @@ impl Life {
             .say(number, format_args!("{count} removals are confirmed"));
     }
 
-    fn any_host(&mut self) -> usize {
+    pub(super) fn any_host(&mut self) -> usize {
         let last = self.sim.hosts.len() as u64 - 1;
         usize::try_from(self.dice.between(0, last)).unwrap()
     }
@@ -232,12 +247,14 @@ impl Life {
     pub(super) fn heal(&mut self) {
         let now = self.sim.now;
         self.say("all is well from here on");
-        self.sim.aws.heal();
+        self.sim.heal();
         self.sim.doom = None;
-        let region = self.sim.aws.region(now);
-        for cluster in region.clusters.values_mut() {
-            if let ClusterState::Settled { .. } | ClusterState::Pausing { .. } = cluster.state {
-                cluster.state = ClusterState::available();
+        for number in 0..=self.sim.elsewhere.accounts.len() {
+            let region = self.sim.account(number).region(now);
+            for cluster in region.clusters.values_mut() {
+                if let ClusterState::Settled { .. } | ClusterState::Pausing { .. } = cluster.state {
+                    cluster.state = ClusterState::available();
+                }
             }
         }
         self.unstick();
@@ -252,23 +269,26 @@ impl Life {
     }
 }
 
-fn seconds_of(seconds: u64) -> TimeDelta {
+pub(super) fn seconds_of(seconds: u64) -> TimeDelta {
     TimeDelta::seconds(i64::try_from(seconds).unwrap())
 }
 
-/// The snapshots whose runs have ended.
-fn ended(host: &Host) -> BTreeSet<&str> {
-    let runs = host.journal.ledger.runs.values();
+/// The snapshots of an account whose runs have ended.
+fn ended(host: &Host, is_there: impl Fn(&&Run) -> bool) -> BTreeSet<&str> {
+    let runs = host.journal.ledger.runs.values().filter(is_there);
     let ended = runs.filter(|run| run.is_ended());
     ended.map(|run| run.request.snapshot_id.as_str()).collect()
 }
 
-fn fault(dice: &mut Dice) -> (&'static str, Fault) {
-    let refused = |code: &str, status| Fault::Error {
+pub(super) fn refused(code: &str, status: u16) -> Fault {
+    Fault::Error {
         code: code.to_owned(),
         status,
         message: "Injected.".to_owned(),
-    };
+    }
+}
+
+fn fault(dice: &mut Dice) -> (&'static str, Fault) {
     let operation = *dice.pick(&[
         aws::CREATE,
         aws::CREATE,

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use redkeep::config::{Config, Sources, load};
 
+use super::strain::Strain;
 use crate::sim::aws::REGION;
 use crate::sim::dice::Dice;
 use crate::sim::journal::scratch;
@@ -33,6 +34,14 @@ const ZONES: [&str; 8] = [
     "Pacific/Chatham",
 ];
 
+/// The names of the accounts.
+pub const ACCOUNTS: [&str; 2] = ["prod", "stage"];
+
+pub fn has_two_accounts(strains: &[Strain]) -> bool {
+    let two = [Strain::Accounts, Strain::AccountLeaves];
+    strains.iter().any(|strain| two.contains(strain))
+}
+
 /// A `[[policy]]` table.
 #[derive(Debug, Clone)]
 pub struct PolicyTable {
@@ -49,14 +58,19 @@ pub struct PolicyTable {
 #[derive(Debug, Clone)]
 pub struct PolicyFile {
     policies: Vec<PolicyTable>,
+    /// The accounts that are in it.
+    pub accounts: Vec<&'static str>,
+    has_tiers: bool,
     /// How many policies were ever added.
     added: u32,
 }
 
 impl PolicyFile {
-    pub fn draw(dice: &mut Dice) -> Self {
+    pub fn draw(dice: &mut Dice, strains: &[Strain]) -> Self {
         let mut file = Self {
             policies: Vec::new(),
+            accounts: ACCOUNTS[..1 + usize::from(has_two_accounts(strains))].to_vec(),
+            has_tiers: strains.contains(&Strain::Tiers),
             added: 0,
         };
         (0..dice.between(1, 4)).for_each(|_| file.add(dice));
@@ -111,12 +125,23 @@ impl PolicyFile {
     /// The file as redkeep reads it.
     pub fn config(&self) -> Config {
         let mut text = format!(
-            "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n[[account]]\n\
-             name = \"prod\"\nregions = [\"{REGION}\"]\nsnapshot_quota = 100000\n\
+            "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n\
              [[blackout]]\nname = \"night\"\nschedule = \"0 2 * * *\"\nduration = \"40m\"\n"
         );
+        for name in &self.accounts {
+            let role = match *name == ACCOUNTS[0] {
+                true => "",
+                false => "role_arn = \"arn:aws:iam::210987654321:role/redkeep\"\n",
+            };
+            write!(
+                text,
+                "[[account]]\nname = \"{name}\"\nregions = [\"{REGION}\"]\n\
+                 snapshot_quota = 100000\n{role}"
+            )
+            .unwrap();
+        }
         for policy in &self.policies {
-            policy.write(&mut text);
+            policy.write(self.has_tiers, &mut text);
         }
         load_text(&text)
     }
@@ -137,7 +162,7 @@ impl PolicyTable {
         }
     }
 
-    fn write(&self, text: &mut String) {
+    fn write(&self, has_tiers: bool, text: &mut String) {
         let Self {
             name,
             schedule,
@@ -147,10 +172,16 @@ impl PolicyTable {
             more,
             enabled,
         } = self;
+        let retention = match has_tiers {
+            true => format!(
+                "{{ base = \"{retention}\", weekly = \"50d\", monthly = \"100d\", yearly = \"1095d\" }}"
+            ),
+            false => format!("\"{retention}\""),
+        };
         write!(
             text,
             "[[policy]]\nname = \"{name}\"\nschedule = \"{schedule}\"\ntimezone = \"{zone}\"\n\
-             clusters = [\"{clusters}\"]\nretention = \"{retention}\"\nenabled = {enabled}\n{more}"
+             clusters = [\"{clusters}\"]\nretention = {retention}\nenabled = {enabled}\n{more}"
         )
         .unwrap();
     }

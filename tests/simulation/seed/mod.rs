@@ -5,15 +5,19 @@
 
 mod chaos;
 pub mod draw;
+pub mod strain;
+mod strained;
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::sim::Sim;
+use crate::sim::aws::Aws;
 use crate::sim::bug::Bug;
 use crate::sim::dice::Dice;
 use crate::sim::host::Host;
@@ -21,6 +25,7 @@ use crate::sim::journal::{Journal, scratch};
 use crate::sim::log::Log;
 
 use draw::{CLUSTERS, PolicyFile};
+use strain::Strain;
 
 /// The longest start window that is drawn, twice, and the making of a snapshot.
 const TWO_WINDOWS: TimeDelta = TimeDelta::hours(17);
@@ -33,6 +38,8 @@ pub struct Wish {
     pub keeps_log: bool,
     pub leaps: bool,
     pub bug: Option<Bug>,
+    /// What weighs on it, in the place of what the seed draws.
+    pub strain: Option<Strain>,
 }
 
 impl Wish {
@@ -43,8 +50,14 @@ impl Wish {
             keeps_log: false,
             leaps: true,
             bug: None,
+            strain: None,
         }
     }
+}
+
+/// A seed that nobody has lived, most likely.
+pub fn fresh_seed() -> u64 {
+    RandomState::new().build_hasher().finish() >> 16
 }
 
 /// What came of it.
@@ -65,6 +78,7 @@ struct Life {
     sim: Sim,
     file: PolicyFile,
     dice: Dice,
+    strains: Vec<Strain>,
 }
 
 /// Lives a seed to its end, or until an invariant is broken.
@@ -93,7 +107,10 @@ pub fn live(wish: Wish) -> Past {
 /// A failure as it is told: what went wrong, the last that happened before, and the command that tells it all again.
 pub fn told_again(wish: Wish, failure: &str) -> String {
     const LAST: usize = 25;
-    let Wish { seed, days, .. } = wish;
+    let Wish {
+        seed, days, strain, ..
+    } = wish;
+    let strain = strain.map_or_else(String::new, |strain| format!(" --strain {strain:?}"));
     let past = live(Wish {
         keeps_log: true,
         ..wish
@@ -105,7 +122,7 @@ pub fn told_again(wish: Wish, failure: &str) -> String {
         .collect();
     format!(
         "seed {seed}: {failure}\n{last}  \
-         cargo run --release --example simulate -- --seed {seed} --days {days} --log"
+         cargo run --release --example simulate -- --seed {seed} --days {days}{strain} --log"
     )
 }
 
@@ -132,7 +149,12 @@ impl Life {
         sim.aws.add_foreign_snapshots("elsewhere", 2, start);
         sim.aws.snapshot_mut("foreign-0", start).retention_days = 3_000;
         sim.aws.remove_cluster("elsewhere", start);
-        let file = PolicyFile::draw(&mut dice);
+        let strains = match wish.strain {
+            Some(strain) => vec![strain],
+            None => Strain::draw(wish.seed),
+        };
+        let file = PolicyFile::draw(&mut dice, &strains);
+        add_accounts(&mut sim, &strains, wish.seed);
         for number in 0..(if dice.permille(250) { 2 } else { 1 }) {
             let journal = match dice.permille(150) {
                 true => Journal::on_disk(scratch()),
@@ -143,7 +165,12 @@ impl Life {
             host.born_at(start);
             sim.hosts.push(host);
         }
-        Self { sim, file, dice }
+        Self {
+            sim,
+            file,
+            dice,
+            strains,
+        }
     }
 
     fn live(&mut self, wish: Wish) {
@@ -165,6 +192,32 @@ impl Life {
         self.heal();
         self.sim.run_for(TWO_WINDOWS);
         self.sim.check_accounts(TWO_WINDOWS);
+        self.sim.check_own();
+    }
+}
+
+/// The accounts beside the first: with clusters of the same names.
+fn add_accounts(sim: &mut Sim, strains: &[Strain], seed: u64) {
+    let mut dice = Dice::new(seed ^ 0x00ac_c000);
+    let has = |strain| strains.contains(&strain);
+    let start = sim.now;
+    let mut add = |number: &str, chance: u64| {
+        let mut aws = Aws::numbered(number);
+        aws.account.limits.snapshot_seconds = sim.aws.account.limits.snapshot_seconds;
+        for name in CLUSTERS {
+            if dice.permille(chance) {
+                aws.add_cluster(name, start - TimeDelta::days(30));
+            }
+        }
+        sim.elsewhere.accounts.push(aws);
+    };
+    if draw::has_two_accounts(strains) {
+        add("210987654321", 400);
+        let stage = draw::ACCOUNTS[1].parse().unwrap();
+        sim.elsewhere.homes.insert(stage, 1);
+    }
+    if has(Strain::Misled) {
+        add("333333333333", 400);
     }
 }
 

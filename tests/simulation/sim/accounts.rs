@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{History, Totals};
-use redkeep::run::Run;
+use redkeep::run::{Run, RunState};
+use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
-use redkeep::slot::{Pair, Slot, rfc3339};
-use redkeep::snapshot::Trigger;
+use redkeep::slot::{Pair, Scope, Slot, rfc3339};
+use redkeep::snapshot::{Trigger, tag};
 use redkeep::tzdb::bundled;
 
 use super::Sim;
+use super::aws::tags;
 use super::host::Host;
 use super::journal::{Ledger, Segment};
 use super::oracle;
@@ -25,17 +27,79 @@ const PRESENT: TimeDelta = TimeDelta::minutes(5);
 impl Sim {
     /// Checks everything; of runs whose slot is older than `patience` none may be open.
     pub fn check_accounts(&self, patience: TimeDelta) {
-        check_accepted_once(&self.aws);
+        self.accounts().for_each(check_accepted_once);
         for host in &self.hosts {
             host.journal.check_store();
             check_drained(host, self.now - patience);
             check_caught_up(host, self.now - PRESENT.min(patience));
             check_records(&host.journal.ledger);
+            host.check_edits();
             if let Some(process) = &host.process {
                 check_totals(&host.journal.ledger, &process.world.history);
             }
         }
     }
+}
+
+/// So long after its window a run may be looked for, until it is decided.
+const DECISION: TimeDelta = TimeDelta::minutes(30);
+
+impl Sim {
+    /// I14: where listings have failed since then and single snapshots are told of, what is asked for or looked for ends
+    /// all the same.
+    pub fn check_decided(&self, account: usize, since: DateTime<Utc>) {
+        for host in self.hosts.iter().filter(|host| host.process.is_some()) {
+            let runs = host.journal.ledger.runs.values();
+            let here =
+                runs.filter(|run| self.elsewhere.home(&run.slot.pair.scope.account) == account);
+            for run in here.filter(|run| !run.is_ended() && !run.is_creating()) {
+                let deadline = run.request.deadline;
+                let is_failing = matches!(run.state, RunState::Failing { .. });
+                assert!(
+                    is_failing || deadline < since || deadline + DECISION > self.now,
+                    "I14: {run} is open, and only listings fail: {:?}",
+                    run.state
+                );
+            }
+        }
+    }
+
+    /// I7 and I26: every snapshot that redkeep made in an account is recorded as that account's, on every host that has
+    /// it in its file.
+    pub fn check_own(&self) {
+        for host in self.hosts.iter().filter(|host| host.process.is_some()) {
+            for scope in host.config.scopes() {
+                let aws = self.elsewhere.home_of(&self.aws, &scope);
+                let region = aws.account.region(scope.region.as_str());
+                let made = region
+                    .into_iter()
+                    .flat_map(|one| one.snapshots_at(self.now));
+                made.for_each(|one| check_recorded(one, &scope, &host.journal.ledger));
+            }
+        }
+    }
+}
+
+fn check_recorded(snapshot: &ModelSnapshot, scope: &Scope, ledger: &Ledger) {
+    let tags = tags(&snapshot.tags);
+    let [policy, cluster, at] = [tag::POLICY, tag::CLUSTER, tag::SLOT].map(|key| tags.get(key));
+    let (Some(policy), Some(cluster), Some(at)) = (policy, cluster, at) else {
+        return;
+    };
+    let pair = Pair {
+        policy: policy.parse().unwrap(),
+        scope: scope.clone(),
+        cluster: cluster.parse().unwrap(),
+    };
+    let scheduled_at = DateTime::parse_from_rfc3339(at).unwrap().to_utc();
+    let slot = Slot { pair, scheduled_at };
+    let name = &snapshot.snapshot_identifier;
+    let run = ledger.runs.get(&slot);
+    let known = run.map(|run| run.request.snapshot_id.as_str());
+    // The first, failed, has given way to a second.
+    let is_known = known
+        .is_some_and(|known| known.strip_suffix("-r1").unwrap_or(known) == name || known == name);
+    assert!(is_known, "I26: {name} of {scope} has no record: {known:?}");
 }
 
 /// I14: what was due before `before` has ended.
@@ -45,6 +109,12 @@ fn check_drained(host: &Host, before: DateTime<Utc>) {
             run.is_ended() || run.slot.scheduled_at > before,
             "I14: {run} is still open: {:?}",
             run.state
+        );
+    }
+    for errand in host.journal.ledger.errands.values() {
+        assert!(
+            errand.end.is_some() || errand.asked_at > before,
+            "I14: {errand:?} is still open"
         );
     }
 }
@@ -85,7 +155,10 @@ fn check_records(ledger: &Ledger) {
         *of_pair.entry(run.slot.scheduled_at).or_default() += 1;
     }
     for (pair, segments) in segments {
-        let due: BTreeSet<DateTime<Utc>> = segments.into_iter().flat_map(due).collect();
+        let due: BTreeSet<DateTime<Utc>> = {
+            let taken_up = |one: &Segment| due(one, one.state.active_from, one.state.watermark);
+            segments.into_iter().flat_map(taken_up).collect()
+        };
         let mut recorded = records.remove(pair).unwrap_or_default();
         for range in ledger.ranges.iter().filter(|range| range.pair == *pair) {
             let missed: Vec<_> = due.range(range.first_at..=range.last_at).collect();
@@ -122,19 +195,21 @@ fn check_records(ledger: &Ledger) {
     );
 }
 
-/// The slots of one activation that the pair says it has taken up.
-fn due(segment: &Segment) -> BTreeSet<DateTime<Utc>> {
+/// The slots of one activation in (`after`, `until`].
+pub(super) fn due(
+    segment: &Segment,
+    after: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> BTreeSet<DateTime<Utc>> {
     let state = &segment.state;
     let plain = |c: char| c.is_ascii_digit() || " */,".contains(c);
     if state.schedule.split(' ').count() == 5 && state.schedule.chars().all(plain) {
         let zone = state.timezone.parse().unwrap();
-        return oracle::slots(&state.schedule, zone, state.active_from, state.watermark);
+        return oracle::slots(&state.schedule, zone, after, until);
     }
     let zone = bundled(&state.timezone).unwrap();
     let schedule = Schedule::parse(&state.schedule, zone).unwrap();
-    schedule
-        .slots_between(state.active_from, state.watermark)
-        .collect()
+    schedule.slots_between(after, until).collect()
 }
 
 /// I17: what the metrics count is the fold of what was committed.

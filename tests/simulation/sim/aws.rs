@@ -45,6 +45,12 @@ pub struct Aws {
     pub tells_arns: bool,
     /// What somebody else deleted.
     pub deleted: BTreeSet<String>,
+    /// What every listing fails with, while single snapshots are told of.
+    pub blind: Option<Fault>,
+    /// Between how many seconds a listing takes.
+    pub slow: Option<(u64, u64)>,
+    /// What is listed beside the account's own.
+    pub strangers: Vec<Arc<Snapshot>>,
     /// When somebody last changed something in the region.
     touched_at: Option<DateTime<Utc>>,
     /// What was last told of each snapshot: a description is made anew only when there is something new in it.
@@ -53,12 +59,17 @@ pub struct Aws {
 
 impl Aws {
     pub fn new() -> Self {
+        Self::numbered("123456789012")
+    }
+
+    /// An account of its own number.
+    pub fn numbered(number: &str) -> Self {
         let limits = AccountLimits {
             manual_snapshots: 100_000,
             ..AccountLimits::default()
         };
         Self {
-            account: Account::new("123456789012".to_owned(), limits),
+            account: Account::new(number.to_owned(), limits),
             faults: FaultPlan::default(),
             date_ahead: Some(TimeDelta::zero()),
             accepted: Vec::new(),
@@ -69,6 +80,9 @@ impl Aws {
             asked: BTreeMap::new(),
             tells_arns: true,
             deleted: BTreeSet::new(),
+            blind: None,
+            slow: None,
+            strangers: Vec::new(),
             touched_at: None,
             told: Vec::new(),
         }
@@ -161,7 +175,8 @@ impl Aws {
 
     /// Whether no fault is waiting for a call.
     pub fn is_sound(&self) -> bool {
-        self.faults.rules.iter().all(|rule| rule.times == Some(0))
+        let is_plain = self.blind.is_none() && self.slow.is_none() && self.strangers.is_empty();
+        is_plain && self.faults.rules.iter().all(|rule| rule.times == Some(0))
     }
 
     /// When there is next something new to see, after an instant: something that happens by itself, or what somebody
@@ -190,6 +205,8 @@ impl Aws {
 
     pub fn heal(&mut self) {
         self.faults.rules.clear();
+        (self.blind, self.slow) = (None, None);
+        self.strangers.clear();
     }
 
     /// What the date of an answer would be.

@@ -9,13 +9,16 @@ use redkeep::config::Config;
 use redkeep::history::{Change, Extension};
 use redkeep::names::{Retention, Tags};
 use redkeep::plan::{Call, Plan};
+use redkeep::policy::Policy;
 use redkeep::redshift::CreateRequest;
 use redkeep::reply::Reply;
 use redkeep::run::{GoneReason, Outcome, Run, RunState};
-use redkeep::snapshot::{Snapshot, SnapshotId};
+use redkeep::slot::{Pair, Slot};
+use redkeep::snapshot::{Snapshot, SnapshotId, Trigger};
 use redkeep::world::World;
 
 use super::host::Host;
+use super::journal::Ledger;
 
 /// What no output may contain.
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -37,7 +40,7 @@ pub enum Bug {
     WatermarkBack,
     /// A run's start window is a day longer than its policy says.
     LongWindow,
-    /// Listings are made a dozen times.
+    /// Snapshots are looked for that nobody needs.
     Greedy,
     /// A slot is moved by an hour, as a mistake about summer time would.
     WrongHour,
@@ -67,11 +70,27 @@ pub enum Bug {
     NoGuard,
     /// A run is given up without a look at what is there.
     BlindVerdict,
+    /// What was refused is tried again at once.
+    Impatient,
+    /// The snapshot of another run is taken for a run's own.
+    CrossedAnswer,
+    /// A listing proves what is not there, whenever it began.
+    EarlyAbsence,
+    /// A snapshot of another account with the same policy, cluster and slot is taken for recorded.
+    ShortKey,
+    /// What came before an edit is taken for done.
+    ForgottenEdit,
+    /// A slot is skipped while a snapshot by hand is being made.
+    BehindByHand,
 }
 
 impl Bug {
     /// What it does to the configuration that the core reads.
     pub fn bend_config(self, config: &mut Config) {
+        if self == Self::EarlyAbsence {
+            let policies = config.policies.iter_mut();
+            policies.for_each(|policy| policy.protection.keep_last = None);
+        }
         for policy in config
             .policies
             .iter_mut()
@@ -84,6 +103,19 @@ impl Bug {
 
     /// What it does to what the core has observed.
     pub fn bend_world(self, world: &mut World, now: DateTime<Utc>) {
+        if self == Self::ForgottenEdit {
+            for (pair, state) in &mut world.history.pairs {
+                let policy = world.config.policy(&pair.policy);
+                let edited = |policy: &Policy| policy.schedule.expression() != state.schedule;
+                if policy.is_some_and(edited) {
+                    state.watermark = state.watermark.max(now);
+                }
+            }
+        }
+        if self == Self::Impatient {
+            world.observed.refused.clear();
+            world.observed.errand_trouble.clear();
+        }
         let views = world.observed.scopes.values_mut();
         for view in views.filter(|_| self == Self::StaleListing) {
             if let Some(listing) = &mut view.snapshots {
@@ -109,13 +141,18 @@ impl Bug {
                 .changes
                 .iter_mut()
                 .for_each(|change| set_back(change, host)),
-            Self::Greedy => {
-                let lists = plan
-                    .calls
-                    .iter()
-                    .filter(|call| matches!(call, Call::List { .. }));
-                let lists: Vec<Call> = lists.cloned().collect();
-                (0..12).for_each(|_| plan.calls.extend(lists.clone()));
+            Self::Greedy if is_listing(plan) => {
+                let scope = plan.calls.iter().map(Call::scope).next().cloned();
+                let slots = host.journal.ledger.runs.keys();
+                let mut slots = slots.filter(|slot| Some(&slot.pair.scope) == scope.as_ref());
+                let looks = slots.next().into_iter().flat_map(|slot| {
+                    (0..30).map(|number| Call::Describe {
+                        slot: slot.clone(),
+                        id: SnapshotId::recorded(format!("nothing-{number}")),
+                        asks_account: false,
+                    })
+                });
+                plan.calls.extend(looks);
             }
             Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
                 if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
@@ -138,8 +175,25 @@ impl Bug {
             Self::NoGuard => plan
                 .calls
                 .retain(|call| !matches!(call, Call::Extend { .. })),
+            Self::BehindByHand => {
+                let by_hand = |pair: &Pair| {
+                    let mut runs = host.journal.ledger.runs.values();
+                    runs.any(|run| {
+                        run.trigger == Trigger::Manual
+                            && run.slot.pair == *pair
+                            && run.is_creating()
+                    })
+                };
+                let skipped = plan
+                    .changes
+                    .iter_mut()
+                    .filter_map(|change| skip(change, by_hand, now));
+                let skipped: Vec<Slot> = skipped.collect();
+                plan.calls
+                    .retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
+            }
             Self::Remake => plan.calls.extend(remade(host)),
-            Self::Meddle => plan.calls.extend(meddling(host, now)),
+            Self::Meddle if is_listing(plan) => plan.calls.extend(meddling(host, now)),
             Self::BackFill => plan
                 .changes
                 .iter_mut()
@@ -154,6 +208,9 @@ impl Bug {
 
     /// What it does to an answer.
     pub fn bend_reply(self, reply: &mut Reply) {
+        if let (Self::EarlyAbsence, Reply::Listed(listed)) = (self, &mut *reply) {
+            listed.began_at += TimeDelta::minutes(30);
+        }
         if let (Self::EagerSuccess, Reply::Created(_, answer)) = (self, reply)
             && let Ok(snapshot) = &mut answer.result
         {
@@ -162,6 +219,33 @@ impl Bug {
                 ..(**snapshot).clone()
             };
             *snapshot = Arc::new(complete);
+        }
+    }
+
+    /// What it does to the changes that follow from an answer.
+    pub fn bend_taken(self, changes: &mut Vec<Change>, ledger: &Ledger) {
+        match self {
+            Self::CrossedAnswer => changes.iter_mut().for_each(|change| {
+                if let Change::Run(run) = change
+                    && let Some(snapshot) = &mut run.snapshot
+                {
+                    Arc::make_mut(snapshot)
+                        .snapshot_identifier
+                        .push_str("-other");
+                }
+            }),
+            Self::ShortKey => changes.retain(|change| {
+                let Change::Adopted(run) = change else {
+                    return true;
+                };
+                let key = |slot: &Slot| {
+                    let pair = &slot.pair;
+                    (pair.policy.clone(), pair.cluster.clone(), slot.scheduled_at)
+                };
+                let mut others = ledger.runs.keys();
+                !others.any(|slot| *slot != run.slot && key(slot) == key(&run.slot))
+            }),
+            _ => {}
         }
     }
 
@@ -184,12 +268,32 @@ impl Bug {
     }
 }
 
+/// Once a minute or so.
+fn is_listing(plan: &Plan) -> bool {
+    let mut calls = plan.calls.iter();
+    calls.any(|call| matches!(call, Call::List { .. }))
+}
+
 fn is_due(change: &Change) -> bool {
     matches!(change, Change::Run(run) if run.state == RunState::Due)
 }
 
 fn is_asking(change: &Change) -> bool {
     matches!(change, Change::Run(run) if matches!(run.state, RunState::Asking { .. }))
+}
+
+/// Skips a slot of the schedule that is to be asked for while one by hand is being made.
+fn skip(change: &mut Change, by_hand: impl Fn(&Pair) -> bool, now: DateTime<Utc>) -> Option<Slot> {
+    let is_asking = is_asking(change);
+    let Change::Run(run) = change else {
+        return None;
+    };
+    let skips = is_asking && run.trigger == Trigger::Schedule && by_hand(&run.slot.pair);
+    skips.then(|| {
+        run.state = RunState::Ended(Outcome::Skipped);
+        run.ended_at = Some(now);
+        run.slot.clone()
+    })
 }
 
 fn under_a_second_name(call: &Call) -> Option<Call> {
@@ -210,7 +314,7 @@ fn other_end(change: Change) -> Change {
     let Change::Run(mut run) = change else {
         return change;
     };
-    run.state = RunState::Ended(Outcome::Skipped);
+    run.state = RunState::Ended(Outcome::Conflict("a planted bug".to_owned()));
     Change::Run(run)
 }
 

@@ -3,11 +3,12 @@
 //! Owns: what good snapshots each pair had at the host's last complete listing, and since when nothing has kept the
 //! host from acting. It reads tags and AWS's state only, none of redkeep's decisions.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::config::Config;
+use redkeep::slot::Scope;
 use redkeep::snapshot::{Snapshot, tag};
 
 use super::aws::Aws;
@@ -19,8 +20,8 @@ const TURN: TimeDelta = TimeDelta::hours(1);
 /// What a host has seen of the snapshots that its pairs have.
 #[derive(Default)]
 pub struct Guarded {
-    /// The last complete listing, in the order of the names.
-    held: Vec<Arc<Snapshot>>,
+    /// The last complete listing of each scope, in the order of the names.
+    held: BTreeMap<Scope, Vec<Arc<Snapshot>>>,
     troubled_at: Option<DateTime<Utc>>,
 }
 
@@ -33,12 +34,13 @@ impl Guarded {
     /// Takes a complete listing in, of which none may show that a pair was left bare.
     pub fn listed(
         &mut self,
-        snapshots: &[Arc<Snapshot>],
+        (scope, snapshots): (&Scope, &[Arc<Snapshot>]),
         (config, ledger): (&Config, &Ledger),
         aws: &Aws,
         now: DateTime<Utc>,
     ) {
-        let before = std::mem::replace(&mut self.held, snapshots.to_vec());
+        let before = self.held.insert(scope.clone(), snapshots.to_vec());
+        let before = before.unwrap_or_default();
         if self.troubled_at.is_some_and(|at| now < at + TURN) {
             return;
         }
@@ -52,8 +54,8 @@ impl Guarded {
             let by_others = last.iter().any(|name| aws.deleted.contains(*name));
             let is_bare = !snapshots.iter().any(|one| is_of(&one));
             assert!(
-                !is_bare || by_others || !is_guarded(policy, cluster, config, ledger, now),
-                "I21: {policy} of {cluster} is left with no good snapshot: {last:?} were the last"
+                !is_bare || by_others || !is_guarded((policy, scope, cluster), config, ledger, now),
+                "I21: {policy} of {cluster} in {scope} is left with no good snapshot: {last:?} were the last"
             );
         }
     }
@@ -75,8 +77,7 @@ fn protected(one: &Snapshot) -> Option<(&str, &str)> {
 /// Whether the pair is configured, guarded, and not one whose cluster has been gone for as long as the guard keeps
 /// what is left of it.
 fn is_guarded(
-    policy: &str,
-    cluster: &str,
+    (policy, scope, cluster): (&str, &Scope, &str),
     config: &Config,
     ledger: &Ledger,
     now: DateTime<Utc>,
@@ -86,8 +87,9 @@ fn is_guarded(
         return false;
     };
     let mut pairs = ledger.pairs.iter();
-    let pair =
-        pairs.find(|(pair, _)| pair.policy == policy.name && pair.cluster.as_str() == cluster);
+    let pair = pairs.find(|(pair, _)| {
+        pair.policy == policy.name && pair.scope == *scope && pair.cluster.as_str() == cluster
+    });
     let Some((pair, state)) = pair else {
         return false;
     };
@@ -98,6 +100,7 @@ fn is_guarded(
         .or(state.closed_at);
     let gone_for = gone_at.map_or(TimeDelta::zero(), |at| now - at);
     policy.protection.guard
+        && policy.scopes.contains(scope)
         && policy.selector.may_select(&pair.cluster)
         && gone_for < policy.protection.guard_gone
 }

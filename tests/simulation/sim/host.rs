@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::config::Config;
 use redkeep::names::Writer;
 use redkeep::plan::Alarm;
-use redkeep::upkeep::Confirmation;
 use redkeep::world::World;
 
+use super::evidence::Evidence;
 use super::guarded::Guarded;
 use super::journal::Journal;
 use super::witness::Witness;
@@ -16,10 +16,14 @@ use super::witness::Witness;
 /// One installation of redkeep.
 pub struct Host {
     pub config: Config,
+    /// The configurations that its processes have seen, and when, in true time.
+    pub configs: Vec<(DateTime<Utc>, Config)>,
     pub writer: Writer,
     pub journal: Journal,
     /// Its clock minus true time.
     pub clock_ahead: TimeDelta,
+    /// Until when its machine is suspended, in true time.
+    pub suspended_until: Option<DateTime<Utc>>,
     /// When its process starts; `None` while it runs or is not to.
     pub starts_at: Option<DateTime<Utc>>,
     pub process: Option<Process>,
@@ -27,6 +31,9 @@ pub struct Host {
     pub lives: u32,
     pub witness: Witness,
     pub guarded: Guarded,
+    pub evidence: Evidence,
+    /// How often it has recorded something.
+    pub commits: u64,
     /// The alarms raised now, and all that ever were, as text.
     pub alarms: BTreeMap<Alarm, String>,
     pub alarms_ever: BTreeSet<String>,
@@ -51,14 +58,18 @@ impl Host {
     pub fn new(config: Config, writer: &str, journal: Journal) -> Self {
         Self {
             config,
+            configs: Vec::new(),
             writer: writer.parse().unwrap(),
             journal,
             clock_ahead: TimeDelta::zero(),
+            suspended_until: None,
             starts_at: None,
             process: None,
             lives: 0,
             witness: Witness::default(),
             guarded: Guarded::default(),
+            evidence: Evidence::default(),
+            commits: 0,
             alarms: BTreeMap::new(),
             alarms_ever: BTreeSet::new(),
             alarms_begun: 0,
@@ -75,39 +86,24 @@ impl Host {
         now + self.clock_ahead
     }
 
+    /// Its history is lost: what was seen of it tells nothing of what comes.
+    pub fn forget(&mut self) {
+        self.witness.forget();
+        self.guarded = Guarded::default();
+        self.evidence = Evidence::default();
+    }
+
+    /// When something that is due for it at an instant comes to it.
+    pub fn awake_at(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        self.suspended_until.map_or(at, |until| until.max(at))
+    }
+
     pub fn process(&self) -> &Process {
         self.process.as_ref().unwrap()
     }
 
     pub fn process_mut(&mut self) -> &mut Process {
         self.process.as_mut().unwrap()
-    }
-
-    /// Confirms every plan as it is now, as `prune --confirm` does; how many snapshots may go.
-    pub fn confirm(&mut self, now: DateTime<Utc>) -> usize {
-        let Some(Process { world, .. }) = &mut self.process else {
-            return 0;
-        };
-        let plans = world.judge(now).into_iter();
-        let confirmed: Vec<Confirmation> = plans
-            .map(|(policy, judgement)| Confirmation {
-                id: 1 + i64::try_from(self.journal.ledger.passes.len()).unwrap(),
-                policy: policy.name.clone(),
-                rules: judgement.rules.clone(),
-                plan_hash: judgement.hash.clone(),
-                plan: judgement.plan(),
-                confirmed_at: now,
-                is_begun: false,
-            })
-            .collect();
-        let count = confirmed.iter().map(|one| one.plan.len()).sum();
-        for one in confirmed {
-            let ledger = &mut self.journal.ledger;
-            ledger.confirmations.insert(one.policy.clone(), one.clone());
-            let known = &mut world.history.confirmations;
-            known.insert(one.policy.clone(), one);
-        }
-        count
     }
 
     pub fn note_alarms(&mut self, alarms: &BTreeMap<Alarm, String>) {

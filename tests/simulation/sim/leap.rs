@@ -65,7 +65,8 @@ impl Sim {
             .filter_map(looked_at)
             .min()
             .unwrap_or(self.now);
-        let changes_at = self.aws.next_change(looked_at).unwrap_or(quiet_until);
+        let changes = self.accounts().filter_map(|aws| aws.next_change(looked_at));
+        let changes_at = changes.min().unwrap_or(quiet_until);
         (changes_at > self.now).then(|| quiet_until.min(changes_at))
     }
 }

@@ -9,12 +9,16 @@ mod accounts;
 pub mod aws;
 pub mod bug;
 pub mod dice;
+mod edits;
+pub mod elsewhere;
+mod evidence;
 mod guarded;
 pub mod host;
 pub mod journal;
 mod leap;
 pub mod log;
 pub mod oracle;
+mod people;
 mod serve;
 mod told;
 mod wire;
@@ -28,6 +32,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use redkeep::history::{Change, news};
 use redkeep::plan::Call;
 use redkeep::reply::Reply;
+use redkeep::run::Run;
 use redkeep::snapshot::Snapshot;
 use redkeep::world::World;
 
@@ -35,6 +40,8 @@ use accounts::check_totals;
 use aws::Aws;
 use bug::{Bug, SECRET};
 use dice::Dice;
+use elsewhere::Elsewhere;
+use evidence::Evidence;
 use host::{Host, Process};
 use log::Log;
 use serve::{hangs, latency};
@@ -76,7 +83,9 @@ pub struct Latency {
 pub struct Sim {
     /// True time, which is AWS's.
     pub now: DateTime<Utc>,
+    /// The first account.
     pub aws: Aws,
+    pub elsewhere: Elsewhere,
     pub hosts: Vec<Host>,
     pub doom: Option<Doom>,
     pub latency: Latency,
@@ -99,6 +108,7 @@ impl Sim {
         Self {
             now,
             aws: Aws::new(),
+            elsewhere: Elsewhere::default(),
             hosts: Vec::new(),
             doom: None,
             latency: Latency {
@@ -180,9 +190,33 @@ impl Sim {
         host.clock_ahead = ahead;
         let now = self.now + ahead;
         host.guarded.troubled(self.now);
+        host.evidence.forget_calls();
+        host.evidence.clock_right_since = Some(match ahead.is_zero() {
+            true => self.now,
+            false => DateTime::<Utc>::MAX_UTC - TimeDelta::days(1),
+        });
         if let Some(process) = &mut host.process {
             process.world.observed.forget_clocks(now);
             process.turns_at = self.now;
+        }
+    }
+
+    /// Suspends a host's machine: its process stands still, and what it has sent does not. The wall clock goes on
+    /// meanwhile, the monotonic one does not.
+    pub fn suspend(&mut self, host: usize, span: TimeDelta) {
+        let seconds = span.num_seconds();
+        self.say(host, format_args!("is suspended for {seconds} s"));
+        self.hosts[host].suspended_until = Some(self.now + span);
+    }
+
+    /// As the daemon notices at the first turn that its clocks have gone apart.
+    fn wake(&mut self, host: usize) {
+        let host = &mut self.hosts[host];
+        if host.suspended_until.take().is_some() {
+            let now = host.time(self.now);
+            host.guarded.troubled(self.now);
+            host.evidence.forget_calls();
+            host.process_mut().world.observed.forget_clocks(now);
         }
     }
 
@@ -197,10 +231,14 @@ impl Sim {
         let true_now = self.now;
         self.hosts[host].witness.reloaded(&config, true_now);
         self.hosts[host].guarded.troubled(true_now);
+        self.hosts[host].evidence.forget_calls();
         self.hosts[host].config = config.clone();
         let mut config = config;
         if let Some(bug) = self.bug {
             bug.bend_config(&mut config);
+        }
+        if self.hosts[host].process.is_some() {
+            self.hosts[host].sees_config(true_now);
         }
         if let Some(process) = &mut self.hosts[host].process {
             process.world.reconfigure(config, now);
@@ -210,17 +248,26 @@ impl Sim {
 
     fn next_instant(&self) -> Option<DateTime<Utc>> {
         let hosts = self.hosts.iter().filter_map(|host| match &host.process {
-            Some(process) => Some(process.turns_at),
+            Some(process) => Some(host.awake_at(process.turns_at)),
             None => host.starts_at,
         });
-        let wires = self.wires.iter().map(|wire| wire.arrives_at);
+        let wires = self.wires.iter().map(|wire| self.comes_at(wire));
         hosts.chain(wires).min()
+    }
+
+    /// When a request gets to AWS, or its answer to a host that is awake.
+    fn comes_at(&self, wire: &Wire) -> DateTime<Utc> {
+        match wire.is_answered() {
+            true => self.hosts[wire.host].awake_at(wire.arrives_at),
+            false => wire.arrives_at,
+        }
     }
 
     /// Starts the host or lets it take a turn, if its time has come.
     fn visit(&mut self, host: usize) {
-        let done = match (&self.hosts[host].process, self.hosts[host].starts_at) {
-            (Some(process), _) if process.turns_at <= self.now => self.turn(host),
+        let one = &self.hosts[host];
+        let done = match (&one.process, one.starts_at) {
+            (Some(process), _) if one.awake_at(process.turns_at) <= self.now => self.turn(host),
             (None, Some(at)) if at <= self.now => self.boot(host),
             _ => return,
         };
@@ -270,9 +317,11 @@ impl Sim {
         }
         let world = World::new(config, history, host_ref.writer.clone(), now);
         host_ref.starts_at = None;
+        host_ref.sees_config(self.now);
         host_ref.lives += 1;
         host_ref.process = Some(Process::new(world, self.now));
         host_ref.witness.process_started(now);
+        host_ref.evidence.forget_calls();
         host_ref.guarded.troubled(self.now);
         let recovered = host_ref.process().world.recover(now);
         self.commit(host, recovered)?;
@@ -281,8 +330,9 @@ impl Sim {
 
     /// One turn of the daemon's loop.
     fn turn(&mut self, host: usize) -> Step {
+        self.wake(host);
         let now = self.hosts[host].time(self.now);
-        if !self.aws.is_sound() || now != self.now {
+        if !self.is_sound() || now != self.now {
             self.hosts[host].guarded.troubled(self.now);
         }
         for _ in 0..PLANS_PER_TURN {
@@ -323,14 +373,17 @@ impl Sim {
         }
         let host_ref = &mut self.hosts[host];
         for change in &changes {
-            host_ref.witness.committing(
-                change,
-                &host_ref.config,
-                &host_ref.journal,
-                &self.aws,
-                self.now,
-            );
+            let aws = run_of(change).map(|run| &run.slot.pair.scope);
+            let aws = aws.map_or(&self.aws, |scope| self.elsewhere.home_of(&self.aws, scope));
+            if let Some(run) = run_of(change) {
+                let before = host_ref.journal.ledger.runs.get(&run.slot);
+                host_ref.evidence.concluding(before, run, aws, self.now);
+            }
+            host_ref
+                .witness
+                .committing(change, &host_ref.config, &host_ref.journal, aws, self.now);
         }
+        host_ref.commits += 1;
         let stay = host_ref.journal.commit(&changes);
         self.step()?;
         let twice = self.bug == Some(Bug::CountedTwice);
@@ -355,23 +408,28 @@ impl Sim {
             self.say(host, format_args!("{}", ToldCall(&call)));
         }
         let host_ref = &mut self.hosts[host];
+        let home = self.elsewhere.home_of(&self.aws, call.scope());
         host_ref.witness.dispatching(
             &call,
             (&host_ref.config, &host_ref.writer),
             &host_ref.journal,
-            &self.aws,
+            home,
             (self.now, now),
         );
+        let runs = &host_ref.journal.ledger.runs;
+        let run = call.slot().and_then(|slot| runs.get(slot));
+        let known = (host_ref.commits, run);
+        host_ref.evidence.calling(&call, known, home, self.now);
         host_ref.process_mut().world.dispatched(&call, now);
         self.calls_made += 1;
-        let under_way = UnderWay::new((host, host_ref.lives), call, now);
+        let account = self.elsewhere.reached(&call.scope().account);
+        let under_way = UnderWay::new((host, host_ref.lives), account, call, (self.now, now));
         self.go_on(self.calls_made, under_way)
     }
 
     /// Lets a call go on as far as the answers that have come lead.
     fn go_on(&mut self, number: u64, mut call: UnderWay) -> Step {
         let (requests, reply) = call.go_on();
-        let (host, looked_at) = (call.host, call.looked_at);
         for request in requests {
             self.step()?;
             self.send(number, &call, request);
@@ -384,7 +442,7 @@ impl Sim {
         if let Some(bug) = self.bug {
             bug.bend_reply(&mut reply);
         }
-        self.take_in(host, reply, looked_at.unwrap_or(self.now))
+        self.take_in(&call, reply)
     }
 
     fn send(&mut self, call: u64, under_way: &UnderWay, request: Request) {
@@ -393,9 +451,11 @@ impl Sim {
             host: under_way.host,
             life: under_way.life,
             call,
-            scope: under_way.scope.clone(),
+            account: under_way.account,
+            region: under_way.scope.region.clone(),
             sent_at: self.now,
             arrives_at: self.now + latency,
+            is_slow_by: TimeDelta::zero(),
             state: State::Sent(request),
         });
     }
@@ -405,7 +465,7 @@ impl Sim {
         let mut index = 0;
         while index < self.wires.len() {
             let wire = &self.wires[index];
-            if wire.arrives_at > self.now {
+            if self.comes_at(wire) > self.now {
                 index += 1;
             } else if wire.is_answered() {
                 let wire = self.wires.swap_remove(index);
@@ -419,11 +479,17 @@ impl Sim {
     /// A request has got to AWS, which takes its time or carries it out.
     fn arrive(&mut self, index: usize) {
         let mut wire = self.wires.swap_remove(index);
-        let region = wire.scope.region.as_str();
+        let aws = match wire.account {
+            0 => &mut self.aws,
+            other => &mut self.elsewhere.accounts[other - 1],
+        };
+        let region = wire.region.as_str();
         let (request, suffering) = match wire.state {
             State::Sent(request) => {
-                let suffering = self.aws.suffer(&request, region);
-                let latency = latency(&suffering);
+                let suffering = aws.suffer(&request, region);
+                let (there, back) = aws.slowness(&request, &mut self.dice);
+                wire.is_slow_by = back;
+                let latency = latency(&suffering) + there;
                 if !latency.is_zero() {
                     wire.arrives_at += latency;
                     wire.state = State::Waits(request, suffering);
@@ -436,10 +502,10 @@ impl Sim {
         };
         wire.arrives_at = match hangs(&suffering) {
             true => wire.sent_at + ATTEMPT_TIMEOUT,
-            false => self.now + self.dice.milliseconds(self.latency.back),
+            false => self.now + wire.is_slow_by + self.dice.milliseconds(self.latency.back),
         };
         let is_look = matches!(request, Request::Snapshots(_));
-        let served = self.aws.carry_out(request, &suffering, region, self.now);
+        let served = aws.carry_out(request, &suffering, region, self.now);
         if let Some(told) = served.told {
             self.log.say(self.now, "aws", format_args!("{told}"));
         }
@@ -474,28 +540,75 @@ impl Sim {
         self.settle(wire.host, done);
     }
 
-    fn take_in(&mut self, host: usize, reply: Reply, looked_at: DateTime<Utc>) -> Step {
+    fn take_in(&mut self, call: &UnderWay, reply: Reply) -> Step {
         self.step()?;
+        let (host, true_now) = (call.host, self.now);
         let now = self.hosts[host].time(self.now);
-        let true_now = self.now;
         let host_ref = &mut self.hosts[host];
-        let named = match &reply {
-            Reply::Described(described) => host_ref.journal.ledger.runs.get(&described.slot),
-            _ => None,
-        };
-        let named = named.map(|run| run.request.snapshot_id.as_str());
-        let at = (looked_at, true_now);
-        host_ref.witness.answered(&reply, named, at);
-        if let Some(snapshots) = listed(&reply) {
-            let known = (&host_ref.config, &host_ref.journal.ledger);
-            host_ref
-                .guarded
-                .listed(snapshots, known, &self.aws, true_now);
+        // What another account has proves nothing.
+        let is_from_home = call.account == self.elsewhere.home(&call.scope.account);
+        if is_from_home {
+            let looked_at = call.looked_at.unwrap_or(true_now);
+            let named = match &reply {
+                Reply::Described(described) => host_ref.journal.ledger.runs.get(&described.slot),
+                _ => None,
+            };
+            let named = named.map(|run| run.request.snapshot_id.as_str());
+            let at = (looked_at, true_now);
+            host_ref.witness.answered(&reply, named, at);
+            if let Some(snapshots) = listed(&reply) {
+                host_ref.evidence.looked(&call.scope, call.sent_at);
+                let known = (&host_ref.config, &host_ref.journal.ledger);
+                let aws = self.elsewhere.home_of(&self.aws, &call.scope);
+                host_ref
+                    .guarded
+                    .listed((&call.scope, snapshots), known, aws, true_now);
+            }
         }
-        let changes = self.hosts[host].process_mut().world.take_in(reply, now);
+        let mut changes = self.hosts[host].process_mut().world.take_in(reply, now);
+        if let Some(bug) = self.bug {
+            bug.bend_taken(&mut changes, &self.hosts[host].journal.ledger);
+        }
+        let home = self.elsewhere.home_of(&self.aws, &call.scope);
+        for run in changes.iter().filter_map(run_of) {
+            let before = self.hosts[host].journal.ledger.runs.get(&run.slot);
+            Evidence::changing(before, run, home, is_from_home);
+        }
         self.commit(host, changes)?;
         self.hosts[host].process_mut().turns_at = self.now;
         Ok(())
+    }
+
+    /// An account at AWS by its number here, 0 for the first.
+    pub fn account(&mut self, number: usize) -> &mut Aws {
+        match number {
+            0 => &mut self.aws,
+            other => &mut self.elsewhere.accounts[other - 1],
+        }
+    }
+
+    pub fn accounts(&self) -> impl Iterator<Item = &Aws> {
+        std::iter::once(&self.aws).chain(&self.elsewhere.accounts)
+    }
+
+    /// Every account answers as it should.
+    pub fn heal(&mut self) {
+        let others = self.elsewhere.accounts.iter_mut();
+        others.chain([&mut self.aws]).for_each(Aws::heal);
+        self.elsewhere.misled.clear();
+    }
+
+    /// Whether no fault waits for a call.
+    fn is_sound(&self) -> bool {
+        self.elsewhere.misled.is_empty() && self.accounts().all(Aws::is_sound)
+    }
+}
+
+/// The run that a change is about.
+fn run_of(change: &Change) -> Option<&Run> {
+    match change {
+        Change::Run(run) | Change::Adopted(run) => Some(run),
+        _ => None,
     }
 }
 

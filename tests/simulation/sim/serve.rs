@@ -20,6 +20,7 @@ use redkeep::sandbox::tag::Tag;
 use redkeep::snapshot::{Snapshot, SnapshotId, tag};
 
 use super::aws::{ALL, Aws, CREATE, described, tags};
+use super::dice::Dice;
 use super::wire::{Request, To};
 
 /// What became of a request.
@@ -44,6 +45,12 @@ impl Aws {
     pub fn suffer(&mut self, request: &Request, region: &str) -> Suffering {
         let operation = request.operation();
         *self.asked.entry(operation).or_default() += 1;
+        if let (Request::Snapshots(_), Some(fault)) = (request, &self.blind) {
+            return Suffering {
+                fault: Some(fault.clone()),
+                ..Suffering::default()
+            };
+        }
         let cluster = match request {
             Request::Create(wanted, _) => Some(wanted.cluster.as_str()),
             Request::Delete(_, cluster, _) => Some(cluster.as_str()),
@@ -56,6 +63,15 @@ impl Aws {
             region,
             cluster,
         })
+    }
+
+    /// How much later a listing looks, and how much later its answer comes.
+    pub fn slowness(&self, request: &Request, dice: &mut Dice) -> (TimeDelta, TimeDelta) {
+        let Some((least, most)) = self.slow.filter(|_| request.is_listing()) else {
+            return (TimeDelta::zero(), TimeDelta::zero());
+        };
+        let mut seconds = || dice.milliseconds((least * 1_000, most * 1_000)) / 2;
+        (seconds(), seconds())
     }
 
     /// Carries a request out, in so far as its suffering lets it.
@@ -74,7 +90,14 @@ impl Aws {
                 served(to, answer, "the listing of clusters", |_| None)
             }
             Request::Snapshots(to) => {
-                let list = |aws: &mut Self| Ok(aws.listed(region, now));
+                let list = |aws: &mut Self| {
+                    let strangers = aws.strangers.clone();
+                    Ok(aws
+                        .listed(region, now)
+                        .into_iter()
+                        .chain(strangers)
+                        .collect())
+                };
                 let answer = in_pages(self.answer(suffering, now, list));
                 served(to, answer, "the listing of snapshots", |_| None)
             }
@@ -218,6 +241,7 @@ impl Aws {
 
     fn named(&mut self, region: &str, id: &SnapshotId, now: DateTime<Utc>) -> Vec<Arc<Snapshot>> {
         let mut all = self.listed(region, now);
+        all.extend(self.strangers.iter().cloned());
         all.retain(|one| one.snapshot_identifier == id.as_str());
         all
     }

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::daemon::make;
-use redkeep::names::Retention;
+use redkeep::names::{Region, Retention};
 use redkeep::plan::Call;
 use redkeep::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
@@ -48,6 +48,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether it asks for all that there is.
+    pub fn is_listing(&self) -> bool {
+        matches!(self, Self::Clusters(_) | Self::Snapshots(_))
+    }
+
     /// The value of `Action`.
     pub fn operation(&self) -> &'static str {
         match self {
@@ -142,6 +147,10 @@ pub struct UnderWay {
     /// Which life of the host's process makes it.
     pub life: u32,
     pub scope: Scope,
+    /// Which account its credentials lead to.
+    pub account: usize,
+    /// When it began, in true time.
+    pub sent_at: DateTime<Utc>,
     /// When its listing of snapshots was carried out, in true time.
     pub looked_at: Option<DateTime<Utc>>,
     steps: Pin<Box<dyn Future<Output = Reply> + Send>>,
@@ -149,13 +158,20 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    pub fn new((host, life): (usize, u32), call: Call, began_at: DateTime<Utc>) -> Self {
+    pub fn new(
+        (host, life): (usize, u32),
+        account: usize,
+        call: Call,
+        (sent_at, began_at): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Self {
         let (sender, requests) = mpsc::channel();
         let client = Arc::new(Client { requests: sender });
         Self {
             host,
             life,
             scope: call.scope().clone(),
+            account,
+            sent_at,
             looked_at: None,
             steps: Box::pin(make(call, client, began_at)),
             requests,
@@ -179,10 +195,13 @@ pub struct Wire {
     pub life: u32,
     /// The number of the call that it is for.
     pub call: u64,
-    pub scope: Scope,
+    pub account: usize,
+    pub region: Region,
     pub sent_at: DateTime<Utc>,
     /// When it gets to AWS, or its answer to the host.
     pub arrives_at: DateTime<Utc>,
+    /// For how long AWS holds the answer back.
+    pub is_slow_by: TimeDelta,
     pub state: State,
 }
 

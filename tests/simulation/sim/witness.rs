@@ -18,7 +18,7 @@ use redkeep::run::{Outcome, Run, RunState};
 use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Scope, Slot, rfc3339};
-use redkeep::snapshot::{Snapshot, tag};
+use redkeep::snapshot::{Snapshot, Trigger, tag};
 use redkeep::upkeep::{Removal, Why, named};
 
 use super::aws::Aws;
@@ -67,11 +67,12 @@ impl Look {
 pub struct Witness {
     /// Calls left, and as of when, by the host's clock.
     buckets: BTreeMap<Scope, (f64, DateTime<Utc>)>,
-    last_look: Option<Look>,
+    /// The last complete listing of each scope.
+    last_looks: BTreeMap<Scope, Look>,
     /// When each identifier was last looked for by itself, and whether it was there; `None` where nobody answered.
-    named: BTreeMap<String, (DateTime<Utc>, Option<bool>)>,
+    named: BTreeMap<(Scope, String), (DateTime<Utc>, Option<bool>)>,
     /// When each identifier was last asked for.
-    asked: BTreeMap<String, DateTime<Utc>>,
+    asked: BTreeMap<(Scope, String), DateTime<Utc>>,
     /// Since when each policy has its schedule and zone, in true time.
     born: BTreeMap<PolicyName, (Schedule, DateTime<Utc>)>,
 }
@@ -80,6 +81,11 @@ impl Witness {
     /// A new process begins with a full bucket.
     pub fn process_started(&mut self, _now: DateTime<Utc>) {
         self.buckets.clear();
+    }
+
+    /// The history is lost.
+    pub fn forget(&mut self) {
+        self.last_looks.clear();
     }
 
     /// A configuration comes into force at `now`, which is true time.
@@ -145,7 +151,8 @@ impl Witness {
             let run = journal.ledger.runs.get(slot);
             let run = run.unwrap_or_else(|| panic!("I7: no intent is committed for {slot}"));
             check_create(run, slot, aws, now, host_time);
-            self.asked.insert(run.request.snapshot_id.to_string(), now);
+            let scope = call.scope().clone();
+            self.asked.insert((scope, id.to_owned()), now);
         }
     }
 
@@ -166,7 +173,8 @@ impl Witness {
             skew <= SKEW_LIMIT + TimeDelta::seconds(1),
             "I15: {name} is removed with {skew} of skew"
         );
-        let look = self.last_look.as_ref().map(|look| look.at);
+        let look = self.last_looks.get(&removal.slot.pair.scope);
+        let look = look.map(|look| look.at);
         assert!(
             look.is_some_and(|at| at > now - FRESH),
             "I15: {name} is removed by a listing of {look:?}"
@@ -195,7 +203,9 @@ impl Witness {
         {
             let found = described.snapshots.result.as_ref();
             let is_there = found.ok().map(|found| !found.is_empty());
-            self.named.insert(id.to_owned(), (looked_at, is_there));
+            let scope = described.slot.pair.scope.clone();
+            self.named
+                .insert((scope, id.to_owned()), (looked_at, is_there));
         }
         let Reply::Listed(listed) = reply else {
             return;
@@ -205,10 +215,11 @@ impl Witness {
         let Ok(snapshots) = &listed.snapshots.result else {
             return;
         };
-        self.last_look = Some(Look {
+        let look = Look {
             at: looked_at,
             snapshots: snapshots.clone(),
-        });
+        };
+        self.last_looks.insert(listed.scope.clone(), look);
     }
 
     /// A change is about to be committed.
@@ -237,7 +248,7 @@ impl Witness {
                     self.check_birth(run, config, journal);
                 }
                 if before.is_none_or(|before| !before.is_ended()) {
-                    self.check_end(run, aws, now);
+                    self.check_end(run, journal, aws, now);
                 }
             }
         }
@@ -276,9 +287,22 @@ impl Witness {
         }
     }
 
-    fn check_end(&self, run: &Run, aws: &Aws, now: DateTime<Utc>) {
+    fn check_end(&self, run: &Run, journal: &Journal, aws: &Aws, now: DateTime<Utc>) {
         let id = run.request.snapshot_id.as_str();
         match &run.state {
+            RunState::Ended(Outcome::Skipped) => {
+                let mut earlier = journal.ledger.runs.range(..&run.slot).rev();
+                let is_reason = |(slot, other): (&Slot, &Run)| {
+                    slot.pair == run.slot.pair
+                        && other.trigger == Trigger::Schedule
+                        && other.accepted_at.is_some()
+                        && other.ended_at.is_none_or(|at| at >= run.request.starts_at)
+                };
+                assert!(
+                    earlier.any(is_reason),
+                    "{run} is skipped, and none of its schedule is being made"
+                );
+            }
             RunState::Ended(Outcome::Available) => {
                 let region = aws.account.region(run.slot.pair.scope.region.as_str());
                 match region.and_then(|region| region.snapshots.get(id)) {
@@ -292,15 +316,16 @@ impl Witness {
             RunState::Ended(Outcome::Failed(reason))
                 if reason == "snapshot failed" || reason == Outcome::ACCOUNT_REMOVED => {}
             RunState::Ended(Outcome::Missed(_) | Outcome::Expired(_) | Outcome::Failed(_)) => {
-                let asked = self.asked.get(id);
+                let key = (run.slot.pair.scope.clone(), id.to_owned());
+                let asked = self.asked.get(&key);
                 let is_after = |at: DateTime<Utc>| asked.is_none_or(|asked| at > *asked);
-                let by_name = match self.named.get(id) {
+                let by_name = match self.named.get(&key) {
                     Some((at, Some(is_there))) => is_after(*at) && !is_there,
                     // Where nobody is let look, a slot that was never asked for ends all the same.
                     Some((_, None)) => run.attempts == 0,
                     None => false,
                 };
-                let look = self.last_look.as_ref();
+                let look = self.last_looks.get(&run.slot.pair.scope);
                 let listed = look.is_some_and(|look| is_after(look.at) && !look.has(run));
                 assert!(listed || by_name, "a verdict without a look: {run}");
             }
@@ -309,7 +334,7 @@ impl Witness {
     }
 
     fn check_range(&self, range: &MissedRange) {
-        let look = self.last_look.as_ref();
+        let look = self.last_looks.get(&range.pair.scope);
         let look = look.unwrap_or_else(|| panic!("a verdict without a look: {range:?}"));
         assert!(
             !look.has_slot_in(range),

@@ -1,0 +1,68 @@
+//! What may weigh on a life beside faults, deaths, clocks and edits: each seed has some of it.
+//!
+//! Owns: the list, and the draw. It has dice of its own: a life that nothing of it weighs on is what it was before there
+//! was any.
+
+use crate::sim::dice::Dice;
+
+/// Something that weighs on a life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strain {
+    /// Two accounts with clusters of the same names.
+    Accounts,
+    /// An account leaves the file, with what is open in it, and may come back.
+    AccountLeaves,
+    /// The credentials of an account lead to another one for a while.
+    Misled,
+    /// People hold, release and take over snapshots.
+    Errands,
+    /// People take snapshots, some of them just before a slot.
+    Takes,
+    /// Policies keep some snapshots for longer than the others.
+    Tiers,
+    /// Listings fail while single snapshots are told of.
+    Blind,
+    /// Listings begin long before they end.
+    Slow,
+    /// Listings have members that nobody expects.
+    Odd,
+    /// The machine is suspended, and the requests of its daemon are not.
+    Suspended,
+    /// The file is edited while the daemon is down.
+    EditedWhileDown,
+    /// The history is lost.
+    LostHistory,
+}
+
+impl Strain {
+    pub const ALL: [Self; 12] = [
+        Self::Accounts,
+        Self::AccountLeaves,
+        Self::Misled,
+        Self::Errands,
+        Self::Takes,
+        Self::Tiers,
+        Self::Blind,
+        Self::Slow,
+        Self::Odd,
+        Self::Suspended,
+        Self::EditedWhileDown,
+        Self::LostHistory,
+    ];
+
+    /// Those that no life has yet unless it is asked for by name: the product does not stand them.
+    const WAITING: [Self; 1] = [Self::AccountLeaves];
+
+    /// How many lives of a thousand it weighs on.
+    const CHANCE: u64 = 120;
+
+    /// What weighs on the life of a seed.
+    pub fn draw(seed: u64) -> Vec<Self> {
+        let mut dice = Dice::new(seed ^ 0x0057_12a1);
+        let all = Self::ALL.into_iter();
+        let drawn = all.filter(|_| dice.permille(Self::CHANCE));
+        drawn
+            .filter(|strain| !Self::WAITING.contains(strain))
+            .collect()
+    }
+}
