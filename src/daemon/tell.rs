@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use crate::history::{Change, History, PairState};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
-use crate::slot::rfc3339;
+use crate::slot::{Pair, rfc3339};
 use crate::snapshot::tag;
 use crate::tzdb::ZoneData;
 use crate::upkeep::{Errand, Pass, PassResult, Removal};
@@ -91,21 +91,7 @@ pub(super) fn change(change: &Change, history: &History) {
             "the history lacked snapshots that this installation had made: it was lost, or an older copy was put \
              in its place; it is rebuilt from their tags, and nothing is deleted until somebody has acknowledged that"
         ),
-        Change::Pair(pair, state) => {
-            let (policy, cluster, scope) = (&pair.policy, &pair.cluster, &pair.scope);
-            let known = history.pairs.get(pair);
-            let before = known.filter(|before| before.closed_at.is_none());
-            if state.closed_at.is_some() && known.is_some() && before.is_none() {
-                // It only tells since when its cluster is gone.
-            } else if state.closed_at.is_some() {
-                info!(%policy, %cluster, %scope, "no longer active");
-            } else if before.is_none_or(|before| before.active_from != state.active_from) {
-                info!(%policy, %cluster, %scope, "active");
-            } else if before.is_some_and(|before| has_other_rules(before, state)) {
-                info!(%policy, %cluster, %scope, slots_after = rfc3339(state.watermark),
-                    "the clocks of its time zone have other rules; its slots follow them from here on");
-            }
-        }
+        Change::Pair(pair, state) => tell_pair_state(pair, state, history.pairs.get(pair)),
         Change::Extended(extension) => {
             let pair = &extension.slot.pair;
             warn!(
@@ -141,6 +127,22 @@ pub(super) fn change(change: &Change, history: &History) {
                 "missed ({})", range.reason.as_str()
             );
         }
+    }
+}
+
+/// Tells when a pair becomes active, when it no longer is, and when its zone's clocks have other rules.
+fn tell_pair_state(pair: &Pair, state: &PairState, known: Option<&PairState>) {
+    let (policy, cluster, scope) = (&pair.policy, &pair.cluster, &pair.scope);
+    let before = known.filter(|before| before.closed_at.is_none());
+    if state.closed_at.is_some() && known.is_some() && before.is_none() {
+        // It only tells since when its cluster is gone.
+    } else if state.closed_at.is_some() {
+        info!(%policy, %cluster, %scope, "no longer active");
+    } else if before.is_none_or(|before| before.active_from != state.active_from) {
+        info!(%policy, %cluster, %scope, "active");
+    } else if before.is_some_and(|before| has_other_rules(before, state)) {
+        info!(%policy, %cluster, %scope, slots_after = rfc3339(state.watermark),
+            "the clocks of its time zone have other rules; its slots follow them from here on");
     }
 }
 

@@ -195,7 +195,7 @@ async fn a_run_is_found_by_its_snapshot_and_by_the_one_that_failed_before() {
         };
         reader.runs(&filter).unwrap()
     };
-    assert_eq!(found(id), [second.clone()]);
+    assert_eq!(found(id), std::slice::from_ref(&second));
     assert_eq!(found(id.trim_end_matches("-r1")), [second]);
     assert_eq!(found(""), []);
 }
