@@ -39,7 +39,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection that has had its last answer stays for what its client still sends, and how much of that is
 /// read: closed with unread bytes, the kernel would take answers back that are still on their way.
-const LINGER: (Duration, usize) = (Duration::from_secs(1), 16 << 20);
+const LINGER: (Duration, usize) = (Duration::from_secs(10), 16 << 20);
+
+/// How long it stays when the listener ends.
+const LINGER_AT_THE_END: Duration = Duration::from_millis(500);
 
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,9 +191,9 @@ async fn connection(
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
     let (lent, returned) = Lent::new(stream);
-    answer_all(lent, service, limits, stopped).await;
+    answer_all(lent, service, limits, stopped.clone()).await;
     if let Ok(stream) = returned.await {
-        linger(stream).await;
+        linger(stream, stopped).await;
     }
 }
 
@@ -221,7 +224,7 @@ async fn answer_all(
 }
 
 /// Says that there is nothing more to come, and reads on until the client has said so too.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: TcpStream, mut stopped: watch::Receiver<bool>) {
     let reading = async {
         stream.shutdown().await?;
         let (mut read, mut buffer) = (0, [0; 8192]);
@@ -233,10 +236,15 @@ async fn linger(mut stream: TcpStream) {
         }
         io::Result::Ok(())
     };
+    let at_the_end = async {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        clock::sleep(LINGER_AT_THE_END).await;
+    };
     tokio::select! {
         // A client that is gone already needs nothing.
         _ = reading => {}
         () = clock::sleep(LINGER.0) => {}
+        () = at_the_end => {}
     }
 }
 
