@@ -16,6 +16,7 @@ use crate::names::{AccountName, PolicyName, Retention};
 use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Run};
+use crate::schedule::{ClockNote, Schedule};
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Generation, Trigger};
 use crate::upkeep::{Confirmation, Errand, Pass, Place, Removal};
@@ -31,6 +32,8 @@ pub struct PairState {
     pub schedule: String,
     /// The time zone's name under which it was activated.
     pub timezone: String,
+    /// What the zone's clocks showed at the watermark; `None` where an older redkeep has set it.
+    pub clocks: Option<ClockNote>,
     /// ClusterCreateTime of the cluster, where it has been seen.
     pub cluster_created_at: Option<DateTime<Utc>>,
     /// When the pair was closed; `None` while it is active.
@@ -41,6 +44,15 @@ pub struct PairState {
 }
 
 impl PairState {
+    /// The same pair, with the record of every slot of `schedule` up to `watermark`.
+    pub fn up_to(self, watermark: DateTime<Utc>, schedule: &Schedule) -> Self {
+        Self {
+            watermark,
+            clocks: Some(schedule.note_at(watermark)),
+            ..self
+        }
+    }
+
     /// The first slot that has no record yet. It may have come already: then it is overdue, not gone.
     pub fn next_slot(&self, policy: &Policy) -> Option<DateTime<Utc>> {
         let next = policy.schedule.next_after(self.watermark);

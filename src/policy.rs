@@ -82,6 +82,27 @@ impl Policy {
         of(self) == of(other)
     }
 
+    /// Its own schedule and those of its blackouts.
+    pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
+        let of_blackouts = self.blackout.iter().map(|blackout| &blackout.schedule);
+        std::iter::once(&self.schedule).chain(of_blackouts)
+    }
+
+    /// The same policy with what `change` makes of each of its schedules.
+    pub fn with_schedules(&self, change: impl Fn(&Schedule) -> Schedule) -> Self {
+        let changed = |blackout: &Arc<Blackout>| {
+            Arc::new(Blackout {
+                schedule: change(&blackout.schedule),
+                ..Blackout::clone(blackout)
+            })
+        };
+        Self {
+            schedule: change(&self.schedule),
+            blackout: self.blackout.iter().map(changed).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The blackouts by reference, as the schedule functions take them.
     pub fn blackouts(&self) -> Vec<&Blackout> {
         self.blackout.iter().map(Arc::as_ref).collect()

@@ -141,6 +141,7 @@ pub(crate) fn active(policy: &Policy, since: &str, watermark: &str) -> PairState
         watermark: at(watermark),
         schedule: policy.schedule.expression().to_owned(),
         timezone: policy.schedule.timezone().name().to_owned(),
+        clocks: None,
         cluster_created_at: None,
         closed_at: None,
         cluster_gone_at: None,

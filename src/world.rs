@@ -20,6 +20,7 @@ use crate::policy::Policy;
 use crate::reply::{Known, Reply, take_in};
 use crate::run::{Event, Run, RunState};
 use crate::slot::{Scope, Slot};
+use crate::snapshot::{Trigger, tag};
 use crate::upkeep::{Confirmation, Errand};
 
 /// What people ask for beside the schedules, as the store has it.
@@ -184,6 +185,20 @@ impl World {
         let pruning = policies.filter(|policy| policy.protection.keep_last.is_some());
         let blocked = pruning.map(|policy| (policy.name.clone(), blocked(self.facts(now), policy)));
         blocked.collect()
+    }
+
+    /// Whether another installation made this run's snapshot for a slot that the schedule here does not have: its policy
+    /// file or its time zone data is another.
+    pub fn lacks_slot_of(&self, run: &Run) -> bool {
+        let Slot { pair, scheduled_at } = &run.slot;
+        let writer = run.request.tags.get(tag::WRITER);
+        let is_of_another = writer.is_some_and(|writer| writer != self.writer.as_str());
+        let pair_state = self.history.pairs.get(pair);
+        let was_active =
+            pair_state.is_some_and(|state| state.is_active() && state.active_from < *scheduled_at);
+        let policy = self.config.policy(&pair.policy);
+        let has_slot = policy.is_none_or(|policy| policy.schedule.has(*scheduled_at));
+        run.trigger == Trigger::Schedule && is_of_another && was_active && !has_slot
     }
 
     /// Whether nothing is left of what people asked for beside snapshots.

@@ -333,6 +333,7 @@ async fn a_pair_without_a_good_snapshot_for_longer_than_its_rpo_is_overdue() {
         watermark: since,
         schedule: "@daily".to_owned(),
         timezone: "UTC".to_owned(),
+        clocks: None,
         cluster_created_at: None,
         closed_at: None,
         cluster_gone_at: None,

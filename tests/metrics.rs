@@ -26,7 +26,7 @@ use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
-use redkeep::tzdb::{ZoneData, bundled};
+use redkeep::tzdb::{Source, ZoneData, bundled};
 
 const GOLDEN: &str = "tests/golden/metrics.txt";
 
@@ -89,7 +89,11 @@ fn config(policies: Vec<Policy>) -> Config {
             identity: Identity::default(),
         }],
         policies,
-        zone_data: ZoneData::default(),
+        zone_data: ZoneData {
+            version: "2026f".parse().unwrap(),
+            source: Source::Bundled,
+            system: None,
+        },
         warnings: Vec::new(),
     }
 }
@@ -114,6 +118,7 @@ fn activate(history: &mut History, pair: &Pair, schedule: &str, watermark: &str)
         watermark: at(watermark),
         schedule: schedule.to_owned(),
         timezone: "Europe/Berlin".to_owned(),
+        clocks: None,
         cluster_created_at: None,
         closed_at: None,
         cluster_gone_at: None,

@@ -95,6 +95,7 @@ async fn past(dir: &Dir, from: DateTime<Utc>, changes: Vec<Change>) -> PathBuf {
         watermark: from + TimeDelta::minutes(3),
         schedule: "* * * * *".to_owned(),
         timezone: "UTC".to_owned(),
+        clocks: None,
         cluster_created_at: None,
         closed_at: None,
         cluster_gone_at: None,

@@ -12,7 +12,7 @@ use crate::aws::Connector;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
 use crate::doctor::{
-    Asked, Evidence, Finding, Holder, Verdict, deleting, evidence, of_host, of_scopes,
+    Asked, Evidence, Finding, Holder, Verdict, deleting, evidence, of_host, of_scopes, of_zones,
 };
 use crate::logging::one_line;
 use crate::slot::Scope;
@@ -65,6 +65,7 @@ async fn examine(
 ) -> Result<(), Failure> {
     let host = look::host(config, kind);
     let mut findings = of_config(args, config);
+    findings.push(of_zones(&config.zone_data, clock.now()));
     findings.extend(of_host(&host, clock.now()));
     let asked = asked(
         config,

@@ -28,6 +28,7 @@ use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
 use crate::systemd::Notifier;
+use crate::tzdb::Place;
 use crate::world::World;
 
 use super::sandbox::{ACCOUNT_NUMBER, seed};
@@ -56,6 +57,7 @@ pub(super) async fn parts(
         trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
         store: opened.store,
         connect: connect(connector, Arc::clone(&metrics)),
+        zones: Place::of(&sources.environment),
         reload: Box::new(move || Box::pin(reloaded(sources.clone()))),
         clock,
         metrics,

@@ -44,6 +44,7 @@ pub(crate) use suggest::{did_you_mean, nearest};
 
 use crate::names::{AccountName, Namespace, PolicyName, Writer};
 use crate::policy::{Account, Policy};
+use crate::schedule::{Schedule, Zone};
 use crate::slot::Scope;
 use crate::tzdb::{Database, Place, ZoneData};
 
@@ -183,6 +184,27 @@ impl Config {
     pub fn quota(&self, scope: &Scope) -> u32 {
         self.account(&scope.account)
             .map_or(DEFAULT_SNAPSHOT_QUOTA, |account| account.snapshot_quota)
+    }
+
+    /// Every schedule that is configured, of policies and of blackouts.
+    pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
+        self.policies.iter().flat_map(Policy::schedules)
+    }
+
+    /// The same configuration on the clocks of other time zone data. What `zone` does not find keeps its clocks.
+    pub fn in_zones(&self, data: ZoneData, zone: impl Fn(&str) -> Option<Zone>) -> Self {
+        let on_other_clocks = |schedule: &Schedule| match zone(schedule.timezone().name()) {
+            Some(zone) => schedule.in_zone(zone),
+            None => schedule.clone(),
+        };
+        let policies = self.policies.iter();
+        Self {
+            zone_data: data,
+            policies: policies
+                .map(|policy| policy.with_schedules(on_other_clocks))
+                .collect(),
+            ..self.clone()
+        }
     }
 
     /// Where the history is.

@@ -152,6 +152,7 @@ mod tests {
             watermark: DateTime::from_timestamp(watermark, 0).unwrap(),
             schedule: "* * * * *".to_owned(),
             timezone: "UTC".to_owned(),
+            clocks: None,
             cluster_created_at: None,
             closed_at: None,
             cluster_gone_at: None,

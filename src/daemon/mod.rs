@@ -15,6 +15,7 @@ mod tell;
 mod tests;
 mod wishes;
 mod writing;
+mod zones;
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
@@ -39,6 +40,7 @@ use crate::reply::Reply;
 use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
+use crate::tzdb::Place;
 use crate::world::World;
 
 pub use calls::make;
@@ -47,6 +49,7 @@ pub use lifetime::{Ending, Lifetime};
 use clockwork::Tick;
 use journal::Journal;
 use reload::loaded;
+use zones::Watch;
 
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
 const PLANS_PER_TURN: usize = 16;
@@ -82,6 +85,8 @@ pub struct Parts<R> {
     pub connect: Connect<R>,
     /// Reads the configuration anew.
     pub reload: Reading,
+    /// Where the system's time zone data is looked for, which may be renewed meanwhile.
+    pub zones: Place,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The metrics, gathered from the world after every turn.
@@ -107,6 +112,7 @@ pub struct Daemon<R> {
     clocks: (DateTime<Utc>, Duration),
     failures: usize,
     status_told: String,
+    zones: Watch,
 }
 
 impl<R: Redshift> Daemon<R> {
@@ -127,6 +133,7 @@ impl<R: Redshift> Daemon<R> {
             clocks,
             failures: 0,
             status_told: String::new(),
+            zones: Watch::new(parts.clock.monotonic()),
             parts,
         }
     }
@@ -152,7 +159,13 @@ impl<R: Redshift> Daemon<R> {
         let recovered = self.parts.world.recover(self.parts.clock.now());
         self.commit(recovered).await;
         self.parts.notifier.ready(&self.status());
-        info!("redkeep {} started", env!("CARGO_PKG_VERSION"));
+        let zone_data = &self.parts.world.config.zone_data;
+        info!(
+            tzdb = %zone_data.version,
+            tzdb_source = zone_data.source.as_str(),
+            "redkeep {} started",
+            env!("CARGO_PKG_VERSION")
+        );
         loop {
             self.turn().await;
             if self.is_finished(&lifetime) {
@@ -266,6 +279,11 @@ impl<R: Redshift> Daemon<R> {
     fn note(&mut self, change: &Change) {
         let history = &self.parts.world.history;
         tell::change(change, history);
+        if let Change::Adopted(run) = change
+            && self.parts.world.lacks_slot_of(run)
+        {
+            tell::slot_of_others(run, &self.parts.world.config.zone_data);
+        }
         let Change::Run(run) = change else { return };
         let before = history.runs.get(&run.slot);
         self.parts.metrics.stepped(before, run);
@@ -303,7 +321,10 @@ impl<R: Redshift> Daemon<R> {
     /// Whether there is something to plan.
     async fn ticked(&mut self, tick: Tick) -> bool {
         match tick {
-            Tick::Second => self.heed().await || self.wake_at <= self.parts.clock.now(),
+            Tick::Second => {
+                let is_news = self.heed().await | self.watch_zones().await;
+                is_news || self.wake_at <= self.parts.clock.now()
+            }
             Tick::Copy => {
                 tokio::spawn(writing::copy(self.parts.store.clone()));
                 false

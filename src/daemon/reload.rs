@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use tracing::{error, info, warn};
 
 use super::Daemon;
+use super::zones::tell_renewed;
 use crate::config::Config;
 use crate::metrics::{Intervals, Reload};
 use crate::redshift::Redshift;
@@ -24,6 +25,7 @@ impl<R: Redshift> Daemon<R> {
                 // What has become due under the old configuration keeps it.
                 self.turn().await;
                 let config = keep_what_needs_a_restart(&self.parts.world.config, config);
+                tell_renewed(&self.parts.world.config, &config);
                 // A scope with open runs keeps its client though its account is gone from the file.
                 self.clients
                     .retain(|scope, _| config.account(&scope.account).is_none());

@@ -10,6 +10,8 @@ use crate::history::{Change, History, PairState};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::rfc3339;
+use crate::snapshot::tag;
+use crate::tzdb::ZoneData;
 use crate::upkeep::{Errand, Pass, PassResult, Removal};
 use crate::world::World;
 
@@ -24,6 +26,12 @@ macro_rules! tell {
             $($message)+
         )
     };
+}
+
+/// Whether what is known of the zone's rules is another thing than it was.
+fn has_other_rules(before: &PairState, now: &PairState) -> bool {
+    let rules = |state: &PairState| state.clocks.as_ref().map(|clocks| clocks.rules.clone());
+    rules(before).is_some() && rules(before) != rules(now)
 }
 
 /// Whether there is nothing new to tell of the run.
@@ -93,6 +101,9 @@ pub(super) fn change(change: &Change, history: &History) {
                 info!(%policy, %cluster, %scope, "no longer active");
             } else if before.is_none_or(|before| before.active_from != state.active_from) {
                 info!(%policy, %cluster, %scope, "active");
+            } else if before.is_some_and(|before| has_other_rules(before, state)) {
+                info!(%policy, %cluster, %scope, slots_after = rfc3339(state.watermark),
+                    "the clocks of its time zone have other rules; its slots follow them from here on");
             }
         }
         Change::Extended(extension) => {
@@ -127,6 +138,20 @@ pub(super) fn change(change: &Change, history: &History) {
             );
         }
     }
+}
+
+/// Tells that another host's schedule has a slot that the schedule here has not.
+pub(super) fn slot_of_others(run: &Run, zone_data: &ZoneData) {
+    let writer = run.request.tags.get(tag::WRITER).map(String::as_str);
+    tell!(
+        warn,
+        run,
+        writer,
+        tzdb = %zone_data.version,
+        tzdb_source = zone_data.source.as_str(),
+        "another host made this snapshot for an instant at which the schedule here has no slot: compare its policy file \
+         and, in the first line of its log, its time zone data"
+    );
 }
 
 fn tell_run(run: &Run) {

@@ -30,6 +30,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
         store: opened.store,
         trouble: None,
         connect: Box::new(|_, _| Box::pin(std::future::pending())),
+        zones: Place::nowhere(),
         reload: Box::new(move || {
             let loaded = load(&sources);
             Box::pin(async { loaded })

@@ -1,11 +1,12 @@
 //! What is wrong with an installation, and what to do: the judgement of `redkeep doctor`.
 //!
-//! Owns: the checks and the step from facts to findings, `host` for what this machine shows and `scopes` for what
-//! AWS answered. Pure; the command gathers the facts. Never judges a policy's clusters or slots: that is `explain`'s
+//! Owns: the checks and the step from facts to findings, `host` for what this machine shows, `zones` for its time
+//! zones and `scopes` for what AWS answered. Pure; the command gathers the facts. Never judges a policy's clusters or slots: that is `explain`'s
 //! and `status`'s.
 
 mod host;
 mod scopes;
+mod zones;
 
 use crate::slot::Scope;
 
@@ -13,6 +14,7 @@ pub use host::{Directory, Holder, Host, Sound, Space, findings as of_host};
 pub use scopes::{
     Asked, Evidence, Holding, Probe, Question, deleting, evidence, findings as of_scopes,
 };
+pub use zones::finding as of_zones;
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]

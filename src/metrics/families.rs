@@ -211,6 +211,18 @@ const DEFINITIONS: &[Definition] = &[
         |view| one(Some(flag(view.sandbox))),
     ),
     gauge(
+        "redkeep_tzdb_info",
+        "The version of IANA's time zone data that schedules are read with, and whose copy it is (bundled or system); always 1.",
+        &["version", "source"],
+        |view| {
+            let data = &view.zone_data;
+            vec![Sample {
+                labels: vec![data.version.to_string(), data.source.as_str().to_owned()],
+                value: 1.0,
+            }]
+        },
+    ),
+    gauge(
         "redkeep_build_info",
         "The version of redkeep; always 1.",
         &["version"],

@@ -16,6 +16,7 @@ use crate::plan::Blocked;
 use crate::policy::Policy;
 use crate::run::Run;
 use crate::slot::{Pair, Scope};
+use crate::tzdb::ZoneData;
 
 /// Everything that a scrape shows of pairs, scopes and the daemon.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +37,8 @@ pub struct View {
     pub history_writable: bool,
     /// Whether the snapshots are only the sandbox's.
     pub sandbox: bool,
+    /// The time zone data that the schedules are read with.
+    pub zone_data: ZoneData,
 }
 
 /// What a scrape shows of a pair.
@@ -150,6 +153,7 @@ pub fn view(
         reload,
         history_writable: true,
         sandbox: matches!(config.endpoint, Endpoint::Sandbox),
+        zone_data: config.zone_data.clone(),
     }
 }
 

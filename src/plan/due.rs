@@ -102,10 +102,7 @@ impl Backlog<'_> {
                 plan.changes.push(Change::Run(Box::new(run)));
             }
         }
-        let done = PairState {
-            watermark: *last,
-            ..self.state.clone()
-        };
+        let done = self.state.clone().up_to(*last, &self.policy.schedule);
         plan.changes.push(Change::Pair(self.pair.clone(), done));
     }
 

@@ -192,6 +192,7 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         watermark: present,
         schedule: policy.schedule.expression().to_owned(),
         timezone: policy.schedule.timezone().to_string(),
+        clocks: Some(policy.schedule.note_at(present)),
         cluster_created_at,
         closed_at: None,
         cluster_gone_at: None,
@@ -208,10 +209,12 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         (Some(before), Some(now)) if before != now
     );
     // The watermark never moves back, not even when the clock does.
-    let from = |active_from: DateTime<Utc>| PairState {
-        active_from,
-        watermark: state.watermark.max(active_from),
-        ..fresh.clone()
+    let from = |active_from: DateTime<Utc>| {
+        let fresh = PairState {
+            active_from,
+            ..fresh.clone()
+        };
+        fresh.up_to(state.watermark.max(active_from), &policy.schedule)
     };
     if !state.is_active() || (other_cluster && !literal) {
         return Some(from(present));
@@ -219,11 +222,26 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
     if !edits::is_scheduled_so(policy, state) {
         return edits::edited_at(facts, pair).map(|at| from(at.max(state.watermark)));
     }
+    if let Some(renewed) = by_renewed_rules(policy, state) {
+        return Some(renewed);
+    }
     let newly_seen = cluster_created_at.is_some() && state.cluster_created_at != cluster_created_at;
     newly_seen.then(|| PairState {
         cluster_created_at,
         ..state.clone()
     })
+}
+
+/// The pair by the rules that its zone has now, where they are others than those by which its watermark was set, or
+/// these are not known. It stays active since when it was; only the slots that are still to come follow the new rules.
+fn by_renewed_rules(policy: &Policy, state: &PairState) -> Option<PairState> {
+    let schedule = &policy.schedule;
+    let watermark = match &state.clocks {
+        Some(note) if note.rules == schedule.timezone().fingerprint() => return None,
+        Some(note) => schedule.resumed_after(state.watermark, note),
+        None => state.watermark,
+    };
+    Some(state.clone().up_to(watermark, schedule))
 }
 
 /// Takes a watermark back that lies more than one interval ahead: a wrong clock and an endpoint without a date have
@@ -240,10 +258,9 @@ fn clamp(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<Change> {
     (state.watermark > now + interval).then(|| {
         let clamped = PairState {
             active_from: state.active_from.min(now),
-            watermark: now,
             ..state.clone()
         };
-        Change::Clamped(pair.clone(), clamped)
+        Change::Clamped(pair.clone(), clamped.up_to(now, &policy.schedule))
     })
 }
 

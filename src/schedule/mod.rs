@@ -26,7 +26,7 @@ mod pattern;
 mod tests;
 mod zone;
 
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 
 pub use self::blackout::{Blackout, first_open};
 pub use self::error::ScheduleError;
@@ -46,6 +46,15 @@ const HORIZON_DAYS: i64 = 41 * 366;
 /// How much of an interval schedule is searched before clock changes in it are looked for, so that a
 /// rare slot does not cost a calendar walk for each clock change on the way.
 const HOP: TimeDelta = TimeDelta::days(64);
+
+/// What is remembered of a zone's clocks at an instant, so that renewed time zone data is noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockNote {
+    /// The fingerprint of the zone's rules.
+    pub rules: String,
+    /// What the clocks showed.
+    pub local: NaiveDateTime,
+}
 
 /// A cron expression in a time zone.
 ///
@@ -98,6 +107,38 @@ impl Schedule {
         &self.zone
     }
 
+    /// The same expression, read on the clocks of `zone`.
+    pub fn in_zone(&self, zone: Zone) -> Self {
+        Self {
+            zone,
+            ..self.clone()
+        }
+    }
+
+    /// What is to be remembered of the clocks at `at`.
+    pub fn note_at(&self, at: DateTime<Utc>) -> ClockNote {
+        let local = self.zone.local(at).naive_local();
+        ClockNote {
+            rules: self.zone.fingerprint().to_owned(),
+            local: local.with_nanosecond(0).unwrap_or(local),
+        }
+    }
+
+    /// From where on slots come when those up to `watermark` are done, by clocks that may have had other rules then.
+    ///
+    /// Renewed rules are to a schedule what setting the clocks is. Where they are ahead of the old ones, the slots of
+    /// the times in between come at once. Where they are behind, the times in between come again, and a fixed-time
+    /// schedule does not fire at them again.
+    pub fn resumed_after(&self, watermark: DateTime<Utc>, note: &ClockNote) -> DateTime<Utc> {
+        if !self.is_fixed_time() {
+            return watermark;
+        }
+        match self.zone.first_reached(note.local) {
+            Reached::At(shown) => watermark.max(shown),
+            Reached::NoSuchDate => watermark,
+        }
+    }
+
     /// Whether the schedule is fixed-time: no `*` and no step in second, minute and hour.
     pub fn is_fixed_time(&self) -> bool {
         self.pattern.fixed_time
@@ -140,6 +181,12 @@ impl Schedule {
         std::iter::successors(self.next_within(after, until), move |slot| {
             self.next_within(*slot, until)
         })
+    }
+
+    /// Whether there is a slot at this very instant.
+    pub fn has(&self, at: DateTime<Utc>) -> bool {
+        let before = at.checked_sub_signed(SECOND);
+        before.and_then(|before| self.next_within(before, at)) == Some(at)
     }
 
     /// The newest slot in (`after`, `until`], found by bisection: some 25 steps for a year of minutes.

@@ -257,6 +257,7 @@ mod tests {
             watermark: DateTime::UNIX_EPOCH,
             schedule: "x".repeat(1000),
             timezone: "UTC".to_owned(),
+            clocks: None,
             cluster_created_at: None,
             closed_at: None,
             cluster_gone_at: None,

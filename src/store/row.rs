@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Utc};
 use rusqlite::Row;
 use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use crate::history::{MissedRange, PairState};
 use crate::names::{AccountName, PolicyName, Retention};
 use crate::pause::Pause;
 use crate::run::{Gone, GoneReason, Missed, Outcome, Request, Run, RunState};
+use crate::schedule::ClockNote;
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::SnapshotId;
 
@@ -41,6 +42,8 @@ pub(super) const PAIRS: Table = Table {
         "watermark",
         "schedule",
         "timezone",
+        "zone_rules",
+        "local_watermark",
         "cluster_created_at",
         "closed_at",
         "cluster_gone_at",
@@ -124,6 +127,9 @@ pub(super) fn to_text(instant: DateTime<Utc>) -> String {
         _ => "9999-12-31T23:59:59Z".to_owned(),
     }
 }
+
+/// What clocks show, as it is stored.
+pub(super) const LOCAL: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// The instant of a stored text.
 pub(super) fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
@@ -213,6 +219,18 @@ pub(super) fn pair_of(table: &Table, row: &Row<'_>) -> Result<Pair, Fault> {
     })
 }
 
+fn clocks(fields: Fields<'_>) -> Result<Option<ClockNote>, Fault> {
+    const LOCAL_WATERMARK: &str = "local_watermark";
+    let rules: Option<String> = fields.get("zone_rules")?;
+    let local: Option<String> = fields.get(LOCAL_WATERMARK)?;
+    let (Some(rules), Some(local)) = (rules, local) else {
+        return Ok(None);
+    };
+    let local = NaiveDateTime::parse_from_str(&local, LOCAL);
+    let local = local.map_err(|error| fields.damage(LOCAL_WATERMARK, error))?;
+    Ok(Some(ClockNote { rules, local }))
+}
+
 /// A row of [`PAIRS`].
 pub(super) fn pair(row: &Row<'_>) -> Result<(Pair, PairState), Fault> {
     let fields = Fields { table: &PAIRS, row };
@@ -221,6 +239,7 @@ pub(super) fn pair(row: &Row<'_>) -> Result<(Pair, PairState), Fault> {
         watermark: fields.instant("watermark")?,
         schedule: fields.get("schedule")?,
         timezone: fields.get("timezone")?,
+        clocks: clocks(fields)?,
         cluster_created_at: fields.instant_if_any("cluster_created_at")?,
         closed_at: fields.instant_if_any("closed_at")?,
         cluster_gone_at: fields.instant_if_any("cluster_gone_at")?,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::row::to_text;
+use super::row::{LOCAL, to_text};
 use super::upkeep;
 use super::{meta, read};
 use crate::history::{Change, Extension, MissedRange, PairState};
@@ -22,13 +22,14 @@ macro_rules! upsert_pair {
     ($keep:literal) => {
         concat!(
             "INSERT INTO pairs (policy, account, region, cluster, active_from, watermark, schedule, timezone,
-                cluster_created_at, closed_at, cluster_gone_at)
+                zone_rules, local_watermark, cluster_created_at, closed_at, cluster_gone_at)
             VALUES (:policy, :account, :region, :cluster, :active_from, :watermark, :schedule, :timezone,
-                :cluster_created_at, :closed_at, :cluster_gone_at)
+                :zone_rules, :local_watermark, :cluster_created_at, :closed_at, :cluster_gone_at)
             ON CONFLICT (policy, account, region, cluster) DO UPDATE SET
                 active_from = ", $keep, "(active_from, excluded.active_from),
                 watermark = ", $keep, "(watermark, excluded.watermark),
                 schedule = excluded.schedule, timezone = excluded.timezone,
+                zone_rules = excluded.zone_rules, local_watermark = excluded.local_watermark,
                 cluster_created_at = excluded.cluster_created_at, closed_at = excluded.closed_at,
                 cluster_gone_at = excluded.cluster_gone_at"
         )
@@ -135,6 +136,8 @@ fn write_pair(
             ":watermark": to_text(state.watermark),
             ":schedule": state.schedule,
             ":timezone": state.timezone,
+            ":zone_rules": state.clocks.as_ref().map(|note| &note.rules),
+            ":local_watermark": state.clocks.as_ref().map(|note| note.local.format(LOCAL).to_string()),
             ":cluster_created_at": state.cluster_created_at.map(exact),
             ":closed_at": state.closed_at.map(to_text),
             ":cluster_gone_at": state.cluster_gone_at.map(to_text),

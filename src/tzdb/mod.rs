@@ -26,6 +26,8 @@ pub use version::Version;
 
 /// 2200-01-01T00:00:00Z, in seconds: from there on the last offset holds.
 const LAST: i64 = 7_258_118_400;
+/// Three times as many as any zone has until then.
+const MOST_CHANGES: usize = 2000;
 /// 1980-01-01T00:00:00Z, in seconds: since then no clock was changed but on a whole minute.
 const WHOLE_MINUTES: i64 = 315_532_800;
 
@@ -188,11 +190,18 @@ fn may_be_of_system(name: &str) -> bool {
 fn parse(name: &str, tzif: &[u8]) -> Result<Zone, String> {
     let zone = TimeZone::tzif(name, tzif).map_err(|error| error.to_string())?;
     let first = zone.to_offset(Timestamp::MIN).seconds();
-    let changes: Vec<(i64, i32)> = zone
+    let mut changes: Vec<(i64, i32)> = Vec::new();
+    let following = zone
         .following(Timestamp::MIN)
-        .map(|change| (change.timestamp().as_second(), change.offset().seconds()))
-        .take_while(|(at, _)| *at < LAST)
-        .collect();
+        .map(|change| (change.timestamp().as_second(), change.offset().seconds()));
+    for (at, offset) in following.take(MOST_CHANGES) {
+        // Of a file that says nothing of the time after its last change, jiff tells that change again and again.
+        let is_told = changes.last().is_some_and(|(last, _)| at <= *last);
+        if is_told || at >= LAST {
+            break;
+        }
+        changes.push((at, offset));
+    }
     if changes
         .iter()
         .any(|(at, _)| *at > WHOLE_MINUTES && at % 60 != 0)

@@ -117,8 +117,8 @@ impl Copy {
 
     /// The zone file that a link leads to.
     fn target(&self, name: &str) -> io::Result<Vec<u8>> {
-        let absent = || io::Error::from(ErrorKind::NotFound);
-        let source = read(&self.directory.join(SOURCE_FILE), LARGEST)?;
+        let absent = || io::Error::new(ErrorKind::NotFound, "there is no such file");
+        let source = read(&self.directory.join(SOURCE_FILE), LARGEST).map_err(|_| absent())?;
         let source = String::from_utf8_lossy(&source);
         let mut name = name;
         for _ in 0..MOST_LINKS {

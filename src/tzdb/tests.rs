@@ -251,6 +251,18 @@ fn nothing_but_a_zone_is_read_from_the_systems_copy() {
 }
 
 #[test]
+fn a_zone_file_that_says_nothing_of_later_times_is_read_to_its_end() {
+    let files = Files::of_version("9999a");
+    let mut short = fixed(7 * 3600);
+    let footer = short.len() - "\nTST-7\n".len();
+    short.truncate(footer);
+    short.extend(b"\n\n");
+    files.write("Europe/Berlin", short);
+    let found = files.open().zone("Europe/Berlin").unwrap();
+    assert_eq!((hours_ahead(&found), found.trouble), (7, None));
+}
+
+#[test]
 fn a_stamp_changes_with_each_file_that_was_read() {
     let files = Files::of_version("9999a");
     files.write("Europe/Berlin", fixed(3600));

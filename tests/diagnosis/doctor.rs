@@ -71,6 +71,7 @@ fn a_healthy_installation_is_ok_and_is_asked_for_no_change() {
     assert_eq!((failed(&rows).len(), code), (0, Some(0)), "{rows:#?}");
     for check in [
         "configuration",
+        "time_zones",
         "state_directory",
         "daemon",
         "history",

@@ -14,6 +14,7 @@ mod explain;
 mod judgement;
 mod relation;
 mod words;
+mod zones;
 
 use std::path::Path;
 

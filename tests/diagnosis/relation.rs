@@ -20,6 +20,7 @@ fn active(closed_at: Option<&str>) -> PairState {
         watermark: at("2026-11-01 00:00"),
         schedule: "30 2 * * *".to_owned(),
         timezone: "UTC".to_owned(),
+        clocks: None,
         cluster_created_at: None,
         closed_at: closed_at.map(at),
         cluster_gone_at: None,

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{MissedRange, PairState};
 use redkeep::names::{Retention, Tags};
 use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Request, Run, RunState};
+use redkeep::schedule::ClockNote;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
 use redkeep::store::{EndpointKind, Opened, Store};
@@ -68,6 +69,10 @@ pub fn pair_state() -> PairState {
         watermark: at(100),
         schedule: "30 2 * * *".to_owned(),
         timezone: "Europe/Berlin".to_owned(),
+        clocks: Some(ClockNote {
+            rules: "3fa9c17b52d0".to_owned(),
+            local: (at(100) + TimeDelta::hours(2)).naive_utc(),
+        }),
         cluster_created_at: Some(at(-1000) + TimeDelta::milliseconds(617)),
         closed_at: None,
         cluster_gone_at: None,

@@ -32,3 +32,4 @@ mod tiers;
 mod time;
 mod wishes;
 mod years;
+mod zones;

@@ -87,7 +87,15 @@ impl Witness {
         let enabled = config.policies.iter().filter(|policy| policy.enabled);
         let born = enabled.map(|policy| {
             let before = self.born.get(&policy.name);
-            let same = before.filter(|(schedule, _)| *schedule == policy.schedule);
+            // Renewed time zone data is no edit of the policy: it sets the clocks.
+            let text = |schedule: &Schedule| {
+                (
+                    schedule.expression().to_owned(),
+                    schedule.timezone().to_string(),
+                )
+            };
+            let is_same = |schedule: &Schedule| text(schedule) == text(&policy.schedule);
+            let same = before.filter(|(schedule, _)| is_same(schedule));
             let since = same.map_or(now, |(_, since)| *since);
             (policy.name.clone(), (policy.schedule.clone(), since))
         });
