@@ -65,4 +65,7 @@ pub mod systemd;
 pub mod tzdb;
 
 #[cfg(test)]
+#[path = "../tests/support/deadline.rs"]
+mod deadline;
+#[cfg(test)]
 mod samples;

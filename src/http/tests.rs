@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::slot::Scope;
 
 /// A clock that has run for 100 s.
@@ -25,6 +26,7 @@ impl Clock for Fixed {
 
 /// Answers to raw requests on one listener each.
 async fn answer_to(request: &str, change: impl FnOnce(&mut Condition)) -> String {
+    let _deadline = Deadline::begin(None);
     let health = Health::starting(Duration::from_secs(100));
     health.update(change);
     let site = Arc::new(Site {
@@ -42,8 +44,7 @@ async fn answer_to(request: &str, change: impl FnOnce(&mut Condition)) -> String
     let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    // A connection that is closed with unread bytes is reset after the answer.
-    let _ = stream.read_to_string(&mut answer).await;
+    stream.read_to_string(&mut answer).await.unwrap();
     stop.send(()).unwrap();
     server.await.unwrap();
     answer

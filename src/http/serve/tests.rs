@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::deadline::Deadline;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -20,6 +21,7 @@ struct Served {
     entered: Arc<Notify>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
+    _deadline: Deadline,
 }
 
 /// Serves `/` at once, `/slow` after 200 ms and `/never` not at all.
@@ -55,6 +57,7 @@ async fn start(limits: Limits) -> Served {
         entered,
         stop,
         ended,
+        _deadline: Deadline::begin(None),
     }
 }
 

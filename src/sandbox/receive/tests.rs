@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::clock::Clock;
+use crate::deadline::Deadline;
 use crate::sandbox::operations::tests::start;
 use crate::sandbox::{LimitsChange, SandboxOptions, SeedCluster};
 
@@ -49,11 +50,15 @@ async fn serve(options: SandboxOptions) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(sandbox.serve(listener, std::future::pending()));
-    Client { address }
+    Client {
+        address,
+        _deadline: Deadline::begin(None),
+    }
 }
 
 struct Client {
     address: SocketAddr,
+    _deadline: Deadline,
 }
 
 impl Client {
