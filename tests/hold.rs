@@ -1,6 +1,5 @@
 //! `hold` and `release` by the real binary, where AWS takes one step and refuses the other.
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
