@@ -75,7 +75,7 @@ fn what_was_broken_at_the_start_is_taken_up_once_it_is_mended_and_told_once_till
     sources.container.be(Mood::Healthy);
     daemon.wait("one in each account", MINUTE * 2, |rows| {
         let has_one = |name: &&str| in_state(rows, "available").any(|row| row["account"] == **name);
-        ACCOUNTS.iter().all(|name| has_one(name))
+        ACCOUNTS.iter().all(has_one)
     });
     eventually("ready", MINUTE, || {
         http(daemon.listen, "GET", "/readyz", "").status == 200

@@ -50,7 +50,7 @@ fn shown(sim: &mut Sim) -> (Hold, Option<String>, i32) {
     let one = all
         .iter()
         .find(|one| one.snapshot_identifier == id.as_str());
-    let one = one.expect("the snapshot is there");
+    let one = one.unwrap_or_else(|| panic!("{id} is not there"));
     let tag = one.tags.get("redkeep:hold").cloned();
     (
         one.hold(),

@@ -124,10 +124,9 @@ impl PolicyFile {
 
     /// The file as redkeep reads it.
     pub fn config(&self) -> Config {
-        let mut text = format!(
-            "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n\
+        let mut text = "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n\
              [[blackout]]\nname = \"night\"\nschedule = \"0 2 * * *\"\nduration = \"40m\"\n"
-        );
+            .to_owned();
         for name in &self.accounts {
             let role = match *name == ACCOUNTS[0] {
                 true => "",

@@ -141,19 +141,7 @@ impl Bug {
                 .changes
                 .iter_mut()
                 .for_each(|change| set_back(change, host)),
-            Self::Greedy if is_listing(plan) => {
-                let scope = plan.calls.iter().map(Call::scope).next().cloned();
-                let slots = host.journal.ledger.runs.keys();
-                let mut slots = slots.filter(|slot| Some(&slot.pair.scope) == scope.as_ref());
-                let looks = slots.next().into_iter().flat_map(|slot| {
-                    (0..30).map(|number| Call::Describe {
-                        slot: slot.clone(),
-                        id: SnapshotId::recorded(format!("nothing-{number}")),
-                        asks_account: false,
-                    })
-                });
-                plan.calls.extend(looks);
-            }
+            Self::Greedy if is_listing(plan) => plan.calls.extend(looks_for_nothing(plan, host)),
             Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
                 if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
                     run.request.deadline += TimeDelta::days(1);
@@ -175,23 +163,7 @@ impl Bug {
             Self::NoGuard => plan
                 .calls
                 .retain(|call| !matches!(call, Call::Extend { .. })),
-            Self::BehindByHand => {
-                let by_hand = |pair: &Pair| {
-                    let mut runs = host.journal.ledger.runs.values();
-                    runs.any(|run| {
-                        run.trigger == Trigger::Manual
-                            && run.slot.pair == *pair
-                            && run.is_creating()
-                    })
-                };
-                let skipped = plan
-                    .changes
-                    .iter_mut()
-                    .filter_map(|change| skip(change, by_hand, now));
-                let skipped: Vec<Slot> = skipped.collect();
-                plan.calls
-                    .retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
-            }
+            Self::BehindByHand => skip_behind_by_hand(plan, host, now),
             Self::Remake => plan.calls.extend(remade(host)),
             Self::Meddle if is_listing(plan) => plan.calls.extend(meddling(host, now)),
             Self::BackFill => plan
@@ -373,4 +345,35 @@ fn blind(change: &mut Change, now: DateTime<Utc>) {
         run.state = RunState::Ended(verdict.clone());
         run.ended_at = Some(now);
     }
+}
+
+/// Thirty looks for names that nobody has, in the scope that is listed.
+fn looks_for_nothing(plan: &Plan, host: &Host) -> Vec<Call> {
+    let scope = plan.calls.iter().map(Call::scope).next();
+    let mut slots = host.journal.ledger.runs.keys();
+    let slot = slots.find(|slot| Some(&slot.pair.scope) == scope);
+    let looks = slot.into_iter().flat_map(|slot| {
+        (0..30).map(|number| Call::Describe {
+            slot: slot.clone(),
+            id: SnapshotId::recorded(format!("nothing-{number}")),
+            asks_account: false,
+        })
+    });
+    looks.collect()
+}
+
+/// Skips slots of the schedule for a snapshot that somebody takes by hand.
+fn skip_behind_by_hand(plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
+    let by_hand = |pair: &Pair| {
+        let mut runs = host.journal.ledger.runs.values();
+        runs.any(|run| {
+            run.trigger == Trigger::Manual && run.slot.pair == *pair && run.is_creating()
+        })
+    };
+    let changes = plan.changes.iter_mut();
+    let skipped: Vec<Slot> = changes
+        .filter_map(|change| skip(change, by_hand, now))
+        .collect();
+    plan.calls
+        .retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
 }

@@ -131,18 +131,10 @@ impl Aws {
                 served(to, answer, &what, |()| Some(format!("removes {id}")))
             }
             Request::Tag(arn, key, value, to) => {
-                let set = |aws: &mut Self| aws.tag(region, &arn, (&key, Some(&value)), now);
-                let answer = self.answer(suffering, now, set);
-                let what = format!("the tag {key} of {arn}");
-                served(to, answer, &what, |()| {
-                    Some(format!("tags {arn} {key}={value}"))
-                })
+                self.set_tag(suffering, region, (&arn, &key, Some(&value)), to, now)
             }
             Request::Untag(arn, key, to) => {
-                let remove = |aws: &mut Self| aws.tag(region, &arn, (&key, None), now);
-                let answer = self.answer(suffering, now, remove);
-                let what = format!("the removal of the tag {key} of {arn}");
-                served(to, answer, &what, |()| Some(format!("untags {arn} {key}")))
+                self.set_tag(suffering, region, (&arn, &key, None), to, now)
             }
             Request::Events(id, to) => {
                 let tell = |aws: &mut Self| Ok(aws.events(region, id.as_str(), now));
@@ -158,6 +150,25 @@ impl Aws {
                 served(to, answer, "the account's number", |_| None)
             }
         }
+    }
+
+    /// Sets a tag, or removes it where it is to have no value.
+    fn set_tag(
+        &mut self,
+        suffering: &Suffering,
+        region: &str,
+        (arn, key, value): (&str, &str, Option<&str>),
+        to: To<()>,
+        now: DateTime<Utc>,
+    ) -> Served {
+        let set = |aws: &mut Self| aws.tag(region, arn, (key, value), now);
+        let answer = self.answer(suffering, now, set);
+        let told = match value {
+            Some(value) => format!("tags {arn} {key}={value}"),
+            None => format!("untags {arn} {key}"),
+        };
+        let what = format!("the tag {key} of {arn}");
+        served(to, answer, &what, |()| Some(told))
     }
 
     fn answer<T>(
