@@ -30,6 +30,10 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
         .iter()
         .filter(|(_, one)| one.is_active())
     {
+        // Its slots come under its new name, if it has one.
+        if facts.may_be_renamed(&pair.scope.account) {
+            continue;
+        }
         let old = edits::old(facts, pair, state);
         let configured = facts.config.policy(&pair.policy);
         let policy = old.as_ref().map(|old| &old.policy).or(configured);

@@ -47,12 +47,14 @@ pub(super) fn reason(scope: &Scope) -> String {
 }
 
 /// Ends the open runs of a scope that is out of reach. Where its account may only have another name, what was asked for
-/// waits until that is known, and a slot as long as its start window is open.
+/// waits until that is known, and a slot as long as its start window is open and until the first look.
 pub(super) fn give_up(facts: Facts<'_>, open: &Open<'_>, plan: &mut Plan) {
     let is_ours = |run: &&&Run| facts.extent.has(run);
+    // After a start nobody can know a name before a first listing tells a number.
+    let is_looked_at = { facts.observed.scopes.values() }.all(ScopeView::was_looked_at);
     let idle = |run: &&&Run| !facts.observed.in_flight.contains(&run.slot);
     for run in open.runs.iter().filter(is_ours).filter(idle) {
-        let is_open = facts.now < run.request.deadline;
+        let is_open = facts.now < run.request.deadline || !is_looked_at;
         let may_wait = is_open || run.state != RunState::Due;
         if may_wait && facts.may_be_renamed(&run.slot.pair.scope.account) {
             plan.wake(run.request.deadline.max(facts.now + RENAME_CHECK));
