@@ -32,7 +32,15 @@ pub(super) fn is_out_of_reach(facts: Facts<'_>, scope: &Scope) -> bool {
     let Some(view) = facts.observed.scopes.get(scope) else {
         return true;
     };
-    facts.config.account(&scope.account).is_none() && has_failed(view)
+    let is_removed = facts.config.account(&scope.account).is_none();
+    is_removed && has_failed(view) && !is_answered(facts, scope)
+}
+
+/// Whether AWS tells of a run by its name, though it does not list.
+fn is_answered(facts: Facts<'_>, scope: &Scope) -> bool {
+    let looks = facts.observed.looks.iter();
+    let mut looks = looks.filter(|(slot, _)| slot.pair.scope == *scope);
+    looks.any(|(_, look)| look.failures == 0 && look.told_at.is_some())
 }
 
 fn has_failed(view: &ScopeView) -> bool {

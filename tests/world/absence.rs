@@ -1,5 +1,6 @@
 //! A snapshot that is not seen: when that means that it is gone, and when it means nothing yet.
 
+use redkeep::observed::Listing;
 use redkeep::reply::{Listed, Reply};
 use redkeep::sandbox::faults::Fault;
 
@@ -30,11 +31,10 @@ fn a_listing_that_began_before_aws_accepted_and_takes_eleven_minutes_ends_no_run
     assert_eq!(sim.aws.asked[SNAPSHOTS], listings + 1);
     sim.latency.back = (20, 60);
     sim.until("2026-11-24 02:40:30");
-    assert_eq!(
-        sim.aws.asked[SNAPSHOTS],
-        listings + 1,
-        "it is still under way"
-    );
+    let scope = pair("nightly", "dw").scope;
+    let view = &sim.hosts[0].process_mut().world.observed.scopes[&scope];
+    let listing = view.listing;
+    assert!(matches!(listing, Listing::UnderWay { .. }), "{listing:?}");
     sim.until("2026-11-24 03:00");
     assert!(sim.outcome("nightly", SLOT).starts_with("open: Creating"));
     sim.until("2026-11-24 03:40");

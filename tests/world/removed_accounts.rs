@@ -7,7 +7,7 @@ use redkeep::upkeep::{Errand, Removal, Wanted, Why};
 
 use crate::setup::{config, hours, minutes, policy, seconds, sim, slot};
 use crate::sim::Sim;
-use crate::sim::aws::CLUSTERS;
+use crate::sim::aws::{CLUSTERS, SNAPSHOTS};
 
 const START: &str = "2026-11-24 00:00";
 const NIGHT: &str = "2026-11-24 02:30";
@@ -102,7 +102,9 @@ fn what_a_running_daemon_cannot_reach_any_more_ends_too() {
     let mut sim = sim(START, &nightly());
     sim.aws.account.limits.snapshot_seconds = 3_600;
     sim.until("2026-11-24 02:40");
-    sim.aws.refuse(CLUSTERS, None, "AccessDenied", 403);
+    for operation in [CLUSTERS, SNAPSHOTS] {
+        sim.aws.refuse(operation, None, "AccessDenied", 403);
+    }
     sim.reload(0, elsewhere());
     sim.run_for(minutes(2));
     assert!(sim.outcome("p", NIGHT).starts_with("open: Creating"));
