@@ -107,7 +107,7 @@ impl RedshiftError {
     }
 }
 
-/// The classes of refusal that lead to different conduct (SEMANTICS' table of error classes).
+/// The classes of refusal that lead to different conduct (docs/semantics.md, table of error classes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
     /// Throttled, or a dependent service throttled or unavailable: refused for now.

@@ -1,6 +1,6 @@
 //! When to try again: the pace of asking, of looking and of listing.
 //!
-//! Owns: every delay of SEMANTICS' section on runs, as pure functions. Never waits and never decides whether
+//! Owns: every delay of docs/semantics.md, section 2, as pure functions. Never waits and never decides whether
 //! to try again at all. This is the only retry layer: the SDK makes one attempt a call.
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -1,7 +1,7 @@
 //! Slots: which instants are due for which cluster, and when each may start.
 //!
 //! Owns: the identity of a scope, a pair and a slot, and a slot's timing (jitter, blackout, deadline) as
-//! SEMANTICS' rules of time lay down. Never knows what became of a slot: that is a run's business.
+//! docs/semantics.md lays down. Never knows what became of a slot: that is a run's business.
 
 use std::fmt;
 

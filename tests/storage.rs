@@ -32,8 +32,9 @@ start_window = "4m"
 "#;
 
 /// Makes the file one of schema version 4.
-const OLDER: &str =
-    "DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
+const OLDER: &str = "DROP TRIGGER runs_ended_stay_in_their_account; DROP TABLE renamings;
+    ALTER TABLE pairs DROP COLUMN zone_rules; ALTER TABLE pairs DROP COLUMN local_watermark;
+    DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
     DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;";
 
 fn soon() -> Duration {

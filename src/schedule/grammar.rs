@@ -62,13 +62,13 @@ impl Normal {
         self.0.join(" ")
     }
 
-    /// The two day fields, where both are restricted: then either matches (SEMANTICS.md section 1).
+    /// The two day fields, where both are restricted: then either matches (docs/semantics.md section 1).
     pub(super) fn both_days(&self) -> Option<(String, String)> {
         let day = |index: usize| self.0.get(index).filter(|field| *field != "*");
         Some((day(3)?.clone(), day(5)?.clone()))
     }
 
-    /// No `*` and no step in second, minute and hour (SEMANTICS.md section 1).
+    /// No `*` and no step in second, minute and hour (docs/semantics.md section 1).
     pub(super) fn is_fixed_time(&self) -> bool {
         self.0
             .iter()

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 /// A delay in [0, `limit`), in whole seconds: SHA-256 of `seed`, as a big-endian number, mod `limit`.
 ///
-/// The same seed gives the same delay after a restart (SEMANTICS.md section 1); 0 when `limit` is
+/// The same seed gives the same delay after a restart (docs/semantics.md section 1); 0 when `limit` is
 /// under a second.
 pub fn jitter(seed: &[u8], limit: TimeDelta) -> TimeDelta {
     let limit = u64::try_from(limit.num_seconds()).unwrap_or(0);

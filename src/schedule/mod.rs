@@ -1,6 +1,6 @@
 //! When a policy is due: a parsed cron expression in a time zone, its slots, blackout windows and jitter.
 //!
-//! Owns: the reading of cron expressions and SEMANTICS.md section 1 (fixed-time and interval
+//! Owns: the reading of cron expressions and docs/semantics.md section 1 (fixed-time and interval
 //! schedules, clock changes, what counts as a slot). Never reads the clock, sleeps or logs: every
 //! instant is an argument, so that a year of clock changes is a table test.
 //!
@@ -79,7 +79,7 @@ impl Schedule {
     /// Parses an expression that is to be read on the clocks of `timezone`.
     ///
     /// Refuses what the grammar does not know, an EventBridge expression (with its equivalent), and a
-    /// schedule that has no slot in the 28 years from 2024 (SEMANTICS.md section 1).
+    /// schedule that has no slot in the 28 years from 2024 (docs/semantics.md section 1).
     pub fn parse(expression: &str, timezone: Zone) -> Result<Self, ScheduleError> {
         let expression = expression.trim().to_owned();
         let pattern = Pattern::parse(&grammar::normalise(&expression)?)?;

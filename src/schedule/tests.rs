@@ -1,4 +1,4 @@
-//! Scenarios 1 to 6 of SEMANTICS.md section 8, the errors, windows and jitter.
+//! Scenarios 1 to 6 of docs/scenarios.md, the errors, windows and jitter.
 
 use super::*;
 use crate::tzdb::bundled;

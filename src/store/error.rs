@@ -211,7 +211,7 @@ impl StoreError {
 
     /// Whether the storage is at fault (full, read-only, failing, locked, gone) and not what is in it.
     ///
-    /// Creating goes on then, and nothing is deleted (SEMANTICS, History).
+    /// Creating goes on then, and nothing is deleted (docs/semantics.md section 4).
     pub fn is_storage(&self) -> bool {
         matches!(
             self,

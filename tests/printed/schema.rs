@@ -16,11 +16,12 @@ use crate::{ROOT, printed};
 
 /// Files that are wrong in a way that no schema can see: it knows of no schedule's slots, no other file, and not of
 /// the region that the AWS SDK would use.
-const WRONG_BY_MEANING: [&str; 4] = [
+const WRONG_BY_MEANING: [&str; 5] = [
     "clear-text.toml",
     "conf-d/redkeep.toml",
     "endless-blackout.toml",
     "no-region.toml",
+    "partitions.toml",
 ];
 
 /// The faults of each document, as `path: message`; `None` where there is nobody to judge.

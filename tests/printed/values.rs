@@ -309,7 +309,8 @@ fn the_schema_and_loading_are_of_one_mind_about_single_values() {
         });
         match loaded {
             Ok(_) => assert_eq!(faults, [""; 0], "the schema refuses what loads:\n{text}"),
-            Err(errors) if *exact => {
+            // Which regions a role goes with is no matter of its form.
+            Err(errors) if *exact && !errors.to_string().contains("is in the partition") => {
                 assert!(!faults.is_empty(), "the schema accepts {errors}\n{text}");
             }
             Err(_) => {}

@@ -1,4 +1,4 @@
-//! The schedules against a brute-force reading of SEMANTICS.md section 1.
+//! The schedules against a brute-force reading of docs/semantics.md section 1.
 //!
 //! The oracle has its own cron matcher and knows no calendar arithmetic: it writes down what the clock
 //! shows at every minute (or second) of a few days around a clock change, and looks the slots up in

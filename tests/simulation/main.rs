@@ -1,4 +1,4 @@
-//! Lives drawn from seeds, and the invariants of SEMANTICS.md that hold in every one of them.
+//! Lives drawn from seeds, and the invariants of docs/semantics.md that hold in every one of them.
 #![cfg(test)]
 #![expect(
     clippy::panic,

@@ -108,7 +108,9 @@ async fn a_history_of_an_older_schema_that_cannot_be_written_is_brought_up_to_da
         .unwrap();
     shell
         .execute_batch(
-            "DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
+            "DROP TRIGGER runs_ended_stay_in_their_account; DROP TABLE renamings;
+             ALTER TABLE pairs DROP COLUMN zone_rules; ALTER TABLE pairs DROP COLUMN local_watermark;
+             DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
              DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;",
         )
         .unwrap();

@@ -1,4 +1,4 @@
-//! The world in virtual time, against the sandbox's pure model: what SEMANTICS.md promises, end to end.
+//! The world in virtual time, against the sandbox's pure model: what docs/semantics.md promises, end to end.
 //!
 //! `sim` is the simulation, `setup` the words that the scenarios are written with; every other file is a group
 //! of scenarios. Nothing here uses HTTP or a real clock, and each test is the same on every machine.

@@ -1,4 +1,4 @@
-//! What AWS refuses, forgets or hides: each row of SEMANTICS' table of error classes.
+//! What AWS refuses, forgets or hides: each row of docs/semantics.md, table of error classes.
 
 use redkeep::plan::Alarm;
 use redkeep::sandbox::faults::Fault;

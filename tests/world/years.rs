@@ -20,7 +20,7 @@ fn tiered(name: &str, schedule: &str) -> String {
     policy(name, schedule, "dw", "timezone = \"Europe/Berlin\"").replace("\"35d\"", TIERS)
 }
 
-/// What is held in the end, with its days, by the slots that brought a snapshot: the rules of SEMANTICS.md section 6 read
+/// What is held in the end, with its days, by the slots that brought a snapshot: the rules of docs/semantics.md section 6 read
 /// one by one, each slot against all before it.
 fn by_hand(good: &[DateTime<Utc>], now: DateTime<Utc>) -> BTreeMap<DateTime<Utc>, i32> {
     let week = |at: DateTime<Utc>| at.with_timezone(&Berlin).iso_week();

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::plan::Call;
 use redkeep::run::{GoneReason, Outcome, Run, RunState};
+use redkeep::sandbox::tag::Tag;
 use redkeep::slot::Scope;
+use redkeep::snapshot::tag;
 
 use super::aws::Aws;
 
-/// SEMANTICS: not found within ten minutes of acceptance is patience.
+/// docs/semantics.md, section 2: not found within ten minutes of acceptance is patience.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
 /// A call that was made.
@@ -29,6 +31,8 @@ pub struct Evidence {
     made: BTreeMap<String, Made>,
     /// When the last listing that it took in of each scope began.
     looks: BTreeMap<Scope, DateTime<Utc>>,
+    /// When the last answered look for a single name was sent.
+    named: BTreeMap<(Scope, String), DateTime<Utc>>,
     /// Since when its clock has been right.
     pub clock_right_since: Option<DateTime<Utc>>,
 }
@@ -42,6 +46,11 @@ impl Evidence {
     /// A complete listing that began at `began_at`, in true time, is taken in.
     pub fn looked(&mut self, scope: &Scope, began_at: DateTime<Utc>) {
         self.looks.insert(scope.clone(), began_at);
+    }
+
+    /// A look for one name that was sent at `sent_at`, in true time, is answered.
+    pub fn looked_for(&mut self, scope: &Scope, id: &str, sent_at: DateTime<Utc>) {
+        self.named.insert((scope.clone(), id.to_owned()), sent_at);
     }
 
     /// I22, before a call is made. `commits` says how much the host has recorded so far, and `run` what of the call's.
@@ -108,17 +117,21 @@ impl Evidence {
         let region = home.account.region(scope.region.as_str());
         let is_there = region.is_some_and(|region| {
             let mut there = region.snapshots_at(now);
-            there.any(|one| one.snapshot_identifier == id)
+            // Another one in its place has other tags.
+            let policy = run.slot.pair.policy.as_str();
+            let is_other = |tag: &Tag| tag.key == tag::POLICY && tag.value != policy;
+            there.any(|one| one.snapshot_identifier == id && !one.tags.iter().any(is_other))
         });
         assert!(
             !is_there,
             "I24: {run} is said to be gone, and {id} is there"
         );
-        let accepted = home.accepted.iter().rev().find(|(made, _)| made == id);
-        let look = self.looks.get(scope);
+        let accepted = home.accepted.iter().find(|(made, _)| made == id);
+        let named = self.named.get(&(scope.clone(), id.to_owned()));
+        let look = self.looks.get(scope).max(named);
         assert!(
             accepted.is_none_or(|(_, at)| look.is_some_and(|look| *look >= *at + PATIENCE)),
-            "I24: {run}, accepted at {:?}, is said to be gone by a listing that began at {look:?}",
+            "I24: {run}, accepted at {:?}, is said to be gone by a look that began at {look:?}",
             accepted.map(|(_, at)| at)
         );
     }

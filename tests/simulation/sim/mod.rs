@@ -556,6 +556,11 @@ impl Sim {
             let named = named.map(|run| run.request.snapshot_id.as_str());
             let at = (looked_at, true_now);
             host_ref.witness.answered(&reply, named, at);
+            if let (Reply::Described(described), Some(id)) = (&reply, named)
+                && described.snapshots.result.is_ok()
+            {
+                host_ref.evidence.looked_for(&call.scope, id, call.sent_at);
+            }
             if let Some(snapshots) = listed(&reply) {
                 host_ref.evidence.looked(&call.scope, call.sent_at);
                 let known = (&host_ref.config, &host_ref.journal.ledger);

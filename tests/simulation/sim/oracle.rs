@@ -1,6 +1,6 @@
 //! Which instants a schedule has, found the slow way: minute by minute, without redkeep's own schedule code.
 //!
-//! Owns: a second reading of SEMANTICS.md section 1 for plain five-field expressions (`*`, `*/n`, numbers with
+//! Owns: a second reading of docs/semantics.md section 1 for plain five-field expressions (`*`, `*/n`, numbers with
 //! commas). A fixed time is looked up on the calendar of its zone, an interval on its clock.
 
 use std::collections::BTreeSet;

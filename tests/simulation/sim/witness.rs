@@ -24,7 +24,7 @@ use redkeep::upkeep::{Removal, Why, named};
 use super::aws::Aws;
 use super::journal::{Journal, removal_key};
 
-/// SEMANTICS: "Each scope has its own rate budget"; so many requests at once, so many a second.
+/// docs/semantics.md: "Each scope has its own rate budget"; so many requests at once, so many a second.
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
 const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
