@@ -22,6 +22,9 @@ pub const LISTING_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 /// So many listings that fail in a row are no passing trouble: the next one would come soon.
 const BLIND_FROM: u32 = 2;
 
+/// How long a listing that an answer calls for waits for other answers.
+const LISTING_PAUSE: TimeDelta = TimeDelta::seconds(1);
+
 /// How many calls for runs of one scope may be under way at once.
 pub const CALLS_IN_FLIGHT: usize = 8;
 
@@ -377,10 +380,10 @@ impl ScopeView {
         }
     }
 
-    /// Asks for a listing as soon as the pace of failed ones allows.
+    /// Asks for a listing in a second, if the pace of failed ones allows: answers that come together want one listing.
     pub fn want_listing(&mut self, now: DateTime<Utc>) {
         if let Listing::Next { at, failures: 0 } = &mut self.listing {
-            *at = (*at).min(now);
+            *at = (*at).min(now + LISTING_PAUSE);
         }
     }
 

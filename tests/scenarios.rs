@@ -73,6 +73,9 @@ fn a_year_ago(database: &Path) {
         back("watermark")
     );
     assert_eq!(history.execute(&update, []).unwrap(), 1);
+    // Nothing is due before the history began.
+    let began = format!("UPDATE meta SET {} WHERE key = 'created_at'", back("value"));
+    assert_eq!(history.execute(&began, []).unwrap(), 1);
     for sql in triggers.values() {
         history.execute_batch(sql).unwrap();
     }
