@@ -5,7 +5,7 @@ use redkeep::config::Config;
 use redkeep::snapshot::SnapshotId;
 use redkeep::upkeep::{Errand, Removal, Wanted, Why};
 
-use crate::setup::{config, hours, minutes, policy, seconds, sim, slot};
+use crate::setup::{config, hours, minutes, policy, seconds, sim, slot, with_another_account};
 use crate::sim::Sim;
 use crate::sim::aws::{CLUSTERS, SNAPSHOTS};
 
@@ -46,7 +46,7 @@ fn message(sim: &Sim) -> String {
 
 #[test]
 fn a_run_that_is_creating_ends_with_the_reason_and_says_that_aws_may_have_its_snapshot() {
-    let mut sim = sim(START, &nightly());
+    let mut sim = with_another_account(sim(START, &nightly()));
     sim.aws.account.limits.snapshot_seconds = 3_600;
     sim.until("2026-11-24 02:40");
     restart_elsewhere(&mut sim);
@@ -62,7 +62,7 @@ fn a_run_that_is_creating_ends_with_the_reason_and_says_that_aws_may_have_its_sn
 
 #[test]
 fn a_run_in_doubt_ends_and_says_that_aws_may_have_made_it() {
-    let mut sim = sim(START, &nightly());
+    let mut sim = with_another_account(sim(START, &nightly()));
     let fault = redkeep::sandbox::faults::Fault::LostReply;
     sim.aws.strike("CreateClusterSnapshot", None, fault);
     let fault = redkeep::sandbox::faults::Fault::Reset;
@@ -77,7 +77,7 @@ fn a_run_in_doubt_ends_and_says_that_aws_may_have_made_it() {
 
 #[test]
 fn what_aws_had_refused_so_far_ends_and_says_so() {
-    let mut sim = sim(START, &nightly());
+    let mut sim = with_another_account(sim(START, &nightly()));
     sim.aws
         .refuse("CreateClusterSnapshot", None, "AccessDenied", 403);
     sim.until("2026-11-24 02:40");
@@ -89,7 +89,7 @@ fn what_aws_had_refused_so_far_ends_and_says_so() {
 
 #[test]
 fn a_running_daemon_follows_what_has_begun_to_its_end_as_long_as_aws_answers() {
-    let mut sim = sim(START, &nightly());
+    let mut sim = with_another_account(sim(START, &nightly()));
     sim.aws.account.limits.snapshot_seconds = 3_600;
     sim.until("2026-11-24 02:40");
     sim.reload(0, elsewhere());
@@ -99,7 +99,7 @@ fn a_running_daemon_follows_what_has_begun_to_its_end_as_long_as_aws_answers() {
 
 #[test]
 fn what_a_running_daemon_cannot_reach_any_more_ends_too() {
-    let mut sim = sim(START, &nightly());
+    let mut sim = with_another_account(sim(START, &nightly()));
     sim.aws.account.limits.snapshot_seconds = 3_600;
     sim.until("2026-11-24 02:40");
     for operation in [CLUSTERS, SNAPSHOTS] {
@@ -115,7 +115,7 @@ fn what_a_running_daemon_cannot_reach_any_more_ends_too() {
 #[test]
 fn an_open_removal_ends_with_the_reason_and_the_policys_passes_go_on() {
     for was_asked in [true, false] {
-        let mut sim = sim(START, &nightly());
+        let mut sim = with_another_account(sim(START, &nightly()));
         sim.until("2026-11-24 12:00");
         let now = sim.now;
         let removal = Removal {
@@ -148,7 +148,7 @@ fn an_open_removal_ends_with_the_reason_and_the_policys_passes_go_on() {
 
 #[test]
 fn what_a_person_wants_done_in_a_removed_account_is_refused_at_once() {
-    let mut sim = sim(START, &nightly());
+    let mut sim = with_another_account(sim(START, &nightly()));
     sim.until("2026-11-24 12:00");
     restart_elsewhere(&mut sim);
     sim.run_for(seconds(5));

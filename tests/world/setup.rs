@@ -9,6 +9,7 @@ use redkeep::run::{Run, RunState};
 use redkeep::slot::{Pair, Slot, rfc3339};
 
 use crate::sim::Sim;
+use crate::sim::aws::Aws;
 use crate::sim::aws::REGION;
 use crate::sim::host::Host;
 use crate::sim::journal::Journal;
@@ -83,6 +84,14 @@ pub fn scratch() -> PathBuf {
 /// A simulation of one host with these policies and the cluster `dw`.
 pub fn sim(start: &str, tables: &str) -> Sim {
     sim_of_clusters(start, &["dw"], tables)
+}
+
+/// The same with a second AWS account, which the name `other` stands for.
+pub fn with_another_account(mut sim: Sim) -> Sim {
+    sim.elsewhere.accounts.push(Aws::numbered("222233334444"));
+    let other = "other".parse().unwrap_or_else(|_| unreachable!());
+    sim.elsewhere.homes.insert(other, 1);
+    sim
 }
 
 pub fn sim_of_clusters(start: &str, clusters: &[&str], tables: &str) -> Sim {

@@ -364,7 +364,7 @@ fn while_nobody_tells_whose_account_it_is_snapshots_go_on_and_what_is_missing_pr
 #[test]
 fn a_slot_that_was_never_asked_for_ends_when_its_account_has_gone_from_the_file() {
     let nightly = policy("p", NIGHTLY, "dw", "jitter = \"1h\"\nstart_window = \"4h\"");
-    let mut sim = sim("2026-11-24 00:00", &nightly);
+    let mut sim = crate::setup::with_another_account(sim("2026-11-24 00:00", &nightly));
     sim.until("2026-11-24 02:30");
     sim.run_for(crate::setup::seconds(5));
     assert!(
