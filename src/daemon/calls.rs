@@ -67,8 +67,12 @@ pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Ut
             let answer = run_errand(&mut errand, &warrant, &*client, began_at).await;
             Reply::Done(errand, answer)
         }
-        Call::Extend { id, extension } => {
-            let answer = extend(&id, extension.to, &*client).await;
+        Call::Extend {
+            id,
+            extension,
+            account_number,
+        } => {
+            let answer = extend(&id, extension.to, account_number.as_deref(), &*client).await;
             Reply::Extended(Box::new(extension), answer)
         }
     }
@@ -99,12 +103,19 @@ pub(super) fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
 }
 
 /// Describes the snapshot, and keeps it for longer unless somebody has seen to that meanwhile.
-async fn extend<R: Redshift>(id: &SnapshotId, to: Retention, client: &R) -> Answer<Arc<Snapshot>> {
+async fn extend<R: Redshift>(
+    id: &SnapshotId,
+    to: Retention,
+    account: Option<&str>,
+    client: &R,
+) -> Answer<Arc<Snapshot>> {
     let described = client.snapshot(id).await;
+    let is_ours = |one: &&Arc<Snapshot>| {
+        let owners = account.zip(one.account_number());
+        one.snapshot_identifier == id.as_str() && owners.is_none_or(|(ours, owner)| ours == owner)
+    };
     let found = match &described.result {
-        Ok(found) => found
-            .iter()
-            .find(|one| one.snapshot_identifier == id.as_str()),
+        Ok(found) => found.iter().find(is_ours),
         Err(error) => return before_sending(&described, error),
     };
     match found.cloned() {

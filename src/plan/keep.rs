@@ -53,7 +53,13 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
                 reason: why.to_owned(),
             };
             let id = run.request.snapshot_id.clone();
-            plan.call(Call::Extend { id, extension }, view, facts.now);
+            let account = facts.observed.account_number(&scope.account);
+            let call = Call::Extend {
+                id,
+                extension,
+                account_number: account.map(str::to_owned),
+            };
+            plan.call(call, view, facts.now);
         }
     }
 }

@@ -94,6 +94,8 @@ pub enum Call {
         id: SnapshotId,
         /// What is to be recorded of it.
         extension: Extension,
+        /// The account's number, where it is known: another account may share one of the same name.
+        account_number: Option<String>,
     },
     /// Describe a snapshot once more and, if it still may go, remove it; one that AWS may have been asked for
     /// before is only described.

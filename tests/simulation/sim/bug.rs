@@ -310,6 +310,7 @@ fn remade(host: &Host) -> Option<Call> {
 fn meddling(host: &Host, now: DateTime<Utc>) -> Option<Call> {
     let slot = host.journal.ledger.runs.keys().next()?.clone();
     Some(Call::Extend {
+        account_number: None,
         id: SnapshotId::recorded("foreign-0".to_owned()),
         extension: Extension {
             slot,

@@ -179,7 +179,7 @@ fn content(call: &Call) -> (String, TimeDelta) {
             (format!("the look for {id}{whose}, for {slot}"), second)
         }
         Call::Explain { slot, id } => (format!("the events of {id}, for {slot}"), second * 10),
-        Call::Extend { id, extension } => {
+        Call::Extend { id, extension, .. } => {
             let to = extension.to;
             (
                 format!("{id} of {scope} is to be kept for {to}"),

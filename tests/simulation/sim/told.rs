@@ -83,7 +83,7 @@ impl fmt::Display for ToldCall<'_> {
             Call::Create { request, .. } => write!(f, "asks for {}", request.snapshot_id),
             Call::Describe { id, .. } => write!(f, "looks for {id}"),
             Call::Explain { id, .. } => write!(f, "asks why {id} failed"),
-            Call::Extend { id, extension } => write!(f, "extends {id} to {}", extension.to),
+            Call::Extend { id, extension, .. } => write!(f, "extends {id} to {}", extension.to),
             Call::Remove { removal, .. } => write!(f, "removes {}", removal.id),
             Call::Errand { errand, .. } => {
                 write!(f, "asks to {} {}", errand.wanted.as_str(), errand.snapshot)
