@@ -219,10 +219,9 @@ fn renamed(
     let to = &listed.scope.account;
     let stands_for = known.history.account_numbers.get(to);
     let is_free = stands_for.is_none_or(|stands_for| stands_for == number);
-    let is_it = |name: &&AccountName| {
-        // One that has left the file is listed under its own name for as long as something is open in it.
-        **name != *to && known.history.number_of(name) == Some(number)
-    };
+    // One that has left the file is listed under its old name for as long as something is open in it.
+    known.config.account(to)?;
+    let is_it = |name: &&AccountName| known.history.number_of(name) == Some(number);
     let from = former_accounts(known).find(is_it).filter(|_| is_free)?;
     let view = observed.scopes.get_mut(&listed.scope)?;
     if matches!(&view.barred, Some(Barred::Twin(twin)) if twin.account != *from) {
