@@ -28,6 +28,10 @@ const LISTING_PAUSE: TimeDelta = TimeDelta::seconds(1);
 /// How many calls for runs of one scope may be under way at once.
 pub const CALLS_IN_FLIGHT: usize = 8;
 
+/// So many of those are left to others by the looks for single names: hundreds of snapshots may be missing at once, and
+/// a slot that is due comes first.
+pub const LOOKS_LEAVE: usize = CALLS_IN_FLIGHT / 2;
+
 /// So many requests of a scope's budget are left to create calls by the looks that can wait.
 pub const RESERVE: u32 = 8;
 

@@ -19,7 +19,7 @@ use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
 use crate::run::{Refusal, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
-use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus, tag};
+use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
 
 /// The cause of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,7 +147,7 @@ fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
 
 /// The holds that are not whole. One that is under way is none: the next answer makes it so, or tells what is in the way.
 fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
-    let namespace = facts.config.namespace.as_str();
+    let namespace = &facts.config.namespace;
     let errand_of = |scope: &Scope, id: &SnapshotId| {
         let mut errands = facts.history.errands.values().rev();
         errands.find(|one| one.slot.pair.scope == *scope && one.snapshot == *id)
@@ -155,9 +155,7 @@ fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
     let listings = facts.observed.scopes.iter();
     let listings = listings.filter_map(|(scope, view)| Some((scope, view.snapshots.as_ref()?)));
     let half = listings.flat_map(|(scope, listing)| {
-        let ours = listing
-            .half_held()
-            .filter(|(_, one)| one.tags.get(tag::NAMESPACE).map(String::as_str) == Some(namespace));
+        let ours = listing.half_held().filter(|(_, one)| one.claims(namespace));
         ours.filter(|(id, _)| errand_of(scope, id).is_none())
             .map(|(id, one)| (Alarm::HalfHeld(scope.clone(), id.clone()), period_of(one)))
     });

@@ -10,20 +10,20 @@ use chrono::{DateTime, Utc};
 
 use super::open::{self, Open};
 use super::{Call, Facts, Plan};
-use crate::observed::{CALLS_IN_FLIGHT, RESERVE, ScopeView};
+use crate::observed::{LOOKS_LEAVE, RESERVE, ScopeView};
 use crate::run::{Run, RunState};
-use crate::slot::Slot;
-
-/// So many calls under way leave no room for these looks.
-const ROOM: usize = CALLS_IN_FLIGHT / 2;
+use crate::slot::{Scope, Slot};
 
 /// Plans the looks that are due.
 pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
-    for (scope, view) in &facts.observed.scopes {
-        if view.barred.is_some() || !view.is_blind(facts.now) {
-            continue;
-        }
-        let open = open::in_scope(facts, scope);
+    let is_blind = |(_, view): &(&Scope, &ScopeView)| view.is_blind(facts.now);
+    let blind: Vec<(&Scope, &ScopeView)> = facts.observed.working().filter(is_blind).collect();
+    if blind.is_empty() {
+        return;
+    }
+    let mut open_runs = open::by_scope(facts);
+    for (scope, view) in blind {
+        let open = open_runs.remove(scope).unwrap_or_default();
         let runs = open.runs.iter().filter(|run| facts.extent.has(run));
         // What a look has not found is `missing`'s.
         let runs = runs.filter(|run| !facts.observed.missing.contains_key(&run.slot));
@@ -45,7 +45,7 @@ pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
                 plan.wake(view.budget.holds_at(needed, facts.now));
                 break;
             }
-            if plan.room_left(scope, facts.observed) <= ROOM {
+            if plan.room_left(scope, facts.observed) <= LOOKS_LEAVE {
                 break;
             }
             plan.calls.push(call);

@@ -5,11 +5,7 @@
 //! the answer means is `reply`'s.
 
 use super::{Call, Facts, Plan};
-use crate::observed::CALLS_IN_FLIGHT;
-
-/// So many calls under way leave no room for these looks: hundreds of snapshots may be missing at once, and a slot that
-/// is due comes first.
-const ROOM: usize = CALLS_IN_FLIGHT / 2;
+use crate::observed::LOOKS_LEAVE;
 
 /// Plans the looks that are due.
 pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
@@ -26,7 +22,7 @@ pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
         }
         if missing.look_at > facts.now {
             plan.wake(missing.look_at);
-        } else if plan.room_left(scope, facts.observed) > ROOM {
+        } else if plan.room_left(scope, facts.observed) > LOOKS_LEAVE {
             let call = Call::Describe {
                 slot: slot.clone(),
                 id: run.request.snapshot_id.clone(),
