@@ -139,9 +139,9 @@ impl Life {
             0 => u32::try_from(dice.between(120, 6_000)).unwrap(),
             _ => u32::try_from(dice.between(5, 90)).unwrap(),
         };
-        for name in CLUSTERS {
+        for (number, name) in CLUSTERS.into_iter().enumerate() {
             if dice.permille(600) {
-                sim.aws.add_cluster(name, start - TimeDelta::days(40));
+                sim.aws.add_cluster(name, created_at(start, 40, number));
             }
         }
         sim.aws
@@ -196,6 +196,13 @@ impl Life {
     }
 }
 
+/// When a cluster of the beginning was created: no two at once, since AWS tells by it which is which where one takes the
+/// name of another.
+fn created_at(start: DateTime<Utc>, days: i64, number: usize) -> DateTime<Utc> {
+    let minutes = i64::try_from(number).unwrap();
+    start - TimeDelta::days(days) + TimeDelta::minutes(minutes)
+}
+
 /// The accounts beside the first: with clusters of the same names.
 fn add_accounts(sim: &mut Sim, strains: &[Strain], seed: u64) {
     let mut dice = Dice::new(seed ^ 0x00ac_c000);
@@ -204,9 +211,9 @@ fn add_accounts(sim: &mut Sim, strains: &[Strain], seed: u64) {
     let mut add = |number: &str, chance: u64| {
         let mut aws = Aws::numbered(number);
         aws.account.limits.snapshot_seconds = sim.aws.account.limits.snapshot_seconds;
-        for name in CLUSTERS {
+        for (number, name) in CLUSTERS.into_iter().enumerate() {
             if dice.permille(chance) {
-                aws.add_cluster(name, start - TimeDelta::days(30));
+                aws.add_cluster(name, created_at(start, 30, number));
             }
         }
         sim.elsewhere.accounts.push(aws);

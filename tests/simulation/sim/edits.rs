@@ -22,8 +22,11 @@ impl Host {
 
     /// I1: no slot of before an edit was left without a record.
     pub fn check_edits(&self) {
-        for segment in &self.journal.ledger.segments {
-            let Some(edited_at) = self.edited_at(segment) else {
+        let segments = &self.journal.ledger.segments;
+        for (number, segment) in segments.iter().enumerate() {
+            let mut later = segments[number + 1..].iter();
+            let next = later.find(|one| one.pair == segment.pair);
+            let Some(edited_at) = self.edited_at(segment, next) else {
                 continue;
             };
             let mut left = due(segment, segment.state.watermark, edited_at - APART).into_iter();
@@ -37,8 +40,8 @@ impl Host {
     }
 
     /// When the process first saw that the pair is to be another than it was in this time; `None` where that was over by
-    /// then.
-    fn edited_at(&self, segment: &Segment) -> Option<DateTime<Utc>> {
+    /// then: closed, or followed by the time of another cluster of that name.
+    fn edited_at(&self, segment: &Segment, next: Option<&Segment>) -> Option<DateTime<Utc>> {
         let state = &segment.state;
         let was = (state.schedule.clone(), state.timezone.clone());
         let later = self
@@ -48,8 +51,9 @@ impl Host {
         let mut edits =
             later.filter(|(_, config)| schedule(config, &segment.pair) != Some(&was).cloned());
         let edited_at = edits.next()?.0;
-        let closed = state.closed_at.is_some_and(|at| at < edited_at - APART);
-        (!closed).then_some(edited_at)
+        let followed_at = next.map(|next| next.state.active_from);
+        let over_at = [state.closed_at, followed_at].into_iter().flatten().min();
+        (!over_at.is_some_and(|at| at < edited_at - APART)).then_some(edited_at)
     }
 }
 

@@ -114,14 +114,13 @@ impl Evidence {
             return;
         }
         let (id, scope) = (run.request.snapshot_id.as_str(), &run.slot.pair.scope);
-        let region = home.account.region(scope.region.as_str());
-        let is_there = region.is_some_and(|region| {
-            let mut there = region.snapshots_at(now);
-            // Another one in its place has other tags.
-            let policy = run.slot.pair.policy.as_str();
-            let is_other = |tag: &Tag| tag.key == tag::POLICY && tag.value != policy;
-            there.any(|one| one.snapshot_identifier == id && !one.tags.iter().any(is_other))
-        });
+        let region = home.account.region_at(scope.region.as_str(), now);
+        let mut there = region.snapshots_at(now);
+        // Another one in its place has other tags.
+        let policy = run.slot.pair.policy.as_str();
+        let is_other = |tag: &Tag| tag.key == tag::POLICY && tag.value != policy;
+        let is_there =
+            there.any(|one| one.snapshot_identifier == id && !one.tags.iter().any(is_other));
         assert!(
             !is_there,
             "I24: {run} is said to be gone, and {id} is there"

@@ -52,7 +52,19 @@ impl Guarded {
             let is_of = |one: &&Arc<Snapshot>| protected(one) == Some((policy, cluster));
             let last: Vec<&str> = names_of(before.iter().filter(is_of)).collect();
             let by_others = last.iter().any(|name| aws.deleted.contains(*name));
-            let is_bare = !snapshots.iter().any(|one| is_of(&one));
+            // A cluster that was renamed goes on under the new name.
+            let created_at = |one: &Snapshot| one.cluster_create_time;
+            let incarnations: HashSet<_> = before
+                .iter()
+                .filter(is_of)
+                .map(|one| created_at(one))
+                .collect();
+            let follows = |one: &Snapshot| {
+                protected(one).is_some_and(|(other, _)| other == policy)
+                    && incarnations.contains(&created_at(one))
+            };
+            let is_bare = !snapshots.iter().any(|one| is_of(&one))
+                && !snapshots.iter().map(AsRef::as_ref).any(follows);
             assert!(
                 !is_bare || by_others || !is_guarded((policy, scope, cluster), config, ledger, now),
                 "I21: {policy} of {cluster} in {scope} is left with no good snapshot: {last:?} were the last"

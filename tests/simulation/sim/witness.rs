@@ -304,8 +304,8 @@ impl Witness {
                 );
             }
             RunState::Ended(Outcome::Available) => {
-                let region = aws.account.region(run.slot.pair.scope.region.as_str());
-                match region.and_then(|region| region.snapshots.get(id)) {
+                let region = run.slot.pair.scope.region.as_str();
+                match aws.account.region_at(region, now).snapshots.get(id) {
                     Some(snapshot) => assert_eq!(snapshot.status(now), "available", "I6: {run}"),
                     None => assert!(
                         aws.accepted.iter().any(|(made, _)| made == id),
@@ -368,11 +368,10 @@ fn check_spared(
     now: DateTime<Utc>,
 ) {
     let name = named(&removal.place());
-    let region = aws.account.region(removal.slot.pair.scope.region.as_str());
-    let snapshots = region.map(|region| &region.snapshots);
-    let Some((it, snapshots)) =
-        snapshots.and_then(|all| Some((all.get(removal.id.as_str())?, all)))
-    else {
+    let region = removal.slot.pair.scope.region.as_str();
+    let region = aws.account.region_at(region, now);
+    let snapshots = &region.snapshots;
+    let Some(it) = snapshots.get(removal.id.as_str()) else {
         return;
     };
     let tag = |one: &ModelSnapshot, key: &str| {
