@@ -1,7 +1,6 @@
 //! Nearly thirty years of lives in every test run, on as many threads as there are cores: some the same each time, some
 //! that nobody has lived before. `examples/simulate` lives as many as are asked for.
 
-use crate::is_asked_for;
 use std::collections::BTreeSet;
 
 use crate::cores::on_every_core;
@@ -31,27 +30,18 @@ fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
 
 #[test]
 fn two_hundred_months() {
-    if !is_asked_for() {
-        return;
-    }
     assert_well(0..200, 30);
 }
 
 /// Seeds that nobody has lived before: each run of the tests finds out a little more.
 #[test]
 fn a_hundred_months_of_fresh_seeds() {
-    if !is_asked_for() {
-        return;
-    }
     let from = fresh_seed();
     assert_well(from..from + 100, 30);
 }
 
 #[test]
 fn three_years() {
-    if !is_asked_for() {
-        return;
-    }
     assert_well(5_000..5_003, 365);
 }
 

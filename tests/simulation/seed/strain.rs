@@ -50,9 +50,6 @@ impl Strain {
         Self::LostHistory,
     ];
 
-    /// Those that no life has yet unless it is asked for by name: the product does not stand them.
-    const WAITING: [Self; 1] = [Self::AccountLeaves];
-
     /// How many lives of a thousand it weighs on.
     const CHANCE: u64 = 120;
 
@@ -60,9 +57,6 @@ impl Strain {
     pub fn draw(seed: u64) -> Vec<Self> {
         let mut dice = Dice::new(seed ^ 0x0057_12a1);
         let all = Self::ALL.into_iter();
-        let drawn = all.filter(|_| dice.permille(Self::CHANCE));
-        drawn
-            .filter(|strain| !Self::WAITING.contains(strain))
-            .collect()
+        all.filter(|_| dice.permille(Self::CHANCE)).collect()
     }
 }

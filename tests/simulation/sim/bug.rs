@@ -74,7 +74,7 @@ pub enum Bug {
     Impatient,
     /// The snapshot of another run is taken for a run's own.
     CrossedAnswer,
-    /// A listing proves what is not there, whenever it began.
+    /// A look proves what is not there, whenever it began.
     EarlyAbsence,
     /// A snapshot of another account with the same policy, cluster and slot is taken for recorded.
     ShortKey,
@@ -182,6 +182,9 @@ impl Bug {
     pub fn bend_reply(self, reply: &mut Reply) {
         if let (Self::EarlyAbsence, Reply::Listed(listed)) = (self, &mut *reply) {
             listed.began_at += TimeDelta::minutes(30);
+        }
+        if let (Self::EarlyAbsence, Reply::Described(described)) = (self, &mut *reply) {
+            described.began_at += TimeDelta::minutes(30);
         }
         if let (Self::EagerSuccess, Reply::Created(_, answer)) = (self, reply)
             && let Ok(snapshot) = &mut answer.result
