@@ -55,7 +55,7 @@ fn is_guarded(policy: &Policy) -> bool {
 }
 
 fn is_pruned(policy: &Policy) -> bool {
-    policy.protection.keep_last.is_some()
+    policy.prunes()
 }
 
 /// An identity, by what it is used for.

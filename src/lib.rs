@@ -19,6 +19,7 @@
 //! nothing.
 
 // The words: parsed once, valid ever after.
+pub mod digest;
 pub mod names;
 pub mod policy;
 pub mod schedule;

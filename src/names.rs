@@ -9,6 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 /// Why a text is not a valid name or value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -182,6 +184,14 @@ impl Retention {
         match self {
             Self::Days(days) => i32::from(days.0),
             Self::Forever => -1,
+        }
+    }
+
+    /// When a period that counts from `start` ends; `None` where it never does.
+    pub fn end(self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Days(days) => start.checked_add_signed(TimeDelta::days(days.0.into())),
+            Self::Forever => None,
         }
     }
 

@@ -72,6 +72,11 @@ impl Default for Protection {
 }
 
 impl Policy {
+    /// Whether redkeep deletes snapshots of it: `keep_last` says so.
+    pub fn prunes(&self) -> bool {
+        self.protection.keep_last.is_some()
+    }
+
     /// Whether both are due at the same times for the same clusters.
     pub fn is_due_like(&self, other: &Self) -> bool {
         let of = |one: &Self| {

@@ -139,6 +139,11 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Whether what was refused passes by itself, so that the same call may soon be made again.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unknown | Self::Unsent)
+    }
+
     /// A few words for people, used as the reason of a run that ended with it.
     pub fn reason(self) -> &'static str {
         match self {

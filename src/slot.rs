@@ -7,6 +7,7 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use crate::digest;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::policy::Policy;
 use crate::schedule::{first_open, jitter};
@@ -95,9 +96,7 @@ impl Slot {
             self.pair.cluster.as_str(),
             &instant,
         ];
-        let lengthened =
-            |part: &&str| [&(part.len() as u64).to_be_bytes(), part.as_bytes()].concat();
-        parts.iter().flat_map(lengthened).collect()
+        digest::framed(parts)
     }
 
     /// The timing of this slot under `policy`.

@@ -182,7 +182,7 @@ impl World {
     /// What keeps the snapshots of each policy that removes any from being removed now.
     pub fn prune_blocked(&self, now: DateTime<Utc>) -> BTreeMap<PolicyName, BTreeSet<Blocked>> {
         let policies = self.config.policies.iter();
-        let pruning = policies.filter(|policy| policy.protection.keep_last.is_some());
+        let pruning = policies.filter(|policy| policy.prunes());
         let blocked = pruning.map(|policy| (policy.name.clone(), blocked(self.facts(now), policy)));
         blocked.collect()
     }

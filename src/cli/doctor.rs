@@ -131,8 +131,7 @@ async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Ask
     let history = history.as_ref();
     let is_pruned = |scope: &Scope| {
         let mut policies = config.policies.iter();
-        policies
-            .any(|policy| policy.protection.keep_last.is_some() && policy.scopes.contains(scope))
+        policies.any(|policy| policy.prunes() && policy.scopes.contains(scope))
     };
     config
         .scopes()

@@ -18,6 +18,7 @@ use crate::report::{Differences, Gap, Held, Known, PairReport, Period, differenc
 use crate::rpo::overdue_since;
 use crate::run::Run;
 use crate::slot::{Pair, Scope, rfc3339};
+use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 
 use super::history::{Moment, unreadable};
@@ -237,7 +238,7 @@ impl Past {
                 // What came to nothing is recorded too, but not kept in mind.
                 let filter = RunFilter {
                     account: Some(pair.scope.account.clone()),
-                    snapshot_id: Some(id.trim_end_matches("-r1").to_owned()),
+                    snapshot_id: Some(SnapshotId::recorded(id.clone()).first().to_string()),
                     ..RunFilter::default()
                 };
                 if self.reader.runs(&filter).map_err(unreadable)?.is_empty() {

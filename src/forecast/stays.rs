@@ -252,20 +252,15 @@ fn stay(run: &Run, policy: usize) -> Option<Stay> {
         _ => run.slot.scheduled_at,
     };
     let snapshot = run.snapshot.as_ref();
-    // The guard and people change the period at AWS.
-    let told = snapshot.and_then(|told| told.manual_snapshot_retention_period);
-    let retention = told.and_then(|days| Retention::from_days(days.into()));
-    let counted_from = snapshot
-        .and_then(|told| told.snapshot_retention_start_time)
-        .or_else(|| run.created_at());
     let megabytes = snapshot.and_then(|told| told.actual_incremental_backup_size_in_mega_bytes);
     let bytes = megabytes.map(|size| (size * 1_048_576.0).round());
     Some(Stay {
         from: from.timestamp(),
-        until: expiry(
-            counted_from.unwrap_or(from),
-            retention.unwrap_or(run.request.retention),
-        ),
+        // The guard and people change the period at AWS.
+        until: match run.created_at() {
+            Some(_) => run.expires_at().map_or(FOREVER, |at| at.timestamp()),
+            None => expiry(from, run.request.retention),
+        },
         tier: run.request.tier,
         bytes: bytes
             .filter(|bytes| run.is_good() && (0.0..9.0e18).contains(bytes))

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::{Extension, PairState};
 use crate::observed::{Listing, ScopeView};
 use crate::policy::Policy;
-use crate::retention::guard::{Care, Good, Supply, care, expires_at, is_near};
+use crate::retention::guard::{Care, Good, Supply, care, is_near};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Ownership, SnapshotStatus, Trigger, ownership};
@@ -83,7 +83,7 @@ fn cares_of<'a>(facts: Facts<'a>, pair: &'a Pair) -> Option<Vec<(&'a Run, Care)>
     let newest_due = { newest_due }.find(|run| run.trigger == Trigger::Schedule);
     let interval = newest_due.map_or(LONGEST_INTERVAL, |run| run.request.interval);
     // What is to be expected of the pair is dear to tell, and for nearly all pairs in nearly every turn no end is near.
-    let mut ends = good.iter().filter_map(|good| expires_at(good.listed));
+    let mut ends = good.iter().filter_map(|good| good.listed.expires_at());
     if !ends.any(|expires_at| is_near(expires_at, interval, now)) {
         return None;
     }

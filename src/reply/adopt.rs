@@ -15,7 +15,7 @@ use crate::history::{Change, History};
 use crate::names::Retention;
 use crate::observed::{SKEW_LIMIT, SnapshotListing};
 use crate::run::{Outcome, Request, Run, RunState};
-use crate::slot::{Pair, Scope, Slot, rfc3339};
+use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::{
     Generation, Ownership, Snapshot, SnapshotId, SnapshotStatus, Tier, Trigger, ownership, tag,
 };
@@ -91,32 +91,19 @@ fn tells_more(run: &Run, than: &Run) -> bool {
 /// The slot that a snapshot says it is for: by its tags, or by its name where it has none of redkeep's.
 fn slot_of(config: &Config, scope: &Scope, id: &SnapshotId, snapshot: &Snapshot) -> Option<Slot> {
     if snapshot.tags.keys().any(|key| key.starts_with(tag::PREFIX)) {
-        tagged_slot(config, scope, snapshot)
+        let claim = snapshot.claim(&config.namespace)?;
+        Some(claim.slot(scope))
     } else {
         named_slot(config, scope, id)
     }
 }
 
-fn tagged_slot(config: &Config, scope: &Scope, snapshot: &Snapshot) -> Option<Slot> {
-    let tag = |key: &str| snapshot.tags.get(key);
-    if tag(tag::NAMESPACE)? != config.namespace.as_str() {
-        return None;
-    }
-    let pair = Pair {
-        policy: tag(tag::POLICY)?.parse().ok()?,
-        scope: scope.clone(),
-        cluster: tag(tag::CLUSTER)?.parse().ok()?,
-    };
-    let told = tag(tag::SLOT)?;
-    let scheduled_at = DateTime::parse_from_rfc3339(told).ok()?.to_utc();
-    (rfc3339(scheduled_at) == *told).then_some(Slot { pair, scheduled_at })
-}
-
 /// Only a configured policy can be told from its cluster in a name.
 fn named_slot(config: &Config, scope: &Scope, id: &SnapshotId) -> Option<Slot> {
-    let rest = id.as_str().strip_prefix(config.namespace.as_str())?;
+    let first = id.first();
+    let rest = first.as_str().strip_prefix(config.namespace.as_str())?;
     let rest = rest.strip_prefix('-')?;
-    let (rest, _) = rest.strip_suffix("-r1").unwrap_or(rest).rsplit_once('-')?;
+    let (rest, _) = rest.rsplit_once('-')?;
     let (names, stamp) = rest.rsplit_once('-')?;
     let scheduled_at = NaiveDateTime::parse_from_str(stamp, "%Y%m%dt%H%M%Sz").ok()?;
     config.policies.iter().find_map(|policy| {

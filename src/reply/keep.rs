@@ -88,8 +88,8 @@ fn note(
 }
 
 fn pause(class: ErrorClass) -> TimeDelta {
-    match class {
-        ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent => SOON,
-        _ => SLOWLY,
+    match class.is_transient() {
+        true => SOON,
+        false => SLOWLY,
     }
 }

@@ -187,23 +187,12 @@ pub(super) fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Chan
 /// A snapshot that is proven to be absent is gone.
 pub(super) fn gone(run: &Run, now: DateTime<Utc>) -> Option<Change> {
     let mut run = run.clone();
-    let reason = match expires_at(&run) {
+    let reason = match run.expires_at() {
         Some(expiry) if expiry <= now => GoneReason::Expired,
         _ => GoneReason::Deleted,
     };
     run.gone = Some(Gone { at: now, reason });
     Some(Change::Run(Box::new(run)))
-}
-
-/// When AWS lets the snapshot go: the retention period counts from SnapshotRetentionStartTime.
-fn expires_at(run: &Run) -> Option<DateTime<Utc>> {
-    let snapshot = run.snapshot.as_ref()?;
-    let days = snapshot
-        .manual_snapshot_retention_period
-        .unwrap_or_else(|| run.request.retention.days_or_minus_one());
-    let from = snapshot.snapshot_retention_start_time.or(run.ended_at)?;
-    let period = (days > 0).then(|| TimeDelta::days(i64::from(days)))?;
-    from.checked_add_signed(period)
 }
 
 /// A snapshot that AWS is making and that was not found: that alone never ends its run.

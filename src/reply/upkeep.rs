@@ -174,11 +174,7 @@ fn untold(
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
-    let passes = matches!(
-        error.class,
-        ErrorClass::Throttled | ErrorClass::Unknown | ErrorClass::Unsent
-    );
-    let passes = passes && !errand.is_over(now);
+    let passes = error.class.is_transient() && !errand.is_over(now);
     let message = error.told();
     if !passes && errand.trouble.is_none() {
         observed.errand_trouble.remove(&errand.id);

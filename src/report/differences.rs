@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::history::History;
 use crate::slot::{Pair, Scope};
-use crate::snapshot::{Snapshot, tag};
+use crate::snapshot::Snapshot;
 
 /// What a scope holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,10 @@ pub fn differences(
         {
             let id = run.request.snapshot_id.as_str();
             recorded.insert(id);
-            let has_expired = run.snapshot.as_ref().is_some_and(|told| is_over(told, now));
+            let has_expired = run
+                .snapshot
+                .as_ref()
+                .is_some_and(|told| told.expires_at().is_some_and(|at| at <= now));
             if run.is_good() && !ids.contains(id) && !has_expired {
                 let differences = found.entry(run.slot.pair.clone()).or_default();
                 differences.not_at_aws.push(id.to_owned());
@@ -72,27 +75,9 @@ pub fn differences(
     found
 }
 
-fn is_over(snapshot: &Snapshot, now: DateTime<Utc>) -> bool {
-    let days = snapshot
-        .manual_snapshot_retention_period
-        .filter(|days| *days > 0);
-    let from = snapshot
-        .snapshot_retention_start_time
-        .or(snapshot.snapshot_create_time);
-    days.zip(from)
-        .is_some_and(|(days, from)| from + TimeDelta::days(days.into()) <= now)
-}
-
 /// The pair of a policy of ours that the snapshot's tags name.
 fn pair(config: &Config, scope: &Scope, snapshot: &Snapshot) -> Option<Pair> {
-    let value = |key| snapshot.tags.get(key);
-    let policy = value(tag::POLICY)?.parse().ok()?;
-    let policy = config.policy(&policy)?;
-    let is_ours = value(tag::NAMESPACE)? == config.namespace.as_str();
-    (is_ours && policy.scopes.contains(scope)).then_some(())?;
-    Some(Pair {
-        policy: policy.name.clone(),
-        scope: scope.clone(),
-        cluster: value(tag::CLUSTER)?.parse().ok()?,
-    })
+    let slot = snapshot.claim(&config.namespace)?.slot(scope);
+    let policy = config.policy(&slot.pair.policy)?;
+    policy.scopes.contains(scope).then_some(slot.pair)
 }

@@ -7,7 +7,7 @@ use crate::history::History;
 use crate::policy::Policy;
 use crate::run::{Gone, GoneReason};
 use crate::samples::{active, at, config, good, policy, retentions, scope};
-use crate::slot::{Pair, Scope};
+use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::{Snapshot, Tier, tag};
 
 fn daily() -> Policy {
@@ -186,10 +186,12 @@ fn a_snapshot_that_somebody_deletes_makes_the_pair_as_old_as_the_one_before_it()
 
 fn listed(run: &Run, namespace: &str) -> std::sync::Arc<Snapshot> {
     let pair = &run.slot.pair;
+    let scheduled_at = rfc3339(run.slot.scheduled_at);
     let tags = [
         (tag::NAMESPACE, namespace),
         (tag::POLICY, pair.policy.as_str()),
         (tag::CLUSTER, pair.cluster.as_str()),
+        (tag::SLOT, &scheduled_at),
     ];
     std::sync::Arc::new(Snapshot {
         snapshot_identifier: run.request.snapshot_id.to_string(),

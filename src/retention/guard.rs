@@ -70,20 +70,6 @@ pub enum Care {
     LetGo,
 }
 
-/// When AWS lets a snapshot go; `None` where it never does, or does not tell.
-pub fn expires_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
-    let days = listed
-        .manual_snapshot_retention_period
-        .filter(|days| *days > 0)?;
-    starts_at(listed)?.checked_add_signed(TimeDelta::days(days.into()))
-}
-
-pub(super) fn starts_at(listed: &Snapshot) -> Option<DateTime<Utc>> {
-    listed
-        .snapshot_retention_start_time
-        .or(listed.snapshot_create_time)
-}
-
 /// Whether the end of a snapshot is near enough to be looked after, for a pair with this time between two slots.
 pub fn is_near(expires_at: DateTime<Utc>, interval: TimeDelta, now: DateTime<Utc>) -> bool {
     // Less than an extension brings, or there would be one a day.
@@ -107,7 +93,7 @@ pub fn care<'a>(
     let newest = good.iter().take(protection.min_good).enumerate();
     newest
         .filter_map(|(rank, good)| {
-            let expires_at = expires_at(good.listed)?;
+            let expires_at = good.listed.expires_at()?;
             let near = is_near(expires_at, interval, now);
             let end = End { rank, expires_at };
             let cause = match supply {
@@ -208,7 +194,7 @@ fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
         return Some(Care::LetGo);
     };
     let from = Retention::from_days(listed.manual_snapshot_retention_period?.into())?;
-    let to = extended(starts_at(listed)?, now);
+    let to = extended(listed.kept_from()?, now);
     if to <= from {
         return None;
     }

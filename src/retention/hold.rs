@@ -6,7 +6,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::guard::starts_at;
 use crate::names::Retention;
 use crate::snapshot::{Hold, Snapshot, tag};
 use crate::upkeep::Wanted;
@@ -101,7 +100,9 @@ fn before_hold(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Retention, Str
         let key = tag::HOLD;
         format!("its tag {key} is {got:?}, wanted a number of days; `redkeep hold` writes one")
     })?;
-    let start = starts_at(snapshot).ok_or("AWS does not tell since when its period counts")?;
+    let start = snapshot
+        .kept_from()
+        .ok_or("AWS does not tell since when its period counts")?;
     Ok(restored(before, start, now))
 }
 

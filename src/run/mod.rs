@@ -331,6 +331,16 @@ impl Run {
         told.or(self.accepted_at)
     }
 
+    /// When AWS lets its snapshot go, by what AWS has told of it, or else by what was asked for; `None` where that is never,
+    /// or nothing was asked for yet.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        let told = self.snapshot.as_deref();
+        let days = told.and_then(|told| told.manual_snapshot_retention_period);
+        let retention = days.and_then(|days| Retention::from_days(days.into()));
+        let from = told.and_then(Snapshot::kept_from).or(self.created_at())?;
+        retention.unwrap_or(self.request.retention).end(from)
+    }
+
     /// The ClusterCreateTime of the cluster that its snapshot was taken of, which stays when that gets another name.
     pub fn cluster_created_at(&self) -> Option<DateTime<Utc>> {
         self.snapshot.as_ref()?.cluster_create_time

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use chrono::{
     DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, Timelike, Utc,
 };
-use sha2::{Digest, Sha256};
+
+use crate::digest;
 
 /// The grain of slots and of clock changes.
 pub(super) const SECOND: TimeDelta = TimeDelta::seconds(1);
@@ -165,15 +166,15 @@ fn fingerprint(first: FixedOffset, changes: &[ClockChange]) -> String {
     let (begin, end) = (FINGERPRINTED.start, FINGERPRINTED.end);
     let later = changes.partition_point(|change| change.at <= begin);
     let before = changes[..later].last();
-    let mut hasher = Sha256::new();
-    hasher.update(before.map_or(first, |change| change.after).to_string());
+    let mut rules = before
+        .map_or(first, |change| change.after)
+        .to_string()
+        .into_bytes();
     for change in changes[later..].iter().take_while(|change| change.at < end) {
-        hasher.update(change.at.to_be_bytes());
-        hasher.update(change.after.local_minus_utc().to_be_bytes());
+        rules.extend(change.at.to_be_bytes());
+        rules.extend(change.after.local_minus_utc().to_be_bytes());
     }
-    let digits = hasher.finalize();
-    let digits = digits[..6].iter().map(|byte| format!("{byte:02x}"));
-    digits.collect()
+    digest::hex(&rules, 12)
 }
 
 impl PartialEq for Zone {

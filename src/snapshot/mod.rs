@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::digest;
 use crate::names::{
     ClusterId, NameError, Namespace, PolicyName, Region, Retention, Tags, Writer, account_in_arn,
 };
-use crate::slot::{Slot, rfc3339};
+use crate::slot::{Pair, Scope, Slot, rfc3339};
 
 pub use ownership::{Ownership, ownership, unproven};
 
@@ -29,6 +29,9 @@ pub use ownership::{Ownership, ownership, unproven};
 /// first a letter, no two hyphens in a row, none at the end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId(Arc<str>);
+
+/// So many hex digits of a hash end the name of a slot's first snapshot.
+const HASH_DIGITS: usize = 8;
 
 /// The end of the name of a slot's second snapshot.
 const SECOND: &str = "-r1";
@@ -64,13 +67,14 @@ impl SnapshotId {
         generation: Generation,
     ) -> Self {
         let instant = rfc3339(scheduled_at);
-        let hash = hash8(&[
+        let parts = [
             namespace.as_str(),
             region.as_str(),
             policy.as_str(),
             cluster.as_str(),
             &instant,
-        ]);
+        ];
+        let hash = digest::hex(&digest::framed(parts), HASH_DIGITS);
         let stamp = scheduled_at.format("%Y%m%dt%H%M%Sz");
         let first = Self(format!("{namespace}-{policy}-{cluster}-{stamp}-{hash}").into());
         match generation {
@@ -96,6 +100,21 @@ impl SnapshotId {
         }
     }
 
+    /// The name of the slot's first snapshot.
+    pub fn first(&self) -> Self {
+        match self.0.strip_suffix(SECOND) {
+            Some(first) => Self(first.into()),
+            None => self.clone(),
+        }
+    }
+
+    /// Both names that the slot's snapshots can have, the first one first.
+    pub fn generations(&self) -> [Self; 2] {
+        let first = self.first();
+        let second = first.second();
+        [first, second]
+    }
+
     /// An identifier read back from redkeep's own history or from AWS.
     pub fn recorded(text: String) -> Self {
         Self(text.into())
@@ -111,20 +130,6 @@ impl fmt::Display for SnapshotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
-}
-
-/// The first 8 hex digits of SHA-256 over the parts, each preceded by its length, so that no two
-/// different lists of parts are the same bytes.
-fn hash8(parts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher.finalize()[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// The retention class of a snapshot.
@@ -354,6 +359,32 @@ pub struct RestoreAccess {
     pub account_alias: Option<String>,
 }
 
+/// The slot that a snapshot's tags name; where it is, is not in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The cluster's name when the snapshot was made.
+    pub cluster: ClusterId,
+    /// The nominal instant.
+    pub scheduled_at: DateTime<Utc>,
+}
+
+impl Claim {
+    /// The slot, for a snapshot that was found in `scope`.
+    pub fn slot(self, scope: &Scope) -> Slot {
+        let pair = Pair {
+            policy: self.policy,
+            scope: scope.clone(),
+            cluster: self.cluster,
+        };
+        Slot {
+            pair,
+            scheduled_at: self.scheduled_at,
+        }
+    }
+}
+
 impl Snapshot {
     /// The status, a missing one read as unknown.
     pub fn status(&self) -> SnapshotStatus {
@@ -383,6 +414,33 @@ impl Snapshot {
     pub fn claims(&self, namespace: &Namespace) -> bool {
         let told = self.tags.get(tag::NAMESPACE);
         told.is_some_and(|told| told == namespace.as_str())
+    }
+
+    /// Since when its retention period counts: SnapshotRetentionStartTime, or else SnapshotCreateTime.
+    pub fn kept_from(&self) -> Option<DateTime<Utc>> {
+        self.snapshot_retention_start_time
+            .or(self.snapshot_create_time)
+    }
+
+    /// When AWS lets it go; `None` where that is never, or AWS does not tell.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        let days = self.manual_snapshot_retention_period?;
+        let retention = Retention::from_days(days.into())?;
+        retention.end(self.kept_from()?)
+    }
+
+    /// What its tags say it is of, where they are complete and say that an installation of this namespace made it. That is
+    /// no proof; see [`ownership`].
+    pub fn claim(&self, namespace: &Namespace) -> Option<Claim> {
+        let tag = |key: &str| self.tags.get(key).filter(|_| self.claims(namespace));
+        let told = tag(tag::SLOT)?;
+        let scheduled_at = DateTime::parse_from_rfc3339(told).ok()?.to_utc();
+        let claim = Claim {
+            policy: tag(tag::POLICY)?.parse().ok()?,
+            cluster: tag(tag::CLUSTER)?.parse().ok()?,
+            scheduled_at,
+        };
+        (rfc3339(scheduled_at) == *told).then_some(claim)
     }
 
     /// The account that owns it: OwnerAccount, or else the account in SnapshotArn.

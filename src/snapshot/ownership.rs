@@ -127,13 +127,9 @@ pub fn unproven(
     if snapshot.cluster_identifier.as_deref() != tag(tag::CLUSTER) && !is_renamed {
         return Some("its cluster is another than its tag says".to_owned());
     }
-    let first = named_by_tags(snapshot, namespace, region);
-    let is_named = first.is_some_and(|first| {
-        let second = first.second();
-        [first, second]
-            .iter()
-            .any(|id| id.as_str() == snapshot.snapshot_identifier)
-    });
+    let named = named_by_tags(snapshot, namespace, region);
+    let is_its = |id: &SnapshotId| id.as_str() == snapshot.snapshot_identifier;
+    let is_named = named.is_some_and(|first| first.generations().iter().any(is_its));
     (!is_named).then(|| "its name is not derived from its tags".to_owned())
 }
 
@@ -143,14 +139,13 @@ fn named_by_tags(
     namespace: &Namespace,
     region: &Region,
 ) -> Option<SnapshotId> {
-    let tag = |key: &str| snapshot.tags.get(key);
-    let scheduled_at = DateTime::parse_from_rfc3339(tag(tag::SLOT)?).ok()?.to_utc();
+    let claim = snapshot.claim(namespace)?;
     Some(SnapshotId::from_parts(
         namespace,
         region,
-        &tag(tag::POLICY)?.parse().ok()?,
-        &tag(tag::CLUSTER)?.parse().ok()?,
-        scheduled_at,
+        &claim.policy,
+        &claim.cluster,
+        claim.scheduled_at,
         super::Generation::First,
     ))
 }

@@ -8,11 +8,11 @@ use std::{fmt, fs};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use sha2::{Digest, Sha256};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
 use super::row::{parse_instant, to_text};
+use crate::digest;
 use crate::names::Writer;
 
 /// What a history's snapshots are: those of one kind never count for another.
@@ -106,20 +106,14 @@ pub(super) fn provisional(path: &Path) -> Option<Writer> {
     let machine = told("/etc/machine-id")?;
     let host = told("/proc/sys/kernel/hostname")?;
     let place = std::path::absolute(path).ok()?;
-    let mut hash = Sha256::new();
-    hash.update(b"redkeep installation\0");
-    for part in [machine.as_bytes(), host.as_bytes()] {
-        hash.update(part);
-        hash.update([0]);
-    }
-    hash.update(place.as_os_str().as_encoded_bytes());
-    let digits: String = hash
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    digits.parse().ok()
+    let place = place.as_os_str().as_encoded_bytes();
+    let parts = [
+        b"redkeep installation",
+        machine.as_bytes(),
+        host.as_bytes(),
+        place,
+    ];
+    digest::hex(&parts.join(&0), 16).parse().ok()
 }
 
 /// Binds a new history to `kind` and to what it begins with, and refuses an old one that is bound to another.

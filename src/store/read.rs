@@ -19,6 +19,7 @@ use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::pause::Pauses;
 use crate::run::Run;
 use crate::slot::{Pair, Scope, Slot};
+use crate::snapshot::SnapshotId;
 use crate::upkeep::{Errand, Removal};
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
@@ -298,8 +299,9 @@ impl Query {
     /// Of the snapshot `id`, or of the second one of its slot.
     pub(super) fn of_snapshot(&mut self, id: Option<&String>) {
         if let Some(id) = id {
-            self.compare("snapshot_id IN (?, ? || '-r1')", Some(id.clone()));
-            self.values.push(Box::new(id.clone()));
+            let second = SnapshotId::recorded(id.clone()).second();
+            self.compare("snapshot_id IN (?, ?)", Some(id.clone()));
+            self.values.push(Box::new(second.to_string()));
         }
     }
 

@@ -89,7 +89,7 @@ pub fn obstacles(facts: Facts<'_>, policy: &Policy) -> BTreeSet<Blocked> {
 /// What keeps the policy's snapshots from being removed, the outcome of its last pass included; nothing where it
 /// removes none.
 pub fn blocked(facts: Facts<'_>, policy: &Policy) -> BTreeSet<Blocked> {
-    if policy.protection.keep_last.is_none() {
+    if !policy.prunes() {
         return BTreeSet::new();
     }
     let last = facts.history.passes.get(&policy.name);

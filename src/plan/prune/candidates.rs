@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::DateTime;
-
 use crate::observed::ScopeView;
 use crate::plan::Facts;
 use crate::policy::Policy;
 use crate::retention::prune::{Item, Rules, verdicts};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot};
-use crate::snapshot::{Ownership, Snapshot, SnapshotStatus, Trigger, ownership, tag, unproven};
+use crate::snapshot::{
+    Ownership, Snapshot, SnapshotId, SnapshotStatus, Trigger, ownership, tag, unproven,
+};
 
 use super::judgement::Judged;
 
@@ -37,7 +37,7 @@ fn judged_in(facts: Facts<'_>, policy: &Policy, scope: &Scope, view: &ScopeView)
     let runs = runs_by_name(facts, policy, scope);
     let listed = view.snapshots.iter().flat_map(|listing| &listing.by_id);
     for (id, snapshot) in listed {
-        let run = runs.get(id.as_str()).copied();
+        let run = runs.get(id).copied();
         let Some(slot) = run
             .map(|run| run.slot.clone())
             .or_else(|| claimed(facts, policy, scope, snapshot))
@@ -97,34 +97,27 @@ fn counted_in(view: &ScopeView, pair: &Pair, listed: &Snapshot, is_proven: bool)
 }
 
 /// The policy's runs in a scope by the names of their snapshots, also of the one that failed before the second.
-fn runs_by_name<'a>(facts: Facts<'a>, policy: &Policy, scope: &Scope) -> BTreeMap<String, &'a Run> {
+fn runs_by_name<'a>(
+    facts: Facts<'a>,
+    policy: &Policy,
+    scope: &Scope,
+) -> BTreeMap<SnapshotId, &'a Run> {
     let pairs = facts.history.pairs.keys();
     let pairs = pairs.filter(|pair| pair.policy == policy.name && pair.scope == *scope);
     let runs = pairs.flat_map(|pair| facts.history.of_pair(pair));
     let names = runs.flat_map(|run| {
-        let id = run.request.snapshot_id.as_str();
-        let first = id.strip_suffix("-r1").map(|first| (first.to_owned(), run));
-        first.into_iter().chain([(id.to_owned(), run)])
+        let asked_for = &run.request.snapshot_id;
+        let names = asked_for.generations().into_iter();
+        let names = names.filter(|name| *name <= *asked_for);
+        names.map(move |name| (name, run))
     });
     names.collect()
 }
 
 /// The slot that a snapshot without a run claims to be of, by its tags.
 fn claimed(facts: Facts<'_>, policy: &Policy, scope: &Scope, snapshot: &Snapshot) -> Option<Slot> {
-    let tag = |key: &str| snapshot.tags.get(key).map(String::as_str);
-    let is = |key: &str, wanted: &str| tag(key) == Some(wanted);
-    if !is(tag::NAMESPACE, facts.config.namespace.as_str())
-        || !is(tag::POLICY, policy.name.as_str())
-    {
-        return None;
-    }
-    let pair = Pair {
-        policy: policy.name.clone(),
-        scope: scope.clone(),
-        cluster: tag(tag::CLUSTER)?.parse().ok()?,
-    };
-    let scheduled_at = DateTime::parse_from_rfc3339(tag(tag::SLOT)?).ok()?.to_utc();
-    Some(Slot { pair, scheduled_at })
+    let claim = snapshot.claim(&facts.config.namespace)?;
+    (claim.policy == policy.name).then(|| claim.slot(scope))
 }
 
 /// Whether the snapshot's own description, its run and the history agree that it is redkeep's.

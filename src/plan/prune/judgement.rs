@@ -6,8 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use crate::digest;
 use crate::plan::Facts;
 use crate::policy::{ClusterGlob, Policy};
 use crate::retention::prune::{Keep, Verdict};
@@ -168,16 +167,7 @@ pub(super) fn fingerprint(facts: Facts<'_>, policy: &Policy) -> String {
     hash(parts.iter())
 }
 
-/// The first 12 hex digits of SHA-256 over the parts, each preceded by its length.
+/// The hash of a list of texts, as announcements and confirmations name it.
 fn hash<'a>(parts: impl Iterator<Item = &'a String>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let digits = hasher.finalize();
-    digits[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest::hex(&digest::framed(parts.map(String::as_str)), 12)
 }

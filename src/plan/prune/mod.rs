@@ -35,7 +35,7 @@ pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
         *facts.extent != Extent::Wishes || wants_confirmed(facts.history, policy, facts.now)
     };
     let policies = facts.config.policies.iter();
-    let pruning = policies.filter(|policy| policy.protection.keep_last.is_some());
+    let pruning = policies.filter(|policy| policy.prunes());
     for policy in pruning
         .filter(is_wanted)
         .filter(|policy| !busy.contains(&policy.name))
@@ -56,7 +56,7 @@ pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
 fn forget(facts: Facts<'_>, plan: &mut Plan) {
     let prunes = |policy: &PolicyName| {
         let policy = facts.config.policy(policy);
-        policy.is_some_and(|policy| policy.protection.keep_last.is_some())
+        policy.is_some_and(|policy| policy.prunes())
     };
     let passes = facts.history.passes.values();
     let left = passes.filter(|pass| !pass.rules.is_empty() && !prunes(&pass.policy));
