@@ -15,58 +15,31 @@
 //! the slot, CreateClusterSnapshot accepts a name once, and so a retry, a restart and a second host all ask
 //! for the same snapshot. Planning over a history with unfinished runs is recovery; there is no other.
 //!
-//! Read the modules in this order. The first three groups are pure: they take `now` as an argument and touch
-//! nothing.
+//! What is decided, and how, is in `redkeep-core`, and the policy file in `redkeep-policy-file`; both are re-exported here,
+//! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
-// The words: parsed once, valid ever after.
-pub mod digest;
-pub mod names;
-pub mod policy;
-pub mod schedule;
-pub mod slot;
-pub mod snapshot;
+pub use redkeep_core::{
+    coverage, digest, execute, explain, forecast, history, iam, names, observed, ownership, pause,
+    plan, policy, redshift, reply, report, retention, retry, rpo, run, schedule, settings, slot,
+    snapshot, suggest, timing, tzdb, upkeep, world,
+};
+pub use redkeep_policy_file as config;
+pub use redkeep_sandbox as sandbox;
+pub use redkeep_serve::{clock, safe_file};
 
-// What is known: the configuration, the past, what was seen.
-pub mod config;
-pub mod history;
-pub mod observed;
-pub mod pause;
-pub mod run;
-pub mod upkeep;
-
-// What is decided: what to do, what an answer means, when to try again.
-pub mod coverage;
-pub mod doctor;
-pub mod explain;
-pub mod forecast;
-pub mod iam;
-pub mod plan;
-pub mod reply;
-pub mod report;
-pub mod retention;
-pub mod retry;
-pub mod rpo;
-pub mod world;
-
-// The seam to Redshift, and the shell around the core.
+// The shell around the core.
 pub mod aws;
 pub mod cause;
 pub mod cli;
-pub mod clock;
 pub mod daemon;
+pub mod doctor;
 pub mod http;
 pub mod logging;
 pub mod metrics;
-pub mod redshift;
-pub mod safe_file;
-pub mod sandbox;
 pub mod spool;
 pub mod store;
 pub mod systemd;
-pub mod tzdb;
 
 #[cfg(test)]
 #[path = "../tests/support/deadline.rs"]
 mod deadline;
-#[cfg(test)]
-mod samples;

@@ -14,8 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use redkeep::config::{Config, ConfigErrors, Endpoint, LogFormat, LogLevel, Sources, load};
+use redkeep::names::Tier;
 use redkeep::policy::Policy;
-use redkeep::snapshot::Tier;
 
 fn sources(file: impl Into<PathBuf>) -> Sources {
     Sources {

@@ -17,6 +17,7 @@ use redkeep::config::{Config, Endpoint, Log, LogFormat, LogLevel};
 use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
+use redkeep::names::{Tier, Trigger};
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::pause::{Pause, Pauses};
 use redkeep::plan::Blocked;
@@ -25,7 +26,7 @@ use redkeep::redshift::{Cluster, Operation};
 use redkeep::run::{Event, Missed, Request, Run};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
-use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
+use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
 use redkeep::tzdb::{Source, ZoneData, bundled};
 
 const GOLDEN: &str = "tests/golden/metrics.txt";

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use redkeep::names::{ClusterId, Namespace, PolicyName, Retention, Tags, Writer, tag_fault};
+use redkeep::names::{Tier, Trigger};
+use redkeep::ownership::{Ownership, ownership};
 use redkeep::policy::{Policy, Selector};
 use redkeep::run::{Event, Missed, Outcome, Request, Run, RunState};
 use redkeep::schedule::{Blackout, Schedule};
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
-use redkeep::snapshot::{
-    Generation, Label, Ownership, Snapshot, SnapshotId, Tier, Trigger, ownership, tag,
-};
+use redkeep::snapshot::{Generation, Label, Snapshot, SnapshotId, tag};
 use redkeep::tzdb::bundled;
 
 // Names whose hyphens could be read in several ways when they are joined come up often.

@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use crate::aws::{self, AwsRedshift, Connector, Target};
 use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
+use crate::config::zones::Place;
 use crate::config::{
     self, Config, ConfigErrors, Endpoint, Log, LogFormat, LogLevel, Sources, network,
 };
@@ -28,7 +29,6 @@ use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
 use crate::systemd::Notifier;
-use crate::tzdb::Place;
 use crate::world::World;
 
 use super::sandbox::{ACCOUNT_NUMBER, seed};

@@ -7,12 +7,14 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::history::History;
+use crate::names::Tier;
 use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
 use crate::retention::{self, Choice, Held, choose};
-use crate::slot::{Pair, Scope, Slot, rfc3339, timing_of_all};
-use crate::snapshot::{Generation, SnapshotId, Tier};
+use crate::slot::{Pair, Scope, Slot, rfc3339};
+use crate::snapshot::{Generation, SnapshotId};
 use crate::store::Reader;
+use crate::timing::timing_of_all;
 
 use super::output::{Output, Row, write_rows};
 use super::pause::configured;

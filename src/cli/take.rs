@@ -15,12 +15,12 @@ use crate::aws::AwsRedshift;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
 use crate::daemon::{Daemon, Lifetime, Parts, Signal};
+use crate::names::Tier;
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
 use crate::policy::Policy;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
-use crate::snapshot::Tier;
 use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::history::{unreadable, write_runs};

@@ -4,7 +4,6 @@
 //! and `reply` do, and this shell carries it out. The loop is level-triggered: it looks at what is, and no
 //! wake-up has to come in time for it to be right.
 
-mod calls;
 mod clockwork;
 mod journal;
 mod lifetime;
@@ -29,7 +28,9 @@ use tracing::{error, info, warn};
 
 use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
+use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
+use crate::execute;
 use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
@@ -40,10 +41,9 @@ use crate::reply::Reply;
 use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::tzdb::Place;
 use crate::world::World;
 
-pub use calls::make;
+pub use crate::execute::make;
 pub use lifetime::{Ending, Lifetime};
 
 use clockwork::Tick;
@@ -300,7 +300,7 @@ impl<R: Redshift> Daemon<R> {
         self.parts.world.dispatched(&call, now);
         let id = self
             .calls
-            .spawn(calls::make(call.clone(), client, now))
+            .spawn(execute::make(call.clone(), client, now))
             .id();
         self.under_way.insert(id, (call, now));
     }
@@ -313,7 +313,7 @@ impl<R: Redshift> Daemon<R> {
         let Some((call, began_at)) = self.under_way.remove(&id) else {
             return;
         };
-        let reply = reply.unwrap_or_else(|| calls::lost(call, began_at));
+        let reply = reply.unwrap_or_else(|| execute::lost(call, began_at));
         let changes = self.parts.world.take_in(reply, self.parts.clock.now());
         self.commit(changes).await;
     }

@@ -12,10 +12,11 @@ use tracing::{info, warn};
 
 use super::Daemon;
 use crate::config::Config;
+use crate::config::zones::{Database, Found, Place, Stamp};
 use crate::metrics::Intervals;
 use crate::redshift::Redshift;
 use crate::schedule::{Schedule, Zone};
-use crate::tzdb::{Database, Found, Place, Stamp, ZoneData};
+use crate::tzdb::ZoneData;
 
 /// How often the files are looked at. They are read when two looks agree, since a package is not put in place at once.
 const EACH: Duration = Duration::from_secs(10);

@@ -5,7 +5,6 @@
 //! or a slow AWS never makes a scrape late. The bounds on connections are [`serve()`]'s.
 
 mod health;
-pub mod serve;
 
 use std::sync::Arc;
 
@@ -17,9 +16,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 pub use self::health::{Condition, Health, STALLED_AFTER, Verdict, alive, ready};
-use self::serve::{Limits, serve};
 use crate::clock::Clock;
 use crate::metrics::{self, Metrics};
+use redkeep_serve::listener::{Limits, serve};
 
 const INDEX: &str = concat!(
     "redkeep ",

@@ -20,9 +20,10 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use redkeep::config::{Config, Sources, load};
+use redkeep::names::{Tier, Trigger};
 use redkeep::run::{Request, Run};
 use redkeep::slot::{Pair, Scope, Slot};
-use redkeep::snapshot::{Generation, SnapshotId, Tier, Trigger};
+use redkeep::snapshot::{Generation, SnapshotId};
 use serde_json::Value;
 use support::{Dir, redkeep};
 

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use redkeep::config::Config;
 use redkeep::explain::{Past, Told, coming, missed_range, run, span};
 use redkeep::history::{History, MissedRange};
+use redkeep::names::{Tier, Trigger};
 use redkeep::observed::Observed;
 use redkeep::pause::Pause;
 use redkeep::plan::{Extent, Facts};
 use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Run, RunState};
-use redkeep::snapshot::{Tier, Trigger};
 
 use crate::{at, config, due, pair};
 

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{MissedRange, PairState};
 use redkeep::names::{Retention, Tags};
+use redkeep::names::{Tier, Trigger};
 use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Request, Run, RunState};
 use redkeep::schedule::ClockNote;
 use redkeep::slot::{Pair, Scope, Slot};
-use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Tier, Trigger};
+use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
 use redkeep::store::{EndpointKind, Opened, Store};
 
 /// A directory of its own for each test, removed at its end.

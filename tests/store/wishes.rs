@@ -1,8 +1,8 @@
 //! What people ask for beside the schedules, by a connection of their own.
 
 use redkeep::history::Change;
+use redkeep::names::Trigger;
 use redkeep::run::{Outcome, RunState};
-use redkeep::snapshot::Trigger;
 use redkeep::store::{HandedIn, Inbox, Reader, StoreError};
 
 use crate::sample::{Place, at, run};

@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 use redkeep::config::Config;
 use redkeep::history::{Change, Extension, History};
 use redkeep::names::Retention;
+use redkeep::names::Trigger;
 use redkeep::redshift::{Answer, Cluster, ErrorClass, RedshiftError, ServerDate};
 use redkeep::reply::{Described, Listed, Reply};
 use redkeep::run::{Run, RunState};
 use redkeep::sandbox::account::Account;
 use redkeep::slot::{Pair, Scope, Slot};
-use redkeep::snapshot::{Generation, Snapshot, SnapshotId, Trigger, tag};
+use redkeep::snapshot::{Generation, Snapshot, SnapshotId, tag};
 use redkeep::world::World;
 
 use crate::refusals::{SLOT, asked, nightly};

@@ -46,7 +46,7 @@ fn take(sim: &mut Sim) -> Run {
         &host.writer,
         policy,
         pair("p", "dw"),
-        policy.retention.of(redkeep::snapshot::Tier::Base),
+        policy.retention.of(redkeep::names::Tier::Base),
         now,
     );
     host.journal

@@ -14,6 +14,7 @@ use rustix::process::geteuid;
 use crate::cli::state_dir::holder;
 use crate::config::Config;
 use crate::doctor::{Directory, Host, Sound, Space};
+use crate::store;
 use crate::store::{EndpointKind, Reader, StoreError};
 
 pub(super) fn host(config: &Config, kind: EndpointKind) -> Host {
@@ -28,7 +29,7 @@ pub(super) fn host(config: &Config, kind: EndpointKind) -> Host {
         directory: directory.map_err(told),
         history: history(&config.database()),
         endpoint_kind: kind,
-        copied_at: present(made_at(&config.database_copy())).map_err(told),
+        copied_at: present(made_at(&store::copy_of(&config.database()))).map_err(told),
     }
 }
 

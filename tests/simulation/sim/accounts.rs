@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{History, Totals};
+use redkeep::names::Trigger;
 use redkeep::run::{Run, RunState};
 use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
-use redkeep::snapshot::{Trigger, tag};
+use redkeep::snapshot::tag;
 use redkeep::tzdb::bundled;
 
 use super::Sim;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::config::Config;
 use redkeep::history::{Change, Extension};
+use redkeep::names::Trigger;
 use redkeep::names::{Retention, Tags};
 use redkeep::plan::{Call, Plan};
 use redkeep::policy::Policy;
@@ -14,7 +15,7 @@ use redkeep::redshift::CreateRequest;
 use redkeep::reply::Reply;
 use redkeep::run::{GoneReason, Outcome, Run, RunState};
 use redkeep::slot::{Pair, Slot};
-use redkeep::snapshot::{Snapshot, SnapshotId, Trigger};
+use redkeep::snapshot::{Snapshot, SnapshotId};
 use redkeep::world::World;
 
 use super::host::Host;

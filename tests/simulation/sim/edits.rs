@@ -53,7 +53,9 @@ impl Host {
         let edited_at = edits.next()?.0;
         let followed_at = next.map(|next| next.state.active_from);
         let over_at = [state.closed_at, followed_at].into_iter().flatten().min();
-        (!over_at.is_some_and(|at| at < edited_at - APART)).then_some(edited_at)
+        over_at
+            .is_none_or(|at| at >= edited_at - APART)
+            .then_some(edited_at)
     }
 }
 

@@ -5,10 +5,11 @@
 
 use chrono::{DateTime, Utc};
 use redkeep::history::Change;
+use redkeep::names::Tier;
 use redkeep::plan::manual_run;
 use redkeep::run::Run;
 use redkeep::slot::{Pair, Slot};
-use redkeep::snapshot::{SnapshotId, Tier};
+use redkeep::snapshot::SnapshotId;
 use redkeep::upkeep::{Confirmation, Errand, Wanted};
 use redkeep::world::{Wish, Wishes};
 

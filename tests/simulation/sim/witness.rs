@@ -10,6 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use redkeep::config::Config;
 use redkeep::history::{Change, MissedRange};
+use redkeep::names::Trigger;
 use redkeep::names::{PolicyName, Writer};
 use redkeep::plan::Call;
 use redkeep::redshift::ServerDate;
@@ -18,7 +19,7 @@ use redkeep::run::{Outcome, Run, RunState};
 use redkeep::sandbox::snapshot::Snapshot as ModelSnapshot;
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Scope, Slot, rfc3339};
-use redkeep::snapshot::{Snapshot, Trigger, tag};
+use redkeep::snapshot::{Snapshot, tag};
 use redkeep::upkeep::{Removal, Why, named};
 
 use super::aws::Aws;

@@ -1,0 +1,430 @@
+//! The least that IAM must allow for a configuration.
+//!
+//! Owns: which action redkeep needs for what, on which snapshots, and under which conditions. Pure, and made from the configuration alone: what only AWS knows (an account's number) is a wildcard
+//! unless it is given. Never allows a wildcard in an action, because each one here was weighed.
+//!
+//! The service authorization reference says what can be narrowed: the Describe calls to no resource, creating
+//! and changing to the snapshot's ARN, which has the cluster and the name in it. Tags of a *cluster* and
+//! exclusions cannot be said there, so the policy is a little wider than the selection.
+//!
+//! An account with a role has two identities: the role works in it, and the one that redkeep begins with needs
+//! nothing but to assume the role.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::names::Region;
+use crate::policy::{Account, Policy, Role, Selector};
+use crate::redshift::Operation;
+use crate::settings::Config;
+use crate::snapshot::tag;
+
+/// The most characters that a managed policy may have; white space does not count ("IAM and AWS STS quotas").
+pub const MANAGED_POLICY_CHARACTERS: usize = 6_144;
+
+/// The most managed policies that a role may have by default ("IAM and AWS STS quotas").
+pub const MANAGED_POLICIES_OF_A_ROLE: usize = 10;
+
+/// What is allowed beyond looking and taking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Lengthening the retention of redkeep's own snapshots.
+    pub guard: bool,
+    /// Deleting redkeep's own snapshots.
+    pub prune: bool,
+    /// Holding and releasing redkeep's own snapshots.
+    pub hold: bool,
+    /// Becoming the writer of another installation's snapshots.
+    pub takeover: bool,
+}
+
+impl Beyond {
+    /// What the daemon does by this configuration; holds and takeovers are a person's.
+    pub fn needed(config: &Config) -> Self {
+        Self {
+            guard: config.policies.iter().any(is_guarded),
+            prune: config.policies.iter().any(is_pruned),
+            ..Self::default()
+        }
+    }
+}
+
+fn is_guarded(policy: &Policy) -> bool {
+    policy.protection.guard
+}
+
+fn is_pruned(policy: &Policy) -> bool {
+    policy.prunes()
+}
+
+/// An identity, by what it is used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder<'a> {
+    /// The accounts that it works in.
+    accounts: Vec<&'a Account>,
+    /// The roles that it assumes.
+    roles: Vec<&'a Role>,
+}
+
+impl<'a> Holder<'a> {
+    /// The identity that redkeep begins with: of the SDK's default chain, or of a profile.
+    pub fn base(config: &'a Config, profile: Option<&str>) -> Self {
+        let own = config.accounts.iter();
+        let own = own.filter(|account| account.identity.profile.as_deref() == profile);
+        let (assumed, direct): (Vec<&Account>, _) =
+            own.partition(|account| account.identity.role.is_some());
+        Self {
+            accounts: direct,
+            roles: assumed
+                .iter()
+                .filter_map(|account| account.identity.role.as_ref())
+                .collect(),
+        }
+    }
+
+    /// The identity that works in an account: its role, where it has one.
+    pub fn of(account: &'a Account) -> Self {
+        Self {
+            accounts: vec![account],
+            roles: Vec::new(),
+        }
+    }
+}
+
+/// A policy document of IAM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Document {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+/// One statement, always an `Allow`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    sid: String,
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: BTreeSet<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    condition: Conditions,
+}
+
+/// By their operator; all must hold.
+type Conditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
+
+impl Document {
+    /// The number of characters that IAM counts.
+    pub fn characters(&self) -> usize {
+        characters(self)
+    }
+
+    /// Whether nothing is allowed at all.
+    pub fn is_empty(&self) -> bool {
+        self.statement.is_empty()
+    }
+
+    /// The same in as many documents as it takes for each to be a managed policy; together they allow what this one
+    /// does. Only a statement that fits nowhere as a whole is split, by its resources.
+    pub fn split(self) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for statement in self.statement {
+            for piece in pieces(statement) {
+                match parts.iter_mut().find(|part| part.has_room_for(&piece)) {
+                    Some(part) => part.statement.push(piece),
+                    None => parts.push(Self {
+                        version: self.version,
+                        statement: vec![piece],
+                    }),
+                }
+            }
+        }
+        parts
+    }
+
+    fn has_room_for(&self, piece: &Statement) -> bool {
+        // A document has one statement of a name.
+        let is_new = self.statement.iter().all(|one| one.sid != piece.sid);
+        is_new && self.characters() + characters(piece) < MANAGED_POLICY_CHARACTERS
+    }
+}
+
+/// A statement in pieces that each fit into a document of their own.
+fn pieces(statement: Statement) -> Vec<Statement> {
+    // What is around the statements in a document.
+    const AROUND: usize = 64;
+    if characters(&statement) + AROUND <= MANAGED_POLICY_CHARACTERS || statement.resource.len() < 2
+    {
+        return vec![statement];
+    }
+    let mut rest = statement.clone();
+    let half = statement.resource.iter().nth(statement.resource.len() / 2);
+    let behind = half.map(|half| rest.resource.split_off(half));
+    let second = Statement {
+        resource: behind.unwrap_or_default(),
+        ..statement
+    };
+    [rest, second].into_iter().flat_map(pieces).collect()
+}
+
+/// The number of characters that IAM counts.
+fn characters(part: &impl Serialize) -> usize {
+    let text = serde_json::to_string(part).unwrap_or_default();
+    text.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// What an identity needs. Where it works in an account whose number its role does not tell, `number` stands,
+/// and any number where that is not given.
+pub fn document(
+    config: &Config,
+    holder: &Holder<'_>,
+    number: Option<&str>,
+    beyond: Beyond,
+) -> Document {
+    let mut statement = Vec::new();
+    statement.extend(read(&holder.accounts));
+    let of = |which: fn(&Policy) -> bool| snapshots(config, &holder.accounts, number, which);
+    let create = allowed(
+        "Create",
+        &[
+            Operation::CreateClusterSnapshot.action(),
+            Operation::CreateTags.action(),
+        ],
+        of(|_| true),
+    );
+    let tagged = equals("aws:RequestTag", tag::NAMESPACE, config.namespace.as_str());
+    let create = Statement {
+        condition: conditions([tagged]),
+        ..create
+    };
+    let changes = changing(config, beyond, of);
+    let narrowed = std::iter::once(create).chain(changes);
+    statement.extend(narrowed.filter(|statement| !statement.resource.is_empty()));
+    statement.extend(assume(&holder.roles));
+    Document {
+        version: "2012-10-17",
+        statement,
+    }
+}
+
+/// What changes snapshots that are there; all of it wants redkeep's own tag on them.
+fn changing(
+    config: &Config,
+    beyond: Beyond,
+    snapshots: impl Fn(fn(&Policy) -> bool) -> BTreeSet<String>,
+) -> Vec<Statement> {
+    let own = || equals("aws:ResourceTag", tag::NAMESPACE, config.namespace.as_str());
+    // Where no policy does it, and it is asked for all the same, it is for all of them.
+    let those = |which: fn(&Policy) -> bool| match config.policies.iter().any(which) {
+        true => snapshots(which),
+        false => snapshots(|_| true),
+    };
+    let all = || snapshots(|_| true);
+    let mut changing = Vec::new();
+    let mut allow = |sid, action, resource, condition| {
+        changing.push(Statement {
+            condition,
+            ..allowed(sid, action, resource)
+        });
+    };
+    if beyond.guard {
+        let action = const { &[Operation::ModifyClusterSnapshot.action()] };
+        allow("Guard", action, those(is_guarded), conditions([own()]));
+    }
+    if beyond.prune {
+        let writer = config.writer.as_ref();
+        let writer = writer.map(|writer| equals("aws:ResourceTag", tag::WRITER, writer.as_str()));
+        let mut condition = conditions([own()].into_iter().chain(writer));
+        // What is on hold cannot be deleted, whoever asks for it in redkeep's name.
+        let held = (
+            format!("aws:ResourceTag/{}", tag::HOLD),
+            vec!["true".to_owned()],
+        );
+        condition.insert("Null", BTreeMap::from([held]));
+        let action = const { &[Operation::DeleteClusterSnapshot.action()] };
+        allow("Prune", action, those(is_pruned), condition);
+    }
+    if beyond.hold {
+        let action = const { &[Operation::ModifyClusterSnapshot.action()] };
+        allow("Hold", action, all(), conditions([own()]));
+        let action = const {
+            &[
+                Operation::CreateTags.action(),
+                Operation::DeleteTags.action(),
+            ]
+        };
+        allow("HoldTags", action, all(), only_tag(own(), tag::HOLD));
+    }
+    if beyond.takeover {
+        let action = const { &[Operation::CreateTags.action()] };
+        allow("Takeover", action, all(), only_tag(own(), tag::WRITER));
+    }
+    changing
+}
+
+/// On snapshots that meet `own`, this tag and no other.
+fn only_tag(own: (String, Vec<String>), tag: &str) -> Conditions {
+    let mut condition = conditions([own]);
+    let only = ("aws:TagKeys".to_owned(), vec![tag.to_owned()]);
+    condition.insert("ForAllValues:StringEquals", BTreeMap::from([only]));
+    condition
+}
+
+/// A glob of the policy file as IAM can say it, where `*` and `?` are all there is: `[a-z]` becomes `?`, and
+/// `{a,b}` becomes `*`. It never matches less.
+pub fn wildcard(glob: &str) -> String {
+    let mut wildcard = String::new();
+    let mut rest = glob.chars();
+    while let Some(c) = rest.next() {
+        let (made, end) = match c {
+            '[' => ('?', Some(']')),
+            '{' => ('*', Some('}')),
+            c => (c, None),
+        };
+        if let Some(end) = end {
+            skip(&mut rest, end);
+        }
+        if !(made == '*' && wildcard.ends_with('*')) {
+            wildcard.push(made);
+        }
+    }
+    wildcard
+}
+
+/// Goes behind the end of a class or of alternatives. A class has one character at least, so a `]` that comes
+/// first (after `!` or `^`) belongs to it; alternatives may hold others, and classes.
+fn skip(rest: &mut std::str::Chars<'_>, end: char) {
+    if end == ']' {
+        let inner = rest.as_str().trim_start_matches(['!', '^']);
+        let first = inner.chars().next().map_or(0, char::len_utf8);
+        let behind = inner[first..]
+            .split_once(']')
+            .map_or("", |(_, after)| after);
+        *rest = behind.chars();
+        return;
+    }
+    let mut depth = 1;
+    while depth > 0 {
+        match rest.next() {
+            Some('{') => depth += 1,
+            Some('}') => depth -= 1,
+            Some('[') => skip(rest, ']'),
+            Some(_) => {}
+            None => return,
+        }
+    }
+}
+
+/// The Describe calls, which IAM ties to no resource but which a condition ties to the regions.
+fn read(accounts: &[&Account]) -> Option<Statement> {
+    let regions: BTreeSet<&Region> = accounts
+        .iter()
+        .flat_map(|account| &account.regions)
+        .collect();
+    let regions: Vec<String> = regions.into_iter().map(Region::to_string).collect();
+    let action = [
+        Operation::DescribeClusters.action(),
+        Operation::DescribeClusterSnapshots.action(),
+        Operation::DescribeEvents.action(),
+    ];
+    (!regions.is_empty()).then(|| Statement {
+        condition: conditions([("aws:RequestedRegion".to_owned(), regions)]),
+        ..allowed("Read", &action, BTreeSet::from(["*".to_owned()]))
+    })
+}
+
+/// Assuming the roles, those that want the same external id in one statement.
+fn assume(roles: &[&Role]) -> Vec<Statement> {
+    let mut by_id: BTreeMap<Option<&str>, BTreeSet<String>> = BTreeMap::new();
+    for role in roles {
+        let arns = by_id.entry(role.external_id.as_deref()).or_default();
+        arns.insert(role.arn.clone());
+    }
+    let statements = by_id.into_iter().zip(1..).map(|((id, arns), nth)| {
+        let id = id.map(|id| ("sts:ExternalId".to_owned(), vec![id.to_owned()]));
+        Statement {
+            condition: id.map_or_else(BTreeMap::new, |id| conditions([id])),
+            ..allowed(&format!("Assume{nth}"), &["sts:AssumeRole"], arns)
+        }
+    });
+    statements.collect()
+}
+
+/// The ARNs of the snapshots that these policies make in these accounts: for each region the clusters that are
+/// named there, without those that a wider pattern names already.
+fn snapshots(
+    config: &Config,
+    accounts: &[&Account],
+    number: Option<&str>,
+    which: fn(&Policy) -> bool,
+) -> BTreeSet<String> {
+    let mut clusters: BTreeMap<(&Region, &str), BTreeSet<String>> = BTreeMap::new();
+    for policy in config.policies.iter().filter(|policy| which(policy)) {
+        for scope in &policy.scopes {
+            if let Some(account) = accounts
+                .iter()
+                .find(|account| account.name == scope.account)
+            {
+                let role = account.identity.role.as_ref();
+                let own = role.and_then(Role::account_number);
+                let number = number.or(own).unwrap_or("*");
+                let place = clusters.entry((&scope.region, number)).or_default();
+                place.extend(patterns(&policy.selector));
+            }
+        }
+    }
+    let arns = clusters.iter().flat_map(|((region, number), patterns)| {
+        let partition = region.partition();
+        let name = &config.namespace;
+        widest(patterns).map(move |cluster| {
+            format!("arn:{partition}:redshift:{region}:{number}:snapshot:{cluster}/{name}-*")
+        })
+    });
+    arns.collect()
+}
+
+fn widest(patterns: &BTreeSet<String>) -> impl Iterator<Item = &String> {
+    patterns.iter().filter(|pattern| {
+        let mut others = patterns.iter().filter(|other| other != pattern);
+        !others.any(|other| covers(other.as_bytes(), pattern.as_bytes()))
+    })
+}
+
+fn patterns(selector: &Selector) -> impl Iterator<Item = String> {
+    let literals = selector.unexcluded_literals().map(ToString::to_string);
+    literals.chain(selector.globs.iter().map(|glob| wildcard(glob.pattern())))
+}
+
+/// Whether the first pattern matches all that the second one does.
+fn covers(wide: &[u8], narrow: &[u8]) -> bool {
+    match (wide, narrow) {
+        ([], []) => true,
+        ([b'*', after @ ..], _) => {
+            covers(after, narrow) || matches!(narrow, [_, rest @ ..] if covers(wide, rest))
+        }
+        ([b'?', after @ ..], [c, rest @ ..]) if *c != b'*' => covers(after, rest),
+        ([a, after @ ..], [b, rest @ ..]) if a == b => covers(after, rest),
+        _ => false,
+    }
+}
+
+fn allowed(sid: &str, action: &[&'static str], resource: BTreeSet<String>) -> Statement {
+    Statement {
+        sid: sid.to_owned(),
+        effect: "Allow",
+        action: action.to_vec(),
+        resource,
+        condition: BTreeMap::new(),
+    }
+}
+
+fn equals(kind: &str, tag: &str, value: &str) -> (String, Vec<String>) {
+    (format!("{kind}/{tag}"), vec![value.to_owned()])
+}
+
+/// Conditions that must all hold.
+fn conditions(keys: impl IntoIterator<Item = (String, Vec<String>)>) -> Conditions {
+    BTreeMap::from([("StringEquals", keys.into_iter().collect())])
+}

@@ -1,0 +1,51 @@
+//! What redkeep decides, and nothing that it does.
+//!
+//! ```text
+//! Config ──────────┐
+//! Observed ────────┼─► plan(now) ─► changes, for the store to commit
+//! History ─────────┘            └─► calls ─► execute (over the trait Redshift) ─► Reply ─► take_in ─► changes
+//! ```
+//!
+//! Owns: slots and their names, the run's states, planning, the meaning of answers, retention, reports. Everything is a
+//! function of configuration, observation, history and `now`: the manifest has no runtime, SDK, SQL or log, and
+//! `clippy.toml` forbids files, the environment, the network and clocks. The simulation runs this crate as it is.
+
+// The words: parsed once, valid ever after.
+pub mod digest;
+pub mod names;
+pub mod policy;
+pub mod schedule;
+pub mod slot;
+pub mod snapshot;
+pub mod suggest;
+pub mod timing;
+pub mod tzdb;
+
+// What is known: the configuration, the past, what was seen.
+pub mod history;
+pub mod observed;
+pub mod ownership;
+pub mod pause;
+pub mod run;
+pub mod settings;
+pub mod upkeep;
+
+// What is decided: what to do, what an answer means, when to try again.
+pub mod coverage;
+pub mod explain;
+pub mod forecast;
+pub mod iam;
+pub mod plan;
+pub mod reply;
+pub mod report;
+pub mod retention;
+pub mod retry;
+pub mod rpo;
+pub mod world;
+
+// The seam to Redshift, and the making of a call over it.
+pub mod execute;
+pub mod redshift;
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,379 @@
+//! A run: the record of what became of a slot, as a state machine.
+//!
+//! ```text
+//!  due ─┬─► skipped(overlap)                          ┌─► available
+//!       ├─► missed(late | blackout | coalesced | …)   │
+//!       └─► requested ──────────────────► creating ───┤
+//!             │  ▲ waiting, asking, in doubt, judged  └─► failed(reason)
+//!             │  └──────── the second generation ◄────────┘  (once, inside the start window)
+//!             ├─► expired(the deadline passed before AWS accepted)
+//!             ├─► failed(not_found | config)
+//!             └─► conflict (the name exists and is not ours)
+//! ```
+//!
+//! Owns: a run and its states; `transition` owns the events and which of them leads where. Never computes when
+//! to try again (`retry`), never calls anything, never reads a clock.
+
+mod transition;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Retention, Tags};
+use crate::names::{Tier, Trigger};
+use crate::redshift::CreateRequest;
+use crate::slot::Slot;
+use crate::snapshot::{Generation, Snapshot, SnapshotId};
+
+pub use transition::Event;
+
+/// A slot's record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Which slot; a run is found by it.
+    pub slot: Slot,
+    /// What made the slot due.
+    pub trigger: Trigger,
+    /// What AWS is to be asked for, fixed when the slot became due.
+    pub request: Request,
+    /// Where the run stands.
+    pub state: RunState,
+    /// How many create calls were made, both generations together.
+    pub attempts: u32,
+    /// When the first create call was made.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// When the last create call was made.
+    pub asked_at: Option<DateTime<Utc>>,
+    /// When AWS was first known to have the snapshot.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// When the run ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What AWS said last, with its code.
+    pub message: Option<String>,
+    /// The snapshot as last seen.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// When and why the snapshot was no longer there; not the run's outcome.
+    pub gone: Option<Gone>,
+}
+
+/// The whole request, committed before the first call, so that a later edit of the policy changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The identifier, of the generation that the run is in.
+    pub snapshot_id: SnapshotId,
+    /// ManualSnapshotRetentionPeriod.
+    pub retention: Retention,
+    /// The retention class.
+    pub tier: Tier,
+    /// Why it is of that class, for people; `None` where the policy has one period for all.
+    pub tier_reason: Option<String>,
+    /// All tags.
+    pub tags: Tags,
+    /// The first instant at which AWS may be asked.
+    pub starts_at: DateTime<Utc>,
+    /// The instant from which AWS may no longer be asked.
+    pub deadline: DateTime<Utc>,
+    /// How long the snapshot may stay `creating` before that is an alarm.
+    pub completion_window: TimeDelta,
+    /// From this slot to the next, which paces the following.
+    pub interval: TimeDelta,
+}
+
+/// What became of the snapshot after the run had ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// When it was first seen to be missing.
+    pub at: DateTime<Utc>,
+    /// Why, as far as can be told.
+    pub reason: GoneReason,
+}
+
+/// Why a snapshot is no longer there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoneReason {
+    /// Its retention period had passed.
+    Expired,
+    /// Somebody else deleted it.
+    Deleted,
+    /// redkeep removed it.
+    Pruned,
+}
+
+impl GoneReason {
+    /// The word in the history.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+            Self::Pruned => "pruned",
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// The slot's instant has come; AWS was not asked yet.
+    Due,
+    /// AWS refused for now, or is to be asked for the second snapshot.
+    Waiting {
+        /// When to ask again.
+        until: DateTime<Utc>,
+        /// What stood in the way.
+        refusal: Refusal,
+    },
+    /// A create call is under way. After a restart this means: in doubt.
+    Asking {
+        /// What stood in the way before.
+        refusal: Option<Refusal>,
+    },
+    /// The answer to a create call was lost: looks at what is there.
+    InDoubt {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// When to look next.
+        look_at: DateTime<Utc>,
+    },
+    /// It is to end so, once the snapshot's absence is proven.
+    Judged {
+        /// Only what was seen after this proves anything.
+        since: DateTime<Utc>,
+        /// What it ends with.
+        verdict: Outcome,
+    },
+    /// AWS has accepted.
+    Creating {
+        /// When to look next.
+        look_at: DateTime<Utc>,
+    },
+    /// AWS says `failed`; the reason is being asked for.
+    Failing {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// When to ask for the reason.
+        ask_at: DateTime<Utc>,
+    },
+    /// Ended.
+    Ended(Outcome),
+}
+
+/// What stood in the way of a snapshot, and how often in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In the words that the run expires with.
+    pub why: String,
+    /// Refusals for the same reason in a row, this one included.
+    pub times: u32,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The snapshot is complete.
+    Available,
+    /// AWS refused for good, or the snapshot failed.
+    Failed(String),
+    /// The slot was not started in time.
+    Missed(Missed),
+    /// The pair's previous snapshot was still being made.
+    Skipped,
+    /// The deadline passed before AWS accepted.
+    Expired(String),
+    /// The name exists, and is not ours.
+    Conflict(String),
+}
+
+/// Why a slot was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// Its start window was over.
+    Late,
+    /// A blackout covered its start window.
+    Blackout,
+    /// A newer slot of the pair was due too.
+    Coalesced,
+    /// The policy was switched off or removed before it started.
+    Disabled,
+    /// The policy was paused.
+    Paused,
+}
+
+impl Missed {
+    /// The word in the history.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Blackout => "blackout",
+            Self::Coalesced => "coalesced",
+            Self::Disabled => "disabled",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl Outcome {
+    /// The reason of a run whose snapshot AWS could not complete.
+    pub const SNAPSHOT_FAILED: &'static str = "snapshot failed";
+
+    /// The reason of a run that nobody can follow any more.
+    pub const ACCOUNT_REMOVED: &'static str = "account removed";
+
+    /// The bare word of the JSON contract and of the metric's `result`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Failed(_) => "failed",
+            Self::Missed(_) => "missed",
+            Self::Skipped => "skipped",
+            Self::Expired(_) => "expired",
+            Self::Conflict(_) => "conflict",
+        }
+    }
+
+    /// The reason, where there is one to give.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Available => None,
+            Self::Failed(reason) | Self::Expired(reason) | Self::Conflict(reason) => Some(reason),
+            Self::Missed(missed) => Some(missed.as_str()),
+            Self::Skipped => Some("overlap"),
+        }
+    }
+}
+
+impl Run {
+    /// The run of a slot that has just become due.
+    pub fn due(slot: Slot, trigger: Trigger, request: Request) -> Self {
+        Self {
+            slot,
+            trigger,
+            request,
+            state: RunState::Due,
+            attempts: 0,
+            requested_at: None,
+            asked_at: None,
+            accepted_at: None,
+            ended_at: None,
+            message: None,
+            snapshot: None,
+            gone: None,
+        }
+    }
+
+    /// The bare word of the JSON contract: `due` until AWS is asked, then `requested` until it accepts, then
+    /// `creating`, then the outcome.
+    pub fn word(&self) -> &'static str {
+        match &self.state {
+            RunState::Due => "due",
+            RunState::Judged { .. } if self.attempts == 0 => "due",
+            RunState::Waiting { .. }
+            | RunState::Asking { .. }
+            | RunState::InDoubt { .. }
+            | RunState::Judged { .. } => "requested",
+            RunState::Creating { .. } | RunState::Failing { .. } => "creating",
+            RunState::Ended(outcome) => outcome.word(),
+        }
+    }
+
+    /// Which attempt at a snapshot the run is in.
+    pub fn generation(&self) -> Generation {
+        self.request.snapshot_id.generation()
+    }
+
+    /// How often in a row AWS refused for `why`, up to the create call that is under way.
+    pub fn refusals_for(&self, why: &str) -> u32 {
+        match &self.state {
+            RunState::Asking {
+                refusal: Some(refusal),
+            } if refusal.why == why => refusal.times,
+            _ => 0,
+        }
+    }
+
+    /// Whether the run has its one outcome.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state, RunState::Ended(_))
+    }
+
+    /// Whether a complete snapshot came of it, and is still there.
+    pub fn is_good(&self) -> bool {
+        self.state == RunState::Ended(Outcome::Available) && self.gone.is_none()
+    }
+
+    /// Whether the run has ended and AWS still has a snapshot of it, complete or failed.
+    pub fn has_snapshot(&self) -> bool {
+        self.is_good() || self.is_ended() && self.snapshot.is_some() && self.gone.is_none()
+    }
+
+    /// Whether AWS is making the snapshot now.
+    pub fn is_creating(&self) -> bool {
+        matches!(self.state, RunState::Creating { .. })
+    }
+
+    /// Until when AWS should have made the snapshot that it is making: its acceptance and the completion window.
+    pub fn completion_deadline(&self) -> Option<DateTime<Utc>> {
+        let accepted = self.accepted_at.unwrap_or(self.slot.scheduled_at);
+        self.is_creating()
+            .then(|| accepted + self.request.completion_window)
+    }
+
+    /// SnapshotCreateTime, the instant whose data the snapshot holds; before AWS has told it, the acceptance.
+    pub fn created_at(&self) -> Option<DateTime<Utc>> {
+        let told = self
+            .snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.snapshot_create_time);
+        told.or(self.accepted_at)
+    }
+
+    /// When AWS lets its snapshot go, by what AWS has told of it, or else by what was asked for; `None` where that is never,
+    /// or nothing was asked for yet.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        let told = self.snapshot.as_deref();
+        let days = told.and_then(|told| told.manual_snapshot_retention_period);
+        let retention = days.and_then(|days| Retention::from_days(days.into()));
+        let from = told.and_then(Snapshot::kept_from).or(self.created_at())?;
+        retention.unwrap_or(self.request.retention).end(from)
+    }
+
+    /// The ClusterCreateTime of the cluster that its snapshot was taken of, which stays when that gets another name.
+    pub fn cluster_created_at(&self) -> Option<DateTime<Utc>> {
+        self.snapshot.as_ref()?.cluster_create_time
+    }
+
+    /// The outcome's reason and AWS's message as one text.
+    pub fn reason(&self) -> Option<String> {
+        let reason = match &self.state {
+            RunState::Ended(outcome) => outcome.reason(),
+            _ => None,
+        };
+        match (reason, &self.message) {
+            (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
+            (Some(reason), None) => Some(reason.to_owned()),
+            (None, _) if self.state == RunState::Ended(Outcome::Available) => None,
+            (None, message) => message.clone(),
+        }
+    }
+
+    /// What CreateClusterSnapshot is to be asked for.
+    pub fn create_request(&self) -> CreateRequest {
+        CreateRequest {
+            snapshot_id: self.request.snapshot_id.clone(),
+            cluster: self.slot.pair.cluster.clone(),
+            retention: self.request.retention,
+            tags: self.request.tags.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.slot, self.word())
+    }
+}

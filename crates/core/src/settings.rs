@@ -1,0 +1,159 @@
+//! Everything that the operator can set, as values.
+//!
+//! Owns: what a valid configuration is. Never reads a file: `redkeep-policy-file` makes it, and checks it once, so that
+//! whoever holds a [`Config`] has nothing left to check.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::names::{AccountName, Namespace, PolicyName, Writer};
+use crate::policy::{Account, Policy};
+use crate::schedule::{Schedule, Zone};
+use crate::slot::Scope;
+use crate::tzdb::ZoneData;
+
+/// The default quota of manual snapshots in a region ("Quotas and limits in Amazon Redshift").
+pub const DEFAULT_SNAPSHOT_QUOTA: u32 = 20;
+
+/// Everything that the operator can set, valid as a whole.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The prefix of every identifier.
+    pub namespace: Namespace,
+    /// Where the history, the installation's id and the lock are.
+    pub state_dir: PathBuf,
+    /// Where metrics and health are served.
+    pub listen: SocketAddr,
+    /// Which Redshift to talk to.
+    pub endpoint: Endpoint,
+    /// The installation's id, where the operator gives it one.
+    pub writer: Option<Writer>,
+    /// How to log.
+    pub log: Log,
+    /// The accounts in the order of the file, at least one.
+    pub accounts: Vec<Account>,
+    /// The policies in the order of the file.
+    pub policies: Vec<Policy>,
+    /// The time zone data that the schedules are read with.
+    pub zone_data: ZoneData,
+    /// What is suspicious and yet works, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// Which Redshift to talk to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// AWS's own, by region.
+    Aws,
+    /// The one that is embedded in redkeep.
+    Sandbox,
+    /// An `http://` or `https://` URL, without credentials.
+    Url(String),
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// In which form.
+    pub format: LogFormat,
+    /// From which level.
+    pub level: LogLevel,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, the journal's own fields under systemd.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// Lines of JSON.
+    Json,
+}
+
+/// The least severe messages that are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what failed.
+    Error,
+    /// And what may fail.
+    Warn,
+    /// And what was done.
+    Info,
+    /// And why.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+impl LogLevel {
+    /// The level's word in the policy file, which tracing's filters know too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Config {
+    /// Every account in every one of its regions, in the order of the file.
+    pub fn scopes(&self) -> Vec<Scope> {
+        scopes_of(&self.accounts).collect()
+    }
+
+    /// The quota of manual snapshots in a scope; AWS's default where the account is not configured.
+    pub fn quota(&self, scope: &Scope) -> u32 {
+        self.account(&scope.account)
+            .map_or(DEFAULT_SNAPSHOT_QUOTA, |account| account.snapshot_quota)
+    }
+
+    /// Every schedule that is configured, of policies and of blackouts.
+    pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
+        self.policies.iter().flat_map(Policy::schedules)
+    }
+
+    /// The same configuration on the clocks of other time zone data. What `zone` does not find keeps its clocks.
+    pub fn in_zones(&self, data: ZoneData, zone: impl Fn(&str) -> Option<Zone>) -> Self {
+        let on_other_clocks = |schedule: &Schedule| match zone(schedule.timezone().name()) {
+            Some(zone) => schedule.in_zone(zone),
+            None => schedule.clone(),
+        };
+        let policies = self.policies.iter();
+        Self {
+            zone_data: data,
+            policies: policies
+                .map(|policy| policy.with_schedules(on_other_clocks))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Where the history is.
+    pub fn database(&self) -> PathBuf {
+        self.state_dir.join("history.db")
+    }
+
+    /// The policy of that name.
+    pub fn policy(&self, name: &PolicyName) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.name == *name)
+    }
+
+    /// The account of that name.
+    pub fn account(&self, name: &AccountName) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == *name)
+    }
+}
+
+/// Every account in every one of its regions, in their order.
+pub fn scopes_of(accounts: &[Account]) -> impl Iterator<Item = Scope> {
+    accounts.iter().flat_map(|account| {
+        account.regions.iter().map(|region| Scope {
+            account: account.name.clone(),
+            region: region.clone(),
+        })
+    })
+}

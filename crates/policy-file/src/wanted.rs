@@ -1,0 +1,104 @@
+//! What would be right, in words, for every key.
+//!
+//! Owns: the second half of `got …, wanted …`. Never checks anything itself.
+
+use figment::value::Value;
+
+use super::error::quoted;
+use super::path::{KeyPath, Step};
+use redkeep_core::names::{AccountName, Namespace, PolicyName, Retention, Writer};
+
+/// An address to listen on.
+pub(super) const LISTEN: &str = "an address and port such as \"127.0.0.1:9835\"";
+/// An endpoint.
+pub(super) const ENDPOINT: &str = "\"aws\", \"sandbox\" or a URL such as \"http://127.0.0.1:5439\"";
+/// A directory.
+pub(super) const STATE_DIR: &str = "a directory such as \"/var/lib/redkeep\"";
+/// A schedule.
+pub(super) const SCHEDULE: &str = "a cron expression such as \"30 2 * * *\"";
+/// A time zone.
+pub(super) const TIMEZONE: &str = "an IANA time zone such as \"Europe/Berlin\"";
+/// The clusters of a policy.
+pub(super) const CLUSTERS: &str =
+    "a list of cluster identifiers and globs such as [\"dw-*\", \"finance\"]";
+/// The duration of a blackout.
+pub(super) const DURATION: &str = "a duration in s, m, h, d or w such as \"12h\", from 1m to 31d";
+/// The duration of a blackout that would otherwise never end.
+pub(super) const BLACKOUT_THAT_ENDS: &str =
+    "less than the time between two of its openings: no slot could ever start";
+/// A role.
+pub(super) const ROLE_ARN: &str = "a role's ARN such as \"arn:aws:iam::111122223333:role/redkeep\"";
+/// Where the regions of an account come from.
+pub(super) const REGIONS: &str = "a list of AWS regions in an [[account]], AWS_REGION in the environment, or `region` in its AWS profile";
+/// An external id ("AssumeRole" in the STS API reference).
+pub(super) const EXTERNAL_ID: &str = "2 to 1224 letters, digits and _ + = , . @ : / -";
+/// A session name (ibidem).
+pub(super) const SESSION_NAME: &str = "2 to 64 letters, digits and _ + = , . @ -";
+/// A blackout's name.
+pub(super) const BLACKOUT: &str =
+    "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";
+
+/// What is wanted at `path`, where `found` has the wrong type.
+pub(super) fn shape(path: &KeyPath, found: Option<&Value>) -> String {
+    if let [.., Step::Item(_)] = path.steps() {
+        return match path.steps() {
+            [_, _] => "a table".to_owned(),
+            _ => "a string".to_owned(),
+        };
+    }
+    let key = path.last_key().unwrap_or_default();
+    let wanted = match path.steps() {
+        [_] => top(key),
+        [.., Step::Key(table), _] if table == "tags" || table == "cluster_tags" => "a string",
+        [Step::Key(section), .., _] if key == "name" => match section.as_str() {
+            "account" => AccountName::WANTED,
+            "blackout" => BLACKOUT,
+            _ => PolicyName::WANTED,
+        },
+        _ => nested(key),
+    };
+    match found {
+        Some(Value::String(_, text)) if wanted.starts_with("a list") => {
+            format!("a list: [{}]", quoted(text))
+        }
+        _ => wanted.to_owned(),
+    }
+}
+
+fn top(key: &str) -> &'static str {
+    match key {
+        "namespace" => Namespace::WANTED,
+        "state_dir" => STATE_DIR,
+        "listen" => LISTEN,
+        "endpoint" => ENDPOINT,
+        "writer" => Writer::WANTED,
+        "account" => "tables, each under its own [[account]]",
+        "policy" => "tables, each under its own [[policy]]",
+        "blackout" => "tables, each under its own [[blackout]]",
+        _ => "a table",
+    }
+}
+
+fn nested(key: &str) -> &'static str {
+    match key {
+        "format" => "\"auto\", \"text\" or \"json\"",
+        "level" => "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        "schedule" => SCHEDULE,
+        "timezone" => TIMEZONE,
+        "clusters" => CLUSTERS,
+        "exclude" => "a list of globs such as [\"dw-scratch*\"]",
+        "accounts" => "a list of account names",
+        "regions" => "a list of AWS regions such as [\"eu-central-1\"]",
+        "blackout" => "a list of blackout names",
+        "cluster_tags" => "a table of strings such as { env = \"prod\" }",
+        "tags" => "a table of strings such as { team = \"data\" }",
+        "retention" | "base" | "weekly" | "monthly" | "yearly" => Retention::WANTED,
+        "jitter" | "start_window" | "completion_window" | "duration" | "rpo" | "guard_gone" => {
+            "a duration in s, m, h, d or w such as \"4h\", in quotes"
+        }
+        "catch_up" | "enabled" | "guard" => "true or false",
+        "snapshot_quota" | "min_good" => "a whole number from 1",
+        "keep_last" => "a whole number",
+        _ => "a string",
+    }
+}
