@@ -26,6 +26,7 @@ pub use redkeep_core::{
 pub use redkeep_policy_file as config;
 pub use redkeep_sandbox as sandbox;
 pub use redkeep_serve::{clock, safe_file};
+pub use redkeep_store as store;
 
 // The shell around the core.
 pub mod aws;
@@ -37,7 +38,6 @@ pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod spool;
-pub mod store;
 pub mod systemd;
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ pub use credentials::foreseen;
 pub use files::profiles;
 use pages::all_pages;
 use probe::Probe;
-pub use translate::error_class;
 use translate::{cluster, event, snapshot};
 
 const PAGE_SIZE: i32 = 100;

@@ -46,7 +46,8 @@ fn every_scenario_has_its_tests() {
 
 #[test]
 fn every_invariant_has_its_check_in_the_simulation() {
-    let sources = ["", "sim", "seed"].map(|folder| Path::new("tests/simulation").join(folder));
+    let sources = ["src/sim", "src/seed", "tests/lives"]
+        .map(|folder| Path::new("crates/simulation").join(folder));
     let files = sources.iter().flat_map(|folder| folder.read_dir().unwrap());
     let files = files.map(|file| file.unwrap().path());
     let texts = files.filter(|path| path.is_file());

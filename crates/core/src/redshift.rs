@@ -3,6 +3,7 @@
 //! Owns: the trait that the daemon calls, the operations, the description of a cluster, and the classes of refusal. Never
 //! names the SDK (that is `aws`) and never decides what follows from an answer (that is `run` and `reply`).
 
+mod code;
 mod operation;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 use crate::names::{ClusterId, Retention, Tags};
 use crate::snapshot::{Snapshot, SnapshotId};
 
+pub use code::{error_class, known};
 pub use operation::Operation;
 
 /// A cluster as DescribeClusters describes it, as far as redkeep looks at it.

@@ -1,0 +1,384 @@
+//! Bugs that are planted between the core and the rest, to see that the simulation catches them.
+//!
+//! Owns: what each bug does to a plan, a reply or a commit. Nothing of it is in the product.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::history::{Change, Extension};
+use redkeep_core::names::Trigger;
+use redkeep_core::names::{Retention, Tags};
+use redkeep_core::plan::{Call, Plan};
+use redkeep_core::policy::Policy;
+use redkeep_core::redshift::CreateRequest;
+use redkeep_core::reply::Reply;
+use redkeep_core::run::{GoneReason, Outcome, Run, RunState};
+use redkeep_core::slot::{Pair, Slot};
+use redkeep_core::snapshot::{Snapshot, SnapshotId};
+use redkeep_core::world::World;
+use redkeep_policy_file::Config;
+
+use super::host::Host;
+use super::journal::Ledger;
+
+/// What no output may contain.
+pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+/// A planted bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A slot becomes due and gets no run.
+    NoRun,
+    /// A create call goes out under a second name too.
+    SecondName,
+    /// The answer to a create call is read as a complete snapshot.
+    EagerSuccess,
+    /// The intent is not committed before the call.
+    CallFirst,
+    /// An ended run gets another end.
+    AnotherEnd,
+    /// The watermark of a pair goes back by three days.
+    WatermarkBack,
+    /// A run's start window is a day longer than its policy says.
+    LongWindow,
+    /// Snapshots are looked for that nobody needs.
+    Greedy,
+    /// A slot is moved by an hour, as a mistake about summer time would.
+    WrongHour,
+    /// A row that was committed is not there at the next start.
+    LostRow,
+    /// A run in doubt is forgotten.
+    ForgottenDoubt,
+    /// Something else than the seed has a say.
+    Entropy,
+    /// An ended run is counted twice.
+    CountedTwice,
+    /// A run's message has a secret in it.
+    Leak,
+    /// A snapshot that somebody deleted is asked for again.
+    Remake,
+    /// A new pair begins a day before it was made.
+    BackFill,
+    /// A snapshot that is somebody else's is kept for longer.
+    Meddle,
+    /// `min_good` and `keep_last` are read as 1.
+    KeepsOne,
+    /// What is to be removed is in no plan that is logged.
+    Unlogged,
+    /// The last complete listing is taken to be of now, however old it is.
+    StaleListing,
+    /// The end of no snapshot is put off.
+    NoGuard,
+    /// A run is given up without a look at what is there.
+    BlindVerdict,
+    /// What was refused is tried again at once.
+    Impatient,
+    /// The snapshot of another run is taken for a run's own.
+    CrossedAnswer,
+    /// A look proves what is not there, whenever it began.
+    EarlyAbsence,
+    /// A snapshot of another account with the same policy, cluster and slot is taken for recorded.
+    ShortKey,
+    /// What came before an edit is taken for done.
+    ForgottenEdit,
+    /// A slot is skipped while a snapshot by hand is being made.
+    BehindByHand,
+}
+
+impl Bug {
+    /// What it does to the configuration that the core reads.
+    pub fn bend_config(self, config: &mut Config) {
+        if self == Self::EarlyAbsence {
+            let policies = config.policies.iter_mut();
+            policies.for_each(|policy| policy.protection.keep_last = None);
+        }
+        for policy in config
+            .policies
+            .iter_mut()
+            .filter(|_| self == Self::KeepsOne)
+        {
+            policy.protection.min_good = 1;
+            policy.protection.keep_last = policy.protection.keep_last.map(|_| 1);
+        }
+    }
+
+    /// What it does to what the core has observed.
+    pub fn bend_world(self, world: &mut World, now: DateTime<Utc>) {
+        if self == Self::ForgottenEdit {
+            for (pair, state) in &mut world.history.pairs {
+                let policy = world.config.policy(&pair.policy);
+                let edited = |policy: &Policy| policy.schedule.expression() != state.schedule;
+                if policy.is_some_and(edited) {
+                    state.watermark = state.watermark.max(now);
+                }
+            }
+        }
+        if self == Self::Impatient {
+            world.observed.refused.clear();
+            world.observed.errand_trouble.clear();
+        }
+        let views = world.observed.scopes.values_mut();
+        for view in views.filter(|_| self == Self::StaleListing) {
+            if let Some(listing) = &mut view.snapshots {
+                listing.began_at = now;
+            }
+        }
+    }
+
+    /// What it does to a plan.
+    pub fn bend_plan(self, plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
+        match self {
+            Self::NoRun => plan.changes.retain(|change| !is_due(change)),
+            Self::SecondName => {
+                let second = plan
+                    .calls
+                    .iter()
+                    .filter_map(under_a_second_name)
+                    .collect::<Vec<_>>();
+                plan.calls.extend(second);
+            }
+            Self::CallFirst => plan.changes.retain(|change| !is_asking(change)),
+            Self::WatermarkBack => plan
+                .changes
+                .iter_mut()
+                .for_each(|change| set_back(change, host)),
+            Self::Greedy if is_listing(plan) => plan.calls.extend(looks_for_nothing(plan, host)),
+            Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
+                if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
+                    run.request.deadline += TimeDelta::days(1);
+                }
+            }),
+            Self::WrongHour => plan.changes.iter_mut().for_each(|change| {
+                if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
+                    run.slot.scheduled_at += TimeDelta::hours(1);
+                }
+            }),
+            Self::ForgottenDoubt => plan
+                .calls
+                .retain(|call| !matches!(call, Call::Describe { .. })),
+            Self::Unlogged => plan.changes.iter_mut().for_each(|change| {
+                if let Change::Passed(pass) = change {
+                    pass.plan.clear();
+                }
+            }),
+            Self::NoGuard => plan
+                .calls
+                .retain(|call| !matches!(call, Call::Extend { .. })),
+            Self::BehindByHand => skip_behind_by_hand(plan, host, now),
+            Self::Remake => plan.calls.extend(remade(host)),
+            Self::Meddle if is_listing(plan) => plan.calls.extend(meddling(host, now)),
+            Self::BackFill => plan
+                .changes
+                .iter_mut()
+                .for_each(|change| back_filled(change, host)),
+            Self::BlindVerdict => plan
+                .changes
+                .iter_mut()
+                .for_each(|change| blind(change, now)),
+            _ => {}
+        }
+    }
+
+    /// What it does to an answer.
+    pub fn bend_reply(self, reply: &mut Reply) {
+        if let (Self::EarlyAbsence, Reply::Listed(listed)) = (self, &mut *reply) {
+            listed.began_at += TimeDelta::minutes(30);
+        }
+        if let (Self::EarlyAbsence, Reply::Described(described)) = (self, &mut *reply) {
+            described.began_at += TimeDelta::minutes(30);
+        }
+        if let (Self::EagerSuccess, Reply::Created(_, answer)) = (self, reply)
+            && let Ok(snapshot) = &mut answer.result
+        {
+            let complete = Snapshot {
+                status: Some("available".to_owned()),
+                ..(**snapshot).clone()
+            };
+            *snapshot = Arc::new(complete);
+        }
+    }
+
+    /// What it does to the changes that follow from an answer.
+    pub fn bend_taken(self, changes: &mut Vec<Change>, ledger: &Ledger) {
+        match self {
+            Self::CrossedAnswer => changes.iter_mut().for_each(|change| {
+                if let Change::Run(run) = change
+                    && let Some(snapshot) = &mut run.snapshot
+                {
+                    Arc::make_mut(snapshot)
+                        .snapshot_identifier
+                        .push_str("-other");
+                }
+            }),
+            Self::ShortKey => changes.retain(|change| {
+                let Change::Adopted(run) = change else {
+                    return true;
+                };
+                let key = |slot: &Slot| {
+                    let pair = &slot.pair;
+                    (pair.policy.clone(), pair.cluster.clone(), slot.scheduled_at)
+                };
+                let mut others = ledger.runs.keys();
+                !others.any(|slot| *slot != run.slot && key(slot) == key(&run.slot))
+            }),
+            _ => {}
+        }
+    }
+
+    /// What it does to changes on their way to the store.
+    pub fn bend_changes(self, changes: &mut Vec<Change>) {
+        let ended = |change: &&Change| matches!(change, Change::Run(run) if run.is_ended());
+        match self {
+            Self::AnotherEnd => {
+                let other = changes.iter().filter(ended).cloned().map(other_end);
+                let other: Vec<Change> = other.collect();
+                changes.extend(other);
+            }
+            Self::Leak => changes.iter_mut().for_each(|change| {
+                if let Change::Run(run) = change {
+                    run.message = Some(format!("signed with {SECRET}"));
+                }
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// Once a minute or so.
+fn is_listing(plan: &Plan) -> bool {
+    let mut calls = plan.calls.iter();
+    calls.any(|call| matches!(call, Call::List { .. }))
+}
+
+fn is_due(change: &Change) -> bool {
+    matches!(change, Change::Run(run) if run.state == RunState::Due)
+}
+
+fn is_asking(change: &Change) -> bool {
+    matches!(change, Change::Run(run) if matches!(run.state, RunState::Asking { .. }))
+}
+
+/// Skips a slot of the schedule that is to be asked for while one by hand is being made.
+fn skip(change: &mut Change, by_hand: impl Fn(&Pair) -> bool, now: DateTime<Utc>) -> Option<Slot> {
+    let is_asking = is_asking(change);
+    let Change::Run(run) = change else {
+        return None;
+    };
+    let skips = is_asking && run.trigger == Trigger::Schedule && by_hand(&run.slot.pair);
+    skips.then(|| {
+        run.state = RunState::Ended(Outcome::Skipped);
+        run.ended_at = Some(now);
+        run.slot.clone()
+    })
+}
+
+fn under_a_second_name(call: &Call) -> Option<Call> {
+    let Call::Create { slot, request } = call else {
+        return None;
+    };
+    let request = CreateRequest {
+        snapshot_id: SnapshotId::recorded(format!("{}-again", request.snapshot_id)),
+        ..request.clone()
+    };
+    Some(Call::Create {
+        slot: slot.clone(),
+        request,
+    })
+}
+
+fn other_end(change: Change) -> Change {
+    let Change::Run(mut run) = change else {
+        return change;
+    };
+    run.state = RunState::Ended(Outcome::Conflict("a planted bug".to_owned()));
+    Change::Run(run)
+}
+
+fn remade(host: &Host) -> Option<Call> {
+    let gone = |run: &&Run| {
+        let gone = run.gone.as_ref();
+        gone.is_some_and(|gone| gone.reason == GoneReason::Deleted)
+    };
+    let run = host.journal.ledger.runs.values().rev().find(gone)?;
+    Some(Call::Create {
+        slot: run.slot.clone(),
+        request: CreateRequest {
+            snapshot_id: run.request.snapshot_id.clone(),
+            cluster: run.slot.pair.cluster.clone(),
+            retention: Retention::Forever,
+            tags: Tags::new(),
+        },
+    })
+}
+
+fn meddling(host: &Host, now: DateTime<Utc>) -> Option<Call> {
+    let slot = host.journal.ledger.runs.keys().next()?.clone();
+    Some(Call::Extend {
+        account_number: None,
+        id: SnapshotId::recorded("foreign-0".to_owned()),
+        extension: Extension {
+            slot,
+            extended_at: now,
+            from: Retention::from_days(3_000)?,
+            to: Retention::Forever,
+            reason: "a planted bug".to_owned(),
+        },
+    })
+}
+
+fn set_back(change: &mut Change, host: &Host) {
+    if let Change::Pair(pair, state) = change
+        && host.journal.ledger.pairs.contains_key(pair)
+    {
+        state.watermark -= TimeDelta::days(3);
+    }
+}
+
+fn back_filled(change: &mut Change, host: &Host) {
+    if let Change::Pair(pair, state) = change
+        && !host.journal.ledger.pairs.contains_key(pair)
+    {
+        state.active_from -= TimeDelta::days(1);
+        state.watermark -= TimeDelta::days(1);
+    }
+}
+
+fn blind(change: &mut Change, now: DateTime<Utc>) {
+    if let Change::Run(run) = change
+        && let RunState::Judged { verdict, .. } = &run.state
+    {
+        run.state = RunState::Ended(verdict.clone());
+        run.ended_at = Some(now);
+    }
+}
+
+/// Thirty looks for names that nobody has, in the scope that is listed.
+fn looks_for_nothing(plan: &Plan, host: &Host) -> Vec<Call> {
+    let scope = plan.calls.iter().map(Call::scope).next();
+    let mut slots = host.journal.ledger.runs.keys();
+    let slot = slots.find(|slot| Some(&slot.pair.scope) == scope);
+    let looks = slot.into_iter().flat_map(|slot| {
+        (0..30).map(|number| Call::Describe {
+            slot: slot.clone(),
+            id: SnapshotId::recorded(format!("nothing-{number}")),
+            asks_account: false,
+        })
+    });
+    looks.collect()
+}
+
+/// Skips slots of the schedule for a snapshot that somebody takes by hand.
+fn skip_behind_by_hand(plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
+    let by_hand = |pair: &Pair| {
+        let mut runs = host.journal.ledger.runs.values();
+        runs.any(|run| {
+            run.trigger == Trigger::Manual && run.slot.pair == *pair && run.is_creating()
+        })
+    };
+    let changes = plan.changes.iter_mut();
+    let skipped: Vec<Slot> = changes
+        .filter_map(|change| skip(change, by_hand, now))
+        .collect();
+    plan.calls
+        .retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
+}

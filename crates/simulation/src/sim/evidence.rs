@@ -1,0 +1,209 @@
+//! What a host goes by: I22 no call with the same content is repeated sooner than its back-off while nothing changed, I23
+//! a run is changed only by an answer that names its snapshot and account, I24 no verdict of absence from a listing begun
+//! before AWS accepted and ten minutes more.
+//!
+//! Owns: when each call was made last and what AWS had then, and when the last listing of each scope began, in true time.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::plan::Call;
+use redkeep_core::run::{GoneReason, Outcome, Run, RunState};
+use redkeep_core::slot::Scope;
+use redkeep_core::snapshot::tag;
+use redkeep_sandbox::tag::Tag;
+
+use super::aws::Aws;
+
+/// docs/semantics.md, section 2: not found within ten minutes of acceptance is patience.
+const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// A call that was made.
+struct Made {
+    at: DateTime<Utc>,
+    /// What there was to be seen and known then.
+    known: String,
+}
+
+/// What one host went by.
+#[derive(Default)]
+pub struct Evidence {
+    made: BTreeMap<String, Made>,
+    /// When the last listing that it took in of each scope began.
+    looks: BTreeMap<Scope, DateTime<Utc>>,
+    /// When the last answered look for a single name was sent.
+    named: BTreeMap<(Scope, String), DateTime<Utc>>,
+    /// Since when its clock has been right.
+    pub clock_right_since: Option<DateTime<Utc>>,
+}
+
+impl Evidence {
+    /// A new process, a new configuration or another clock: nothing is known of what was tried before.
+    pub fn forget_calls(&mut self) {
+        self.made.clear();
+    }
+
+    /// A complete listing that began at `began_at`, in true time, is taken in.
+    pub fn looked(&mut self, scope: &Scope, began_at: DateTime<Utc>) {
+        self.looks.insert(scope.clone(), began_at);
+    }
+
+    /// A look for one name that was sent at `sent_at`, in true time, is answered.
+    pub fn looked_for(&mut self, scope: &Scope, id: &str, sent_at: DateTime<Utc>) {
+        self.named.insert((scope.clone(), id.to_owned()), sent_at);
+    }
+
+    /// I22, before a call is made. `commits` says how much the host has recorded so far, and `run` what of the call's.
+    pub fn calling(
+        &mut self,
+        call: &Call,
+        (commits, run): (u64, Option<&Run>),
+        aws: &Aws,
+        now: DateTime<Utc>,
+    ) {
+        let (content, pause) = content(call);
+        let known = match call {
+            Call::List { .. } => commits.to_string(),
+            Call::Describe { .. } => run.map_or(0, |run| run.attempts).to_string(),
+            Call::Extend { id, .. } => described(aws, call.scope(), id.as_str()),
+            Call::Errand { errand, .. } => described(aws, call.scope(), errand.snapshot.as_str()),
+            _ => String::new(),
+        };
+        let made = Made { at: now, known };
+        let before = self.made.get(&content);
+        let same = before.filter(|before| before.known == made.known);
+        assert!(
+            same.is_none_or(|before| now >= before.at + pause),
+            "I22: {content} is repeated after {} ms, and nothing has changed",
+            same.map_or(0, |before| (now - before.at).num_milliseconds())
+        );
+        self.made.insert(content, made);
+    }
+
+    /// I23, before a change of a run that follows from an answer is committed.
+    pub fn changing(before: Option<&Run>, run: &Run, home: &Aws, is_from_home: bool) {
+        if let Some(snapshot) = &run.snapshot {
+            let (name, asked) = (&snapshot.snapshot_identifier, &run.request.snapshot_id);
+            // The first, failed, is kept beside a second that is asked for.
+            let first = asked.as_str().strip_suffix("-r1");
+            assert!(
+                name == asked.as_str() || first.is_some_and(|first| first == name),
+                "I23: {run} has the snapshot of another: {name}"
+            );
+            let owner = snapshot.account_number();
+            let ours = home.account.account_id.as_str();
+            assert!(
+                owner.is_none_or(|owner| owner == ours),
+                "I23: {run} is of {ours}, and has a snapshot of {owner:?}"
+            );
+        }
+        let seen = |run: &Run| (run.is_ended(), run.gone.is_some(), run.snapshot.is_some());
+        let now = seen(run);
+        assert!(
+            is_from_home || before.map_or((false, false, false), seen) == now,
+            "I23: {run} is changed by an answer of another account: {:?}, gone: {:?}",
+            run.state,
+            run.gone
+        );
+    }
+
+    /// I24, before a change of a run is committed.
+    pub fn concluding(&self, before: Option<&Run>, run: &Run, home: &Aws, now: DateTime<Utc>) {
+        let is_steady = |since: DateTime<Utc>| now > since + TimeDelta::hours(1);
+        if !is_absence(before, run) || !self.clock_right_since.is_none_or(is_steady) {
+            return;
+        }
+        let (id, scope) = (run.request.snapshot_id.as_str(), &run.slot.pair.scope);
+        let region = home.account.region_at(scope.region.as_str(), now);
+        let mut there = region.snapshots_at(now);
+        // Another one in its place has other tags.
+        let policy = run.slot.pair.policy.as_str();
+        let is_other = |tag: &Tag| tag.key == tag::POLICY && tag.value != policy;
+        let is_there =
+            there.any(|one| one.snapshot_identifier == id && !one.tags.iter().any(is_other));
+        assert!(
+            !is_there,
+            "I24: {run} is said to be gone, and {id} is there"
+        );
+        let accepted = home.accepted.iter().find(|(made, _)| made == id);
+        let named = self.named.get(&(scope.clone(), id.to_owned()));
+        let look = self.looks.get(scope).max(named);
+        assert!(
+            accepted.is_none_or(|(_, at)| look.is_some_and(|look| *look >= *at + PATIENCE)),
+            "I24: {run}, accepted at {:?}, is said to be gone by a look that began at {look:?}",
+            accepted.map(|(_, at)| at)
+        );
+    }
+}
+
+/// Whether the change says that AWS has the snapshot no more, by what a listing lacks.
+fn is_absence(before: Option<&Run>, run: &Run) -> bool {
+    let vanished = |run: &Run| matches!(&run.state, RunState::Ended(Outcome::Failed(why)) if why.starts_with("deleted"));
+    let gone = |run: &Run| {
+        run.gone
+            .as_ref()
+            .is_some_and(|gone| gone.reason != GoneReason::Pruned)
+    };
+    let is_new = |is: &dyn Fn(&Run) -> bool| is(run) && !before.is_some_and(is);
+    is_new(&vanished) || is_new(&gone)
+}
+
+/// What a call asks for, and how soon it may be asked for again.
+fn content(call: &Call) -> (String, TimeDelta) {
+    let second = TimeDelta::seconds(1);
+    let scope = call.scope();
+    match call {
+        Call::List { asks_account, .. } => {
+            let whose = if *asks_account {
+                " and whose it is"
+            } else {
+                ""
+            };
+            (format!("the listing of {scope}{whose}"), second)
+        }
+        Call::Create { slot, request } => {
+            let attempt = &request.snapshot_id;
+            (format!("the wish for {attempt}, for {slot}"), second)
+        }
+        Call::Describe {
+            slot,
+            id,
+            asks_account,
+        } => {
+            let whose = if *asks_account {
+                " and whose it is"
+            } else {
+                ""
+            };
+            (format!("the look for {id}{whose}, for {slot}"), second)
+        }
+        Call::Explain { slot, id } => (format!("the events of {id}, for {slot}"), second * 10),
+        Call::Extend { id, extension, .. } => {
+            let to = extension.to;
+            (
+                format!("{id} of {scope} is to be kept for {to}"),
+                second * 60,
+            )
+        }
+        Call::Remove { removal, .. } => {
+            let (id, at) = (&removal.id, removal.planned_at);
+            (
+                format!("the removal of {id} of {scope}, planned at {at}"),
+                second * 60,
+            )
+        }
+        Call::Errand { errand, .. } => (format!("the errand {} of {scope}", errand.id), second * 5),
+    }
+}
+
+/// What can be changed of a snapshot, as AWS has it.
+fn described(aws: &Aws, scope: &Scope, id: &str) -> String {
+    let region = aws.account.region(scope.region.as_str());
+    let one = region.and_then(|region| region.snapshots.get(id));
+    one.map_or_else(String::new, |one| {
+        format!(
+            "{} {} {:?}",
+            one.retention_days, one.retention_started_at, one.tags
+        )
+    })
+}

@@ -1,0 +1,104 @@
+//! What people ask a host for beside its schedules.
+//!
+//! Owns: the way of a command's wish into the ledger, and to the process if there is one. The commands write into the
+//! real store, and only those of a host without one are played here.
+
+use chrono::{DateTime, Utc};
+use redkeep_core::history::Change;
+use redkeep_core::names::Tier;
+use redkeep_core::plan::manual_run;
+use redkeep_core::run::Run;
+use redkeep_core::slot::{Pair, Slot};
+use redkeep_core::snapshot::SnapshotId;
+use redkeep_core::upkeep::{Confirmation, Errand, Wanted};
+use redkeep_core::world::{Wish, Wishes};
+
+use super::host::{Host, Process};
+
+impl Host {
+    /// Confirms every plan as it is now, as `prune --confirm` does; how many snapshots may go.
+    pub fn confirm(&mut self, now: DateTime<Utc>) -> usize {
+        let Some(Process { world, .. }) = &mut self.process else {
+            return 0;
+        };
+        let plans = world.judge(now).into_iter();
+        let confirmed: Vec<Confirmation> = plans
+            .map(|(policy, judgement)| Confirmation {
+                id: 1 + i64::try_from(self.journal.ledger.passes.len()).unwrap(),
+                policy: policy.name.clone(),
+                rules: judgement.rules.clone(),
+                plan_hash: judgement.hash.clone(),
+                plan: judgement.plan(),
+                confirmed_at: now,
+                is_begun: false,
+            })
+            .collect();
+        let count = confirmed.iter().map(|one| one.plan.len()).sum();
+        for one in confirmed {
+            let ledger = &mut self.journal.ledger;
+            ledger.confirmations.insert(one.policy.clone(), one.clone());
+            let known = &mut world.history.confirmations;
+            known.insert(one.policy.clone(), one);
+        }
+        count
+    }
+
+    /// Asks for a snapshot of a pair now, as `take` does; `None` where the pair's policy is not in the file, or that
+    /// second has a run.
+    pub fn take(&mut self, pair: &Pair, now: DateTime<Utc>) -> Option<Run> {
+        let policy = self.config.policy(&pair.policy)?;
+        let retention = policy.retention.of(Tier::Base);
+        let run = manual_run(
+            &self.config,
+            &self.writer,
+            policy,
+            pair.clone(),
+            retention,
+            now,
+        );
+        let runs = &mut self.journal.ledger.runs;
+        if runs.contains_key(&run.slot) {
+            return None;
+        }
+        runs.insert(run.slot.clone(), run.clone());
+        self.tell(Wishes {
+            runs: vec![run.clone()],
+            ..Wishes::default()
+        });
+        Some(run)
+    }
+
+    /// Asks for something to be done to a snapshot, as `hold`, `release` and `takeover` do.
+    pub fn ask(&mut self, wanted: Wanted, slot: Slot, snapshot: SnapshotId, now: DateTime<Utc>) {
+        let errands = &mut self.journal.ledger.errands;
+        let errand = Errand {
+            id: 1 + errands.last_key_value().map_or(0, |(id, _)| *id),
+            ..Errand::new(wanted, slot, snapshot, now)
+        };
+        errands.insert(errand.id, errand.clone());
+        self.tell(Wishes {
+            errands: vec![errand],
+            ..Wishes::default()
+        });
+    }
+
+    /// The process hears of it, where there is one.
+    fn tell(&mut self, wishes: Wishes) {
+        let ledger = &self.journal.ledger;
+        let wishes = Wishes {
+            pauses: ledger.pauses.clone(),
+            rebuilt_at: ledger.rebuilt_at,
+            ..wishes
+        };
+        let Some(Process { world, .. }) = &mut self.process else {
+            return;
+        };
+        let news = world.heed(wishes, &()).into_iter();
+        let runs = news.filter_map(|news| match news {
+            Wish::Snapshot(run) => Some(Change::Run(run)),
+            _ => None,
+        });
+        let runs = runs.collect();
+        world.apply(runs);
+    }
+}

@@ -1,0 +1,460 @@
+//! AWS at work: the sandbox's pure model, asked without HTTP, and what goes wrong on the way.
+//!
+//! Owns: what one request does to the account, and what it suffers. Never knows which call it belongs to: the product's
+//! own steps lead from one request to the next.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::names::Retention;
+use redkeep_core::redshift::error_class;
+use redkeep_core::redshift::{
+    Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
+};
+use redkeep_core::snapshot::{Snapshot, SnapshotId, tag};
+use redkeep_sandbox::error::ApiError;
+use redkeep_sandbox::event::EventKind;
+use redkeep_sandbox::faults::{self, Fault, Suffering};
+use redkeep_sandbox::operations::{self, Effect, Request as ModelRequest, Twist};
+use redkeep_sandbox::query::Params;
+use redkeep_sandbox::tag::Tag;
+
+use super::aws::{ALL, Aws, CREATE, described, tags};
+use super::dice::Dice;
+use super::wire::{Request, To};
+
+/// What became of a request.
+pub struct Served {
+    pub hand_over: Box<dyn FnOnce() + Send>,
+    /// What the log says of it.
+    pub told: Option<String>,
+}
+
+/// How long it waits at AWS.
+pub fn latency(suffering: &Suffering) -> TimeDelta {
+    TimeDelta::milliseconds(i64::try_from(suffering.latency_milliseconds).unwrap())
+}
+
+/// Whether the client hears nothing until it gives up.
+pub fn hangs(suffering: &Suffering) -> bool {
+    matches!(suffering.fault, Some(Fault::Hang))
+}
+
+impl Aws {
+    /// Asks the fault plan.
+    pub fn suffer(&mut self, request: &Request, region: &str) -> Suffering {
+        let operation = request.operation();
+        *self.asked.entry(operation).or_default() += 1;
+        if let (Request::Snapshots(_), Some(fault)) = (request, &self.blind) {
+            return Suffering {
+                fault: Some(fault.clone()),
+                ..Suffering::default()
+            };
+        }
+        let cluster = match request {
+            Request::Create(wanted, _) => Some(wanted.cluster.as_str()),
+            Request::Delete(_, cluster, _) => Some(cluster.as_str()),
+            Request::Snapshots(_) => Some(ALL),
+            _ => None,
+        };
+        self.faults.next(faults::Call {
+            operation,
+            account: None,
+            region,
+            cluster,
+        })
+    }
+
+    /// How much later a listing looks, and how much later its answer comes.
+    pub fn slowness(&self, request: &Request, dice: &mut Dice) -> (TimeDelta, TimeDelta) {
+        let Some((least, most)) = self.slow.filter(|_| request.is_listing()) else {
+            return (TimeDelta::zero(), TimeDelta::zero());
+        };
+        let mut seconds = || dice.milliseconds((least * 1_000, most * 1_000)) / 2;
+        (seconds(), seconds())
+    }
+
+    /// Carries a request out, in so far as its suffering lets it.
+    pub fn carry_out(
+        &mut self,
+        request: Request,
+        suffering: &Suffering,
+        region: &str,
+        now: DateTime<Utc>,
+    ) -> Served {
+        let twist = suffering.twist();
+        match request {
+            Request::Clusters(to) => {
+                let list = |aws: &mut Self| Ok(aws.clusters(region, now));
+                let answer = in_pages(self.answer(suffering, now, list));
+                served(to, answer, "the listing of clusters", |_| None)
+            }
+            Request::Snapshots(to) => {
+                let list = |aws: &mut Self| {
+                    let strangers = aws.strangers.clone();
+                    Ok(aws
+                        .listed(region, now)
+                        .into_iter()
+                        .chain(strangers)
+                        .collect())
+                };
+                let answer = in_pages(self.answer(suffering, now, list));
+                served(to, answer, "the listing of snapshots", |_| None)
+            }
+            Request::Snapshot(id, to) => {
+                let find = |aws: &mut Self| Ok(aws.named(region, &id, now));
+                let answer = self.answer(suffering, now, find);
+                let what = format!("the look for {id}");
+                served(to, answer, &what, |found| {
+                    Some(format!("finds {} of {id}", found.len()))
+                })
+            }
+            Request::Create(wanted, to) => {
+                let create = |aws: &mut Self| aws.create(region, &wanted, twist, now);
+                let answer = self.answer(suffering, now, create);
+                let id = &wanted.snapshot_id;
+                let what = format!("the wish for {id}");
+                served(to, answer, &what, |_| Some(format!("accepts {id}")))
+            }
+            Request::KeepFor(id, retention, to) => {
+                let modify = |aws: &mut Self| aws.modify(region, &id, retention, now);
+                let answer = self.answer(suffering, now, modify);
+                let what = format!("the period of {id}");
+                served(to, answer, &what, |_| {
+                    Some(format!("keeps {id} for {retention}"))
+                })
+            }
+            Request::Delete(id, cluster, to) => {
+                let delete = |aws: &mut Self| aws.remove(region, &id, &cluster, now);
+                let answer = self.answer(suffering, now, delete);
+                let what = format!("the removal of {id}");
+                served(to, answer, &what, |()| Some(format!("removes {id}")))
+            }
+            Request::Tag(arn, key, value, to) => {
+                self.set_tag(suffering, region, (&arn, &key, Some(&value)), to, now)
+            }
+            Request::Untag(arn, key, to) => {
+                self.set_tag(suffering, region, (&arn, &key, None), to, now)
+            }
+            Request::Events(id, to) => {
+                let tell = |aws: &mut Self| Ok(aws.events(region, id.as_str(), now));
+                let answer = self.answer(suffering, now, tell);
+                let what = format!("the events of {id}");
+                served(to, answer, &what, |events| {
+                    Some(format!("tells {} events of {id}", events.len()))
+                })
+            }
+            Request::AccountNumber(to) => {
+                let tell = |aws: &mut Self| Ok(aws.account.account_id.clone());
+                let answer = self.answer(suffering, now, tell);
+                served(to, answer, "the account's number", |_| None)
+            }
+        }
+    }
+
+    /// Sets a tag, or removes it where it is to have no value.
+    fn set_tag(
+        &mut self,
+        suffering: &Suffering,
+        region: &str,
+        (arn, key, value): (&str, &str, Option<&str>),
+        to: To<()>,
+        now: DateTime<Utc>,
+    ) -> Served {
+        let set = |aws: &mut Self| aws.tag(region, arn, (key, value), now);
+        let answer = self.answer(suffering, now, set);
+        let told = match value {
+            Some(value) => format!("tags {arn} {key}={value}"),
+            None => format!("untags {arn} {key}"),
+        };
+        let what = format!("the tag {key} of {arn}");
+        served(to, answer, &what, |()| Some(told))
+    }
+
+    fn answer<T>(
+        &mut self,
+        suffering: &Suffering,
+        now: DateTime<Utc>,
+        operation: impl FnOnce(&mut Self) -> Result<T, ApiError>,
+    ) -> Answer<T> {
+        let unclear = |message: &str| RedshiftError {
+            class: ErrorClass::Unknown,
+            code: None,
+            message: message.to_owned(),
+        };
+        let (result, answered) = match &suffering.fault {
+            Some(Fault::Error {
+                code,
+                status,
+                message,
+            }) => (Err(refused(code, *status, message)), true),
+            Some(Fault::LostReply | Fault::Truncate | Fault::Empty) => {
+                // Whether it was done or refused, nobody hears of it.
+                let _ = operation(self);
+                (Err(unclear("connection closed")), false)
+            }
+            Some(Fault::Reset) => (Err(unclear("connection reset")), false),
+            Some(Fault::Hang) => (Err(unclear("timeout")), false),
+            Some(Fault::Html { status }) => (Err(unclear(&format!("HTTP status {status}"))), true),
+            Some(Fault::LoopMarker) => (Err(unclear("the marker does not advance")), true),
+            _ => {
+                let result = operation(self);
+                let told = |error: ApiError| refused(&error.code, error.status, &error.message);
+                (result.map_err(told), true)
+            }
+        };
+        let server_date = match answered {
+            true => self.date(now),
+            false => ServerDate::NoAnswer,
+        };
+        Answer {
+            result,
+            server_date,
+            requests: 1,
+        }
+    }
+
+    pub(super) fn create(
+        &mut self,
+        region: &str,
+        wanted: &CreateRequest,
+        twist: Twist,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Snapshot>, ApiError> {
+        let days = wanted.retention.days_or_minus_one().to_string();
+        let parameters = [
+            ("SnapshotIdentifier", wanted.snapshot_id.as_str()),
+            ("ClusterIdentifier", wanted.cluster.as_str()),
+            ("ManualSnapshotRetentionPeriod", &days),
+        ];
+        let tags = wanted.tags.iter().enumerate();
+        let tags = tags.flat_map(|(number, (key, value))| {
+            let place = format!("Tags.Tag.{}", number + 1);
+            [
+                (format!("{place}.Key"), key),
+                (format!("{place}.Value"), value),
+            ]
+        });
+        let tags: Vec<(String, &String)> = tags.collect();
+        let tags = tags
+            .iter()
+            .map(|(place, text)| (place.as_str(), text.as_str()));
+        let parameters: Vec<(&str, &str)> = parameters.into_iter().chain(tags).collect();
+        self.perform(region, &form(CREATE, &parameters), twist, now)?;
+        let id = wanted.snapshot_id.to_string();
+        self.check_one_a_slot(region, wanted, now);
+        self.accepted.push((id.clone(), now));
+        let held = self.account.regions[region].snapshots_at(now).count();
+        self.most_held = self.most_held.max(held);
+        let made = &self.account.regions[region].snapshots[&id];
+        Ok(Arc::new(described(&self.account, region, made, now)))
+    }
+
+    fn named(&mut self, region: &str, id: &SnapshotId, now: DateTime<Utc>) -> Vec<Arc<Snapshot>> {
+        let mut all = self.listed(region, now);
+        all.extend(self.strangers.iter().cloned());
+        all.retain(|one| one.snapshot_identifier == id.as_str());
+        all
+    }
+
+    fn modify(
+        &mut self,
+        region: &str,
+        id: &SnapshotId,
+        retention: Retention,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Snapshot>, ApiError> {
+        self.check_ours(region, id.as_str());
+        let days = retention.days_or_minus_one().to_string();
+        let parameters = [
+            ("SnapshotIdentifier", id.as_str()),
+            ("ManualSnapshotRetentionPeriod", &days),
+        ];
+        let form = form("ModifyClusterSnapshot", &parameters);
+        self.perform(region, &form, Twist::None, now)?;
+        self.modified.push((id.to_string(), now));
+        let made = &self.account.regions[region].snapshots[id.as_str()];
+        Ok(Arc::new(described(&self.account, region, made, now)))
+    }
+
+    fn remove(
+        &mut self,
+        region: &str,
+        id: &SnapshotId,
+        cluster: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        self.check_ours(region, id.as_str());
+        let parameters = [
+            ("SnapshotIdentifier", id.as_str()),
+            ("SnapshotClusterIdentifier", cluster),
+        ];
+        let form = form("DeleteClusterSnapshot", &parameters);
+        self.perform(region, &form, Twist::None, now)?;
+        self.removed.push((id.to_string(), now));
+        Ok(())
+    }
+
+    /// Sets a tag, or removes it where there is no value.
+    fn tag(
+        &mut self,
+        region: &str,
+        arn: &str,
+        (key, value): (&str, Option<&str>),
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        let (_, id) = arn.rsplit_once('/').unwrap();
+        self.check_ours(region, id);
+        let form = match value {
+            Some(value) => form(
+                "CreateTags",
+                &[
+                    ("ResourceName", arn),
+                    ("Tags.Tag.1.Key", key),
+                    ("Tags.Tag.1.Value", value),
+                ],
+            ),
+            None => form(
+                "DeleteTags",
+                &[("ResourceName", arn), ("TagKeys.TagKey.1", key)],
+            ),
+        };
+        self.perform(region, &form, Twist::None, now)?;
+        // What was told of the snapshot has other tags.
+        self.region(now);
+        Ok(())
+    }
+
+    /// I2: what is to be changed is of redkeep's.
+    fn check_ours(&self, region: &str, id: &str) {
+        let region = self.account.region(region);
+        let Some(snapshot) = region.and_then(|region| region.snapshots.get(id)) else {
+            return;
+        };
+        let ours = tags(&snapshot.tags).contains_key(tag::NAMESPACE);
+        assert!(ours, "I2: {id} is not ours, and is changed");
+    }
+
+    fn perform(
+        &mut self,
+        region: &str,
+        form: &str,
+        twist: Twist,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        let request = ModelRequest {
+            region: region.to_owned(),
+            params: Params::parse(form.as_bytes()),
+            now,
+            twist,
+        };
+        match operations::find(&request.params)?.effect {
+            Effect::Reads(run) => run(&self.account, &request)?,
+            Effect::Writes(run) => run(&mut self.account, &request)?,
+            Effect::Identifies(_) | Effect::Grants(_) => {
+                unreachable!("this asks for snapshots only")
+            }
+        };
+        Ok(())
+    }
+
+    /// I3: one snapshot for each slot and generation, and the second only where the first has failed.
+    fn check_one_a_slot(&self, region: &str, wanted: &CreateRequest, now: DateTime<Utc>) {
+        let id = wanted.snapshot_id.as_str();
+        let keys = [tag::SLOT, tag::POLICY, tag::CLUSTER];
+        // Somebody who gives no tags names no slot.
+        let names_slot = keys.iter().all(|key| wanted.tags.contains_key(*key));
+        let is_same = |tag: &Tag| wanted.tags.get(&tag.key) == Some(&tag.value);
+        let held = self.account.regions[region].snapshots.values();
+        let same_slot = held.filter(|held| {
+            let has = |key: &str| held.tags.iter().any(|tag| tag.key == key && is_same(tag));
+            names_slot && held.snapshot_identifier != id && keys.iter().all(|key| has(key))
+        });
+        for other in same_slot {
+            let (name, status) = (&other.snapshot_identifier, other.status(now));
+            let second = wanted.snapshot_id.as_str() == format!("{name}-r1");
+            assert!(
+                second && status == "failed",
+                "I3: {id} is made for a slot that has {name}, which is {status}"
+            );
+        }
+    }
+
+    fn clusters(&self, region: &str, now: DateTime<Utc>) -> Vec<Cluster> {
+        self.account
+            .region_at(region, now)
+            .clusters_at(now)
+            .map(|cluster| Cluster {
+                id: cluster.cluster_identifier.parse().unwrap(),
+                status: cluster.status(now).to_owned(),
+                created_at: Some(cluster.properties.created_at),
+                tags: tags(&cluster.tags),
+                account_number: self.tells_arns.then(|| self.account.account_id.clone()),
+            })
+            .collect()
+    }
+
+    fn events(&self, region: &str, id: &str, now: DateTime<Utc>) -> Vec<SnapshotEvent> {
+        let all = self.account.region(region).into_iter();
+        all.flat_map(|region| &region.events)
+            .filter(|event| event.source_identifier == id && event.date <= now)
+            .map(|event| SnapshotEvent {
+                id: event_id(event.kind).to_owned(),
+                message: event.message.clone(),
+            })
+            .collect()
+    }
+}
+
+/// Hands the answer over when it has come, and says what it is.
+fn served<T: Send + 'static>(
+    to: To<T>,
+    answer: Answer<T>,
+    what: &str,
+    done: impl FnOnce(&T) -> Option<String>,
+) -> Served {
+    let told = match &answer.result {
+        Ok(result) => done(result),
+        Err(error) => Some(format!("answers to {what}: {error}")),
+    };
+    Served {
+        hand_over: Box::new(move || drop(to.send(answer))),
+        told,
+    }
+}
+
+fn form(action: &str, parameters: &[(&str, &str)]) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("Version", "2012-12-01")
+        .append_pair("Action", action)
+        .extend_pairs(parameters);
+    form.finish()
+}
+
+fn refused(code: &str, status: u16, message: &str) -> RedshiftError {
+    RedshiftError {
+        class: error_class(Some(code), status),
+        code: Some(code.to_owned()),
+        message: message.to_owned(),
+    }
+}
+
+/// "Amazon Redshift event notifications".
+fn event_id(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Started => "REDSHIFT-EVENT-2009",
+        EventKind::Completed => "REDSHIFT-EVENT-3004",
+        EventKind::Failed => "REDSHIFT-EVENT-3503",
+        EventKind::Deleted => "REDSHIFT-EVENT-2011",
+    }
+}
+
+/// A listing took a request for each hundred; one whose marker does not advance, a second one.
+fn in_pages<T>(answer: Answer<Vec<T>>) -> Answer<Vec<T>> {
+    let requests = match &answer.result {
+        Ok(all) => u32::try_from(all.len().div_ceil(100).max(1)).unwrap(),
+        Err(error) if error.message.contains("marker") => 2,
+        Err(_) => 1,
+    };
+    Answer { requests, ..answer }
+}

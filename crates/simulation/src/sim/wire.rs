@@ -1,0 +1,229 @@
+//! The way to AWS: the product's own steps from a call to its reply, and each request of theirs on the wire.
+//!
+//! Owns: the client that turns every request into a message, and the calls that wait for answers. A call is a future
+//! that nobody but the simulation polls, without a runtime: between any two of its requests the process may die.
+
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::execute::make;
+use redkeep_core::names::{Region, Retention};
+use redkeep_core::plan::Call;
+use redkeep_core::redshift::{
+    Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
+};
+use redkeep_core::reply::Reply;
+use redkeep_core::slot::Scope;
+use redkeep_core::snapshot::{Snapshot, SnapshotId};
+use redkeep_sandbox::faults::Suffering;
+use tokio::sync::oneshot;
+
+/// Where the answer to a request goes.
+pub type To<T> = oneshot::Sender<Answer<T>>;
+
+/// One request to AWS.
+pub enum Request {
+    /// DescribeClusters, all pages.
+    Clusters(To<Vec<Cluster>>),
+    /// DescribeClusterSnapshots, all pages.
+    Snapshots(To<Vec<Arc<Snapshot>>>),
+    /// DescribeClusterSnapshots of one name.
+    Snapshot(SnapshotId, To<Vec<Arc<Snapshot>>>),
+    /// CreateClusterSnapshot.
+    Create(CreateRequest, To<Arc<Snapshot>>),
+    /// ModifyClusterSnapshot.
+    KeepFor(SnapshotId, Retention, To<Arc<Snapshot>>),
+    /// DeleteClusterSnapshot, with the cluster's name.
+    Delete(SnapshotId, String, To<()>),
+    /// CreateTags: the ARN, the key and the value.
+    Tag(String, String, String, To<()>),
+    /// DeleteTags: the ARN and the key.
+    Untag(String, String, To<()>),
+    /// DescribeEvents.
+    Events(SnapshotId, To<Vec<SnapshotEvent>>),
+    /// GetCallerIdentity.
+    AccountNumber(To<String>),
+}
+
+impl Request {
+    /// Whether it asks for all that there is.
+    pub fn is_listing(&self) -> bool {
+        matches!(self, Self::Clusters(_) | Self::Snapshots(_))
+    }
+
+    /// The value of `Action`.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Clusters(_) => "DescribeClusters",
+            Self::Snapshots(_) | Self::Snapshot(..) => "DescribeClusterSnapshots",
+            Self::Create(..) => "CreateClusterSnapshot",
+            Self::KeepFor(..) => "ModifyClusterSnapshot",
+            Self::Delete(..) => "DeleteClusterSnapshot",
+            Self::Tag(..) => "CreateTags",
+            Self::Untag(..) => "DeleteTags",
+            Self::Events(..) => "DescribeEvents",
+            Self::AccountNumber(_) => "GetCallerIdentity",
+        }
+    }
+}
+
+/// Redshift as the product's calls see it: whatever is asked waits for the simulation to carry it out.
+struct Client {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Client {
+    async fn ask<T>(&self, request: impl FnOnce(To<T>) -> Request) -> Answer<T> {
+        let (to, from) = oneshot::channel();
+        self.requests.send(request(to)).ok();
+        from.await.unwrap_or_else(|_| unanswered())
+    }
+}
+
+/// Nobody hears it: the process has died, and its calls with it.
+fn unanswered<T>() -> Answer<T> {
+    Answer {
+        result: Err(RedshiftError {
+            class: ErrorClass::Unknown,
+            code: None,
+            message: "the simulation has dropped the request".to_owned(),
+        }),
+        server_date: ServerDate::NoAnswer,
+        requests: 1,
+    }
+}
+
+impl Redshift for Client {
+    async fn clusters(&self) -> Answer<Vec<Cluster>> {
+        self.ask(Request::Clusters).await
+    }
+
+    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
+        self.ask(Request::Snapshots).await
+    }
+
+    async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {
+        self.ask(|to| Request::Snapshot(id.clone(), to)).await
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Answer<Arc<Snapshot>> {
+        self.ask(|to| Request::Create(request.clone(), to)).await
+    }
+
+    async fn keep_for(&self, id: &SnapshotId, retention: Retention) -> Answer<Arc<Snapshot>> {
+        self.ask(|to| Request::KeepFor(id.clone(), retention, to))
+            .await
+    }
+
+    async fn delete(&self, id: &SnapshotId, cluster: &str) -> Answer<()> {
+        self.ask(|to| Request::Delete(id.clone(), cluster.to_owned(), to))
+            .await
+    }
+
+    async fn tag(&self, arn: &str, key: &str, value: &str) -> Answer<()> {
+        let [arn, key, value] = [arn, key, value].map(str::to_owned);
+        self.ask(|to| Request::Tag(arn, key, value, to)).await
+    }
+
+    async fn untag(&self, arn: &str, key: &str) -> Answer<()> {
+        let [arn, key] = [arn, key].map(str::to_owned);
+        self.ask(|to| Request::Untag(arn, key, to)).await
+    }
+
+    async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {
+        self.ask(|to| Request::Events(id.clone(), to)).await
+    }
+
+    async fn account_number(&self) -> Answer<String> {
+        self.ask(Request::AccountNumber).await
+    }
+}
+
+/// A call of a host's process that has not ended.
+pub struct UnderWay {
+    pub host: usize,
+    /// Which life of the host's process makes it.
+    pub life: u32,
+    pub scope: Scope,
+    /// Which account its credentials lead to.
+    pub account: usize,
+    /// When it began, in true time.
+    pub sent_at: DateTime<Utc>,
+    /// When its listing of snapshots was carried out, in true time.
+    pub looked_at: Option<DateTime<Utc>>,
+    steps: Pin<Box<dyn Future<Output = Reply> + Send>>,
+    requests: mpsc::Receiver<Request>,
+}
+
+impl UnderWay {
+    pub fn new(
+        (host, life): (usize, u32),
+        account: usize,
+        call: Call,
+        (sent_at, began_at): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Self {
+        let (sender, requests) = mpsc::channel();
+        let client = Arc::new(Client { requests: sender });
+        Self {
+            host,
+            life,
+            scope: call.scope().clone(),
+            account,
+            sent_at,
+            looked_at: None,
+            steps: Box::pin(make(call, client, began_at)),
+            requests,
+        }
+    }
+
+    /// Goes on as far as the answers that have come lead: new requests, and the reply where it is the end.
+    pub fn go_on(&mut self) -> (Vec<Request>, Option<Reply>) {
+        let mut context = Context::from_waker(Waker::noop());
+        let reply = match self.steps.as_mut().poll(&mut context) {
+            Poll::Ready(reply) => Some(reply),
+            Poll::Pending => None,
+        };
+        (self.requests.try_iter().collect(), reply)
+    }
+}
+
+/// A request on the wire.
+pub struct Wire {
+    pub host: usize,
+    pub life: u32,
+    /// The number of the call that it is for.
+    pub call: u64,
+    pub account: usize,
+    pub region: Region,
+    pub sent_at: DateTime<Utc>,
+    /// When it gets to AWS, or its answer to the host.
+    pub arrives_at: DateTime<Utc>,
+    /// For how long AWS holds the answer back.
+    pub is_slow_by: TimeDelta,
+    pub state: State,
+}
+
+/// How far a request has got.
+pub enum State {
+    /// On its way to AWS.
+    Sent(Request),
+    /// AWS takes its time.
+    Waits(Request, Suffering),
+    /// Carried out: handing the answer over is all that is left.
+    Answered(Answered),
+}
+
+/// The answer to a request on its way back.
+pub struct Answered {
+    pub hand_over: Box<dyn FnOnce() + Send>,
+    /// When it was carried out, if it was to list the snapshots.
+    pub looked_at: Option<DateTime<Utc>>,
+}
+
+impl Wire {
+    pub fn is_answered(&self) -> bool {
+        matches!(self.state, State::Answered(_))
+    }
+}

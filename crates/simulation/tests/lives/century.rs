@@ -1,0 +1,94 @@
+//! Nearly thirty years of lives in every test run, on as many threads as there are cores: some the same each time, some
+//! that nobody has lived before. `examples/simulate` lives as many as are asked for.
+
+use std::collections::BTreeSet;
+
+use crate::cores::on_every_core;
+use redkeep_simulation::seed::{Past, Wish, fresh_seed, live, told_again};
+
+/// Lives the seeds of a range on every core; the failures, with the commands that replay them.
+fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
+    let seeds: Vec<u64> = seeds.collect();
+    let failures = on_every_core(seeds.len(), |number| {
+        let wish = Wish::new(seeds[number], days);
+        let failure = live(wish).failure?;
+        Some(told_again(wish, &failure))
+    });
+    failures.into_iter().flatten().collect()
+}
+
+fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
+    println!("seeds {seeds:?}, {days} days each");
+    let failures = failures(seeds, days);
+    assert!(
+        failures.is_empty(),
+        "{} seeds failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn two_hundred_months() {
+    assert_well(0..200, 30);
+}
+
+/// Seeds that nobody has lived before: each run of the tests finds out a little more.
+#[test]
+fn a_hundred_months_of_fresh_seeds() {
+    let from = fresh_seed();
+    assert_well(from..from + 100, 30);
+}
+
+#[test]
+fn three_years() {
+    assert_well(5_000..5_003, 365);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_life_and_another_one_another() {
+    let hash = |seed| live(Wish::new(seed, 20)).hash;
+    for seed in 100..110 {
+        assert_eq!(hash(seed), hash(seed), "I16: seed {seed}");
+    }
+    assert_ne!(hash(100), hash(101));
+}
+
+#[test]
+fn a_log_tells_what_happened_and_when() {
+    let wish = Wish {
+        keeps_log: true,
+        ..Wish::new(3, 20)
+    };
+    let past = live(wish);
+    assert!(past.crashes > 0);
+    let starts = past
+        .lines
+        .iter()
+        .filter_map(|line| line.strip_suffix("  starts"))
+        .filter_map(|line| line.split_whitespace().last());
+    let hosts: BTreeSet<&str> = starts.clone().collect();
+    assert_eq!(starts.count(), past.crashes as usize + hosts.len());
+    let unwritten = live(Wish::new(3, 20));
+    assert_eq!(past.hash, unwritten.hash, "writing the log changes nothing");
+}
+
+/// What leaping must not change: which slots there are, and how each ended.
+#[test]
+fn leaping_over_quiet_time_changes_no_record() {
+    for seed in 200..204 {
+        let lived = |leaps| -> Past {
+            let wish = Wish {
+                leaps,
+                ..Wish::new(seed, 4)
+            };
+            live(wish)
+        };
+        let (leapt, waited) = (lived(true), lived(false));
+        assert_eq!((leapt.failure, waited.failure), (None, None));
+        assert_eq!(
+            (leapt.runs, leapt.snapshots_made),
+            (waited.runs, waited.snapshots_made)
+        );
+    }
+}

@@ -1,0 +1,345 @@
+//! The database file: where it lies, who may read it, whether it is sound.
+//!
+//! Owns: opening, creating and checking the file. Never reads a run, and never opens the file but through SQLite while
+//! a connection of this process may have it: to close it again would undo the locks of all of them
+//! (sqlite.org/howtocorrupt.html, section 2.2).
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{Fault, StoreError};
+use super::image;
+use redkeep_serve::safe_file::{self, Refused, beside, directory_of, refused};
+
+/// Before this version a WAL reset can corrupt a database (sqlite.org/wal.html, "The WAL-Reset Bug").
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long to wait for somebody else's lock: a person's sqlite3 shell, a backup program.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The smallest page. What is shorter and not empty is no database; SQLite would take it for an empty one.
+const SMALLEST: u64 = 512;
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// An open database, with the path that its errors name.
+pub(super) struct File {
+    /// The path as the caller gave it.
+    pub(super) path: PathBuf,
+    /// The one connection of this handle.
+    pub(super) connection: Connection,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl File {
+    /// Opens the history for writing; makes and migrates it where needed.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        check_library(rusqlite::version_number())?;
+        make_directory(path)?;
+        if !exists(path)? {
+            create_private(path)?;
+        }
+        let mut file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        file.check_schema(true)?;
+        file.check_sound().map_err(|fault| fault.at(path))?;
+        file.set_durable()?;
+        file.migrate()?;
+        // Not before: a damaged file is set aside as it is, with its log.
+        file.checkpoint_on_close(true)
+            .map_err(|fault| fault.at(path))?;
+        Ok(file)
+    }
+
+    /// Opens an existing history on a storage that takes no writing, not even SQLite's own file of locks: then
+    /// nobody else can be writing it either, and if it has no log, it is read as it lies.
+    pub(super) fn open_unwritable(path: &Path) -> Result<Self, StoreError> {
+        match Self::open_read_only(path) {
+            Err(error) if error.is_storage() && !beside(path, "-wal").exists() => {
+                let file = Self::connect_as_it_lies(path)?;
+                file.check_schema(false)?;
+                Ok(file)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The history as its bytes lie on the disk, brought up to date in memory, where SQLite cannot open it at all:
+    /// there is no room for its file of locks, or somebody else holds it.
+    ///
+    /// No lock keeps others from writing meanwhile: what is not sound here says nothing of the file.
+    pub(super) fn open_image(path: &Path) -> Result<Self, StoreError> {
+        check_library(rusqlite::version_number())?;
+        let identity = look(path)?;
+        let connection = image::read(path)?;
+        let connection = harden(connection).map_err(|error| Fault::from(error).at(path))?;
+        let mut file = Self {
+            path: path.to_owned(),
+            connection,
+            identity,
+        };
+        file.check_schema(true)?;
+        file.check_sound().map_err(|fault| fault.at(path))?;
+        file.migrate()?;
+        Ok(file)
+    }
+
+    /// Opens an existing history of this version for reading.
+    pub(super) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens an existing history of this version for writing beside its owner.
+    pub(super) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let file = Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        file.set_durable()?;
+        file.checkpoint_on_close(true)
+            .map_err(|fault| fault.at(path))?;
+        Ok(file)
+    }
+
+    fn open_existing(path: &Path, access: OpenFlags) -> Result<Self, StoreError> {
+        check_library(rusqlite::version_number())?;
+        if !exists(path)? {
+            return Err(StoreError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        let file = Self::connect(path, access)?;
+        file.check_schema(false)?;
+        Ok(file)
+    }
+
+    /// A reading connection to whatever the file is.
+    pub(super) fn connect_for_reading(path: &Path) -> Result<Self, StoreError> {
+        Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    fn connect(path: &Path, access: OpenFlags) -> Result<Self, StoreError> {
+        Self::connect_by(path, without_links(path)?.as_os_str(), access)
+    }
+
+    /// A reading connection that takes no locks ("immutable" in sqlite.org/uri.html).
+    fn connect_as_it_lies(path: &Path) -> Result<Self, StoreError> {
+        let resolved = without_links(path)?;
+        let name = resolved.to_str().ok_or_else(|| not_text("read", path))?;
+        let escaped = [('%', "%25"), ('?', "%3f"), ('#', "%23")]
+            .into_iter()
+            .fold(name.to_owned(), |name, (from, to)| name.replace(from, to));
+        let name = format!("file:{escaped}?immutable=1");
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Self::connect_by(path, OsStr::new(&name), access)
+    }
+
+    fn connect_by(path: &Path, name: &OsStr, access: OpenFlags) -> Result<Self, StoreError> {
+        let identity = look(path)?;
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(name, flags)
+            .and_then(harden)
+            .map_err(|error| Fault::from(error).at(path))?;
+        let file = Self {
+            path: path.to_owned(),
+            connection,
+            identity,
+        };
+        file.checkpoint_on_close(false)
+            .map_err(|fault| fault.at(path))?;
+        Ok(file)
+    }
+
+    fn checkpoint_on_close(&self, does: bool) -> Result<(), Fault> {
+        let setting = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        self.connection.set_db_config(setting, !does)?;
+        Ok(())
+    }
+
+    /// A commit is on the disk when it returns.
+    fn set_durable(&self) -> Result<(), StoreError> {
+        let wal = "PRAGMA journal_mode = WAL";
+        let mode: rusqlite::Result<String> = self.connection.query_row(wal, [], |row| row.get(0));
+        let mode = mode.map_err(|error| Fault::from(error).at(&self.path))?;
+        if mode != "wal" {
+            let path = self.path.clone();
+            return Err(StoreError::NoLog { path, got: mode });
+        }
+        self.set_synchronous().map_err(|fault| fault.at(&self.path))
+    }
+
+    fn set_synchronous(&self) -> Result<(), Fault> {
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        // A backup that holds the log open must not leave it at its largest for ever: 64 MiB.
+        self.connection
+            .pragma_update(None, "journal_size_limit", 64 << 20)?;
+        Ok(())
+    }
+
+    /// SQLite's own check of all pages and constraints.
+    pub(super) fn check_sound(&self) -> Result<(), Fault> {
+        let first: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if first == "ok" {
+            return Ok(());
+        }
+        Err(Fault::damage("quick_check", first))
+    }
+
+    /// Refuses to write into a file that nobody will find again.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        match inode(&self.path) {
+            Ok(identity) if identity == self.identity => Ok(()),
+            _ => Err(StoreError::Replaced {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Moves the log into the file and closes it.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        // The answer's row says "busy" while somebody reads; closing then leaves the log to the next opening.
+        let checkpoint = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let closed = self.connection.close().map_err(|(_, error)| error);
+        checkpoint
+            .and(closed)
+            .map_err(|error| Fault::from(error).at(&self.path))
+    }
+}
+
+/// Makes a crafted database file harmless: its schema may not call anything that acts outside it.
+fn harden(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+fn check_library(version: i32) -> Result<(), StoreError> {
+    if version >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    let dotted = |n: i32| format!("{}.{}.{}", n / 1_000_000, n / 1_000 % 1_000, n % 1_000);
+    Err(StoreError::OldSqlite {
+        got: dotted(version),
+        wanted: dotted(OLDEST_SQLITE),
+    })
+}
+
+/// What is missing of the directories is made for this user alone; what is there stays as it is.
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    let directory = directory_of(path);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(StoreError::file("create directory", directory))
+}
+
+/// Whether the file is there; what cannot be a history of ours is refused.
+pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
+    match safe_file::look(path) {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) => Err(unusable(path, "look at", error)),
+    }
+}
+
+/// Device and inode of the file that SQLite is about to open, where it and what lies beside it can be trusted.
+fn look(path: &Path) -> Result<(u64, u64), StoreError> {
+    for end in COMPANIONS {
+        let companion = beside(path, end);
+        if let Err(error) = safe_file::look(&companion) {
+            return Err(match refused(&error) {
+                Some(why) => StoreError::Refused {
+                    path: companion,
+                    why,
+                },
+                None => StoreError::file("look at", &companion)(error),
+            });
+        }
+    }
+    let found = safe_file::look(path).map_err(|error| unusable(path, "look at", error))?;
+    match found {
+        Some(found) if (1..SMALLEST).contains(&found.len()) => Err(StoreError::NotADatabase {
+            path: path.to_owned(),
+        }),
+        Some(found) => Ok((found.dev(), found.ino())),
+        None => {
+            let error = io::ErrorKind::NotFound.into();
+            Err(StoreError::file("look at", path)(error))
+        }
+    }
+}
+
+/// An error of [`safe_file`] about the history itself.
+pub(super) fn unusable(path: &Path, doing: &'static str, error: io::Error) -> StoreError {
+    let (why, path) = (refused(&error), path.to_owned());
+    match why {
+        Some(Refused::Link) => StoreError::Symlink { path },
+        Some(Refused::NotAFile) => StoreError::NotADatabase { path },
+        Some(why) => StoreError::Refused { path, why },
+        None => StoreError::file(doing, &path)(error),
+    }
+}
+
+/// An empty file, which SQLite takes for an empty database; its log inherits the mode.
+pub(super) fn create_private(path: &Path) -> Result<fs::File, StoreError> {
+    safe_file::make(path, 0o600).map_err(StoreError::file("create", path))
+}
+
+/// The path with its directory resolved: NOFOLLOW refuses a link anywhere in the path, and systemd's
+/// DynamicUser makes /var/lib/redkeep one.
+fn without_links(path: &Path) -> Result<PathBuf, StoreError> {
+    let directory = directory_of(path);
+    let resolved =
+        fs::canonicalize(directory).map_err(StoreError::file("look at directory", directory))?;
+    Ok(path
+        .file_name()
+        .map_or(resolved.clone(), |name| resolved.join(name)))
+}
+
+/// The error about a path that SQLite cannot be given as a text.
+pub(super) fn not_text(doing: &'static str, path: &Path) -> StoreError {
+    let error = io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
+    StoreError::file(doing, path)(error)
+}
+
+/// Has what became of the names beside `path` on the disk when it returns.
+pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    safe_file::sync_directory(path).map_err(StoreError::file("flush", directory_of(path)))
+}
+
+pub(super) fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sqlite_with_the_wal_reset_bug_is_refused_with_both_versions() {
+        let error = check_library(3_051_002).unwrap_err().to_string();
+        assert!(
+            error.starts_with("SQLite 3.51.2 ") && error.contains("wanted 3.51.3"),
+            "{error}"
+        );
+        check_library(OLDEST_SQLITE).unwrap();
+        check_library(rusqlite::version_number()).unwrap();
+    }
+
+    #[test]
+    fn a_bare_file_name_lies_in_the_working_directory() {
+        assert_eq!(directory_of(Path::new("history.db")), Path::new("."));
+        assert_eq!(directory_of(Path::new("/a/history.db")), Path::new("/a"));
+    }
+}

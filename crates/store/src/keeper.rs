@@ -1,0 +1,351 @@
+//! The keeper of the file: the store's thread, and how it comes by a file that it can write.
+//!
+//! Owns: the ways to a history: as it is, anew where it was lost or is damaged, and in memory where the storage cannot
+//! be written now: with what can be read of it, and with nothing where nothing can. Then each commit tries to open the
+//! file. Never gives up a history that may be sound.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::error::StoreError;
+use super::file::File;
+use super::meta::{self, Begun, EndpointKind, Identity};
+use super::{Request, Reread, aside, read, wishes, write};
+use redkeep_core::history::{Change, History};
+use redkeep_core::run::Run;
+use redkeep_core::world::Wishes;
+
+/// What is known of a history, and the file while it can be written.
+pub(super) struct Keeper {
+    path: PathBuf,
+    kind: EndpointKind,
+    identity: Identity,
+    rebuilt_at: Option<DateTime<Utc>>,
+    file: Option<File>,
+    /// What there may be in the place of the file that the history in memory does not have.
+    behind: Behind,
+}
+
+/// What may be in the place of a file that could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Nothing that is not known.
+    Nothing,
+    /// A damaged one, which could not be moved aside.
+    Damaged,
+    /// A history that could not be read.
+    Unread,
+    /// The same, which can be read by now.
+    Readable,
+}
+
+/// A keeper, with what it found.
+pub(super) struct Found {
+    pub keeper: Keeper,
+    pub history: History,
+    pub identity: Identity,
+    pub lost: Option<Lost>,
+    pub trouble: Option<StoreError>,
+}
+
+/// A history that was lost, so that a new one was begun.
+#[derive(Debug)]
+pub struct Lost {
+    /// What was wrong.
+    pub why: StoreError,
+    /// Where what was left of it lies now; `None` where nothing was left, or where it could not be moved.
+    pub moved_to: Option<PathBuf>,
+}
+
+impl Keeper {
+    /// Opens the history as it is, or begins the first one.
+    pub(super) fn open(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+    ) -> Result<Found, StoreError> {
+        check_not_lost(path, kind)?;
+        let mut file = File::open(path)?;
+        let identity = meta::bind(&mut file, kind, &Begun::at(now))?;
+        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        Ok(Self::found(path, kind, Some(file), history, identity))
+    }
+
+    /// Opens the history, or begins a new one where it is damaged or lost, or reads it where it cannot be
+    /// written.
+    pub(super) fn open_or_begin_anew(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+    ) -> Result<Found, StoreError> {
+        match Self::open(path, kind, now) {
+            Err(why) if why.is_damage() && !path.is_dir() => Self::anew(path, kind, now, why),
+            Err(trouble) if trouble.is_storage() => Self::unwritable(path, kind, now, trouble),
+            found => found,
+        }
+    }
+
+    /// A new history in the place of one that was lost. Where the storage does not even take that, it is in
+    /// memory until it does: the snapshots' tags tell the same again.
+    fn anew(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        why: StoreError,
+    ) -> Result<Found, StoreError> {
+        let known = aside::whose(path, kind)?;
+        let moved = aside::set_aside(path, now);
+        let moved_to = moved.as_ref().ok().cloned();
+        let begun = Begun {
+            at: now,
+            installation: known.map(|identity| identity.installation),
+            rebuilt_at: Some(now),
+        };
+        let begins = |_| {
+            let mut file = File::open(path)?;
+            let identity = meta::bind(&mut file, kind, &begun)?;
+            Ok((file, identity))
+        };
+        let history = History::rebuilt(now);
+        let mut found = match moved.and_then(begins) {
+            Ok((file, identity)) => Self::found(path, kind, Some(file), history, identity),
+            Err(trouble) if trouble.is_storage() => {
+                let mut found = Self::in_memory(path, kind, history, begun, trouble)?;
+                if moved_to.is_none() {
+                    found.keeper.behind = Behind::Damaged;
+                }
+                found
+            }
+            Err(other) => return Err(other),
+        };
+        found.lost = Some(Lost { why, moved_to });
+        Ok(found)
+    }
+
+    /// What can be read of a history that cannot be written now.
+    fn unwritable(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        trouble: StoreError,
+    ) -> Result<Found, StoreError> {
+        if aside::is_missing(path) {
+            return Self::in_memory(path, kind, History::default(), Begun::at(now), trouble);
+        }
+        match Self::read(path, kind) {
+            Ok(found) => Ok(found.with(trouble)),
+            Err(why) if why.is_damage() => Self::anew(path, kind, now, why),
+            Err(why) if why.is_refusal() => Err(why),
+            Err(_) => Self::read_image(path, kind, now, trouble),
+        }
+    }
+
+    fn read(path: &Path, kind: EndpointKind) -> Result<Found, StoreError> {
+        let file = File::open_unwritable(path)?;
+        file.check_sound().map_err(|fault| fault.at(path))?;
+        let identity = meta::identify(&file, kind)?;
+        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        Ok(Self::found(path, kind, None, history, identity))
+    }
+
+    /// What the bytes of the file tell, or else nothing: until it can be read, its history is unknown.
+    fn read_image(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        trouble: StoreError,
+    ) -> Result<Found, StoreError> {
+        let begun = Begun {
+            installation: meta::provisional(path),
+            ..Begun::at(now)
+        };
+        let read = || -> Result<Found, StoreError> {
+            let mut image = File::open_image(path)?;
+            let identity = meta::bind(&mut image, kind, &begun)?;
+            let history = read::load(&image.connection).map_err(|fault| fault.at(path))?;
+            Ok(Self::found(path, kind, None, history, identity))
+        };
+        match read() {
+            Ok(found) => Ok(found.with(trouble)),
+            Err(why) if why.is_refusal() => Err(why),
+            Err(_) => {
+                let known = aside::whose_copy(path, kind);
+                let begun = Begun {
+                    installation: known.map(|identity| identity.installation),
+                    ..Begun::at(now)
+                };
+                let history = History::default();
+                let mut found = Self::in_memory(path, kind, history, begun, trouble)?;
+                found.keeper.behind = Behind::Unread;
+                Ok(found)
+            }
+        }
+    }
+
+    /// A history that begins in memory, because there is no file to be had.
+    fn in_memory(
+        path: &Path,
+        kind: EndpointKind,
+        history: History,
+        begun: Begun,
+        trouble: StoreError,
+    ) -> Result<Found, StoreError> {
+        let installation = begun.installation.or_else(|| meta::provisional(path));
+        let begun = Begun {
+            installation,
+            ..begun
+        };
+        let identity = meta::new_identity(&begun).map_err(|fault| fault.at(path))?;
+        Ok(Self::found(path, kind, None, history, identity).with(trouble))
+    }
+
+    fn found(
+        path: &Path,
+        kind: EndpointKind,
+        file: Option<File>,
+        mut history: History,
+        identity: Identity,
+    ) -> Found {
+        history.begun_at = Some(identity.created_at);
+        let keeper = Self {
+            path: path.to_owned(),
+            kind,
+            identity: identity.clone(),
+            rebuilt_at: history.rebuilt_at,
+            file,
+            behind: Behind::Nothing,
+        };
+        Found {
+            keeper,
+            history,
+            identity,
+            lost: None,
+            trouble: None,
+        }
+    }
+
+    /// Answers one request after another, until the last handle is gone.
+    pub(super) fn serve(mut self, mut inbox: mpsc::Receiver<Request>) {
+        let mut seen = None;
+        while let Some(request) = inbox.blocking_recv() {
+            match request {
+                // A receiver that is gone is a caller that does not want to know.
+                Request::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
+                Request::Wishes(answer) => drop(answer.send(self.wishes(&mut seen))),
+                Request::Reread(answer) => drop(answer.send(self.reread())),
+                Request::Close(answer) => {
+                    inbox.close();
+                    drop(answer.send(self.file.map_or(Ok(()), File::close)));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Run>, StoreError> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.reopen()?,
+        };
+        let file = self.file.insert(file);
+        if self.behind != Behind::Unread {
+            return write::commit(file, changes);
+        }
+        let known = read::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
+        let news = changes.iter().filter(|change| is_news(change, &known));
+        let stay = write::commit(file, &news.cloned().collect::<Vec<_>>())?;
+        self.behind = Behind::Readable;
+        Ok(stay)
+    }
+
+    /// The history of a file that could not be read when the store was opened and can be now; told once.
+    fn reread(&mut self) -> Result<Option<Reread>, StoreError> {
+        let (Behind::Readable, Some(file)) = (self.behind, &self.file) else {
+            return Ok(None);
+        };
+        let history = read::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
+        self.behind = Behind::Nothing;
+        Ok(Some(Reread {
+            history,
+            identity: self.identity.clone(),
+        }))
+    }
+
+    /// Nobody can wish for anything where nothing can be written.
+    fn wishes(&self, seen: &mut Option<i64>) -> Result<Option<Wishes>, StoreError> {
+        let news = |file: &File| {
+            wishes::news(&file.connection, seen).map_err(|fault| fault.at(&file.path))
+        };
+        self.file.as_ref().map_or(Ok(None), news)
+    }
+
+    /// Spoils the connection for a test.
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self, statement: &str) {
+        let file = self.file.as_ref().unwrap();
+        file.connection.execute_batch(statement).unwrap();
+    }
+
+    /// The file that could not be written when the store was opened. Another's in its place is refused.
+    fn reopen(&mut self) -> Result<File, StoreError> {
+        let mut file = match File::open(&self.path) {
+            Err(why) if why.is_damage() && self.behind != Behind::Nothing => {
+                let at = self.identity.created_at;
+                aside::set_aside(&self.path, at)?;
+                self.rebuilt_at.get_or_insert(at);
+                File::open(&self.path)?
+            }
+            opened => opened?,
+        };
+        let begun = Begun {
+            at: self.identity.created_at,
+            installation: Some(self.identity.installation.clone()),
+            rebuilt_at: self.rebuilt_at,
+        };
+        let identity = meta::bind(&mut file, self.kind, &begun)?;
+        if self.behind == Behind::Unread {
+            self.identity = identity;
+            return Ok(file);
+        }
+        if identity.installation == self.identity.installation {
+            return Ok(file);
+        }
+        Err(StoreError::Replaced {
+            path: self.path.clone(),
+        })
+    }
+}
+
+impl Found {
+    /// As found, and it cannot be written because of `trouble`.
+    fn with(self, trouble: StoreError) -> Self {
+        Self {
+            trouble: Some(trouble),
+            ..self
+        }
+    }
+}
+
+/// Whether a change, made while the history was unknown, tells what the history does not know better: how far each
+/// pair had come, and that nothing of it was lost.
+fn is_news(change: &Change, known: &History) -> bool {
+    match change {
+        Change::Pair(pair, _) | Change::Clamped(pair, _) => !known.pairs.contains_key(pair),
+        Change::Rebuilt(_) => false,
+        _ => true,
+    }
+}
+
+/// Refuses to begin where traces of a history are, its log or its daily copy, and not the history itself.
+fn check_not_lost(path: &Path, kind: EndpointKind) -> Result<(), StoreError> {
+    let is_lost =
+        aside::is_bereft(path) || aside::is_missing(path) && aside::whose(path, kind)?.is_some();
+    if !is_lost {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    let what = "it is missing or empty, and was there before".to_owned();
+    Err(StoreError::Corrupt { path, what })
+}

@@ -1,0 +1,321 @@
+//! The history on disk: one SQLite file with one owner.
+//!
+//! Owns: the only SQL of the project, the file and its schema (`migrations/`, docs/database.md). One
+//! dedicated thread has the one writing connection; [`Store`] is a handle that sends it messages, so that
+//! no connection leaks out and a slow disk never holds up the async threads. Never decides anything, never
+//! reads the clock, never logs.
+//!
+//! What is ended stays: an ended run's row and a pair's watermark are guarded by the SQL itself, whatever
+//! is committed.
+
+mod aside;
+mod backup;
+mod error;
+mod file;
+mod image;
+mod keeper;
+mod meta;
+mod pages;
+mod read;
+mod rename;
+mod row;
+mod schema;
+mod upkeep;
+mod wishes;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use keeper::{Found, Keeper};
+use redkeep_core::history::{Change, History};
+use redkeep_core::run::Run;
+use redkeep_core::world::Wishes;
+
+pub use aside::{copy_of, older_copy_of};
+pub use error::StoreError;
+pub use keeper::Lost;
+pub use meta::{EndpointKind, Identity};
+pub use pages::{Pages, Record};
+pub use read::{Reader, RunFilter};
+pub use wishes::{HandedIn, Inbox};
+
+/// How many requests may wait for the thread; callers beyond that wait for room.
+const QUEUE: usize = 64;
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Request {
+    Commit(Vec<Change>, Answer<Vec<Run>>),
+    Wishes(Answer<Option<Wishes>>),
+    Reread(Answer<Option<Reread>>),
+    Close(Answer<()>),
+}
+
+/// A handle to the thread that owns the history; cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Store {
+    requests: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// An opened history.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle by which changes are committed.
+    pub store: Store,
+    /// What the file held.
+    pub history: History,
+    /// Whose history it is.
+    pub identity: Identity,
+    /// What became of the history before this one, where it was lost.
+    pub lost: Option<Lost>,
+    /// Why the history cannot be written now; each commit tries again.
+    pub trouble: Option<StoreError>,
+}
+
+/// A history that could not be read when the store was opened, and can be now.
+#[derive(Debug)]
+pub struct Reread {
+    /// What the file holds, and what was committed since.
+    pub history: History,
+    /// Whose history it is.
+    pub identity: Identity,
+}
+
+impl Store {
+    /// Opens the history at `path`, and first makes or migrates it where needed.
+    ///
+    /// `now` becomes `created_at` of a new one. Directories that are missing are made with mode 0700, the
+    /// file with 0600. Blocks: the whole file is checked, which takes about a second for each gigabyte.
+    ///
+    /// # Errors
+    /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
+    pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
+        Self::keep(path, Keeper::open(path, kind, now)?)
+    }
+
+    /// Opens the history at `path` for a daemon that goes on in any case.
+    ///
+    /// A history that is damaged or lost is moved aside, never deleted, and a new one is begun, which says so in
+    /// [`Opened::lost`] and in [`History::rebuilt_at`]. One that can be read and not written is read, and
+    /// [`Opened::trouble`] says why; where there is none to read, or none that can be read, it begins in memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`] where the file is another's or a newer redkeep's: no trouble that passes.
+    pub fn open_or_begin_anew(
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+    ) -> Result<Opened, StoreError> {
+        Self::keep(path, Keeper::open_or_begin_anew(path, kind, now)?)
+    }
+
+    fn keep(path: &Path, found: Found) -> Result<Opened, StoreError> {
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        let Found {
+            keeper,
+            history,
+            identity,
+            lost,
+            trouble,
+        } = found;
+        let thread = spawn(move || keeper.serve(inbox))?;
+        let shared = Shared {
+            path: path.to_owned(),
+            thread: Mutex::new(Some(thread)),
+        };
+        let store = Self {
+            requests,
+            shared: Arc::new(shared),
+        };
+        Ok(Opened {
+            store,
+            history,
+            identity,
+            lost,
+            trouble,
+        })
+    }
+
+    /// Writes all changes in one transaction, and returns when they are on the disk.
+    ///
+    /// An ended run in the store changes only in what became of its snapshot, and a pair's `active_from`
+    /// and watermark only grow, whatever the changes say. A caller that stops waiting does not stop the
+    /// commit.
+    ///
+    /// Returns the runs, as the store has them, that had ended before otherwise than the changes say: what the
+    /// daemon in memory has forgotten of them is told again.
+    ///
+    /// # Errors
+    /// [`StoreError::is_storage`] tells a full or failing disk; nothing of the changes is written then, and
+    /// the store can be used on.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Run>, StoreError> {
+        self.ask(|answer| Request::Commit(changes, answer)).await
+    }
+
+    /// What people ask for beside the schedules, if that may have changed since it was asked last.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn wishes(&self) -> Result<Option<Wishes>, StoreError> {
+        self.ask(Request::Wishes).await
+    }
+
+    /// What the file holds, where it could not be read when the store was opened and a commit has since succeeded;
+    /// told once. What was decided meanwhile was decided without it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn reread(&self) -> Result<Option<Reread>, StoreError> {
+        self.ask(Request::Reread).await
+    }
+
+    /// Copies the history as of now to [`copy_of`] its path, and keeps the copy that was there as [`older_copy_of`]. The
+    /// new one is complete, checked and of mode 0600, and takes its name at once.
+    ///
+    /// Runs beside the commits. What is worth more is never replaced: a copy with more records, or of another
+    /// installation.
+    ///
+    /// # Errors
+    /// [`StoreError::Rebuilt`] while nobody has acknowledged that records were lost, [`StoreError::WorthLess`] where
+    /// there is no place for it; else as [`Store::open`] and [`Store::commit`]. No older copy is lost then.
+    pub async fn backup(&self) -> Result<(), StoreError> {
+        let from = self.shared.path.clone();
+        let (answer, result) = oneshot::channel();
+        // A receiver that is gone is a caller that does not want to know.
+        let made = move || backup::backup(&from, &copy_of(&from), &older_copy_of(&from));
+        spawn(move || drop(answer.send(made())))?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Carries out what was asked before, moves the log into the file and ends the thread.
+    ///
+    /// Other handles get [`StoreError::Closed`] from then on. A store whose handles are only dropped loses
+    /// nothing either; its thread then ends by itself, a little later.
+    ///
+    /// # Errors
+    /// Those of the last checkpoint; what was committed is safe all the same.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let result = self.ask(Request::Close).await;
+        let thread = self
+            .shared
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // It has answered, or is gone: there is nothing to wait for but its stack.
+            thread.join().map_err(|_| StoreError::Closed)?;
+        }
+        result
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
+        let (answer, result) = oneshot::channel();
+        self.requests
+            .send(request(answer))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name("redkeep-store".to_owned())
+        .spawn(work)
+        .map_err(StoreError::Thread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redkeep_core::history::PairState;
+    use redkeep_core::slot::{Pair, Scope};
+
+    fn change(cluster: usize) -> Change {
+        let pair = Pair {
+            policy: "nightly".parse().unwrap(),
+            scope: Scope {
+                account: "prod".parse().unwrap(),
+                region: "eu-central-1".parse().unwrap(),
+            },
+            cluster: format!("dw-{cluster}").parse().unwrap(),
+        };
+        let state = PairState {
+            active_from: DateTime::UNIX_EPOCH,
+            watermark: DateTime::UNIX_EPOCH,
+            schedule: "x".repeat(1000),
+            timezone: "UTC".to_owned(),
+            clocks: None,
+            cluster_created_at: None,
+            closed_at: None,
+            cluster_gone_at: None,
+        };
+        Change::Pair(pair, state)
+    }
+
+    /// A store whose storage is spoiled by `pragma`, and the directory that it lies in.
+    fn spoiled(name: &str, pragma: &str) -> (Store, PathBuf) {
+        let directory =
+            std::env::temp_dir().join(format!("redkeep-store-{name}-{}", std::process::id()));
+        let path = directory.join("history.db");
+        let mut found = Keeper::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH).unwrap();
+        found.keeper.spoil(pragma);
+        (Store::keep(&path, found).unwrap().store, directory)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_leaves_nothing_of_a_commit_and_the_store_goes_on() {
+        let (store, directory) = spoiled("full", "PRAGMA max_page_count = 40");
+        let error = store
+            .commit((0..200).map(change).collect())
+            .await
+            .unwrap_err();
+        assert!(error.is_storage(), "{error:?}");
+        store.commit(vec![change(1000)]).await.unwrap();
+        let history = Reader::open(&store.shared.path).unwrap().history().unwrap();
+        assert_eq!(history.pairs.len(), 1);
+        store.close().await.unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_read_only_disk_is_told_from_damage() {
+        let (store, directory) = spoiled("read-only", "PRAGMA query_only = ON");
+        let error = store.commit(vec![change(0)]).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Storage { .. }) && error.is_storage(),
+            "{error:?}"
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_closing_is_carried_out_and_nothing_after() {
+        let (store, directory) = spoiled("close", "");
+        let other = store.clone();
+        store.commit(vec![change(0)]).await.unwrap();
+        store.close().await.unwrap();
+        assert!(matches!(
+            other.commit(vec![change(1)]).await,
+            Err(StoreError::Closed)
+        ));
+        assert!(
+            !directory.join("history.db-wal").exists(),
+            "the log was not moved into the file"
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -1,0 +1,239 @@
+//! What people ask for beside the schedules: a snapshot now, a pause, a resumption, something done to a snapshot.
+//!
+//! Owns: the connection by which a command writes its wish beside a running daemon, and the question by which
+//! the daemon learns of it. A wish for a snapshot is the run itself, open and due; nothing is written twice.
+//! Never makes or migrates a file: only the holder of the state directory does.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, TransactionBehavior, named_params, params};
+
+use super::error::{Fault, StoreError};
+use super::file::File;
+use super::meta::{self, Identity};
+use super::read::{each, pauses};
+use super::row::{self, RUNS, to_text};
+use super::upkeep;
+use super::write::upsert_run;
+use redkeep_core::names::PolicyName;
+use redkeep_core::run::{Run, RunState};
+use redkeep_core::upkeep::{Confirmation, Errand};
+use redkeep_core::world::Wishes;
+
+/// Where the commands hand in their wishes.
+pub struct Inbox {
+    file: File,
+}
+
+/// What became of the wish for a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HandedIn {
+    /// It is in the history, as handed in.
+    New,
+    /// Somebody asked for the same, and AWS has not begun with it: what it will hold is newer than both wishes.
+    Joined(Box<Run>),
+    /// The pair has another run for that second; the next second is free.
+    Occupied,
+}
+
+/// A pause that began in this second and was ended again goes on.
+const PAUSE: &str = "
+    INSERT INTO pauses (policy, paused_at) VALUES (?1, ?2)
+    ON CONFLICT (policy, paused_at) DO UPDATE SET resumed_at = NULL";
+
+impl Inbox {
+    /// Opens the history at `path` for handing in wishes, beside its owner.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where there is none yet; otherwise as for the daemon, except that the pages
+    /// are not checked and nothing is migrated.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        File::open_beside(path).map(|file| Self { file })
+    }
+
+    /// Whose history it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] names the row that redkeep did not write.
+    pub fn identity(&self) -> Result<Identity, StoreError> {
+        meta::identity(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
+    }
+
+    /// Pauses `policy` from `now` on; returns since when it is paused, which may be earlier.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn pause(
+        &mut self,
+        policy: &PolicyName,
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        self.write(|connection| {
+            if let Some(since) = pauses(connection)?.since(policy) {
+                return Ok(since);
+            }
+            connection.execute(PAUSE, [policy.as_str(), &to_text(now)])?;
+            Ok(pauses(connection)?.since(policy).unwrap_or(now))
+        })
+    }
+
+    /// Ends the pause of `policy` at `now`; returns since when it had been paused, if it was.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn resume(
+        &mut self,
+        policy: &PolicyName,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.write(|connection| {
+            let since = pauses(connection)?.since(policy);
+            connection.execute(
+                "UPDATE pauses SET resumed_at = ?2 WHERE policy = ?1 AND resumed_at IS NULL",
+                [policy.as_str(), &to_text(now)],
+            )?;
+            Ok(since)
+        })
+    }
+
+    /// Asks for the snapshot of `run`, unless there is one to come that serves as well.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn take(&mut self, run: &Run) -> Result<HandedIn, StoreError> {
+        self.write(|connection| {
+            if let Some(other) = to_come(connection, run)? {
+                return Ok(HandedIn::Joined(Box::new(other)));
+            }
+            if is_taken(connection, run)? {
+                return Ok(HandedIn::Occupied);
+            }
+            upsert_run(connection, run)?;
+            Ok(HandedIn::New)
+        })
+    }
+
+    /// Takes a person's word that a plan is right; returns its number.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<i64, StoreError> {
+        self.write(|connection| upkeep::insert_confirmation(connection, confirmation))
+    }
+
+    /// Asks for what is to be done to single snapshots; returns the numbers.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn ask(&mut self, errands: &[Errand]) -> Result<Vec<i64>, StoreError> {
+        self.write(|connection| {
+            let ids = errands.iter();
+            ids.map(|errand| upkeep::insert_errand(connection, errand))
+                .collect()
+        })
+    }
+
+    /// Takes a person's word that it is known that the history was rebuilt; returns when it was, if it was.
+    ///
+    /// # Errors
+    /// As [`super::Store::commit`].
+    pub fn acknowledge(&mut self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.write(upkeep::acknowledge)
+    }
+
+    fn write<T>(
+        &mut self,
+        wish: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.file.check_in_place()?;
+        let path = self.file.path.clone();
+        let write = || -> Result<T, Fault> {
+            let transaction = self
+                .file
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let answer = wish(&transaction)?;
+            transaction.commit()?;
+            Ok(answer)
+        };
+        write().map_err(|fault| fault.at(&path))
+    }
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox")
+            .field("path", &self.file.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A run that a person asked for and AWS has not accepted, kept for as long as `run`.
+fn to_come(connection: &Connection, run: &Run) -> Result<Option<Run>, Fault> {
+    let pair = &run.slot.pair;
+    let condition = " WHERE policy = :policy AND account = :account AND region = :region
+        AND cluster = :cluster AND \"trigger\" = 'manual' AND progress IS NOT NULL
+        AND accepted_at IS NULL AND retention_days = :retention_days
+        AND deadline_at > :scheduled_at";
+    let mut statement = connection.prepare(&(RUNS.select() + condition))?;
+    let mut rows = statement.query(named_params! {
+        ":policy": pair.policy.as_str(),
+        ":account": pair.scope.account.as_str(),
+        ":region": pair.scope.region.as_str(),
+        ":cluster": pair.cluster.as_str(),
+        ":retention_days": run.request.retention.days_or_minus_one(),
+        ":scheduled_at": to_text(run.slot.scheduled_at),
+    })?;
+    while let Some(row) = rows.next()? {
+        let other = row::run(row)?;
+        // In any other state AWS may have begun, or it is to end without a snapshot.
+        if matches!(other.state, RunState::Due | RunState::Waiting { .. }) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+fn is_taken(connection: &Connection, run: &Run) -> Result<bool, Fault> {
+    let pair = &run.slot.pair;
+    let taken = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE policy = ?1 AND account = ?2 AND region = ?3
+            AND cluster = ?4 AND scheduled_at = ?5)",
+        [
+            pair.policy.as_str(),
+            pair.scope.account.as_str(),
+            pair.scope.region.as_str(),
+            pair.cluster.as_str(),
+            &to_text(run.slot.scheduled_at),
+        ],
+        |row| row.get(0),
+    )?;
+    Ok(taken)
+}
+
+/// What is asked for, if another connection has written since `seen`; `seen` becomes the present.
+pub(super) fn news(
+    connection: &Connection,
+    seen: &mut Option<i64>,
+) -> Result<Option<Wishes>, Fault> {
+    // Changes whenever another connection has committed (sqlite.org/pragma.html, "data_version").
+    let version = connection.query_row("PRAGMA data_version", params![], |row| row.get(0))?;
+    if *seen == Some(version) {
+        return Ok(None);
+    }
+    let mut wishes = Wishes {
+        pauses: pauses(connection)?,
+        runs: Vec::new(),
+        confirmations: upkeep::confirmations(connection)?,
+        errands: upkeep::open_errands(connection)?,
+        rebuilt_at: meta::rebuilt_at(connection)?,
+    };
+    let open = RUNS.select() + " WHERE progress IS NOT NULL AND \"trigger\" = 'manual'";
+    each(connection, &open, |row| {
+        wishes.runs.push(row::run(row)?);
+        Ok(())
+    })?;
+    *seen = Some(version);
+    Ok(Some(wishes))
+}
