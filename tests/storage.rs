@@ -2,9 +2,12 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
+#[path = "storage/commands.rs"]
+mod commands;
 #[path = "storage/disk.rs"]
 mod disk;
 #[path = "storage/planted.rs"]

@@ -27,7 +27,7 @@ use crate::names::Region;
 use crate::policy::{Account, Role};
 use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
-use crate::store::{EndpointKind, Inbox, Opened, Store, StoreError};
+use crate::store::{EndpointKind, Inbox, Opened, Reader, Store, StoreError};
 use crate::systemd::Notifier;
 use crate::world::World;
 
@@ -90,6 +90,20 @@ pub(super) async fn inbox(
             }
             Err(error) => return Err(unusable_store(error)),
         }
+    }
+}
+
+/// Sees to it that there is a history for a command that reads it: one that is there needs nothing to be written.
+pub(super) async fn begun(
+    config: &Config,
+    sources: &Sources,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    match Reader::open(&config.database()) {
+        Err(StoreError::Missing { .. } | StoreError::OlderSchema { .. }) => {
+            inbox(config, sources, now).await.map(drop)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -255,6 +269,6 @@ pub(super) fn other(error: impl std::error::Error) -> Failure {
 fn unusable_store(error: StoreError) -> Failure {
     match error {
         StoreError::OtherEndpoint { .. } => Failure::Config(error.to_string()),
-        error => Failure::Other(error.to_string()),
+        error => Failure::Other(with_causes(&error)),
     }
 }

@@ -23,7 +23,7 @@ use crate::world::World;
 
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
-use super::parts::{inbox, loaded};
+use super::parts::{begun, inbox, loaded};
 use super::pause::configured;
 use super::survey::{survey, trouble};
 use super::upkeep::carried_out;
@@ -87,7 +87,7 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     }
     let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
     // The history is made where there is none yet: then there is nothing to remove.
-    drop(inbox(&config, &sources, clock.now()).await?);
+    begun(&config, &sources, clock.now()).await?;
     let world = survey(&config, &scopes, &clock).await?;
     let judged = world.judge(clock.now());
     let asked_for = |name: &PolicyName| args.policy.as_ref().is_none_or(|policy| policy == name);

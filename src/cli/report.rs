@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -14,7 +14,9 @@ use crate::explain::span;
 use crate::history::History;
 use crate::names::PolicyName;
 use crate::redshift::{Answer, Redshift};
-use crate::report::{Differences, Gap, Held, Known, PairReport, Period, differences, of_pair};
+use crate::report::{
+    Differences, Gap, Held, Known, PairReport, Period, Tally, differences, of_pair,
+};
 use crate::rpo::overdue_since;
 use crate::run::Run;
 use crate::slot::{Pair, Scope, rfc3339};
@@ -154,7 +156,8 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
 
 fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<Period, Failure> {
     let until = args.until.map_or(now, |until| until.before(now)).min(now);
-    let since = args.since.before(now);
+    // The history is in whole seconds.
+    let since = args.since.before(now).trunc_subsecs(0);
     if until <= since {
         let (since, until) = (rfc3339(since), rfc3339(until));
         let said = format!("got --since {since}, wanted an instant before {until}");
@@ -252,29 +255,30 @@ impl Past {
     }
 
     /// The pair's runs in the period, the newest good one before it, and those whose snapshots are there.
-    fn runs(&self, pair: &Pair) -> Result<Vec<Run>, Failure> {
+    fn runs(&self, pair: &Pair) -> Result<Tally, Failure> {
+        let Period { since, until } = self.period;
         let inside = RunFilter {
-            since: Some(self.period.since),
-            until: Some(self.period.until),
+            since: Some(since),
+            until: Some(until),
             ..of(pair)
         };
         let before = RunFilter {
             state: Some("available".to_owned()),
-            until: Some(self.period.since),
+            until: Some(since),
             limit: Some(1),
             ..of(pair)
         };
-        let mut runs = self.reader.runs(&inside).map_err(unreadable)?;
-        let others = self.reader.runs(&before).map_err(unreadable)?;
-        let there = self
-            .history
-            .of_pair(pair)
-            .filter(|run| run.is_good())
-            .cloned();
-        runs.extend(others.into_iter().chain(there));
-        runs.sort_by_key(|run| run.slot.scheduled_at);
-        runs.dedup_by_key(|run| run.slot.scheduled_at);
-        Ok(runs)
+        let mut tally = Tally::new(self.period);
+        let taken = self.reader.each_run(&inside, |run| tally.add(run));
+        taken.map_err(unreadable)?;
+        let before = self.reader.runs(&before).map_err(unreadable)?;
+        let there = self.history.of_pair(pair).filter(|run| run.is_good());
+        let others: BTreeMap<DateTime<Utc>, &Run> = { before.iter().chain(there) }
+            .map(|run| (run.slot.scheduled_at, run))
+            .filter(|(at, _)| !(since..=until).contains(at))
+            .collect();
+        others.into_values().for_each(|run| tally.add(run));
+        Ok(tally)
     }
 
     fn row(
@@ -290,15 +294,12 @@ impl Past {
         };
         let policy = config.policy(&pair.policy);
         let state = self.history.pairs.get(pair);
-        let report = of_pair(
-            Known {
-                state,
-                rpo: policy.and_then(|policy| policy.rpo),
-                runs: &self.runs(pair)?,
-                ranges: &self.reader.missed_ranges(&filter).map_err(unreadable)?,
-            },
-            self.period,
-        );
+        let report = of_pair(Known {
+            state,
+            rpo: policy.and_then(|policy| policy.rpo),
+            runs: self.runs(pair)?,
+            ranges: &self.reader.missed_ranges(&filter).map_err(unreadable)?,
+        });
         let rpo = policy.and_then(|policy| policy.rpo);
         let is_overdue = policy
             .zip(state)

@@ -29,7 +29,8 @@ Examples:
 
 SIGHUP reloads the configuration, SIGTERM stops; calls in flight get 20 s.
 Exits with 75 when another instance holds the state directory, 78 when the configuration is bad;
-with --once also with 1 when a slot did not get its snapshot, 69 when AWS could not be reached.")]
+with --once also with 1 when a slot did not get its snapshot or the history could not be written,
+69 when AWS could not be reached.")]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -76,6 +77,11 @@ fn conclude(ending: Ending) -> Result<(), Failure> {
         Ending::Well => Ok(()),
         Ending::WithFailures => Err(Failure::Other("not every slot got its snapshot".to_owned())),
         Ending::Unreachable => Err(Failure::Unreachable("AWS could not be reached".to_owned())),
+        Ending::Unwritten => Err(Failure::Other(
+            "the history could not be written, and what this pass did is not recorded: mend what the log names; the next \
+             pass finds the snapshots by their tags"
+                .to_owned(),
+        )),
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Ending {
     WithFailures,
     /// One pass could not reach AWS.
     Unreachable,
+    /// One pass could not write the history at its end: nothing tells of what it did but the snapshots.
+    Unwritten,
 }
 
 impl<R: Redshift> Daemon<R> {
@@ -101,6 +103,7 @@ impl<R: Redshift> Daemon<R> {
             .scopes
             .values()
             .any(|view| view.reached_at.is_none());
+        let is_written = self.journal.is_written();
         if let Err(error) = self.parts.store.close().await {
             error!(
                 reason = with_causes(&error),
@@ -112,6 +115,7 @@ impl<R: Redshift> Daemon<R> {
             | Lifetime::Wish(_)
             | Lifetime::WishAccepted(_)
             | Lifetime::Upkeep => Ending::Well,
+            Lifetime::OnePass if !is_written => Ending::Unwritten,
             Lifetime::OnePass if unreachable => Ending::Unreachable,
             Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
             Lifetime::OnePass => Ending::Well,

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rustix::io::Errno;
 
 use super::Finding;
 use crate::cause::with_causes;
@@ -54,7 +55,7 @@ pub struct Directory {
     /// The number of the user who looks.
     pub user: u32,
     /// Whether that user may make files there; an error is in the system's words.
-    pub writable: Result<(), String>,
+    pub writable: Result<(), Errno>,
 }
 
 /// The room that is left for a user without privileges.
@@ -135,7 +136,14 @@ fn directory(host: &Host) -> Finding {
                 "{found}: user {} may not write there: {error}",
                 directory.user
             ),
-            "run redkeep, and this command, as its owner; or give the directory to redkeep's user",
+            match *error {
+                Errno::ROFS => {
+                    "mount its file system for writing: the kernel's log says why it is not"
+                }
+                _ => {
+                    "run redkeep, and this command, as its owner; or give the directory to redkeep's user"
+                }
+            },
         );
     }
     if directory.mode & 0o055 != 0 {

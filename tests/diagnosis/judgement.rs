@@ -12,6 +12,7 @@ use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
 use redkeep::run::{Outcome, Refusal, RunState};
 use redkeep::store::{EndpointKind, StoreError};
 use redkeep::upkeep::{Removal, Why};
+use rustix::io::Errno;
 
 use crate::{at, config, due, pair, scope};
 
@@ -122,8 +123,8 @@ fn a_state_directory_that_is_not_ours_alone_is_found() {
         "mode 755: others may look",
     );
     failed(
-        &directory(|it| it.writable = Err("read-only".to_owned())),
-        "read-only",
+        &directory(|it| it.writable = Err(Errno::ACCESS)),
+        "user 987 may not write there",
     );
     is_told(
         &with(|host| host.holder = Ok(Holder::Nobody)),
@@ -137,6 +138,19 @@ fn a_state_directory_that_is_not_ours_alone_is_found() {
         Verdict::Warning,
         "only a command",
     );
+}
+
+#[test]
+fn a_state_directory_on_a_read_only_mount_is_told_from_one_of_somebody_elses() {
+    let advice = |errno| {
+        let findings = of_host(&directory(|it| it.writable = Err(errno)), at(NOW));
+        let found = findings
+            .into_iter()
+            .find(|one| one.check == "state_directory");
+        found.unwrap().advice.unwrap()
+    };
+    assert!(advice(Errno::ROFS).contains("mount its file system"));
+    assert!(advice(Errno::ACCESS).contains("as its owner"));
 }
 
 #[test]

@@ -126,20 +126,102 @@ fn a_start_after_a_clean_stop_with_any_amount_of_room_goes_on_where_it_was() {
 }
 
 #[test]
-fn an_older_schema_on_a_full_disk_is_read_and_brought_up_to_date_when_there_is_room() {
-    let Some(mut stage) = Stage::set() else {
-        return;
-    };
-    stage.stop();
-    let newest = with_copy(&stage, |shell| {
-        let newest = version(shell);
-        shell.execute_batch(OLDER).unwrap();
-        newest
+fn an_older_schema_with_any_amount_of_room_is_read_and_brought_up_to_date_when_there_is_room() {
+    with_each_room(|room| {
+        let mut stage = Stage::set()?;
+        stage.stop();
+        let newest = with_copy(&stage, |shell| {
+            let newest = version(shell);
+            shell.execute_batch(OLDER).unwrap();
+            newest
+        });
+        stage.disk.fill_up_to(room);
+        stage.restart();
+        goes_on(&mut stage, &format!("an older schema, {room} KiB"));
+        assert_eq!(with_copy(&stage, version), newest);
+        Some(())
     });
-    stage.disk.fill();
+}
+
+/// What is no database is set aside when that is possible, and snapshots do not wait for it.
+#[test]
+fn a_file_that_is_no_database_stops_no_start_on_a_disk_that_takes_nothing() {
+    for how in ["full", "ro"] {
+        let Some(mut stage) = Stage::set() else {
+            return;
+        };
+        stage.stop();
+        fs::write(stage.disk.path("history.db"), "no database").unwrap();
+        match how {
+            "full" => stage.disk.fill(),
+            how => stage.disk.remount(how),
+        }
+        stage.restart();
+        let count = stage.more_snapshots(2);
+        stage.assert_runs(how);
+        let log = stage.log();
+        assert!(log.contains("the history was lost"), "{how}: {log}");
+        assert!(log.contains(UNWRITABLE), "{how}: {log}");
+        let metrics = stage.metrics();
+        assert!(
+            metrics.contains("redkeep_history_writable 0"),
+            "{how}: {metrics}"
+        );
+        match how {
+            "full" => stage.disk.free(),
+            _ => stage.disk.remount("rw"),
+        }
+        stage.all_recorded_with(count);
+        let aside = damaged(&stage.disk.path(""));
+        assert_eq!(aside.len(), 1, "{how}: {aside:?}");
+        assert_eq!(fs::read(&aside[0]).unwrap(), b"no database", "{how}");
+    }
+}
+
+/// How a history comes that cannot be written, and how it can be again.
+type Trouble = (&'static str, fn(&Stage), fn(&Stage));
+
+/// A policy that is to remove something by now: its first pass was made, and an hour has passed.
+fn is_to_remove(stage: &mut Stage) {
+    let text = fs::read_to_string(&stage.config).unwrap();
+    let text = text.replace("retention", "keep_last = 2\nretention");
+    fs::write(&stage.config, text).unwrap();
+    stage.stop();
     stage.restart();
-    goes_on(&mut stage, "an older schema");
-    assert_eq!(with_copy(&stage, version), newest);
+    stage.more_snapshots(4);
+    stage.stop();
+    let passes = with_copy(stage, |shell| {
+        let before = "UPDATE prune_passes SET passed_at = '2026-01-01T00:00:00Z'";
+        shell.execute(before, []).unwrap()
+    });
+    assert_eq!(passes, 1, "no pass was made\n{}", stage.log());
+}
+
+#[test]
+fn nothing_is_deleted_from_a_start_on_storage_that_takes_nothing_until_it_can_be_written() {
+    let troubles: [Trouble; 2] = [
+        ("full", |stage| stage.disk.fill(), |stage| stage.disk.free()),
+        (
+            "read-only",
+            |stage| stage.disk.remount("ro"),
+            |stage| stage.disk.remount("rw"),
+        ),
+    ];
+    let deletes = |stage: &Stage| stage.sandbox.requests("DeleteClusterSnapshot").len();
+    for (what, harm, mend) in troubles {
+        let Some(mut stage) = Stage::set() else {
+            return;
+        };
+        is_to_remove(&mut stage);
+        harm(&stage);
+        stage.restart();
+        stage.more_snapshots(4);
+        eventually("it is told", soon(), || stage.log().contains(UNWRITABLE));
+        assert_eq!(deletes(&stage), 0, "{what}");
+        mend(&stage);
+        // It would have deleted, had it been able to write.
+        eventually("it deletes", soon(), || deletes(&stage) > 0);
+    }
 }
 
 #[test]

@@ -27,6 +27,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The smallest page. What is shorter and not empty is no database; SQLite would take it for an empty one.
 const SMALLEST: u64 = 512;
 
+/// The largest history of which a command makes a copy in memory, to read it where there is no other way: with it the
+/// command takes twice as much.
+const LARGEST_IMAGE: u64 = 128 << 20;
+
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -59,17 +63,39 @@ impl File {
         Ok(file)
     }
 
-    /// Opens an existing history on a storage that takes no writing, not even SQLite's own file of locks: then
-    /// nobody else can be writing it either, and if it has no log, it is read as it lies.
+    /// Opens an existing history for reading where the storage takes no writing, not even SQLite's own file of locks.
+    ///
+    /// Without a log nobody else is writing it, and it is read as it lies. With one, SQLite keeps in memory what else
+    /// it shares in that file, if there is such a file at all.
     pub(super) fn open_unwritable(path: &Path) -> Result<Self, StoreError> {
         match Self::open_read_only(path) {
-            Err(error) if error.is_storage() && !beside(path, "-wal").exists() => {
-                let file = Self::connect_as_it_lies(path)?;
+            Err(error) if error.is_storage() => {
+                let how = match beside(path, "-wal").exists() {
+                    true => "readonly_shm=1",
+                    false => "immutable=1",
+                };
+                let file = Self::connect_as(path, how)?;
                 file.check_schema(false)?;
                 Ok(file)
             }
             opened => opened,
         }
+    }
+
+    /// Opens an existing history for a command that reads: as above, and where even that fails for want of room, as its
+    /// bytes lie on the disk, unless they are too many for the memory of a command.
+    pub(super) fn open_for_command(path: &Path) -> Result<Self, StoreError> {
+        let trouble = match Self::open_read_only(path) {
+            Err(trouble @ StoreError::Storage { .. }) => trouble,
+            opened => return opened,
+        };
+        let is_small = image::length(path) <= LARGEST_IMAGE;
+        Self::open_unwritable(path)
+            .or_else(|other| match is_small {
+                true => Self::open_image(path),
+                false => Err(other),
+            })
+            .map_err(|_| trouble)
     }
 
     /// The history as its bytes lie on the disk, brought up to date in memory, where SQLite cannot open it at all:
@@ -127,14 +153,15 @@ impl File {
         Self::connect_by(path, without_links(path)?.as_os_str(), access)
     }
 
-    /// A reading connection that takes no locks ("immutable" in sqlite.org/uri.html).
-    fn connect_as_it_lies(path: &Path) -> Result<Self, StoreError> {
+    /// A reading connection with a parameter of its own: "immutable", which takes no locks (sqlite.org/uri.html), or
+    /// "readonly_shm", which writes into no file of locks (sqlite.org/walformat.html, "The WAL-Index").
+    fn connect_as(path: &Path, how: &str) -> Result<Self, StoreError> {
         let resolved = without_links(path)?;
         let name = resolved.to_str().ok_or_else(|| not_text("read", path))?;
         let escaped = [('%', "%25"), ('?', "%3f"), ('#', "%23")]
             .into_iter()
             .fold(name.to_owned(), |name, (from, to)| name.replace(from, to));
-        let name = format!("file:{escaped}?immutable=1");
+        let name = format!("file:{escaped}?{how}");
         let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         Self::connect_by(path, OsStr::new(&name), access)
     }

@@ -4,7 +4,7 @@
 //! without a lock and without a byte of room on the disk. Never writes, and never says that a file is damaged: others
 //! may be writing it meanwhile.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -23,6 +23,12 @@ const MAGIC: u32 = 0x377f_0682;
 pub(super) fn read(path: &Path) -> Result<Connection, StoreError> {
     let image = merged(path).map_err(|error| unusable(path, "read", error))?;
     in_memory(&image).map_err(|fault| fault.at(path))
+}
+
+/// How many bytes the history at `path` and its log have.
+pub(super) fn length(path: &Path) -> u64 {
+    let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    length(path).saturating_add(length(&beside(path, "-wal")))
 }
 
 fn merged(path: &Path) -> io::Result<Vec<u8>> {
@@ -169,7 +175,6 @@ fn read_whole(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::path::PathBuf;
 
     /// A database with its log, as after a kill -9 in the midst of `setup`.

@@ -83,13 +83,13 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the history at `path` for reading.
+    /// Opens the history at `path` for reading, also where nothing can be written.
     ///
     /// # Errors
     /// [`StoreError::Missing`] where there is none yet; otherwise as for the daemon, except that the pages
     /// are not checked.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        File::open_read_only(path).map(|file| Self { file })
+        File::open_for_command(path).map(|file| Self { file })
     }
 
     /// The runs that `filter` asks for, oldest first.
@@ -97,6 +97,26 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Corrupt`] names the row that redkeep did not write.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+        self.answer(Self::query(filter), row::run)
+    }
+
+    /// The same runs, each given to `take` when it is read: there may be millions.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn each_run(
+        &self,
+        filter: &RunFilter,
+        mut take: impl FnMut(&Run),
+    ) -> Result<(), StoreError> {
+        let taken = Self::query(filter).each(&self.file.connection, |row| {
+            take(&row::run(row)?);
+            Ok(())
+        });
+        taken.map_err(|fault| fault.at(&self.file.path))
+    }
+
+    fn query(filter: &RunFilter) -> Query {
         let mut query = Query::new(&RUNS);
         query.of_pair(filter);
         query.equal("state", filter.state.as_ref());
@@ -104,7 +124,7 @@ impl Reader {
         query.compare("scheduled_at <= ?", filter.until.map(to_text));
         query.of_snapshot(filter.snapshot_id.as_ref());
         query.newest("scheduled_at", filter.limit);
-        self.answer(query, row::run)
+        query
     }
 
     /// The ranges of missed slots that `filter` asks for, oldest first.
@@ -343,18 +363,32 @@ impl Query {
         }
     }
 
+    /// Gives each row to `take`, as it is read.
+    fn each(
+        self,
+        connection: &Connection,
+        mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut statement = connection.prepare(&self.sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(self.values))?;
+        while let Some(row) = rows.next()? {
+            take(row)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn run<T>(
         self,
         connection: &Connection,
         read: impl Fn(&Row<'_>) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
         let mut found = Vec::new();
-        let mut statement = connection.prepare(&self.sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(self.values))?;
-        while let Some(row) = rows.next()? {
+        let is_newest_first = self.is_newest_first;
+        self.each(connection, |row| {
             found.push(read(row)?);
-        }
-        if self.is_newest_first {
+            Ok(())
+        })?;
+        if is_newest_first {
             found.reverse();
         }
         Ok(found)

@@ -52,8 +52,7 @@ fn directory(path: &Path) -> io::Result<Directory> {
         owner: metadata.uid(),
         mode: metadata.mode() & 0o777,
         user: geteuid().as_raw(),
-        writable: access(path, Access::WRITE_OK | Access::EXEC_OK)
-            .map_err(|error| told(error.into())),
+        writable: access(path, Access::WRITE_OK | Access::EXEC_OK),
     })
 }
 

@@ -1,14 +1,14 @@
 //! The report: how well each pair was protected over a period.
 //!
 //! Owns: the counts, the gaps and the breaches of `rpo` of one pair, and what of it is a finding. Pure: it folds the
-//! runs and ranges that somebody else has read.
+//! runs and ranges that somebody else has read, and keeps two instants of a run: a report may be over millions of them.
 //!
 //! A good snapshot counts as of its SnapshotCreateTime, from which its data is, until it is gone. At any instant the
 //! pair is as old as the newest one that is there; without any, as old as its activation.
 
 mod differences;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -29,14 +29,14 @@ pub struct Period {
 }
 
 /// What is known of a pair.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Known<'a> {
     /// Its activation, if it ever was active.
     pub state: Option<&'a PairState>,
     /// The age that its newest good snapshot may reach, by the policy as it is now.
     pub rpo: Option<TimeDelta>,
     /// Its runs in the period, and every other that had a good snapshot in it.
-    pub runs: &'a [Run],
+    pub runs: Tally,
     /// Its ranges of missed slots that touch the period.
     pub ranges: &'a [MissedRange],
 }
@@ -87,26 +87,59 @@ impl PairReport {
     }
 }
 
+/// From when on a good snapshot counts, and until when.
+type Good = (DateTime<Utc>, Option<DateTime<Utc>>);
+
+/// What counts of a pair's runs, taken in one after another.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    period: Period,
+    totals: Totals,
+    open: u64,
+    excused: u64,
+    goods: Vec<Good>,
+}
+
+impl Tally {
+    /// Of no run yet.
+    pub fn new(period: Period) -> Self {
+        Self {
+            period,
+            totals: Totals::default(),
+            open: 0,
+            excused: 0,
+            goods: Vec::new(),
+        }
+    }
+
+    /// Takes in a run, each of them once.
+    pub fn add(&mut self, run: &Run) {
+        self.goods.extend(good(run));
+        let Period { since, until } = self.period;
+        if !(since..=until).contains(&run.slot.scheduled_at) {
+            return;
+        }
+        let RunState::Ended(outcome) = &run.state else {
+            self.open += 1;
+            return;
+        };
+        self.totals.add(outcome.word(), 1);
+        let is_excused = matches!(outcome, Outcome::Missed(why) if excuses(*why));
+        self.excused += u64::from(is_excused);
+    }
+}
+
 /// Reports on one pair.
-pub fn of_pair(known: Known<'_>, period: Period) -> PairReport {
+pub fn of_pair(known: Known<'_>) -> PairReport {
+    let mut tally = known.runs;
+    let period = tally.period;
     let mut report = PairReport {
-        totals: Totals::default(),
-        open: 0,
-        excused: 0,
+        totals: tally.totals,
+        open: tally.open,
+        excused: tally.excused,
         worst_gap: None,
         breaches: Vec::new(),
     };
-    let inside = |run: &&Run| (period.since..=period.until).contains(&run.slot.scheduled_at);
-    for run in known.runs.iter().filter(inside) {
-        match &run.state {
-            RunState::Ended(outcome) => {
-                report.totals.add(outcome.word(), 1);
-                report.excused +=
-                    u64::from(matches!(outcome, Outcome::Missed(why) if excuses(*why)));
-            }
-            _ => report.open += 1,
-        }
-    }
     for range in known.ranges {
         let count = slots_inside(range, known.state, period);
         report.totals.add("missed", count);
@@ -115,8 +148,9 @@ pub fn of_pair(known: Known<'_>, period: Period) -> PairReport {
         }
     }
     let closed_at = known.state.and_then(|state| state.closed_at);
+    tally.goods.sort_unstable();
     let course = Course {
-        goods: goods(known.runs),
+        goods: tally.goods,
         active_from: known.state.map(|state| state.active_from),
         since: period.since,
         until: closed_at.map_or(period.until, |at| at.min(period.until)),
@@ -169,28 +203,33 @@ fn schedule(state: &PairState) -> Option<Schedule> {
     Schedule::parse(&state.schedule, tzdb::bundled(&state.timezone)?).ok()
 }
 
-/// From when on each good snapshot counts, and until when.
-fn goods(runs: &[Run]) -> Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> {
-    let good = |run: &Run| {
-        let created_at = run.created_at()?;
-        let is_available = run.state == RunState::Ended(Outcome::Available);
-        is_available.then(|| (created_at, run.gone.as_ref().map(|gone| gone.at)))
-    };
-    let mut goods: Vec<_> = runs.iter().filter_map(good).collect();
-    goods.sort_unstable();
-    goods
+fn good(run: &Run) -> Option<Good> {
+    let created_at = run.created_at()?;
+    let is_available = run.state == RunState::Ended(Outcome::Available);
+    is_available.then(|| (created_at, run.gone.as_ref().map(|gone| gone.at)))
 }
 
-/// A good snapshot comes or goes: its creation, and which one it is.
-enum Step {
-    Comes(DateTime<Utc>, usize),
-    Goes(DateTime<Utc>, usize),
+/// An instant at which the newest good snapshot may become another one; in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    at: DateTime<Utc>,
+    what: What,
+    /// Of the good snapshot: its creation, and which one it is.
+    good: (DateTime<Utc>, usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Comes,
+    Goes,
+    /// The pair's activation, or an end of the period.
+    Nothing,
 }
 
 /// The good snapshots of a pair over time.
 struct Course {
     /// Sorted by their creation.
-    goods: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    goods: Vec<Good>,
     active_from: Option<DateTime<Utc>>,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
@@ -199,47 +238,40 @@ struct Course {
 
 impl Course {
     fn worst_gap(&self) -> Option<Gap> {
-        let created: Vec<DateTime<Utc>> = self
-            .goods
-            .iter()
-            .map(|(created_at, _)| *created_at)
-            .filter(|at| *at <= self.until)
-            .collect();
-        let ended = created
-            .iter()
-            .zip(created.iter().skip(1))
-            .filter(|(_, until)| **until > self.since)
-            .map(|(from, until)| (*until - *from, *from, Some(*until)));
+        let created = { self.goods.iter() }.map(|(created_at, _)| *created_at);
+        let created = created.take_while(|at| *at <= self.until);
+        let ended = { created.clone() }
+            .zip(created.clone().skip(1))
+            .filter(|(_, until)| *until > self.since)
+            .map(|(from, until)| (until - from, from, Some(until)));
         let last = created.last().map(|from| {
             let until = self.is_closed.then_some(self.until);
-            (self.until - *from, *from, until)
+            (self.until - from, from, until)
         });
         let longest = ended.chain(last).max_by_key(|(length, ..)| *length);
         longest.map(|(_, from, until)| Gap { from, until })
     }
 
-    /// The instants in the period at which the newest good snapshot may become another one: its two ends too.
-    fn instants(&self) -> BTreeMap<DateTime<Utc>, Vec<Step>> {
-        let mut instants: BTreeMap<DateTime<Utc>, Vec<Step>> = BTreeMap::new();
+    /// What happens in the period; what came or went before it, at its beginning.
+    fn steps(&self) -> Vec<Step> {
+        let step = |at: DateTime<Utc>, what, good| Step {
+            at: at.max(self.since),
+            what,
+            good,
+        };
+        // Not one more than there are: they may be millions.
+        let gone = self.goods.iter().filter(|(_, gone_at)| gone_at.is_some());
+        let mut steps = Vec::with_capacity(self.goods.len() + gone.count() + 3);
         for (index, (created_at, gone_at)) in self.goods.iter().enumerate() {
-            let from = (*created_at).max(self.since);
-            instants
-                .entry(from)
-                .or_default()
-                .push(Step::Comes(*created_at, index));
-            if let Some(gone_at) = gone_at {
-                let at = (*gone_at).max(self.since);
-                instants
-                    .entry(at)
-                    .or_default()
-                    .push(Step::Goes(*created_at, index));
-            }
+            let good = (*created_at, index);
+            steps.push(step(*created_at, What::Comes, good));
+            steps.extend(gone_at.map(|at| step(at, What::Goes, good)));
         }
-        let activation = self.active_from.map(|at| at.max(self.since));
-        for at in activation.into_iter().chain([self.since, self.until]) {
-            instants.entry(at).or_default();
+        for at in { self.active_from.into_iter() }.chain([self.since, self.until]) {
+            steps.push(step(at, What::Nothing, (at, 0)));
         }
-        instants
+        steps.sort_unstable();
+        steps
     }
 
     fn breaches(&self, rpo: TimeDelta) -> Vec<Gap> {
@@ -248,16 +280,19 @@ impl Course {
             return breaches;
         }
         let mut there = BTreeSet::new();
-        let instants = self.instants();
-        let mut ends = instants.keys().skip(1).copied();
-        for (at, steps) in &instants {
+        let steps = self.steps();
+        let mut instants = steps.chunk_by(|one, next| one.at == next.at).peekable();
+        while let Some(steps) = instants.next() {
+            let [Step { at, .. }, ..] = steps else { break };
             for step in steps {
-                match step {
-                    Step::Comes(created_at, index) => there.insert((*created_at, *index)),
-                    Step::Goes(created_at, index) => there.remove(&(*created_at, *index)),
-                };
+                match step.what {
+                    What::Comes => drop(there.insert(step.good)),
+                    What::Goes => drop(there.remove(&step.good)),
+                    What::Nothing => {}
+                }
             }
-            let until = ends.next().unwrap_or(self.until).min(self.until);
+            let next = instants.peek().and_then(|steps| steps.first());
+            let until = next.map_or(self.until, |step| step.at.min(self.until));
             let active_from = self.active_from.filter(|active_from| active_from <= at);
             let Some(young_until) = there
                 .last()

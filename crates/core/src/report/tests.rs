@@ -1,5 +1,7 @@
 //! Counts, gaps, breaches and differences by examples, and the breaches against a walk from minute to minute.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -41,10 +43,16 @@ fn reported(state: Option<&PairState>, rpo: Option<i64>, runs: &[Run]) -> PairRe
     let known = Known {
         state,
         rpo,
-        runs,
+        runs: tallied(runs),
         ranges: &[],
     };
-    of_pair(known, july())
+    of_pair(known)
+}
+
+fn tallied(runs: &[Run]) -> Tally {
+    let mut tally = Tally::new(july());
+    runs.iter().for_each(|run| tally.add(run));
+    tally
 }
 
 #[test]
@@ -86,20 +94,20 @@ fn a_range_counts_with_the_slots_that_lie_in_the_period() {
         let known = Known {
             state,
             rpo: None,
-            runs: &[],
+            runs: tallied(&[]),
             ranges: &[range(Missed::Late)],
         };
-        let report = of_pair(known, july());
+        let report = of_pair(known);
         assert_eq!((report.totals.missed, report.excused), (wanted, 0));
         assert!(report.is_finding());
     }
     let known = Known {
         state: None,
         rpo: None,
-        runs: &[],
+        runs: tallied(&[]),
         ranges: &[range(Missed::Disabled)],
     };
-    assert!(!of_pair(known, july()).is_finding());
+    assert!(!of_pair(known).is_finding());
 }
 
 #[test]
@@ -268,4 +276,19 @@ proptest! {
             prop_assert!(pair[0].until.unwrap() < pair[1].from);
         }
     }
+}
+
+#[test]
+fn a_report_keeps_two_instants_of_a_run_and_no_more() {
+    assert!(size_of::<Good>() <= 32, "{}", size_of::<Good>());
+    let mut tally = Tally::new(july());
+    for _ in 0..1000 {
+        tally.add(&snapshot_at("2026-07-01T00:00:00Z"));
+        tally.add(&ended("2026-07-02T00:00:00Z", Outcome::Skipped));
+    }
+    assert_eq!(
+        tally.goods.len(),
+        1000,
+        "only a good snapshot is kept in mind"
+    );
 }
