@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::dice::Dice;
 use super::points::{POINTS, Point};
-use super::support::proxy::Proxy;
-use super::support::{Daemon, Dir, Sandbox, free_port, redkeep};
 use super::{OURS, THEIRS};
+use crate::support::proxy::Proxy;
+use crate::support::{Daemon, Dir, Sandbox, free_port, redkeep};
 
 /// What a host is set up for.
 pub struct Setup {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::Sandbox;
+use crate::support::Sandbox;
 
 /// The outcome of each create call, by when and where it was received and for which identifier.
 pub type Creates = BTreeMap<[String; 4], Option<String>>;

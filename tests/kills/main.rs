@@ -14,14 +14,13 @@
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod dice;
 mod host;
 mod ledger;
 mod points;
 mod prune;
+#[path = "../support/mod.rs"]
+mod support;
 mod verdict;
 mod weather;
 
@@ -30,14 +29,14 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::deadline::Deadline;
-use support::{AtTheEnd, Sandbox};
+use crate::support::deadline::Deadline;
+use crate::support::{AtTheEnd, Sandbox};
 
-use dice::Dice;
-use host::{Host, Setup};
-use ledger::Ledger;
-use points::{POINTS, Point};
-use verdict::Judge;
+use self::dice::Dice;
+use self::host::{Host, Setup};
+use self::ledger::Ledger;
+use self::points::{POINTS, Point};
+use self::verdict::Judge;
 
 /// The account of everybody's keys.
 pub const OURS: &str = "000000000000";

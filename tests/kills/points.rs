@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::host::Host;
-use super::support::eventually;
-use super::support::proxy::{Exchange, Held, Stage};
+use crate::support::eventually;
+use crate::support::proxy::{Exchange, Held, Stage};
 
 /// Where the kill comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

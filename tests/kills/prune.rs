@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::proxy::{Exchange, Held, Proxy, Stage};
-use super::support::{
+use crate::support::proxy::{Exchange, Held, Proxy, Stage};
+use crate::support::{
     Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, in_state, redkeep,
 };
 

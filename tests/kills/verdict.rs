@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::host::{ENDS, Host, has_ended, pair};
 use super::ledger::Creates;
-use super::support::{Sandbox, eventually};
 use super::{OURS, SETUPS, THEIRS};
+use crate::support::{Sandbox, eventually};
 
 /// More than a page of them, so that every listing has a second one.
 const FOREIGN: usize = 120;

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::support::Sandbox;
 use super::{OURS, SETUPS};
+use crate::support::Sandbox;
 
 /// What strikes a call; those of create calls alone are in `ON_CREATE`.
 const ON_ANY: [&str; 13] = [

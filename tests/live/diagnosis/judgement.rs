@@ -1,0 +1,481 @@
+//! From facts to findings: what `doctor` says of what it has seen.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use redkeep::doctor::{
+    Asked, Directory, Evidence, Finding, Holder, Holding, Host, Probe, Question, Sound, Space,
+    Verdict, deleting, evidence, of_host, of_scopes,
+};
+use redkeep::history::History;
+use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
+use redkeep::run::{Outcome, Refusal, RunState};
+use redkeep::store::{EndpointKind, StoreError};
+use redkeep::upkeep::{Removal, Why};
+use rustix::io::Errno;
+
+use crate::diagnosis::{at, config, due, pair, scope};
+
+const NOW: &str = "2026-11-24 12:00";
+
+fn host() -> Host {
+    Host {
+        state_dir: PathBuf::from("/var/lib/redkeep"),
+        directory: Ok(Some(Directory {
+            is_directory: true,
+            owner: 987,
+            mode: 0o700,
+            user: 987,
+            writable: Ok(()),
+        })),
+        holder: Ok(Holder::Daemon),
+        space: Some(Ok(Space {
+            available_bytes: 1 << 30,
+            available_files: Some(1000),
+            history_bytes: 1 << 20,
+        })),
+        history: Ok(Sound {
+            endpoint_kind: EndpointKind::Aws,
+            created_at: at("2026-01-01 00:00"),
+            schema_version: 1,
+        }),
+        endpoint_kind: EndpointKind::Aws,
+        copied_at: Ok(Some(at("2026-11-24 03:17"))),
+    }
+}
+
+fn with(change: impl FnOnce(&mut Host)) -> Host {
+    let mut host = host();
+    change(&mut host);
+    host
+}
+
+fn directory(change: impl FnOnce(&mut Directory)) -> Host {
+    with(|host| {
+        if let Ok(Some(directory)) = &mut host.directory {
+            change(directory);
+        }
+    })
+}
+
+fn space(available_bytes: u64, available_files: u64) -> Host {
+    with(|host| {
+        host.space = Some(Ok(Space {
+            available_bytes,
+            available_files: Some(available_files),
+            history_bytes: 100 << 20,
+        }));
+    })
+}
+
+#[test]
+fn a_healthy_machine_has_nothing_to_do() {
+    for finding in of_host(&host(), at(NOW)) {
+        assert_eq!(
+            (finding.verdict, &finding.advice),
+            (Verdict::Ok, &None),
+            "{finding:?}"
+        );
+    }
+}
+
+/// The one finding that there is of `host`.
+#[track_caller]
+fn told(host: &Host) -> (&'static str, Verdict, String) {
+    let findings = of_host(host, at(NOW));
+    let mut bad = findings
+        .into_iter()
+        .filter(|finding| finding.verdict != Verdict::Ok);
+    let one = bad.next().unwrap();
+    assert_eq!(bad.next(), None);
+    assert!(
+        one.advice.is_some_and(|advice| !advice.is_empty()),
+        "no advice: {}",
+        one.found
+    );
+    (one.check, one.verdict, one.found)
+}
+
+#[track_caller]
+fn is_told(host: &Host, check: &str, verdict: Verdict, found: &str) {
+    let told = told(host);
+    assert_eq!((told.0, told.1), (check, verdict), "{told:?}");
+    assert!(told.2.contains(found), "{told:?}");
+}
+
+#[test]
+fn a_state_directory_that_is_not_ours_alone_is_found() {
+    const CHECK: &str = "state_directory";
+    let failed = |host: &Host, found| is_told(host, CHECK, Verdict::Failed, found);
+    let warning = |host: &Host, found| is_told(host, CHECK, Verdict::Warning, found);
+    warning(&with(|host| host.directory = Ok(None)), "is not there");
+    failed(
+        &with(|host| host.directory = Err("denied".to_owned())),
+        "denied",
+    );
+    failed(&directory(|it| it.is_directory = false), "not a directory");
+    failed(
+        &directory(|it| it.mode = 0o770),
+        "mode 770: others may write",
+    );
+    warning(
+        &directory(|it| it.mode = 0o755),
+        "mode 755: others may look",
+    );
+    failed(
+        &directory(|it| it.writable = Err(Errno::ACCESS)),
+        "user 987 may not write there",
+    );
+    is_told(
+        &with(|host| host.holder = Ok(Holder::Nobody)),
+        "daemon",
+        Verdict::Warning,
+        "no redkeep runs",
+    );
+    is_told(
+        &with(|host| host.holder = Ok(Holder::Command)),
+        "daemon",
+        Verdict::Warning,
+        "only a command",
+    );
+}
+
+#[test]
+fn a_state_directory_on_a_read_only_mount_is_told_from_one_of_somebody_elses() {
+    let advice = |errno| {
+        let findings = of_host(&directory(|it| it.writable = Err(errno)), at(NOW));
+        let found = findings
+            .into_iter()
+            .find(|one| one.check == "state_directory");
+        found.unwrap().advice.unwrap()
+    };
+    assert!(advice(Errno::ROFS).contains("mount its file system"));
+    assert!(advice(Errno::ACCESS).contains("as its owner"));
+}
+
+#[test]
+fn too_little_room_is_found_before_there_is_none() {
+    const CHECK: &str = "free_space";
+    is_told(&space(1 << 20, 9), CHECK, Verdict::Failed, "1 MiB free");
+    is_told(
+        &space(200 << 20, 9),
+        CHECK,
+        Verdict::Warning,
+        "200 MiB free, history 100 MiB",
+    );
+    is_told(
+        &space(1 << 40, 0),
+        CHECK,
+        Verdict::Failed,
+        "no file can be made",
+    );
+}
+
+#[test]
+fn a_history_that_cannot_be_used_and_an_old_copy_are_found() {
+    const CHECK: &str = "history";
+    let path = || PathBuf::from("x");
+    let unusable = |error| with(|host| host.history = Err(error));
+    let missing = StoreError::Missing { path: path() };
+    is_told(&unusable(missing), CHECK, Verdict::Warning, "none");
+    let what = "page 3".to_owned();
+    let corrupt = StoreError::Corrupt { path: path(), what };
+    is_told(
+        &unusable(corrupt),
+        CHECK,
+        Verdict::Failed,
+        "damaged: page 3",
+    );
+    let older = StoreError::OlderSchema {
+        path: path(),
+        got: 1,
+        wanted: 2,
+    };
+    is_told(
+        &unusable(older),
+        CHECK,
+        Verdict::Warning,
+        "schema version 1",
+    );
+    let other = with(|host| host.endpoint_kind = EndpointKind::Sandbox);
+    is_told(&other, CHECK, Verdict::Failed, "kind aws");
+    let no_copy = with(|host| host.copied_at = Ok(None));
+    is_told(&no_copy, "daily_copy", Verdict::Warning, "none");
+    let old_copy = with(|host| host.copied_at = Ok(Some(at("2026-11-20 03:17"))));
+    is_told(&old_copy, "daily_copy", Verdict::Warning, "4days 8h old");
+}
+
+#[test]
+fn a_young_history_needs_no_copy_yet_and_none_needs_none() {
+    let young = with(|host| {
+        host.copied_at = Ok(None);
+        host.history = Ok(Sound {
+            endpoint_kind: EndpointKind::Aws,
+            created_at: at("2026-11-24 00:00"),
+            schema_version: 1,
+        });
+    });
+    let copy = |host: &Host| {
+        of_host(host, at(NOW))
+            .into_iter()
+            .find(|finding| finding.check == "daily_copy")
+    };
+    assert_eq!(copy(&young).unwrap().verdict, Verdict::Ok);
+    let none = with(|host| {
+        host.history = Err(StoreError::Missing {
+            path: PathBuf::from("x"),
+        })
+    });
+    assert_eq!(copy(&none), None);
+}
+
+const QUESTIONS: [Question; 4] = [
+    Question::Identity,
+    Question::Clusters,
+    Question::Snapshots,
+    Question::Events,
+];
+
+fn probe(
+    question: Question,
+    result: Result<&str, ErrorClass>,
+    date: Option<DateTime<Utc>>,
+) -> Probe {
+    Probe {
+        question,
+        result: result.map(str::to_owned).map_err(|class| RedshiftError {
+            class,
+            code: None,
+            message: "told".to_owned(),
+        }),
+        holding: None,
+        server_date: date.map_or(ServerDate::NoAnswer, ServerDate::At),
+        answered_at: at(NOW),
+    }
+}
+
+fn asked(place: &str, result: Result<&str, ErrorClass>, date: Option<DateTime<Utc>>) -> Asked {
+    let probes = QUESTIONS.map(|question| probe(question, result, date));
+    Asked {
+        scope: scope(place),
+        probes: Some(probes.to_vec()),
+        evidence: Evidence::None,
+        deleting: None,
+        known_number: None,
+        quota: 20,
+    }
+}
+
+fn verdicts(findings: &[Finding], check: &str) -> Vec<Verdict> {
+    let named = findings.iter().filter(|finding| finding.check == check);
+    named.map(|finding| finding.verdict).collect()
+}
+
+#[test]
+fn aws_is_unreachable_only_when_no_scope_answers() {
+    let silent = || asked("prod/us-east-1", Err(ErrorClass::Unsent), None);
+    let good = asked("prod/eu-west-1", Ok("1"), Some(at(NOW)));
+    let (findings, unreachable) = of_scopes(&[silent(), good]);
+    assert!(!unreachable);
+    assert_eq!(
+        verdicts(&findings, "reachability"),
+        [Verdict::Failed, Verdict::Ok]
+    );
+    let (findings, unreachable) = of_scopes(&[silent()]);
+    assert!(unreachable && findings.len() == 1, "{findings:?}");
+    let keyless = asked("prod/us-east-1", Err(ErrorClass::Credentials), None);
+    let (findings, unreachable) = of_scopes(&[keyless]);
+    assert!(!unreachable, "nothing was sent");
+    assert_eq!(verdicts(&findings, "reachability"), [Verdict::Warning]);
+    assert_eq!(verdicts(&findings, "identity"), [Verdict::Failed]);
+    assert_eq!(findings.len(), 2, "one cause is told once: {findings:?}");
+    let keyless = asked("prod/us-east-1", Err(ErrorClass::Credentials), None);
+    let (_, unreachable) = of_scopes(&[keyless, silent()]);
+    assert!(unreachable, "nothing answers");
+    let nobody = Asked {
+        probes: None,
+        ..silent()
+    };
+    let (findings, unreachable) = of_scopes(&[nobody]);
+    assert!(!unreachable);
+    assert_eq!(verdicts(&findings, "reachability"), [Verdict::Warning]);
+}
+
+#[test]
+fn the_clock_is_judged_by_the_answer_that_is_nearest() {
+    for (seconds, wanted) in [
+        (2, Verdict::Ok),
+        (-90, Verdict::Warning),
+        (301, Verdict::Failed),
+        (-301, Verdict::Failed),
+    ] {
+        let date = at(NOW) + TimeDelta::seconds(seconds);
+        let mut asked = asked("prod/us-east-1", Ok("1"), Some(date));
+        asked.probes.as_mut().unwrap()[3].server_date =
+            ServerDate::At(date + TimeDelta::seconds(seconds));
+        let (findings, _) = of_scopes(&[asked]);
+        assert_eq!(
+            verdicts(&findings, "clock"),
+            [wanted],
+            "{seconds}: {findings:?}"
+        );
+    }
+    let mut undated = asked("prod/us-east-1", Ok("1"), None);
+    undated.probes.as_mut().unwrap()[0].server_date = ServerDate::Undated;
+    let (findings, _) = of_scopes(&[undated]);
+    assert_eq!(verdicts(&findings, "clock"), [Verdict::Ok]);
+}
+
+#[test]
+fn each_refusal_is_judged_by_its_class() {
+    let check = "redshift:DescribeClusters";
+    for (class, wanted) in [
+        (ErrorClass::AccessDenied, Verdict::Failed),
+        (ErrorClass::Throttled, Verdict::Warning),
+        (ErrorClass::Credentials, Verdict::Failed),
+        (ErrorClass::Other, Verdict::Failed),
+    ] {
+        let mut asked = asked("prod/us-east-1", Ok("1"), Some(at(NOW)));
+        asked.probes.as_mut().unwrap()[1] = probe(Question::Clusters, Err(class), Some(at(NOW)));
+        let (findings, _) = of_scopes(&[asked]);
+        assert_eq!(verdicts(&findings, check), [wanted], "{class:?}");
+    }
+    let mut absent = asked("prod/us-east-1", Ok("1"), Some(at(NOW)));
+    absent.probes.as_mut().unwrap()[3] = probe(
+        Question::Events,
+        Err(ErrorClass::SnapshotNotFound),
+        Some(at(NOW)),
+    );
+    let (findings, _) = of_scopes(&[absent]);
+    assert_eq!(
+        verdicts(&findings, "redshift:DescribeEvents"),
+        [Verdict::Ok]
+    );
+}
+
+#[test]
+fn two_names_for_one_account_and_region_are_a_finding() {
+    let named = |place| asked(place, Ok("111122223333"), Some(at(NOW)));
+    let (findings, _) = of_scopes(&[named("a/us-east-1"), named("a/eu-west-1")]);
+    assert_eq!(verdicts(&findings, "identity"), [Verdict::Ok, Verdict::Ok]);
+    let (findings, _) = of_scopes(&[named("a/us-east-1"), named("b/us-east-1")]);
+    assert_eq!(
+        verdicts(&findings, "identity"),
+        [Verdict::Ok, Verdict::Ok, Verdict::Failed]
+    );
+}
+
+#[test]
+fn a_full_quota_is_a_finding_whoever_filled_it() {
+    let found = |held: usize, own: usize| {
+        let mut asked = asked("a/us-east-1", Ok("111122223333"), Some(at(NOW)));
+        for probe in asked.probes.iter_mut().flatten() {
+            probe.holding =
+                (probe.question == Question::Snapshots).then_some(Holding { held, own });
+        }
+        let (findings, _) = of_scopes(&[asked]);
+        let finding = findings.iter().find(|one| one.check == "snapshot_quota");
+        finding.map(|one| (one.verdict, one.found.clone())).unwrap()
+    };
+    assert_eq!(found(18, 18).0, Verdict::Ok);
+    assert_eq!(found(19, 0).0, Verdict::Warning);
+    let (verdict, told) = found(20, 10);
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(
+        told,
+        "AWS holds 20 of 20 manual snapshots, 10 of them not redkeep's: AWS refuses new ones"
+    );
+    assert_eq!(found(31, 0).0, Verdict::Failed);
+}
+
+#[test]
+fn a_name_that_stood_for_another_account_is_a_finding() {
+    let named = |number: &str| Asked {
+        known_number: Some(number.to_owned()),
+        ..asked("a/us-east-1", Ok("111122223333"), Some(at(NOW)))
+    };
+    let (findings, _) = of_scopes(&[named("111122223333")]);
+    assert_eq!(verdicts(&findings, "identity"), [Verdict::Ok]);
+    let (findings, _) = of_scopes(&[named("444455556666")]);
+    assert_eq!(
+        verdicts(&findings, "identity"),
+        [Verdict::Ok, Verdict::Failed]
+    );
+}
+
+#[test]
+fn the_history_tells_whether_creating_is_allowed() {
+    let config = config(
+        "[[policy]]\nname = \"p\"\nschedule = \"@hourly\"\nclusters = [\"*\"]\nretention = \"7d\"\n",
+    );
+    let mut history = History::default();
+    let here = scope("prod/us-east-1");
+    assert_eq!(evidence(&history, &here), Evidence::None);
+    let mut accepted = due(&config, pair("p", "a"), at("2026-11-24 09:00"));
+    accepted.asked_at = Some(at("2026-11-24 09:00"));
+    accepted.accepted_at = accepted.asked_at;
+    accepted.state = RunState::Ended(Outcome::Available);
+    history.insert(accepted.clone());
+    assert!(matches!(
+        evidence(&history, &here),
+        Evidence::Accepted { .. }
+    ));
+    assert_eq!(evidence(&history, &scope("prod/eu-west-1")), Evidence::None);
+    let mut denied = due(&config, pair("p", "b"), at("2026-11-24 10:00"));
+    denied.asked_at = Some(at("2026-11-24 10:00"));
+    denied.state = RunState::Waiting {
+        until: at("2026-11-24 10:10"),
+        refusal: Refusal {
+            why: "access denied".to_owned(),
+            times: 1,
+        },
+    };
+    history.insert(denied);
+    assert!(matches!(evidence(&history, &here), Evidence::Denied { .. }));
+    let mut later = accepted;
+    later.slot.scheduled_at = at("2026-11-24 11:00");
+    later.asked_at = Some(at("2026-11-24 11:00"));
+    history.insert(later);
+    assert!(
+        matches!(evidence(&history, &here), Evidence::Accepted { .. }),
+        "the newest counts"
+    );
+}
+
+#[test]
+fn where_a_policy_deletes_the_history_tells_whether_that_is_allowed() {
+    let config = config(
+        "[[policy]]\nname = \"p\"\nschedule = \"@hourly\"\nclusters = [\"*\"]\nretention = \"7d\"\n",
+    );
+    let run = due(&config, pair("p", "a"), at(NOW));
+    let open = Removal {
+        slot: run.slot.clone(),
+        id: run.request.snapshot_id.clone(),
+        why: Why::Surplus,
+        planned_at: at(NOW),
+        look_at: None,
+        end: None,
+    };
+    let ended = |result: Result<&str, &str>| {
+        let result = result.map(str::to_owned).map_err(str::to_owned);
+        open.clone().ended(at(NOW), result)
+    };
+    for (last, wanted) in [
+        (None, Verdict::Warning),
+        (Some(open.clone()), Verdict::Warning),
+        (Some(ended(Ok("removed"))), Verdict::Ok),
+        (Some(ended(Err("in use by a cluster"))), Verdict::Warning),
+        (
+            Some(ended(Err("access denied: AccessDenied: no"))),
+            Verdict::Failed,
+        ),
+    ] {
+        let mut asked = asked("prod/us-east-1", Ok("1"), Some(at(NOW)));
+        let check = "redshift:DeleteClusterSnapshot";
+        let (findings, _) = of_scopes(std::slice::from_ref(&asked));
+        assert_eq!(verdicts(&findings, check), [], "nothing deletes here");
+        asked.deleting = Some(deleting(last.as_ref()));
+        let (findings, _) = of_scopes(&[asked]);
+        assert_eq!(verdicts(&findings, check), [wanted], "{last:?}");
+    }
+}

@@ -1,0 +1,494 @@
+//! The store as the daemon and the commands use it, over a real file.
+#![cfg(test)]
+#![expect(
+    clippy::panic,
+    reason = "clippy.toml lets tests unwrap, and this is the same"
+)]
+
+mod copies;
+mod documentation;
+mod losses;
+mod planted;
+mod questions;
+mod refusals;
+mod renames;
+mod sample;
+mod unwritable;
+mod wishes;
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use self::sample::{
+    Place, at, gone, missed_range, outcomes, pair, pair_state, run, second_run, states,
+};
+use chrono::TimeDelta;
+use redkeep::clock::{Clock, SystemClock};
+use redkeep::history::{Change, History};
+use redkeep::run::{GoneReason, Missed, Outcome, RunState};
+use redkeep::store::{Reader, RunFilter};
+
+fn change(run: redkeep::run::Run) -> Change {
+    Change::Run(Box::new(run))
+}
+
+fn assert_same(got: &History, wanted: &History) {
+    assert_eq!(got.pairs, wanted.pairs);
+    assert_eq!(got.runs, wanted.runs);
+    assert_eq!(got.totals, wanted.totals);
+}
+
+#[tokio::test]
+async fn a_new_history_is_private_and_stays_itself_when_opened_again() {
+    let place = Place::new();
+    let first = place.open();
+    assert!(first.history.runs.is_empty() && first.history.pairs.is_empty());
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(place.file()), 0o600);
+    assert_eq!(mode(place.directory().to_owned()), 0o700);
+    first.store.close().await.unwrap();
+    let second = place.open();
+    assert_eq!(second.identity, first.identity);
+    assert_eq!(second.identity.created_at, at(0));
+}
+
+#[tokio::test]
+async fn every_state_and_outcome_comes_back_as_it_went() {
+    let place = Place::new();
+    let store = place.open().store;
+    let runs: Vec<_> = (0..)
+        .zip(states())
+        .map(|(n, state)| run("dw", n * 60, state))
+        .collect();
+    store
+        .commit(runs.iter().cloned().map(change).collect())
+        .await
+        .unwrap();
+    let got = Reader::open(&place.file())
+        .unwrap()
+        .runs(&RunFilter::default())
+        .unwrap();
+    assert_eq!(got, runs);
+}
+
+#[tokio::test]
+async fn a_run_with_nothing_set_comes_back_as_it_went() {
+    let place = Place::new();
+    let mut bare = run("dw", 0, RunState::Due);
+    (bare.requested_at, bare.asked_at, bare.accepted_at) = (None, None, None);
+    (bare.message, bare.snapshot) = (None, None);
+    place
+        .open()
+        .store
+        .commit(vec![change(bare.clone())])
+        .await
+        .unwrap();
+    assert_eq!(
+        Reader::open(&place.file())
+            .unwrap()
+            .runs(&RunFilter::default())
+            .unwrap(),
+        [bare]
+    );
+}
+
+#[tokio::test]
+async fn pairs_and_missed_ranges_come_back_as_they_went() {
+    let place = Place::new();
+    let store = place.open().store;
+    let mut closed = pair_state();
+    closed.closed_at = Some(at(5));
+    closed.cluster_created_at = None;
+    let range = missed_range("dw", 0, 500);
+    let changes = vec![
+        Change::Pair(pair("dw"), pair_state()),
+        Change::Pair(pair("old"), closed.clone()),
+        Change::Missed(range.clone()),
+    ];
+    store.commit(changes).await.unwrap();
+    let reader = Reader::open(&place.file()).unwrap();
+    assert_eq!(
+        reader.missed_ranges(&RunFilter::default()).unwrap(),
+        [range]
+    );
+    let pairs = reader.history().unwrap().pairs;
+    assert_eq!(
+        pairs[&pair("dw")],
+        pair_state(),
+        "ClusterCreateTime keeps its milliseconds"
+    );
+    assert_eq!(pairs[&pair("old")], closed);
+}
+
+#[tokio::test]
+async fn hostile_texts_come_back_unchanged() {
+    let place = Place::new();
+    let store = place.open().store;
+    let hostile = "'; DROP TABLE runs; -- \"\\ \r\n\t\0 \u{1b}[31m \u{202e} größe 💥 %s ?1 :tags";
+    let mut run = run(
+        "dw",
+        0,
+        RunState::Ended(Outcome::Failed(hostile.to_owned())),
+    );
+    run.message = Some(hostile.to_owned());
+    run.request
+        .tags
+        .insert(hostile.to_owned(), hostile.to_owned());
+    if let Some(snapshot) = &mut run.snapshot {
+        Arc::make_mut(snapshot).db_name = Some(hostile.to_owned());
+    }
+    let mut state = pair_state();
+    state.schedule = hostile.to_owned();
+    store
+        .commit(vec![
+            change(run.clone()),
+            Change::Pair(pair("dw"), state.clone()),
+        ])
+        .await
+        .unwrap();
+    let reader = Reader::open(&place.file()).unwrap();
+    assert_eq!(reader.runs(&RunFilter::default()).unwrap(), [run]);
+    assert_eq!(reader.history().unwrap().pairs[&pair("dw")], state);
+    let filter = RunFilter {
+        state: Some(hostile.to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(reader.runs(&filter).unwrap(), []);
+    let named = RunFilter {
+        snapshot_id: Some(hostile.to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(reader.runs(&named).unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_ended_run_changes_only_in_what_became_of_its_snapshot() {
+    for outcome in outcomes() {
+        let place = Place::new();
+        let store = place.open().store;
+        let ended = run("dw", 0, RunState::Ended(outcome));
+        store.commit(vec![change(ended.clone())]).await.unwrap();
+        for state in states() {
+            let mut other = run("dw", 0, state);
+            other.attempts = 99;
+            other.message = None;
+            other.ended_at = Some(at(999));
+            other.request.deadline = at(9999);
+            store.commit(vec![change(other)]).await.unwrap();
+        }
+        let mut later = ended.clone();
+        later.gone = gone(70, GoneReason::Expired);
+        later.snapshot = None;
+        store.commit(vec![change(later.clone())]).await.unwrap();
+        let got = Reader::open(&place.file())
+            .unwrap()
+            .runs(&RunFilter::default())
+            .unwrap();
+        assert_eq!(got, [later]);
+        // What is told of an open run is older than its end, and says nothing.
+        store
+            .commit(vec![change(run("dw", 0, RunState::Due))])
+            .await
+            .unwrap();
+        let got = Reader::open(&place.file())
+            .unwrap()
+            .runs(&RunFilter::default())
+            .unwrap();
+        assert_eq!(got[0].gone, gone(70, GoneReason::Expired));
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_had_ended_otherwise_is_told_to_whoever_has_forgotten_it() {
+    let place = Place::new();
+    let store = place.open().store;
+    let mut missed = run("dw", 0, RunState::Ended(Outcome::Missed(Missed::Late)));
+    missed.snapshot = None;
+    let good = || run("dw", 0, RunState::Ended(Outcome::Available));
+    assert_eq!(
+        store.commit(vec![change(missed.clone())]).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        store.commit(vec![change(missed.clone())]).await.unwrap(),
+        []
+    );
+    let told = store
+        .commit(vec![
+            change(run("dw", 0, RunState::Due)),
+            change(run("dw", 60, RunState::Due)),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(told, [missed.clone()]);
+    let told = store
+        .commit(vec![Change::Adopted(Box::new(good()))])
+        .await
+        .unwrap();
+    missed.snapshot = good().snapshot;
+    assert_eq!(
+        told,
+        [missed.clone()],
+        "it takes only what AWS says of the snapshot"
+    );
+    let later = run("dw", 120, RunState::Ended(Outcome::Skipped));
+    store.commit(vec![change(later)]).await.unwrap();
+    let history = Reader::open(&place.file()).unwrap().history().unwrap();
+    assert_eq!(
+        history.runs.get(&missed.slot),
+        Some(&missed),
+        "it is remembered while the snapshot is there"
+    );
+}
+
+#[tokio::test]
+async fn that_records_were_lost_is_kept_with_the_first_instant() {
+    let place = Place::new();
+    let opened = place.open();
+    assert_eq!(opened.history.rebuilt_at, None);
+    for seconds in [7, 9] {
+        opened
+            .store
+            .commit(vec![Change::Rebuilt(at(seconds))])
+            .await
+            .unwrap();
+    }
+    opened.store.close().await.unwrap();
+    assert_eq!(place.open().history.rebuilt_at, Some(at(7)));
+}
+
+#[tokio::test]
+async fn not_even_the_sqlite3_shell_changes_how_a_run_ended() {
+    let place = Place::new();
+    let store = place.open().store;
+    store
+        .commit(vec![change(run(
+            "dw",
+            0,
+            RunState::Ended(Outcome::Skipped),
+        ))])
+        .await
+        .unwrap();
+    let shell = place.shell();
+    for set in [
+        "state = 'available', reason = NULL",
+        "progress = '{}'",
+        "account = 'another'",
+        "attempts = 0",
+        "ended_at = NULL",
+    ] {
+        let error = shell
+            .execute(&format!("UPDATE runs SET {set}"), [])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("an ended run stays as it is"),
+            "{set}: {error}"
+        );
+    }
+    shell
+        .execute(
+            "UPDATE runs SET gone_at = '2026-12-01T00:00:00Z', gone_reason = 'deleted'",
+            [],
+        )
+        .unwrap();
+}
+
+#[tokio::test]
+async fn activation_and_watermark_never_move_back() {
+    let place = Place::new();
+    let store = place.open().store;
+    let mut state = pair_state();
+    let stored = || {
+        Reader::open(&place.file())
+            .unwrap()
+            .history()
+            .unwrap()
+            .pairs[&pair("dw")]
+            .clone()
+    };
+    for (active_from, watermark, wanted) in [
+        (0, 100, (0, 100)),
+        (0, 99, (0, 100)),
+        (500, 50, (500, 100)),
+        (400, 200, (500, 200)),
+        (600, 600, (600, 600)),
+    ] {
+        (state.active_from, state.watermark) = (at(active_from), at(watermark));
+        store
+            .commit(vec![Change::Pair(pair("dw"), state.clone())])
+            .await
+            .unwrap();
+        assert_eq!(
+            (stored().active_from, stored().watermark),
+            (at(wanted.0), at(wanted.1))
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_a_clamp_takes_activation_and_watermark_back() {
+    let place = Place::new();
+    let store = place.open().store;
+    let state = |active_from, watermark| redkeep::history::PairState {
+        active_from: at(active_from),
+        watermark: at(watermark),
+        ..pair_state()
+    };
+    let changes = vec![
+        Change::Pair(pair("dw"), state(500, 900)),
+        Change::Clamped(pair("dw"), state(500, 600)),
+    ];
+    store.commit(changes).await.unwrap();
+    let stored = || {
+        Reader::open(&place.file())
+            .unwrap()
+            .history()
+            .unwrap()
+            .pairs[&pair("dw")]
+            .clone()
+    };
+    assert_eq!(stored(), state(500, 600));
+    store
+        .commit(vec![Change::Clamped(pair("dw"), state(300, 700))])
+        .await
+        .unwrap();
+    assert_eq!(stored(), state(300, 600), "it does not put them forward");
+}
+
+#[tokio::test]
+async fn what_is_loaded_is_what_the_daemon_had_in_memory() {
+    let place = Place::new();
+    let store = place.open().store;
+    let mut memory = History::default();
+    let mut changes = Vec::new();
+    for cluster in ["a", "b", "c"] {
+        changes.push(Change::Pair(pair(cluster), pair_state()));
+        changes.push(Change::Missed(missed_range(cluster, -100_000, 500)));
+        for (n, state) in (0..).zip(states()) {
+            let mut run = run(cluster, n * 60, state);
+            changes.push(change(run.clone()));
+            if run.is_good() && cluster == "b" {
+                run.gone = gone(n * 60 + 30, GoneReason::Deleted);
+                changes.push(change(run));
+            }
+        }
+    }
+    for change in changes {
+        store.commit(vec![change.clone()]).await.unwrap();
+        memory.apply(change);
+    }
+    assert_same(
+        &Reader::open(&place.file()).unwrap().history().unwrap(),
+        &memory,
+    );
+    store.close().await.unwrap();
+    assert_same(&place.open().history, &memory);
+}
+
+#[tokio::test]
+async fn totals_are_a_fold_over_all_rows() {
+    let place = Place::new();
+    let store = place.open().store;
+    let runs = (0..).zip(states().into_iter().cycle().take(300));
+    let mut changes: Vec<_> = runs
+        .map(|(n, state)| change(run("dw", n * 60, state)))
+        .collect();
+    changes.push(Change::Missed(missed_range("dw", -90_000, 700)));
+    store.commit(changes).await.unwrap();
+    let reader = Reader::open(&place.file()).unwrap();
+    let mut fold = redkeep::history::Totals::default();
+    for run in reader.runs(&RunFilter::default()).unwrap() {
+        fold.add(run.word(), 1);
+    }
+    for range in reader.missed_ranges(&RunFilter::default()).unwrap() {
+        fold.add("missed", range.count);
+    }
+    assert_eq!(reader.history().unwrap().totals[&pair("dw")], fold);
+}
+
+#[tokio::test]
+async fn a_missed_range_that_is_told_twice_counts_once() {
+    let place = Place::new();
+    let store = place.open().store;
+    for count in [500, 500, 700, 600] {
+        store
+            .commit(vec![Change::Missed(missed_range("dw", 0, count))])
+            .await
+            .unwrap();
+    }
+    let history = Reader::open(&place.file()).unwrap().history().unwrap();
+    assert_eq!(history.totals[&pair("dw")].missed, 700);
+}
+
+#[tokio::test]
+async fn finer_instants_lose_their_fraction_and_nothing_else() {
+    let place = Place::new();
+    let mut run = run("dw", 0, RunState::Ended(Outcome::Missed(Missed::Late)));
+    run.ended_at = Some(at(5) + TimeDelta::milliseconds(999));
+    place.open().store.commit(vec![change(run)]).await.unwrap();
+    let got = Reader::open(&place.file())
+        .unwrap()
+        .runs(&RunFilter::default())
+        .unwrap();
+    assert_eq!(got[0].ended_at, Some(at(5)));
+}
+
+#[tokio::test]
+async fn columns_for_people_tell_what_the_run_tells() {
+    let place = Place::new();
+    let store = place.open().store;
+    let available = RunState::Ended(Outcome::Available);
+    store
+        .commit(vec![
+            change(second_run("a", 0)),
+            change(run("b", 0, available)),
+        ])
+        .await
+        .unwrap();
+    let row = |cluster: &str| {
+        place
+            .shell()
+            .query_row(
+                "SELECT state, generation, available_at, size_bytes FROM runs WHERE cluster = ?1",
+                [cluster],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
+            .unwrap()
+    };
+    assert_eq!(row("a"), ("creating".to_owned(), 2, None, 1_610_874_880));
+    assert_eq!(
+        row("b"),
+        (
+            "available".to_owned(),
+            1,
+            Some("2026-11-24T00:00:05Z".to_owned()),
+            1_610_874_880
+        )
+    );
+}
+
+#[tokio::test]
+async fn ten_thousand_rows_are_committed_at_once_and_quickly() {
+    let place = Place::new();
+    let store = place.open().store;
+    let missed = |n: i64| {
+        let state = RunState::Ended(Outcome::Missed(Missed::Coalesced));
+        let mut run = run("dw", n * 60, state);
+        run.snapshot = None;
+        change(run)
+    };
+    let clock = SystemClock::new();
+    store
+        .commit((0..10_000).map(missed).collect())
+        .await
+        .unwrap();
+    assert!(
+        clock.monotonic().as_secs() < 10,
+        "took {:?}",
+        clock.monotonic()
+    );
+    let history = Reader::open(&place.file()).unwrap().history().unwrap();
+    assert_eq!(history.totals[&pair("dw")].missed, 10_000);
+    assert_eq!(history.runs.values().count(), 1);
+}
