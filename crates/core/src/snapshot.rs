@@ -345,11 +345,14 @@ impl Snapshot {
             .or(self.snapshot_create_time)
     }
 
+    /// How long AWS keeps it; `None` where AWS does not tell.
+    pub fn retention(&self) -> Option<Retention> {
+        Retention::from_days(self.manual_snapshot_retention_period?.into())
+    }
+
     /// When AWS lets it go; `None` where that is never, or AWS does not tell.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        let days = self.manual_snapshot_retention_period?;
-        let retention = Retention::from_days(days.into())?;
-        retention.end(self.kept_from()?)
+        self.retention()?.end(self.kept_from()?)
     }
 
     /// What its tags say it is of, where they are complete and say that an installation of this namespace made it. That is

@@ -11,11 +11,10 @@ use super::policies::Declared;
 use super::raw::{RawAccount, RawList};
 use super::report::Report;
 use super::validate::{items, name, parsed, unique};
-use redkeep_core::settings::DEFAULT_SNAPSHOT_QUOTA;
-
 use super::wanted;
 use redkeep_core::names::{AccountName, Region};
 use redkeep_core::policy::{Account, Identity, Role};
+use redkeep_core::settings::DEFAULT_SNAPSHOT_QUOTA;
 
 const DEFAULT_ACCOUNT: &str = "default";
 

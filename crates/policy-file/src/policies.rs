@@ -16,12 +16,11 @@ use super::report::Report;
 use super::tiers::retentions;
 use super::validate::{items, name, schedule, unique};
 use super::values::{self, Bounds, ClusterPattern};
-use redkeep_core::settings::scopes_of;
-
 use super::wanted;
 use redkeep_core::names::{PolicyName, Tags, tag_fault};
 use redkeep_core::policy::{Account, ClusterGlob, Policy, Protection, Selector};
 use redkeep_core::schedule::{Blackout, Schedule};
+use redkeep_core::settings::scopes_of;
 use redkeep_core::slot::Scope;
 use redkeep_core::snapshot::tag;
 use redkeep_core::suggest::did_you_mean;

@@ -3,14 +3,13 @@
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use redkeep_core::run::{Run, RunState};
 use redkeep_core::slot::{Pair, Slot, rfc3339};
-use redkeep_policy_file::{Config, Sources, load};
+use redkeep_policy_file::Config;
 
+use crate::seed::draw::load_text;
 use crate::sim::Sim;
-use crate::sim::aws::Aws;
-use crate::sim::aws::REGION;
+use crate::sim::aws::{Aws, REGION};
 use crate::sim::host::Host;
 use crate::sim::journal::Journal;
-pub use crate::sim::journal::scratch;
 
 /// `2026-11-24 02:30` or `2026-11-24 02:30:15`, in UTC.
 pub fn at(text: &str) -> DateTime<Utc> {
@@ -58,17 +57,7 @@ pub fn config_of(accounts: &str, tables: &str) -> Config {
     let text = format!(
         "namespace = \"redkeep\"\nstate_dir = \"state\"\nendpoint = \"sandbox\"\n{accounts}{tables}"
     );
-    let directory = scratch();
-    std::fs::create_dir_all(&directory).unwrap();
-    let file = directory.join("redkeep.toml");
-    std::fs::write(&file, text).unwrap();
-    let loaded = load(&Sources {
-        file,
-        environment: Vec::new(),
-        profiles: Default::default(),
-    });
-    std::fs::remove_dir_all(directory).unwrap();
-    loaded.unwrap_or_else(|errors| panic!("{errors}"))
+    load_text(&text)
 }
 
 /// A simulation of one host with these policies and the cluster `dw`.

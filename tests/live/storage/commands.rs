@@ -6,13 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::storage::disk::{Disk, Stage};
-use crate::storage::{EACH_THREE_SECONDS, all_recorded, sandbox, soon};
-use crate::support::{
-    Daemon, Dir, REDKEEP, Sandbox, credentials, eventually, finish, free_port, in_state,
-};
+use crate::storage::{EACH_THREE_SECONDS, all_recorded, held_by_another, sandbox, soon};
+use crate::support::{Dir, REDKEEP, Sandbox, credentials, eventually, finish, free_port, in_state};
 
 /// The commands that read the history, each with arguments of its own; `ID` stands for a snapshot.
 const READING: [&[&str]; 8] = [
@@ -117,16 +113,8 @@ fn the_commands_that_read_answer_beside_a_daemon_whose_disk_is_full() {
 
 #[test]
 fn the_commands_that_read_say_within_seconds_that_another_program_holds_the_history() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
-    let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_THREE_SECONDS);
-    let is_good = |rows: &[Value]| in_state(rows, "available").next().is_some();
-    daemon.wait("the first", soon(), is_good);
-    daemon.process.signal("-TERM");
-    assert_eq!(daemon.process.exit_code(Duration::from_secs(30)), Some(0));
-    let shell = rusqlite::Connection::open(dir.0.join("state/history.db")).unwrap();
-    shell
-        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
-        .unwrap();
+    let dir = Dir::new();
+    let (_sandbox, daemon, shell) = held_by_another(&dir);
     for arguments in READING {
         let output = said(&mut Command::new(REDKEEP), arguments, &daemon.config);
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -50,6 +50,21 @@ fn sandbox() -> Sandbox {
     ])
 }
 
+/// A daemon that has taken a snapshot and ended, and the program that holds its history since.
+fn held_by_another(dir: &Dir) -> (Sandbox, Daemon, rusqlite::Connection) {
+    let sandbox = sandbox();
+    let mut daemon = Daemon::start(dir, &sandbox.url, EACH_THREE_SECONDS);
+    let is_good = |rows: &[Value]| in_state(rows, "available").next().is_some();
+    daemon.wait("the first", soon(), is_good);
+    daemon.process.signal("-TERM");
+    assert_eq!(daemon.process.exit_code(Duration::from_secs(30)), Some(0));
+    let shell = rusqlite::Connection::open(dir.0.join("state/history.db")).unwrap();
+    shell
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        .unwrap();
+    (sandbox, daemon, shell)
+}
+
 /// Whether each snapshot of AWS's has exactly one record, and each of them is available.
 fn all_recorded(sandbox: &Sandbox, rows: &[Value]) -> bool {
     let good: Vec<&str> = in_state(rows, "available")

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::storage::disk::Stage;
-use crate::storage::{EACH_THREE_SECONDS, OLDER, all_recorded, damaged, sandbox, soon};
-use crate::support::{Daemon, Dir, eventually, http, in_state};
+use crate::storage::{OLDER, all_recorded, damaged, held_by_another, soon};
+use crate::support::{Dir, eventually, http, in_state};
 
 const UNWRITABLE: &str = "the history cannot be written";
 
@@ -226,16 +226,8 @@ fn nothing_is_deleted_from_a_start_on_storage_that_takes_nothing_until_it_can_be
 
 #[test]
 fn a_history_that_another_program_holds_stops_no_start() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
-    let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_THREE_SECONDS);
-    let is_good = |rows: &[Value]| in_state(rows, "available").next().is_some();
-    daemon.wait("the first", soon(), is_good);
-    daemon.process.signal("-TERM");
-    assert_eq!(daemon.process.exit_code(Duration::from_secs(30)), Some(0));
-    let shell = rusqlite::Connection::open(dir.0.join("state/history.db")).unwrap();
-    shell
-        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
-        .unwrap();
+    let dir = Dir::new();
+    let (sandbox, mut daemon, shell) = held_by_another(&dir);
     daemon.restart(&dir);
     let before = sandbox.snapshots().len();
     eventually("more snapshots", soon(), || {

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::history::History;
 use crate::names::Tier;
-use crate::names::{ClusterId, PolicyName, Retention};
+use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
 use crate::retention::{Held, choose};
 use crate::run::{Run, RunState};
@@ -258,10 +258,10 @@ fn stay(run: &Run, policy: usize) -> Option<Stay> {
     Some(Stay {
         from: from.timestamp(),
         // The guard and people change the period at AWS.
-        until: match run.created_at() {
-            Some(_) => run.expires_at().map_or(FOREVER, |at| at.timestamp()),
-            None => expiry(from, run.request.retention),
-        },
+        until: timestamp(match run.created_at() {
+            Some(_) => run.expires_at(),
+            None => run.request.retention.end(from),
+        }),
         tier: run.request.tier,
         bytes: bytes
             .filter(|bytes| run.is_good() && (0.0..9.0e18).contains(bytes))
@@ -270,11 +270,9 @@ fn stay(run: &Run, policy: usize) -> Option<Stay> {
     })
 }
 
-fn expiry(from: DateTime<Utc>, retention: Retention) -> i64 {
-    match retention.days_or_minus_one() {
-        -1 => FOREVER,
-        days => from.timestamp() + TimeDelta::days(days.into()).num_seconds(),
-    }
+/// The second of an end; [`FOREVER`] where there is none.
+fn timestamp(end: Option<DateTime<Utc>>) -> i64 {
+    end.map_or(FOREVER, |end| end.timestamp())
 }
 
 /// The coming slots of a policy, the same for all of its clusters.
@@ -312,7 +310,7 @@ impl<'a> Slots<'a> {
             };
             Stay {
                 from: at.timestamp(),
-                until: expiry(*at, self.policy.retention.of(tier)),
+                until: timestamp(self.policy.retention.of(tier).end(*at)),
                 tier,
                 bytes: None,
                 policy,
@@ -372,7 +370,7 @@ impl<'a> Tiers<'a> {
         let held: Vec<Held> = self.held.iter().map(|(held, _)| *held).collect();
         let tier = choose(self.policy, at, &held).tier;
         if tier != Tier::Base {
-            let until = expiry(at, self.policy.retention.of(tier));
+            let until = timestamp(self.policy.retention.of(tier).end(at));
             let scheduled_at = at;
             self.held.push((Held { scheduled_at, tier }, until));
         }

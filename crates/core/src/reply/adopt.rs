@@ -166,7 +166,6 @@ fn adopted(config: &Config, slot: Slot, snapshot: &Arc<Snapshot>, now: DateTime<
 fn request(config: &Config, slot: Slot, snapshot: &Snapshot) -> Request {
     let policy = config.policy(&slot.pair.policy);
     let timing = policy.map(|policy| slot.timing(policy));
-    let days = snapshot.manual_snapshot_retention_period.map(i64::from);
     let told = snapshot.tags.get(tag::TIER);
     let tier = told
         .and_then(|word| word.parse().ok())
@@ -174,7 +173,7 @@ fn request(config: &Config, slot: Slot, snapshot: &Snapshot) -> Request {
     let asked = policy.map_or(Retention::Forever, |policy| policy.retention.of(tier));
     Request {
         snapshot_id: SnapshotId::recorded(snapshot.snapshot_identifier.clone()),
-        retention: days.and_then(Retention::from_days).unwrap_or(asked),
+        retention: snapshot.retention().unwrap_or(asked),
         tier,
         tier_reason: None,
         tags: snapshot.tags.clone(),

@@ -193,7 +193,7 @@ fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
     let Cause::Keep(why) = cause else {
         return Some(Care::LetGo);
     };
-    let from = Retention::from_days(listed.manual_snapshot_retention_period?.into())?;
+    let from = listed.retention()?;
     let to = extended(listed.kept_from()?, now);
     if to <= from {
         return None;
@@ -208,8 +208,7 @@ fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
 /// decided from, somebody may have put it on hold, kept it for longer, or shared it. A hold that is not whole keeps
 /// nothing: only the period counts.
 pub fn is_still_needed(described: &Snapshot, to: Retention) -> bool {
-    let days = described.manual_snapshot_retention_period;
-    let from = days.and_then(|days| Retention::from_days(days.into()));
+    let from = described.retention();
     described.accounts_with_restore_access.is_empty() && from.is_some_and(|from| from < to)
 }
 

@@ -336,8 +336,7 @@ impl Run {
     /// or nothing was asked for yet.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         let told = self.snapshot.as_deref();
-        let days = told.and_then(|told| told.manual_snapshot_retention_period);
-        let retention = days.and_then(|days| Retention::from_days(days.into()));
+        let retention = told.and_then(Snapshot::retention);
         let from = told.and_then(Snapshot::kept_from).or(self.created_at())?;
         retention.unwrap_or(self.request.retention).end(from)
     }

@@ -199,13 +199,11 @@ impl Run {
             .tags
             .get(tag::TIER)
             .and_then(|word| word.parse().ok());
-        let days = snapshot.manual_snapshot_retention_period;
-        let retention = days.and_then(|days| Retention::from_days(days.into()));
         if let Some(tier) = tier.filter(|tier| *tier != self.request.tier) {
             self.request.tier = tier;
             self.request.tier_reason = Some("as another host asked for it".to_owned());
         }
-        self.request.retention = retention.unwrap_or(self.request.retention);
+        self.request.retention = snapshot.retention().unwrap_or(self.request.retention);
     }
 }
 

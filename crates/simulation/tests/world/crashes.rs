@@ -2,9 +2,10 @@
 
 use redkeep_sandbox::faults::Fault;
 
-use redkeep_simulation::setup::{add_host, at, config, minutes, policy, scratch, seconds};
+use redkeep_simulation::setup::{add_host, at, config, minutes, policy, seconds};
 use redkeep_simulation::sim::aws::CREATE;
 use redkeep_simulation::sim::journal::Journal;
+use redkeep_simulation::sim::journal::scratch;
 use redkeep_simulation::sim::{Doom, Sim};
 
 const SLOT: &str = "2026-11-24 02:30";
