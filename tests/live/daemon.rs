@@ -296,11 +296,11 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
         eventually("it is told", soon(), || {
             daemon.log().matches("configuration not reloaded").count() == count + 1
         });
-        assert!(
-            daemon
-                .metrics()
-                .contains("redkeep_config_last_reload_successful 0")
-        );
+        // The log tells before the metrics are published.
+        eventually("the metrics tell", soon(), || {
+            let metrics = daemon.metrics();
+            metrics.contains("redkeep_config_last_reload_successful 0")
+        });
         assert_readable(&daemon.config);
         // The old one stays in force: its slots go on.
         std::fs::write(&daemon.config, &good).unwrap();
