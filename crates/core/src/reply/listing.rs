@@ -96,6 +96,8 @@ fn matched(
         Some((run.slot.clone(), missing))
     });
     let missing: BTreeMap<Slot, Missing> = missing.collect();
+    // Where the clusters still cannot be listed, the looks by name go on at their pace.
+    let is_over = !view.is_blind(now);
     let runs = { runs.into_iter() }.flat_map(|run| look::at_run(run, known.history, sight, now));
     let bound = binding(scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
@@ -105,8 +107,10 @@ fn matched(
     if view.is_identified {
         note_missing(scope, missing, observed);
     }
-    // Whoever is looked for by name again begins anew.
-    observed.looks.retain(|slot, _| slot.pair.scope != *scope);
+    if is_over {
+        // Whoever is looked for by name again begins anew.
+        observed.looks.retain(|slot, _| slot.pair.scope != *scope);
+    }
     changes
 }
 

@@ -4,7 +4,7 @@ use redkeep_sandbox::faults::Fault;
 
 use redkeep_simulation::setup::{minutes, policy, sim, sim_of_clusters};
 use redkeep_simulation::sim::Sim;
-use redkeep_simulation::sim::aws::{CLUSTERS, SNAPSHOTS};
+use redkeep_simulation::sim::aws::{CLUSTERS, CREATE, SNAPSHOTS};
 
 fn denied() -> Fault {
     Fault::Error {
@@ -187,4 +187,28 @@ fn a_hundred_snapshots_that_are_looked_for_by_name_hold_no_slot_up() {
     sim.until("2026-11-24 15:00");
     let open = sim.hosts[0].journal.ledger.runs.values();
     assert_eq!(open.filter(|run| !run.is_ended()).count(), 0);
+}
+
+/// The simulation holds each call to its pause (I22): half a listing that comes begins no look anew.
+#[test]
+fn half_a_listing_does_not_hasten_the_looks_by_name() {
+    let mut sim = sim("2026-11-24 11:58:30", &policy("p", "0 * * * *", "dw", ""));
+    sim.until("2026-11-24 11:59:30");
+    let refused = Fault::Error {
+        code: "InvalidTagFault".to_owned(),
+        status: 400,
+        message: "Injected.".to_owned(),
+    };
+    for operation in [CLUSTERS, "GetCallerIdentity", CREATE] {
+        sim.aws.strike(operation, None, refused.clone());
+    }
+    let before = looks(&sim);
+    sim.run_for(minutes(50));
+    assert!(
+        looks(&sim) > before + 60,
+        "the slot is looked for by its name"
+    );
+    sim.aws.heal();
+    sim.until("2026-11-24 13:20:58");
+    sim.assert_accounted();
 }
