@@ -19,9 +19,9 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, digest, execute, explain, forecast, history, iam, names, observed, ownership, pause,
-    plan, policy, redshift, reply, report, retention, retry, rpo, run, schedule, settings, slot,
-    snapshot, suggest, timing, tzdb, upkeep, world,
+    coverage, digest, engine, execute, explain, forecast, history, iam, names, observed, ownership,
+    pause, plan, policy, redshift, reply, report, retention, retry, rpo, run, schedule, settings,
+    slot, snapshot, suggest, timing, tzdb, upkeep,
 };
 pub use redkeep_policy_file as config;
 pub use redkeep_sandbox as sandbox;

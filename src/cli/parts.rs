@@ -20,6 +20,7 @@ use crate::config::{
     self, Config, ConfigErrors, Endpoint, Log, LogFormat, LogLevel, Sources, network,
 };
 use crate::daemon::{Connect, Parts};
+use crate::engine::Engine;
 use crate::http::Health;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -29,7 +30,6 @@ use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 use crate::store::{EndpointKind, Inbox, Opened, Reader, Store, StoreError};
 use crate::systemd::Notifier;
-use crate::world::World;
 
 use super::sandbox::{ACCOUNT_NUMBER, seed};
 use super::state_dir::{Hold, address_file, hold, sandbox_address};
@@ -53,7 +53,7 @@ pub(super) async fn parts(
     let health = Arc::new(Health::starting(clock.monotonic()));
     let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
     let parts = Parts {
-        world: world(config, &opened, &*clock),
+        engine: engine(config, &opened, &*clock),
         trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
         store: opened.store,
         connect: connect(connector, Arc::clone(&metrics)),
@@ -146,12 +146,12 @@ async fn reloaded(sources: Sources) -> Result<Config, ConfigErrors> {
     })
 }
 
-fn world(config: Config, opened: &Opened, clock: &dyn Clock) -> World {
+fn engine(config: Config, opened: &Opened, clock: &dyn Clock) -> Engine {
     let writer = config
         .writer
         .clone()
         .unwrap_or_else(|| opened.identity.installation.clone());
-    World::new(config, opened.history.clone(), writer, clock.now())
+    Engine::new(config, opened.history.clone(), writer, clock.now())
 }
 
 fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> {

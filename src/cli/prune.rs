@@ -12,6 +12,7 @@ use clap::Args;
 
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
+use crate::engine::Engine;
 use crate::names::PolicyName;
 use crate::plan::{Blocked, Judged, Judgement};
 use crate::retention::prune::Verdict;
@@ -19,7 +20,6 @@ use crate::slot::rfc3339;
 use crate::snapshot::tag;
 use crate::store::Reader;
 use crate::upkeep::{Confirmation, Removal};
-use crate::world::World;
 
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
@@ -88,21 +88,21 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
     // The history is made where there is none yet: then there is nothing to remove.
     begun(&config, &sources, clock.now()).await?;
-    let world = survey(&config, &scopes, &clock).await?;
-    let judged = world.judge(clock.now());
+    let engine = survey(&config, &scopes, &clock).await?;
+    let judged = engine.judge(clock.now());
     let asked_for = |name: &PolicyName| args.policy.as_ref().is_none_or(|policy| policy == name);
     let judged: Vec<(&PolicyName, Judgement)> = judged
         .into_iter()
         .filter(|(policy, _)| asked_for(&policy.name))
         .map(|(policy, judgement)| (&policy.name, judgement))
         .collect();
-    let unreachable = trouble(&world);
+    let unreachable = trouble(&engine);
     match &args.confirm {
         Some(hash) => confirm(&args, hash, &judged, (&config, &sources), clock).await,
         None => {
             show(&args, &judged)?;
             for (policy, _) in &judged {
-                tell_lapsed(&args, &world, policy, clock.now())?;
+                tell_lapsed(&args, &engine, policy, clock.now())?;
             }
             unreachable.map_or(Ok(()), |trouble| Err(Failure::Unreachable(trouble)))
         }
@@ -135,12 +135,12 @@ fn show(args: &PruneArgs, judged: &[(&PolicyName, Judgement)]) -> Result<(), Fai
 /// Says that a plan was confirmed, and that this does not count any more.
 fn tell_lapsed(
     args: &PruneArgs,
-    world: &World,
+    engine: &Engine,
     policy: &PolicyName,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    let policy = world.config.policy(policy);
-    let lapsed = policy.and_then(|policy| Some((policy, world.lapsed(policy, now)?)));
+    let policy = engine.config().policy(policy);
+    let lapsed = policy.and_then(|policy| Some((policy, engine.lapsed(policy, now)?)));
     if let (Some((policy, lapsed)), Output::Table) = (lapsed, args.output) {
         writeln!(
             std::io::stdout(),

@@ -14,10 +14,10 @@ use crate::aws::{AwsRedshift, Connector};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::make;
+use crate::engine::Engine;
 use crate::plan::Call;
 use crate::slot::Scope;
 use crate::store::Reader;
-use crate::world::World;
 
 use super::Failure;
 use super::history::unreadable;
@@ -31,7 +31,7 @@ pub(super) async fn survey(
     config: &Config,
     scopes: &BTreeSet<Scope>,
     clock: &Arc<dyn Clock>,
-) -> Result<World, Failure> {
+) -> Result<Engine, Failure> {
     let is_held = holder(&config.state_dir).is_ok_and(|holder| holder != Holder::Nobody);
     let target = target(config, is_held).ok_or_else(|| {
         let what = "the embedded sandbox runs inside `redkeep run`, and none is running: start it";
@@ -54,21 +54,20 @@ pub(super) async fn survey(
         replies.extend(ended.ok().and_then(Result::ok));
     }
     // Read after the listings: whatever a daemon beside this command has made by then has its record here.
-    let mut world = known(config, &**clock)?;
+    let mut engine = known(config, &**clock)?;
     for reply in replies {
-        let changes = world.take_in(reply, clock.now());
-        world.apply(changes);
+        engine.observe(reply, clock.now());
     }
-    Ok(world)
+    Ok(engine)
 }
 
 /// The world as the history tells it.
-fn known(config: &Config, clock: &dyn Clock) -> Result<World, Failure> {
+fn known(config: &Config, clock: &dyn Clock) -> Result<Engine, Failure> {
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
     let history = reader.history().map_err(unreadable)?;
     let (identity, _) = reader.identity().map_err(unreadable)?;
     let writer = config.writer.clone().unwrap_or(identity.installation);
-    Ok(World::new(config.clone(), history, writer, clock.now()))
+    Ok(Engine::new(config.clone(), history, writer, clock.now()))
 }
 
 async fn client(config: &Config, connector: &Connector, scope: &Scope) -> Arc<AwsRedshift> {
@@ -81,8 +80,8 @@ async fn client(config: &Config, connector: &Connector, scope: &Scope) -> Arc<Aw
 }
 
 /// The first reason why AWS could not be listed, for people.
-pub(super) fn trouble(world: &World) -> Option<String> {
-    let scopes = world.observed.scopes.iter();
+pub(super) fn trouble(engine: &Engine) -> Option<String> {
+    let scopes = engine.observed().scopes.iter();
     let mut troubles = scopes.filter_map(|(scope, view)| {
         let trouble = view.trouble.as_ref()?;
         Some(format!("{scope}: {trouble}"))

@@ -116,15 +116,15 @@ pub(super) async fn takeover(args: TakeoverArgs, clock: Arc<dyn Clock>) -> Resul
     }
     drop(inbox(&config, &sources, clock.now()).await?);
     let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
-    let world = survey(&config, &scopes, &clock).await?;
-    if let Some(trouble) = trouble(&world) {
+    let engine = survey(&config, &scopes, &clock).await?;
+    if let Some(trouble) = trouble(&engine) {
         return Err(Failure::Unreachable(trouble));
     }
     let policies = config.policies.iter();
     let policies = policies.filter(|one| args.policy.as_ref().is_none_or(|name| *name == one.name));
     let of_others = Verdict::Keep(Keep::OtherWriter);
     let errands: Vec<Errand> = policies
-        .flat_map(|policy| world.judge_all(policy, clock.now()))
+        .flat_map(|policy| engine.judge_all(policy, clock.now()))
         .filter(|one| one.verdict == of_others)
         .map(|one| {
             let snapshot = one.id();

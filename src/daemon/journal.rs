@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::engine::Pending;
 use crate::history::{Change, Extension, MissedRange, PairState, Renaming};
 use crate::names::{AccountName, PolicyName};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 use crate::upkeep::{Errand, Pass, Place, Removal};
-use crate::world::Pending;
 
 /// How long a store that could not write is left alone: each try may wait for a lock.
 const PACE: Duration = Duration::from_secs(10);

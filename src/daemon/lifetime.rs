@@ -47,35 +47,35 @@ pub enum Ending {
 
 impl<R: Redshift> Daemon<R> {
     pub(super) fn is_finished(&self, lifetime: &Lifetime) -> bool {
-        let world = &self.parts.world;
+        let engine = &self.parts.engine;
         let open = |slot: &Slot| {
-            let run = world.history.runs.get(slot);
-            run.filter(|run| !run.is_ended() && world.can_end(run))
+            let run = engine.history().runs.get(slot);
+            run.filter(|run| !run.is_ended() && engine.can_end(run))
         };
         match lifetime {
             Lifetime::Service => false,
             Lifetime::OnePass => self.is_pass_finished(),
             Lifetime::Wish(slot) => open(slot).is_none(),
             Lifetime::WishAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
-            Lifetime::Upkeep => world.is_idle(self.parts.clock.now()),
+            Lifetime::Upkeep => engine.is_idle(self.parts.clock.now()),
         }
     }
 
     /// Whether every scope was looked at, and nothing is open where AWS can be reached.
     fn is_pass_finished(&self) -> bool {
-        let world = &self.parts.world;
-        let views = &world.observed.scopes;
+        let engine = &self.parts.engine;
+        let views = &engine.observed().scopes;
         let looked = views
             .values()
             .all(|view| view.reached_at.is_some() || view.trouble.is_some());
         let can_end = |run: &&Run| {
             let view = views.get(&run.slot.pair.scope);
-            world.can_end(run) && view.is_some_and(|view| view.trouble.is_none())
+            engine.can_end(run) && view.is_some_and(|view| view.trouble.is_none())
         };
         looked
             && self.calls.is_empty()
-            && world.is_idle(self.parts.clock.now())
-            && world.history.open().find(can_end).is_none()
+            && engine.is_idle(self.parts.clock.now())
+            && engine.history().open().find(can_end).is_none()
     }
 
     /// Lets the calls in flight end, and records what they bring.
@@ -83,7 +83,9 @@ impl<R: Redshift> Daemon<R> {
         self.parts.notifier.stopping();
         let drained = tokio::time::timeout(DRAIN, async {
             while let Some(reply) = self.calls.join_next_with_id().await {
-                self.answered(reply).await;
+                self.answered(reply);
+                let changes = self.parts.engine.take_changes();
+                self.commit(changes).await;
             }
         });
         if drained.await.is_err() {
@@ -92,14 +94,14 @@ impl<R: Redshift> Daemon<R> {
             );
         }
         self.journal.hurry();
-        self.commit(Vec::new()).await;
+        self.write().await;
     }
 
     pub(super) async fn ending(self, lifetime: Lifetime) -> Ending {
         let unreachable = self
             .parts
-            .world
-            .observed
+            .engine
+            .observed()
             .scopes
             .values()
             .any(|view| view.reached_at.is_none());

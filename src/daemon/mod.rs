@@ -30,6 +30,7 @@ use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
 use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
+use crate::engine::{Engine, Step};
 use crate::execute;
 use crate::history::{Change, news};
 use crate::http::Health;
@@ -38,10 +39,10 @@ use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
 use crate::policy::Identity;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
+use crate::run::Run;
 use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::world::World;
 
 pub use crate::execute::make;
 pub use lifetime::{Ending, Lifetime};
@@ -51,8 +52,6 @@ use journal::Journal;
 use reload::loaded;
 use zones::Watch;
 
-/// Plans of one turn: activation, due slots, runs, and the recoveries between them.
-const PLANS_PER_TURN: usize = 16;
 /// Wall and monotonic clock further apart than this: somebody set the clock.
 const STEP: TimeDelta = TimeDelta::seconds(5);
 
@@ -76,7 +75,7 @@ pub type Reading =
 /// Everything that the daemon is made of and that `main` chooses.
 pub struct Parts<R> {
     /// The world at the start.
-    pub world: World,
+    pub engine: Engine,
     /// The history's keeper.
     pub store: Store,
     /// Why it cannot write now, where it cannot.
@@ -127,7 +126,7 @@ impl<R: Redshift> Daemon<R> {
             journal: Journal::default(),
             alarms: BTreeMap::new(),
             reload: loaded(now),
-            intervals: Intervals::compute(&parts.world.config, now),
+            intervals: Intervals::compute(parts.engine.config(), now),
             wake_at: now,
             is_deaf: false,
             clocks,
@@ -141,11 +140,11 @@ impl<R: Redshift> Daemon<R> {
     /// Runs until a signal stops it, or until one pass is finished.
     pub async fn run(mut self, lifetime: Lifetime, mut signals: mpsc::Receiver<Signal>) -> Ending {
         self.connect().await;
-        self.parts.world.extent = match lifetime {
+        self.parts.engine.set_extent(match lifetime {
             Lifetime::Service => Extent::Endless,
             Lifetime::OnePass => Extent::UpTo(self.parts.clock.now()),
             Lifetime::Wish(_) | Lifetime::WishAccepted(_) | Lifetime::Upkeep => Extent::Wishes,
-        };
+        });
         self.heed().await;
         let (ticks, mut ticking) = mpsc::channel(4);
         let scheduler = clockwork::start(ticks).await;
@@ -156,10 +155,9 @@ impl<R: Redshift> Daemon<R> {
         // The histograms of the policies exist from the first publication on.
         self.publish();
         self.begin_writing();
-        let recovered = self.parts.world.recover(self.parts.clock.now());
-        self.commit(recovered).await;
+        self.parts.engine.recover(self.parts.clock.now());
         self.parts.notifier.ready(&self.status());
-        let zone_data = &self.parts.world.config.zone_data;
+        let zone_data = &self.parts.engine.config().zone_data;
         info!(
             tzdb = %zone_data.version,
             tzdb_source = zone_data.source.as_str(),
@@ -191,7 +189,7 @@ impl<R: Redshift> Daemon<R> {
         loop {
             tokio::select! {
                 Some(reply) = self.calls.join_next_with_id() => {
-                    self.answered(reply).await;
+                    self.answered(reply);
                     return true;
                 }
                 Some(tick) = ticking.recv() => if self.ticked(tick).await {
@@ -211,8 +209,8 @@ impl<R: Redshift> Daemon<R> {
 
     /// Makes the clients that are missing.
     async fn connect(&mut self) {
-        for scope in self.parts.world.observed.scopes.keys() {
-            let account = self.parts.world.config.account(&scope.account);
+        for scope in self.parts.engine.observed().scopes.keys() {
+            let account = self.parts.engine.config().account(&scope.account);
             if let (Some(account), false) = (account, self.clients.contains_key(scope)) {
                 let client = (self.parts.connect)(account.identity.clone(), scope.clone()).await;
                 self.clients.insert(scope.clone(), Arc::new(client));
@@ -220,24 +218,20 @@ impl<R: Redshift> Daemon<R> {
         }
     }
 
-    /// Plans and carries out until the plan asks for no more changes.
+    /// Carries out what the engine asks for, until it has nothing more to do.
     async fn turn(&mut self) {
         self.watch_clocks();
-        for _ in 0..PLANS_PER_TURN {
-            let now = self.parts.clock.now();
-            let plan = self.parts.world.plan(now);
-            self.wake_at = plan.wake_at;
-            let settled = plan.changes.is_empty();
-            self.commit(plan.changes).await;
-            for call in plan.calls {
-                self.dispatch(call, now);
+        self.write().await;
+        self.wake_at = loop {
+            match self.parts.engine.next(self.parts.clock.now()) {
+                Step::Commit(changes) => self.commit(changes).await,
+                Step::Call { call, planned_at } => self.dispatch(call, planned_at),
+                Step::Sleep { until } => break until,
             }
-            if settled {
-                break;
-            }
-        }
-        let alarms = self.parts.world.alarms(self.parts.clock.now());
-        tell::alarms(&self.alarms, &alarms, &self.parts.world);
+        };
+        self.count_violations();
+        let alarms = self.parts.engine.alarms(self.parts.clock.now());
+        tell::alarms(&self.alarms, &alarms, &self.parts.engine);
         self.alarms = alarms;
         self.publish();
     }
@@ -246,6 +240,17 @@ impl<R: Redshift> Daemon<R> {
     /// are the ledger, and what could not be written is kept and tried again.
     async fn commit(&mut self, changes: Vec<Change>) {
         self.journal.extend(&changes);
+        let stay = self.write().await;
+        let changes = news(changes, &stay);
+        for change in &changes {
+            self.note(change);
+        }
+        self.parts.engine.committed(changes, stay);
+    }
+
+    /// Hands the store what it has not taken yet, if it may be tried now; the runs that had ended there before, and stay
+    /// as they are.
+    async fn write(&mut self) -> Vec<Run> {
         let mut stay = Vec::new();
         if self.journal.is_due(self.parts.clock.monotonic()) {
             let was_failing = self.journal.is_failing();
@@ -266,23 +271,27 @@ impl<R: Redshift> Daemon<R> {
                 self.reread().await;
             }
         }
-        let changes = news(changes, &stay);
-        for change in &changes {
-            self.note(change);
+        let is_written = self.journal.is_written();
+        self.parts.engine.set_written(is_written);
+        stay
+    }
+
+    /// A plan that breaks a rule is a defect of redkeep: it is told, and it is counted.
+    fn count_violations(&mut self) {
+        for violation in self.parts.engine.take_violations() {
+            error!(%violation, "a plan breaks a rule of redkeep's own; please report it");
+            self.parts.metrics.violated(&violation);
         }
-        self.parts.world.apply(changes);
-        self.parts.world.recall(stay);
-        self.parts.world.is_written = self.journal.is_written();
     }
 
     /// Logs and measures a change before it is applied.
     fn note(&mut self, change: &Change) {
-        let history = &self.parts.world.history;
+        let history = self.parts.engine.history();
         tell::change(change, history);
         if let Change::Adopted(run) = change
-            && self.parts.world.lacks_slot_of(run)
+            && self.parts.engine.lacks_slot_of(run)
         {
-            tell::slot_of_others(run, &self.parts.world.config.zone_data);
+            tell::slot_of_others(run, &self.parts.engine.config().zone_data);
         }
         let Change::Run(run) = change else { return };
         let before = history.runs.get(&run.slot);
@@ -293,19 +302,17 @@ impl<R: Redshift> Daemon<R> {
         }
     }
 
-    fn dispatch(&mut self, call: Call, now: DateTime<Utc>) {
+    fn dispatch(&mut self, call: Call, planned_at: DateTime<Utc>) {
         let Some(client) = self.clients.get(call.scope()).map(Arc::clone) else {
-            return;
+            let lost = execute::lost(call, planned_at);
+            return self.parts.engine.answered(lost, planned_at);
         };
-        self.parts.world.dispatched(&call, now);
-        let id = self
-            .calls
-            .spawn(execute::make(call.clone(), client, now))
-            .id();
-        self.under_way.insert(id, (call, now));
+        let call_made = execute::make(call.clone(), client, planned_at);
+        let id = self.calls.spawn(call_made).id();
+        self.under_way.insert(id, (call, planned_at));
     }
 
-    async fn answered(&mut self, joined: Result<(Id, Reply), JoinError>) {
+    fn answered(&mut self, joined: Result<(Id, Reply), JoinError>) {
         let (id, reply) = match joined {
             Ok((id, reply)) => (id, Some(reply)),
             Err(panicked) => (panicked.id(), None),
@@ -314,8 +321,7 @@ impl<R: Redshift> Daemon<R> {
             return;
         };
         let reply = reply.unwrap_or_else(|| execute::lost(call, began_at));
-        let changes = self.parts.world.take_in(reply, self.parts.clock.now());
-        self.commit(changes).await;
+        self.parts.engine.answered(reply, self.parts.clock.now());
     }
 
     /// Whether there is something to plan.
@@ -343,7 +349,7 @@ impl<R: Redshift> Daemon<R> {
                 seconds = step.num_seconds(),
                 "the clock was set; asking AWS for the time"
             );
-            self.parts.world.observed.forget_clocks(now);
+            self.parts.engine.forget_clocks(now);
         }
         self.clocks = (now, monotonic);
     }

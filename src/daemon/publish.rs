@@ -3,30 +3,26 @@
 //! Owns: what the metrics, the probes and the service manager are given. Never waits for any of them.
 
 use super::Daemon;
+use crate::engine::Engine;
 use crate::metrics::{self, Intervals};
 use crate::observed::ScopeView;
 use crate::redshift::Redshift;
 use crate::slot::Scope;
-use crate::world::World;
 
 impl<R: Redshift> Daemon<R> {
     /// Tells the listener, the metrics and the service manager how things stand.
     pub(super) fn publish(&mut self) {
         let (now, turned_at) = (self.parts.clock.now(), self.parts.clock.monotonic());
         if self.intervals.is_stale(now) {
-            self.intervals = Intervals::compute(&self.parts.world.config, now);
+            self.intervals = Intervals::compute(self.parts.engine.config(), now);
         }
-        let World {
-            config,
-            history,
-            observed,
-            ..
-        } = &self.parts.world;
+        let engine = &self.parts.engine;
+        let (config, history, observed) = (engine.config(), engine.history(), engine.observed());
         let mut view = metrics::view(config, history, observed, &self.intervals, self.reload);
         view.history_writable = !self.journal.is_failing();
-        view.prune_blocked = self.parts.world.prune_blocked(now);
+        view.prune_blocked = self.parts.engine.prune_blocked(now);
         self.parts.metrics.publish(view);
-        let unreached = unreached(&self.parts.world);
+        let unreached = unreached(&self.parts.engine);
         self.parts.health.update(|health| {
             health.last_turn = turned_at;
             health.configured = true;
@@ -46,15 +42,15 @@ impl<R: Redshift> Daemon<R> {
     }
 
     pub(super) fn status(&self) -> String {
-        let world = &self.parts.world;
-        let pairs = world
-            .history
+        let engine = &self.parts.engine;
+        let pairs = engine
+            .history()
             .pairs
             .values()
             .filter(|state| state.is_active())
             .count();
-        let open = world.history.open().count();
-        let policies = world.config.policies.len();
+        let open = engine.history().open().count();
+        let policies = engine.config().policies.len();
         let reload = if self.reload.successful {
             ""
         } else {
@@ -65,8 +61,8 @@ impl<R: Redshift> Daemon<R> {
 }
 
 /// The scopes that have never answered a listing, and those that lack credentials since.
-fn unreached(world: &World) -> Vec<(Scope, String)> {
-    let scopes = world.observed.scopes.iter();
+fn unreached(engine: &Engine) -> Vec<(Scope, String)> {
+    let scopes = engine.observed().scopes.iter();
     let why = |view: &ScopeView| match (&view.trouble, view.reached_at) {
         (None, None) => Some("not reached yet".to_owned()),
         (Some(trouble), None) => Some(format!("not reached yet: {trouble}")),

@@ -24,11 +24,11 @@ impl<R: Redshift> Daemon<R> {
                 }
                 // What has become due under the old configuration keeps it.
                 self.turn().await;
-                let config = keep_what_needs_a_restart(&self.parts.world.config, config);
-                tell_renewed(&self.parts.world.config, &config);
-                self.parts.world.reconfigure(config, now);
+                let config = keep_what_needs_a_restart(self.parts.engine.config(), config);
+                tell_renewed(self.parts.engine.config(), &config);
+                self.parts.engine.reconfigure(config, now);
                 self.reload = loaded(now);
-                self.intervals = Intervals::compute(&self.parts.world.config, now);
+                self.intervals = Intervals::compute(self.parts.engine.config(), now);
                 info!("configuration reloaded");
             }
             Err(errors) => {
@@ -46,10 +46,10 @@ impl<R: Redshift> Daemon<R> {
     /// Makes the clients anew: AWS's own files may have changed too. A scope with open runs keeps its client though its
     /// account is gone from the file.
     async fn renew_clients(&mut self, now: DateTime<Utc>) {
-        let config = &self.parts.world.config;
+        let config = &self.parts.engine.config();
         self.clients
             .retain(|scope, _| config.account(&scope.account).is_none());
-        self.parts.world.observed.look_again(now);
+        self.parts.engine.look_again(now);
         self.connect().await;
     }
 }

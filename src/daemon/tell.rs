@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use tracing::{error, info, warn};
 
+use crate::engine::Engine;
 use crate::history::{Change, History, PairState};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
@@ -13,7 +14,6 @@ use crate::slot::{Pair, rfc3339};
 use crate::snapshot::tag;
 use crate::tzdb::ZoneData;
 use crate::upkeep::{Errand, Pass, PassResult, Removal};
-use crate::world::World;
 
 macro_rules! tell {
     ($level:ident, $run:expr, $($message:tt)+) => {
@@ -43,13 +43,13 @@ fn is_same(before: &Run, run: &Run) -> bool {
 }
 
 macro_rules! tell_slot {
-    ($level:ident, $slot:expr, $world:expr, $($message:tt)+) => {
+    ($level:ident, $slot:expr, $engine:expr, $($message:tt)+) => {
         $level!(
             policy = %$slot.pair.policy,
             cluster = %$slot.pair.cluster,
             scope = %$slot.pair.scope,
             slot = rfc3339($slot.scheduled_at),
-            snapshot = $world.history.runs.get($slot).map(|run| display(&run.request.snapshot_id)),
+            snapshot = $engine.history().runs.get($slot).map(|run| display(&run.request.snapshot_id)),
             $($message)+
         )
     };
@@ -198,15 +198,15 @@ fn tell_run(run: &Run) {
 pub(super) fn alarms(
     before: &BTreeMap<Alarm, String>,
     now: &BTreeMap<Alarm, String>,
-    world: &World,
+    engine: &Engine,
 ) {
     for (alarm, said) in now {
-        if !before.contains_key(alarm) || is_other_cause(before, alarm, said, world) {
-            begun(alarm, said, world);
+        if !before.contains_key(alarm) || is_other_cause(before, alarm, said, engine) {
+            begun(alarm, said, engine);
         }
     }
     let over = before.keys().filter(|alarm| !now.contains_key(alarm));
-    for alarm in over.filter(|alarm| is_watched(alarm, world)) {
+    for alarm in over.filter(|alarm| is_watched(alarm, engine)) {
         ended(alarm);
     }
 }
@@ -216,28 +216,28 @@ fn is_other_cause(
     before: &BTreeMap<Alarm, String>,
     alarm: &Alarm,
     said: &str,
-    world: &World,
+    engine: &Engine,
 ) -> bool {
     let Alarm::Unreachable(scope) = alarm else {
         return false;
     };
-    let view = world.observed.scopes.get(scope);
+    let view = engine.observed().scopes.get(scope);
     view.is_some_and(|view| view.lacks_credentials)
         && before.get(alarm).is_some_and(|before| before != said)
 }
 
-fn begun(alarm: &Alarm, said: &str, world: &World) {
+fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
     match alarm {
         Alarm::StillCreating(slot) => {
             tell_slot!(
                 warn,
                 slot,
-                world,
+                engine,
                 "still creating after the completion window"
             );
         }
         Alarm::UnknownStatus(slot) => {
-            tell_slot!(warn, slot, world, status = said, "unknown snapshot status");
+            tell_slot!(warn, slot, engine, status = said, "unknown snapshot status");
         }
         Alarm::RpoBreach(pair) => {
             tell_pair!(error, pair, reason = said, "older than the policy's rpo");
@@ -268,7 +268,7 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
         | Alarm::HalfHeld(..)
         | Alarm::LettingGo(_)
         | Alarm::PruneBlocked(..)
-        | Alarm::ConfirmationLapsed(_) => keeping(alarm, said, world),
+        | Alarm::ConfirmationLapsed(_) => keeping(alarm, said, engine),
         Alarm::Unidentified(scope) => {
             warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
                     and nothing that is missing in it is taken to be gone until it does");
@@ -281,13 +281,13 @@ fn begun(alarm: &Alarm, said: &str, world: &World) {
 }
 
 /// An alarm about what is kept at AWS, or is not.
-fn keeping(alarm: &Alarm, said: &str, world: &World) {
+fn keeping(alarm: &Alarm, said: &str, engine: &Engine) {
     match alarm {
         Alarm::GuardRefused(slot) => {
             tell_slot!(
                 error,
                 slot,
-                world,
+                engine,
                 reason = said,
                 "one of the last good snapshots is about to expire and cannot be kept"
             );
@@ -303,7 +303,7 @@ fn keeping(alarm: &Alarm, said: &str, world: &World) {
             tell_slot!(
                 warn,
                 slot,
-                world,
+                engine,
                 "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon"
             );
         }
@@ -407,7 +407,7 @@ fn tell_errand(errand: &Errand) {
 }
 
 /// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
-fn is_watched(alarm: &Alarm, world: &World) -> bool {
+fn is_watched(alarm: &Alarm, engine: &Engine) -> bool {
     match alarm {
         Alarm::QuotaReached(scope)
         | Alarm::AccessDenied(scope)
@@ -415,13 +415,13 @@ fn is_watched(alarm: &Alarm, world: &World) -> bool {
         | Alarm::Unreachable(scope)
         | Alarm::Unidentified(scope)
         | Alarm::HalfHeld(scope, _)
-        | Alarm::SameAccount(scope) => world.observed.scopes.contains_key(scope),
+        | Alarm::SameAccount(scope) => engine.observed().scopes.contains_key(scope),
         Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
-            let state = world.history.pairs.get(pair);
+            let state = engine.history().pairs.get(pair);
             state.is_some_and(PairState::is_active)
         }
         Alarm::PruneBlocked(policy, _) | Alarm::ConfirmationLapsed(policy) => {
-            world.config.policy(policy).is_some()
+            engine.config().policy(policy).is_some()
         }
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)

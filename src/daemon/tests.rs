@@ -26,7 +26,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
     let opened = Store::open(&config.database(), EndpointKind::Sandbox, clock.now()).unwrap();
     let writer = opened.identity.installation;
     Daemon::new(Parts {
-        world: World::new(config, opened.history, writer, clock.now()),
+        engine: Engine::new(config, opened.history, writer, clock.now()),
         store: opened.store,
         trouble: None,
         connect: Box::new(|_, _| Box::pin(std::future::pending())),
@@ -47,7 +47,7 @@ async fn the_daily_tick_makes_a_copy_that_can_be_read_and_wakes_nobody() {
     let name = format!("redkeep-daily-copy-{}", std::process::id());
     let directory = std::env::temp_dir().join(name);
     let mut daemon = idle(&directory);
-    let copy = copy_of(&daemon.parts.world.config.database());
+    let copy = copy_of(&daemon.parts.engine.config().database());
     assert!(!daemon.ticked(Tick::Copy).await);
     for _ in 0..100 {
         if copy.exists() {

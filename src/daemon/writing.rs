@@ -7,7 +7,6 @@ use tracing::{error, warn};
 
 use super::{Daemon, tell};
 use crate::cause::with_causes;
-use crate::history::Change;
 use crate::redshift::Redshift;
 use crate::store::{Reread, Store, StoreError};
 
@@ -18,7 +17,8 @@ impl<R: Redshift> Daemon<R> {
         if trouble.is_some() {
             self.journal.failed(self.parts.clock.monotonic());
         }
-        self.parts.world.is_written = self.journal.is_written();
+        let is_written = self.journal.is_written();
+        self.parts.engine.set_written(is_written);
         self.tell_writing(false, trouble);
     }
 
@@ -46,27 +46,10 @@ impl<R: Redshift> Daemon<R> {
         };
         warn!("the history that could not be read at the start is known now");
         let Reread { history, identity } = found;
-        let world = &mut self.parts.world;
-        if world.config.writer.is_none() {
-            world.writer = identity.installation;
-        }
         let now = self.parts.clock.now();
-        let begun = std::mem::replace(&mut world.history, history);
-        // Of what has ended since the start, the store only tells what a start needs.
-        for run in begun.runs.values() {
-            if !world.history.runs.contains_key(&run.slot) {
-                world.history.insert(run.clone());
-            }
-        }
-        let under_way = |change: &Change| match change {
-            Change::Run(run) => world.observed.in_flight.contains(&run.slot),
-            _ => false,
-        };
-        let mut recovered = world.recover(now);
-        recovered.retain(|change| !under_way(change));
-        self.journal.extend(&recovered);
-        self.parts.world.apply(recovered);
-        self.parts.world.reach_out(now);
+        self.parts
+            .engine
+            .reread(history, identity.installation, now);
         self.connect().await;
     }
 }

@@ -118,14 +118,14 @@ impl<R: Redshift> Daemon<R> {
             return self.renew_zones(news).await;
         }
         self.zones
-            .begin(&self.parts.zones, &self.parts.world.config, now);
+            .begin(&self.parts.zones, self.parts.engine.config(), now);
         false
     }
 
     async fn renew_zones(&mut self, news: News) -> bool {
         let zone = |name: &str| Some(news.zones.get(name)?.zone.clone());
-        let config = self.parts.world.config.in_zones(news.data, zone);
-        if !tell_renewed(&self.parts.world.config, &config) {
+        let config = self.parts.engine.config().in_zones(news.data, zone);
+        if !tell_renewed(self.parts.engine.config(), &config) {
             return false;
         }
         for trouble in news
@@ -137,9 +137,9 @@ impl<R: Redshift> Daemon<R> {
         }
         // What has become due by the old clocks keeps its slot.
         self.turn().await;
-        self.parts.world.config = config;
+        self.parts.engine.renew_zones(config);
         let now = self.parts.clock.now();
-        self.intervals = Intervals::compute(&self.parts.world.config, now);
+        self.intervals = Intervals::compute(self.parts.engine.config(), now);
         true
     }
 }

@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 
 pub use self::view::{Intervals, PairView, Reload, ScopeGauges, View, view};
 use crate::names::PolicyName;
+use crate::plan::Violation;
 use crate::redshift::Operation;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::Scope;
@@ -61,6 +62,7 @@ pub struct Metrics {
     requests: requests::Requests,
     request_duration: HistogramVec,
     policies: PolicyHistograms,
+    violations: IntCounterVec,
 }
 
 /// The last view, shared with the collector that reads it.
@@ -87,14 +89,16 @@ impl Metrics {
             requests: requests::Requests::new()?,
             request_duration: request_duration()?,
             policies: PolicyHistograms::new()?,
+            violations: violations()?,
             published: Arc::clone(&published),
         };
-        let collectors: [Box<dyn Collector>; 7] = [
+        let collectors: [Box<dyn Collector>; 8] = [
             Box::new(families::Families::new(published)?),
             Box::new(metrics.requests.clone()),
             Box::new(metrics.request_duration.clone()),
             Box::new(metrics.policies.start_delay.clone()),
             Box::new(metrics.policies.snapshot_duration.clone()),
+            Box::new(metrics.violations.clone()),
             Box::new(process::Process::new(started_at)),
             Box::new(process::DroppedLines::new()?),
         ];
@@ -152,6 +156,12 @@ impl Metrics {
         }
     }
 
+    /// Counts a plan that broke a rule of redkeep's own.
+    pub fn violated(&self, violation: &Violation) {
+        let invariant = [violation.invariant()];
+        self.violations.with_label_values(&invariant).inc();
+    }
+
     /// Makes `view` what the next scrape shows, and drops every series of what is not in it.
     pub fn publish(&self, view: View) {
         self.requests
@@ -169,6 +179,18 @@ impl Metrics {
             .encode_to_string(&self.registry.gather())
             .map_err(MetricsError::Encode)
     }
+}
+
+/// The count of broken invariants, with 0 for each that can be seen in a plan.
+fn violations() -> prometheus::Result<IntCounterVec> {
+    let help =
+        "Plans that broke an invariant of redkeep's own since the start: a defect of redkeep.";
+    let options = Opts::new("redkeep_invariant_violations_total", help);
+    let counts = IntCounterVec::new(options, &["invariant"])?;
+    for invariant in Violation::INVARIANTS {
+        counts.with_label_values(&[invariant]);
+    }
+    Ok(counts)
 }
 
 impl PolicyHistograms {

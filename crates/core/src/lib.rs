@@ -32,6 +32,7 @@ pub mod upkeep;
 
 // What is decided: what to do, what an answer means, when to try again.
 pub mod coverage;
+pub mod engine;
 pub mod explain;
 pub mod forecast;
 pub mod iam;
@@ -41,7 +42,6 @@ pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod rpo;
-pub mod world;
 
 // The seam to Redshift, and the making of a call over it.
 pub mod execute;

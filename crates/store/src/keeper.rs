@@ -13,9 +13,9 @@ use super::error::StoreError;
 use super::file::File;
 use super::meta::{self, Begun, EndpointKind, Identity};
 use super::{Request, Reread, aside, read, wishes, write};
+use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
-use redkeep_core::world::Wishes;
 
 /// What is known of a history, and the file while it can be written.
 pub(super) struct Keeper {
@@ -233,7 +233,7 @@ impl Keeper {
             match request {
                 // A receiver that is gone is a caller that does not want to know.
                 Request::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
-                Request::Wishes(answer) => drop(answer.send(self.wishes(&mut seen))),
+                Request::Requests(answer) => drop(answer.send(self.requests(&mut seen))),
                 Request::Reread(answer) => drop(answer.send(self.reread())),
                 Request::Close(answer) => {
                     inbox.close();
@@ -274,7 +274,7 @@ impl Keeper {
     }
 
     /// Nobody can wish for anything where nothing can be written.
-    fn wishes(&self, seen: &mut Option<i64>) -> Result<Option<Wishes>, StoreError> {
+    fn requests(&self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
         let news = |file: &File| {
             wishes::news(&file.connection, seen).map_err(|fault| fault.at(&file.path))
         };

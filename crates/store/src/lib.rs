@@ -32,9 +32,9 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use keeper::{Found, Keeper};
+use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
-use redkeep_core::world::Wishes;
 
 pub use aside::{copy_of, older_copy_of};
 pub use error::StoreError;
@@ -51,7 +51,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Request {
     Commit(Vec<Change>, Answer<Vec<Run>>),
-    Wishes(Answer<Option<Wishes>>),
+    Requests(Answer<Option<Requests>>),
     Reread(Answer<Option<Reread>>),
     Close(Answer<()>),
 }
@@ -168,8 +168,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub async fn wishes(&self) -> Result<Option<Wishes>, StoreError> {
-        self.ask(Request::Wishes).await
+    pub async fn requests(&self) -> Result<Option<Requests>, StoreError> {
+        self.ask(Request::Requests).await
     }
 
     /// What the file holds, where it could not be read when the store was opened and a commit has since succeeded;

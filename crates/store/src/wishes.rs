@@ -16,10 +16,10 @@ use super::read::{each, pauses};
 use super::row::{self, RUNS, to_text};
 use super::upkeep;
 use super::write::upsert_run;
+use redkeep_core::engine::Requests;
 use redkeep_core::names::PolicyName;
 use redkeep_core::run::{Run, RunState};
 use redkeep_core::upkeep::{Confirmation, Errand};
-use redkeep_core::world::Wishes;
 
 /// Where the commands hand in their wishes.
 pub struct Inbox {
@@ -216,13 +216,13 @@ fn is_taken(connection: &Connection, run: &Run) -> Result<bool, Fault> {
 pub(super) fn news(
     connection: &Connection,
     seen: &mut Option<i64>,
-) -> Result<Option<Wishes>, Fault> {
+) -> Result<Option<Requests>, Fault> {
     // Changes whenever another connection has committed (sqlite.org/pragma.html, "data_version").
     let version = connection.query_row("PRAGMA data_version", params![], |row| row.get(0))?;
     if *seen == Some(version) {
         return Ok(None);
     }
-    let mut wishes = Wishes {
+    let mut wishes = Requests {
         pauses: pauses(connection)?,
         runs: Vec::new(),
         confirmations: upkeep::confirmations(connection)?,

@@ -12,10 +12,10 @@ async fn a_pause_is_heard_once_and_kept_over_a_restart() {
     let place = Place::new();
     let store = place.open().store;
     assert!(
-        store.wishes().await.unwrap().is_some(),
+        store.requests().await.unwrap().is_some(),
         "the first look tells all"
     );
-    assert_eq!(store.wishes().await.unwrap(), None);
+    assert_eq!(store.requests().await.unwrap(), None);
     let policy = "nightly".parse().unwrap();
     let mut inbox = Inbox::open(&place.file()).unwrap();
     assert_eq!(inbox.pause(&policy, at(10)).unwrap(), at(10));
@@ -24,9 +24,9 @@ async fn a_pause_is_heard_once_and_kept_over_a_restart() {
         at(10),
         "it is paused already"
     );
-    let heard = store.wishes().await.unwrap().unwrap();
+    let heard = store.requests().await.unwrap().unwrap();
     assert_eq!(heard.pauses.since(&policy), Some(at(10)));
-    assert_eq!(store.wishes().await.unwrap(), None);
+    assert_eq!(store.requests().await.unwrap(), None);
     store.close().await.unwrap();
     let opened = place.open();
     assert_eq!(opened.history.pauses.since(&policy), Some(at(10)));
@@ -36,7 +36,7 @@ async fn a_pause_is_heard_once_and_kept_over_a_restart() {
         None,
         "it is not paused"
     );
-    let heard = opened.store.wishes().await.unwrap().unwrap();
+    let heard = opened.store.requests().await.unwrap().unwrap();
     assert_eq!(heard.pauses.since(&policy), None);
     assert!(heard.pauses.covers(&policy, at(30)) && !heard.pauses.covers(&policy, at(31)));
 }
@@ -52,7 +52,7 @@ async fn a_pause_that_was_ended_in_the_second_in_which_it_began_can_begin_again(
         assert_eq!(inbox.resume(&policy, at(10)).unwrap(), Some(at(10)));
     }
     inbox.pause(&policy, at(10)).unwrap();
-    let heard = opened.store.wishes().await.unwrap().unwrap();
+    let heard = opened.store.requests().await.unwrap().unwrap();
     assert_eq!(heard.pauses.since(&policy), Some(at(10)));
 }
 
@@ -60,7 +60,7 @@ async fn a_pause_that_was_ended_in_the_second_in_which_it_began_can_begin_again(
 async fn a_snapshot_is_asked_for_once_a_slot_and_an_answer_to_it_is_no_news() {
     let place = Place::new();
     let store = place.open().store;
-    store.wishes().await.unwrap();
+    store.requests().await.unwrap();
     let mut asked = run("dw", 60, RunState::Due);
     asked.trigger = Trigger::Manual;
     (asked.accepted_at, asked.request.deadline) = (None, at(600));
@@ -73,12 +73,12 @@ async fn a_snapshot_is_asked_for_once_a_slot_and_an_answer_to_it_is_no_news() {
     let mut longer = asked.clone();
     longer.request.retention = "forever".parse().unwrap();
     assert_eq!(inbox.take(&longer).unwrap(), HandedIn::Occupied);
-    let heard = store.wishes().await.unwrap().unwrap();
+    let heard = store.requests().await.unwrap().unwrap();
     assert_eq!(heard.runs, [asked.clone()]);
     asked.state = RunState::Ended(Outcome::Available);
     let change = Change::Run(Box::new(asked.clone()));
     store.commit(vec![change]).await.unwrap();
-    assert_eq!(store.wishes().await.unwrap(), None);
+    assert_eq!(store.requests().await.unwrap(), None);
     // What has ended stays, and no longer serves a wish.
     assert_eq!(inbox.take(&asked).unwrap(), HandedIn::Occupied);
     assert_eq!(inbox.take(&later).unwrap(), HandedIn::New);

@@ -14,6 +14,7 @@ mod due;
 mod edits;
 mod errands;
 mod keep;
+mod lint;
 mod lost;
 mod missing;
 pub(crate) mod open;
@@ -40,6 +41,7 @@ use crate::upkeep::{Errand, Removal};
 
 pub use alarms::{Alarm, alarms};
 pub use due::manual_run;
+pub use lint::{Violation, lint};
 pub use prune::{Blocked, Judged, Judgement, blocked, judged, lapsed, pass, wants_confirmed};
 
 use open::Open;

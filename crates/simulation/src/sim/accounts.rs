@@ -36,7 +36,7 @@ impl Sim {
             check_records(&host.journal.ledger);
             host.check_edits();
             if let Some(process) = &host.process {
-                check_totals(&host.journal.ledger, &process.world.history);
+                check_totals(&host.journal.ledger, process.engine.history());
             }
         }
     }

@@ -5,17 +5,17 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::engine::Engine;
 use redkeep_core::history::{Change, Extension};
 use redkeep_core::names::Trigger;
 use redkeep_core::names::{Retention, Tags};
-use redkeep_core::plan::{Call, Plan};
+use redkeep_core::plan::Call;
 use redkeep_core::policy::Policy;
 use redkeep_core::redshift::CreateRequest;
 use redkeep_core::reply::Reply;
 use redkeep_core::run::{GoneReason, Outcome, Run, RunState};
 use redkeep_core::slot::{Pair, Slot};
 use redkeep_core::snapshot::{Snapshot, SnapshotId};
-use redkeep_core::world::World;
 use redkeep_policy_file::Config;
 
 use super::host::Host;
@@ -102,11 +102,12 @@ impl Bug {
         }
     }
 
-    /// What it does to what the core has observed.
-    pub fn bend_world(self, world: &mut World, now: DateTime<Utc>) {
+    /// What it does to what the engine knows.
+    pub fn bend_engine(self, engine: &mut Engine, now: DateTime<Utc>) {
+        let (config, history, observed) = engine.falsify();
         if self == Self::ForgottenEdit {
-            for (pair, state) in &mut world.history.pairs {
-                let policy = world.config.policy(&pair.policy);
+            for (pair, state) in &mut history.pairs {
+                let policy = config.policy(&pair.policy);
                 let edited = |policy: &Policy| policy.schedule.expression() != state.schedule;
                 if policy.is_some_and(edited) {
                     state.watermark = state.watermark.max(now);
@@ -114,10 +115,10 @@ impl Bug {
             }
         }
         if self == Self::Impatient {
-            world.observed.refused.clear();
-            world.observed.errand_trouble.clear();
+            observed.refused.clear();
+            observed.errand_trouble.clear();
         }
-        let views = world.observed.scopes.values_mut();
+        let views = observed.scopes.values_mut();
         for view in views.filter(|_| self == Self::StaleListing) {
             if let Some(listing) = &mut view.snapshots {
                 listing.began_at = now;
@@ -125,58 +126,21 @@ impl Bug {
         }
     }
 
-    /// What it does to a plan.
-    pub fn bend_plan(self, plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
-        match self {
-            Self::NoRun => plan.changes.retain(|change| !is_due(change)),
-            Self::SecondName => {
-                let second = plan
-                    .calls
-                    .iter()
-                    .filter_map(under_a_second_name)
-                    .collect::<Vec<_>>();
-                plan.calls.extend(second);
-            }
-            Self::CallFirst => plan.changes.retain(|change| !is_asking(change)),
-            Self::WatermarkBack => plan
-                .changes
-                .iter_mut()
-                .for_each(|change| set_back(change, host)),
-            Self::Greedy if is_listing(plan) => plan.calls.extend(looks_for_nothing(plan, host)),
-            Self::LongWindow => plan.changes.iter_mut().for_each(|change| {
-                if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
-                    run.request.deadline += TimeDelta::days(1);
-                }
-            }),
-            Self::WrongHour => plan.changes.iter_mut().for_each(|change| {
-                if let (true, Change::Run(run)) = (is_due(change), &mut *change) {
-                    run.slot.scheduled_at += TimeDelta::hours(1);
-                }
-            }),
-            Self::ForgottenDoubt => plan
-                .calls
-                .retain(|call| !matches!(call, Call::Describe { .. })),
-            Self::Unlogged => plan.changes.iter_mut().for_each(|change| {
-                if let Change::Passed(pass) = change {
-                    pass.plan.clear();
-                }
-            }),
-            Self::NoGuard => plan
-                .calls
-                .retain(|call| !matches!(call, Call::Extend { .. })),
-            Self::BehindByHand => skip_behind_by_hand(plan, host, now),
-            Self::Remake => plan.calls.extend(remade(host)),
-            Self::Meddle if is_listing(plan) => plan.calls.extend(meddling(host, now)),
-            Self::BackFill => plan
-                .changes
-                .iter_mut()
-                .for_each(|change| back_filled(change, host)),
-            Self::BlindVerdict => plan
-                .changes
-                .iter_mut()
-                .for_each(|change| blind(change, now)),
-            _ => {}
-        }
+    /// What it does to a call: none, the same, or more.
+    pub fn bend_call(self, call: Call, host: &Host, now: DateTime<Utc>) -> Vec<Call> {
+        let is_listing = matches!(call, Call::List { .. });
+        let more = match self {
+            Self::SecondName => under_a_second_name(&call).into_iter().collect(),
+            // Once a minute or so.
+            Self::Greedy if is_listing => looks_for_nothing(&call, host),
+            Self::Remake if is_listing => remade(host).into_iter().collect(),
+            Self::Meddle if is_listing => meddling(host, now).into_iter().collect(),
+            Self::ForgottenDoubt if matches!(call, Call::Describe { .. }) => return Vec::new(),
+            Self::NoGuard if matches!(call, Call::Extend { .. }) => return Vec::new(),
+            Self::BehindByHand if is_skipped(&call, host) => return Vec::new(),
+            _ => Vec::new(),
+        };
+        std::iter::once(call).chain(more).collect()
     }
 
     /// What it does to an answer.
@@ -226,28 +190,40 @@ impl Bug {
     }
 
     /// What it does to changes on their way to the store.
-    pub fn bend_changes(self, changes: &mut Vec<Change>) {
+    pub fn bend_changes(self, changes: &mut Vec<Change>, host: &Host, now: DateTime<Utc>) {
         let ended = |change: &&Change| matches!(change, Change::Run(run) if run.is_ended());
         match self {
+            Self::NoRun => changes.retain(|change| !is_due(change)),
+            Self::CallFirst => changes.retain(|change| !is_asking(change)),
             Self::AnotherEnd => {
                 let other = changes.iter().filter(ended).cloned().map(other_end);
                 let other: Vec<Change> = other.collect();
                 changes.extend(other);
             }
-            Self::Leak => changes.iter_mut().for_each(|change| {
-                if let Change::Run(run) = change {
-                    run.message = Some(format!("signed with {SECRET}"));
-                }
-            }),
+            _ => changes
+                .iter_mut()
+                .for_each(|change| self.bend_change(change, host, now)),
+        }
+    }
+
+    fn bend_change(self, change: &mut Change, host: &Host, now: DateTime<Utc>) {
+        let is_due = is_due(change);
+        match (self, &mut *change) {
+            (Self::Leak, Change::Run(run)) => run.message = Some(format!("signed with {SECRET}")),
+            (Self::LongWindow, Change::Run(run)) if is_due => {
+                run.request.deadline += TimeDelta::days(1);
+            }
+            (Self::WrongHour, Change::Run(run)) if is_due => {
+                run.slot.scheduled_at += TimeDelta::hours(1);
+            }
+            (Self::Unlogged, Change::Passed(pass)) => pass.plan.clear(),
+            (Self::WatermarkBack, _) => set_back(change, host),
+            (Self::BehindByHand, _) => skip_behind_by_hand(change, host, now),
+            (Self::BackFill, _) => back_filled(change, host),
+            (Self::BlindVerdict, _) => blind(change, now),
             _ => {}
         }
     }
-}
-
-/// Once a minute or so.
-fn is_listing(plan: &Plan) -> bool {
-    let mut calls = plan.calls.iter();
-    calls.any(|call| matches!(call, Call::List { .. }))
 }
 
 fn is_due(change: &Change) -> bool {
@@ -256,20 +232,6 @@ fn is_due(change: &Change) -> bool {
 
 fn is_asking(change: &Change) -> bool {
     matches!(change, Change::Run(run) if matches!(run.state, RunState::Asking { .. }))
-}
-
-/// Skips a slot of the schedule that is to be asked for while one by hand is being made.
-fn skip(change: &mut Change, by_hand: impl Fn(&Pair) -> bool, now: DateTime<Utc>) -> Option<Slot> {
-    let is_asking = is_asking(change);
-    let Change::Run(run) = change else {
-        return None;
-    };
-    let skips = is_asking && run.trigger == Trigger::Schedule && by_hand(&run.slot.pair);
-    skips.then(|| {
-        run.state = RunState::Ended(Outcome::Skipped);
-        run.ended_at = Some(now);
-        run.slot.clone()
-    })
 }
 
 fn under_a_second_name(call: &Call) -> Option<Call> {
@@ -353,10 +315,9 @@ fn blind(change: &mut Change, now: DateTime<Utc>) {
 }
 
 /// Thirty looks for names that nobody has, in the scope that is listed.
-fn looks_for_nothing(plan: &Plan, host: &Host) -> Vec<Call> {
-    let scope = plan.calls.iter().map(Call::scope).next();
+fn looks_for_nothing(listing: &Call, host: &Host) -> Vec<Call> {
     let mut slots = host.journal.ledger.runs.keys();
-    let slot = slots.find(|slot| Some(&slot.pair.scope) == scope);
+    let slot = slots.find(|slot| slot.pair.scope == *listing.scope());
     let looks = slot.into_iter().flat_map(|slot| {
         (0..30).map(|number| Call::Describe {
             slot: slot.clone(),
@@ -367,18 +328,25 @@ fn looks_for_nothing(plan: &Plan, host: &Host) -> Vec<Call> {
     looks.collect()
 }
 
-/// Skips slots of the schedule for a snapshot that somebody takes by hand.
-fn skip_behind_by_hand(plan: &mut Plan, host: &Host, now: DateTime<Utc>) {
-    let by_hand = |pair: &Pair| {
-        let mut runs = host.journal.ledger.runs.values();
-        runs.any(|run| {
-            run.trigger == Trigger::Manual && run.slot.pair == *pair && run.is_creating()
-        })
+/// Skips a slot of the schedule that is to be asked for while a snapshot that somebody takes by hand is being made.
+fn skip_behind_by_hand(change: &mut Change, host: &Host, now: DateTime<Utc>) {
+    let is_by_hand = |run: &Run, pair: &Pair| {
+        run.trigger == Trigger::Manual && run.slot.pair == *pair && run.is_creating()
     };
-    let changes = plan.changes.iter_mut();
-    let skipped: Vec<Slot> = changes
-        .filter_map(|change| skip(change, by_hand, now))
-        .collect();
-    plan.calls
-        .retain(|call| !call.slot().is_some_and(|slot| skipped.contains(slot)));
+    let is_asking = is_asking(change);
+    if let (true, Change::Run(run)) = (is_asking, change) {
+        let mut runs = host.journal.ledger.runs.values();
+        let is_behind = runs.any(|other| is_by_hand(other, &run.slot.pair));
+        if run.trigger == Trigger::Schedule && is_behind {
+            run.state = RunState::Ended(Outcome::Skipped);
+            run.ended_at = Some(now);
+        }
+    }
+}
+
+fn is_skipped(call: &Call, host: &Host) -> bool {
+    let run = call
+        .slot()
+        .and_then(|slot| host.journal.ledger.runs.get(slot));
+    run.is_some_and(|run| run.state == RunState::Ended(Outcome::Skipped))
 }

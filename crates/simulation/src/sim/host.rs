@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::engine::Engine;
 use redkeep_core::names::Writer;
 use redkeep_core::plan::Alarm;
-use redkeep_core::world::World;
 use redkeep_policy_file::Config;
 
 use super::evidence::Evidence;
@@ -43,14 +43,14 @@ pub struct Host {
 
 /// What ends with a crash.
 pub struct Process {
-    pub world: World,
+    pub engine: Engine,
     /// When the loop turns next, in true time.
     pub turns_at: DateTime<Utc>,
 }
 
 impl Process {
-    pub fn new(world: World, turns_at: DateTime<Utc>) -> Self {
-        Self { world, turns_at }
+    pub fn new(engine: Engine, turns_at: DateTime<Utc>) -> Self {
+        Self { engine, turns_at }
     }
 }
 

@@ -73,17 +73,17 @@ impl Sim {
 
 /// Until when a process has nothing to do but to look.
 fn rests_until(host: &Host, process: &Process, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let world = &process.world;
-    let views = &world.observed.scopes;
+    let engine = &process.engine;
+    let views = &engine.observed().scopes;
     let rests = process.turns_at > now && views.values().all(is_at_rest);
-    let active = |pair: &redkeep_core::slot::Pair| world.config.policy(&pair.policy);
-    let slots = world.history.pairs.iter().filter_map(|(pair, state)| {
+    let active = |pair: &redkeep_core::slot::Pair| engine.config().policy(&pair.policy);
+    let slots = engine.history().pairs.iter().filter_map(|(pair, state)| {
         let policy = active(pair)?;
         state.next_slot(policy)
     });
     let slot = slots.min().unwrap_or(host.time(now) + LONGEST * 2);
     let mut until = slot - LEAD;
-    for run in world.history.open() {
+    for run in engine.history().open() {
         until = until.min(waits_until(run, host.time(now))?);
     }
     rests.then(|| until - host.clock_ahead)
@@ -118,7 +118,7 @@ fn is_at_rest(view: &ScopeView) -> bool {
 
 /// When AWS was as a running host has seen it last, in true time.
 fn looked_at(host: &Host) -> Option<DateTime<Utc>> {
-    let views = host.process.as_ref()?.world.observed.scopes.values();
+    let views = host.process.as_ref()?.engine.observed().scopes.values();
     let began = views
         .filter_map(|view| view.snapshots.as_ref())
         .map(|seen| seen.began_at);

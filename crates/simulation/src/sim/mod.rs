@@ -29,12 +29,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use redkeep_core::engine::{Engine, Step};
 use redkeep_core::history::{Change, news};
 use redkeep_core::plan::Call;
 use redkeep_core::reply::Reply;
 use redkeep_core::run::Run;
 use redkeep_core::snapshot::Snapshot;
-use redkeep_core::world::World;
 
 use accounts::check_totals;
 use aws::Aws;
@@ -48,8 +48,6 @@ use serve::{hangs, latency};
 use told::{Told, ToldCall};
 use wire::{Answered, Request, State, UnderWay, Wire};
 
-/// As in the daemon.
-const PLANS_PER_TURN: usize = 16;
 /// The SDK's limit for one attempt.
 const ATTEMPT_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 /// A turn that never settles is a defect, and so is an instant at which time stands still.
@@ -59,7 +57,7 @@ const EVENTS_PER_INSTANT: usize = 100_000;
 #[derive(Debug)]
 pub struct Crash;
 
-type Step = Result<(), Crash>;
+type Done = Result<(), Crash>;
 
 /// When a process is to die.
 #[derive(Debug, Clone, Copy)]
@@ -196,7 +194,7 @@ impl Sim {
             false => DateTime::<Utc>::MAX_UTC - TimeDelta::days(1),
         });
         if let Some(process) = &mut host.process {
-            process.world.observed.forget_clocks(now);
+            process.engine.forget_clocks(now);
             process.turns_at = self.now;
         }
     }
@@ -216,7 +214,7 @@ impl Sim {
             let now = host.time(self.now);
             host.guarded.troubled(self.now);
             host.evidence.forget_calls();
-            host.process_mut().world.observed.forget_clocks(now);
+            host.process_mut().engine.forget_clocks(now);
         }
     }
 
@@ -241,7 +239,7 @@ impl Sim {
             self.hosts[host].sees_config(true_now);
         }
         if let Some(process) = &mut self.hosts[host].process {
-            process.world.reconfigure(config, now);
+            process.engine.reconfigure(config, now);
             process.turns_at = self.now;
         }
     }
@@ -274,7 +272,7 @@ impl Sim {
         self.settle(host, done);
     }
 
-    fn settle(&mut self, host: usize, done: Step) {
+    fn settle(&mut self, host: usize, done: Done) {
         let (Err(Crash), Some(doom)) = (done, self.doom) else {
             return;
         };
@@ -296,7 +294,7 @@ impl Sim {
             .say(self.now, self.hosts[host].writer.as_str(), what);
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> Done {
         let here = self.steps;
         self.steps += 1;
         match self.doom {
@@ -305,7 +303,7 @@ impl Sim {
         }
     }
 
-    fn boot(&mut self, host: usize) -> Step {
+    fn boot(&mut self, host: usize) -> Done {
         self.say(host, format_args!("starts"));
         let now = self.hosts[host].time(self.now);
         let host_ref = &mut self.hosts[host];
@@ -315,58 +313,47 @@ impl Sim {
         if let Some(bug) = self.bug {
             bug.bend_config(&mut config);
         }
-        let world = World::new(config, history, host_ref.writer.clone(), now);
+        let mut engine = Engine::new(config, history, host_ref.writer.clone(), now);
+        engine.recover(now);
         host_ref.starts_at = None;
         host_ref.sees_config(self.now);
         host_ref.lives += 1;
-        host_ref.process = Some(Process::new(world, self.now));
+        host_ref.process = Some(Process::new(engine, self.now));
         host_ref.witness.process_started(now);
         host_ref.evidence.forget_calls();
         host_ref.guarded.troubled(self.now);
-        let recovered = host_ref.process().world.recover(now);
-        self.commit(host, recovered)?;
         self.turn(host)
     }
 
     /// One turn of the daemon's loop.
-    fn turn(&mut self, host: usize) -> Step {
+    fn turn(&mut self, host: usize) -> Done {
         self.wake(host);
         let now = self.hosts[host].time(self.now);
         if !self.is_sound() || now != self.now {
             self.hosts[host].guarded.troubled(self.now);
         }
-        for _ in 0..PLANS_PER_TURN {
+        let wake_at = loop {
             if let Some(bug) = self.bug {
-                bug.bend_world(&mut self.hosts[host].process_mut().world, now);
+                bug.bend_engine(&mut self.hosts[host].process_mut().engine, now);
             }
-            let mut plan = self.hosts[host].process().world.plan(now);
-            if let Some(bug) = self.bug {
-                bug.bend_plan(&mut plan, &self.hosts[host], now);
+            match self.hosts[host].process_mut().engine.next(now) {
+                Step::Commit(changes) => self.commit(host, changes)?,
+                Step::Call { call, planned_at } => self.call(host, call, planned_at)?,
+                Step::Sleep { until } => break until,
             }
-            let wake_at = plan.wake_at;
-            let settled = plan.changes.is_empty();
-            self.commit(host, plan.changes)?;
-            for call in plan.calls {
-                self.dispatch(host, call, now)?;
-            }
-            let turns_at = self.now + (next_tick(wake_at, now) - now);
-            self.hosts[host].process_mut().turns_at = turns_at;
-            if settled {
-                break;
-            }
-        }
-        let alarms = self.hosts[host].process().world.alarms(now);
+        };
+        let turns_at = self.now + (next_tick(wake_at, now) - now);
+        self.hosts[host].process_mut().turns_at = turns_at;
+        let alarms = self.hosts[host].process().engine.alarms(now);
         self.hosts[host].note_alarms(&alarms);
         Ok(())
     }
 
-    fn commit(&mut self, host: usize, mut changes: Vec<Change>) -> Step {
-        if changes.is_empty() {
-            return Ok(());
-        }
+    fn commit(&mut self, host: usize, mut changes: Vec<Change>) -> Done {
         self.step()?;
         if let Some(bug) = self.bug {
-            bug.bend_changes(&mut changes);
+            let now = self.hosts[host].time(self.now);
+            bug.bend_changes(&mut changes, &self.hosts[host], now);
         }
         for change in &changes {
             self.say(host, format_args!("{}", Told(change)));
@@ -387,7 +374,7 @@ impl Sim {
         let stay = host_ref.journal.commit(&changes);
         self.step()?;
         let twice = self.bug == Some(Bug::CountedTwice);
-        let history = &mut self.hosts[host].process_mut().world.history;
+        let (_, history, _) = self.hosts[host].process_mut().engine.falsify();
         for change in changes.iter().filter(|_| twice) {
             if let Change::Run(run) = change
                 && run.is_ended()
@@ -397,13 +384,24 @@ impl Sim {
             }
         }
         let changes = news(changes, &stay);
-        let world = &mut self.hosts[host].process_mut().world;
-        world.apply(changes);
-        world.recall(stay);
+        let engine = &mut self.hosts[host].process_mut().engine;
+        engine.committed(changes, stay);
         Ok(())
     }
 
-    fn dispatch(&mut self, host: usize, call: Call, now: DateTime<Utc>) -> Step {
+    /// Makes a call that the engine asks for, and those that a planted bug makes of it.
+    fn call(&mut self, host: usize, call: Call, planned_at: DateTime<Utc>) -> Done {
+        let calls = match self.bug {
+            Some(bug) => bug.bend_call(call, &self.hosts[host], planned_at),
+            None => vec![call],
+        };
+        for call in calls {
+            self.dispatch(host, call, planned_at)?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, host: usize, call: Call, now: DateTime<Utc>) -> Done {
         if !matches!(call, Call::List { .. }) {
             self.say(host, format_args!("{}", ToldCall(&call)));
         }
@@ -420,7 +418,6 @@ impl Sim {
         let run = call.slot().and_then(|slot| runs.get(slot));
         let known = (host_ref.commits, run);
         host_ref.evidence.calling(&call, known, home, self.now);
-        host_ref.process_mut().world.dispatched(&call, now);
         self.calls_made += 1;
         let account = self.elsewhere.reached(&call.scope().account);
         let under_way = UnderWay::new((host, host_ref.lives), account, call, (self.now, now));
@@ -428,7 +425,7 @@ impl Sim {
     }
 
     /// Lets a call go on as far as the answers that have come lead.
-    fn go_on(&mut self, number: u64, mut call: UnderWay) -> Step {
+    fn go_on(&mut self, number: u64, mut call: UnderWay) -> Done {
         let (requests, reply) = call.go_on();
         for request in requests {
             self.step()?;
@@ -540,7 +537,7 @@ impl Sim {
         self.settle(wire.host, done);
     }
 
-    fn take_in(&mut self, call: &UnderWay, reply: Reply) -> Step {
+    fn take_in(&mut self, call: &UnderWay, reply: Reply) -> Done {
         self.step()?;
         let (host, true_now) = (call.host, self.now);
         let now = self.hosts[host].time(self.now);
@@ -570,7 +567,8 @@ impl Sim {
                     .listed((&call.scope, snapshots), known, aws, true_now);
             }
         }
-        let mut changes = self.hosts[host].process_mut().world.take_in(reply, now);
+        self.hosts[host].process_mut().engine.answered(reply, now);
+        let mut changes = self.hosts[host].process_mut().engine.take_changes();
         if let Some(bug) = self.bug {
             bug.bend_taken(&mut changes, &self.hosts[host].journal.ledger);
         }
@@ -579,7 +577,9 @@ impl Sim {
             let before = self.hosts[host].journal.ledger.runs.get(&run.slot);
             Evidence::changing(before, run, home, is_from_home);
         }
-        self.commit(host, changes)?;
+        if !changes.is_empty() {
+            self.commit(host, changes)?;
+        }
         self.hosts[host].process_mut().turns_at = self.now;
         Ok(())
     }

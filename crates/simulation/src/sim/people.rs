@@ -4,6 +4,7 @@
 //! real store, and only those of a host without one are played here.
 
 use chrono::{DateTime, Utc};
+use redkeep_core::engine::{Request, Requests};
 use redkeep_core::history::Change;
 use redkeep_core::names::Tier;
 use redkeep_core::plan::manual_run;
@@ -11,17 +12,16 @@ use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Slot};
 use redkeep_core::snapshot::SnapshotId;
 use redkeep_core::upkeep::{Confirmation, Errand, Wanted};
-use redkeep_core::world::{Wish, Wishes};
 
 use super::host::{Host, Process};
 
 impl Host {
     /// Confirms every plan as it is now, as `prune --confirm` does; how many snapshots may go.
     pub fn confirm(&mut self, now: DateTime<Utc>) -> usize {
-        let Some(Process { world, .. }) = &mut self.process else {
+        let Some(Process { engine, .. }) = &mut self.process else {
             return 0;
         };
-        let plans = world.judge(now).into_iter();
+        let plans = engine.judge(now).into_iter();
         let confirmed: Vec<Confirmation> = plans
             .map(|(policy, judgement)| Confirmation {
                 id: 1 + i64::try_from(self.journal.ledger.passes.len()).unwrap(),
@@ -37,8 +37,8 @@ impl Host {
         for one in confirmed {
             let ledger = &mut self.journal.ledger;
             ledger.confirmations.insert(one.policy.clone(), one.clone());
-            let known = &mut world.history.confirmations;
-            known.insert(one.policy.clone(), one);
+            let (_, history, _) = engine.falsify();
+            history.confirmations.insert(one.policy.clone(), one);
         }
         count
     }
@@ -61,9 +61,9 @@ impl Host {
             return None;
         }
         runs.insert(run.slot.clone(), run.clone());
-        self.tell(Wishes {
+        self.tell(Requests {
             runs: vec![run.clone()],
-            ..Wishes::default()
+            ..Requests::default()
         });
         Some(run)
     }
@@ -76,29 +76,29 @@ impl Host {
             ..Errand::new(wanted, slot, snapshot, now)
         };
         errands.insert(errand.id, errand.clone());
-        self.tell(Wishes {
+        self.tell(Requests {
             errands: vec![errand],
-            ..Wishes::default()
+            ..Requests::default()
         });
     }
 
     /// The process hears of it, where there is one.
-    fn tell(&mut self, wishes: Wishes) {
+    fn tell(&mut self, requests: Requests) {
         let ledger = &self.journal.ledger;
-        let wishes = Wishes {
+        let requests = Requests {
             pauses: ledger.pauses.clone(),
             rebuilt_at: ledger.rebuilt_at,
-            ..wishes
+            ..requests
         };
-        let Some(Process { world, .. }) = &mut self.process else {
+        let Some(Process { engine, .. }) = &mut self.process else {
             return;
         };
-        let news = world.heed(wishes, &()).into_iter();
+        let news = engine.receive(requests, &()).into_iter();
         let runs = news.filter_map(|news| match news {
-            Wish::Snapshot(run) => Some(Change::Run(run)),
+            Request::Snapshot(run) => Some(Change::Run(run)),
             _ => None,
         });
         let runs = runs.collect();
-        world.apply(runs);
+        engine.committed(runs, Vec::new());
     }
 }

@@ -32,7 +32,7 @@ fn a_listing_that_began_before_aws_accepted_and_takes_eleven_minutes_ends_no_run
     sim.latency.back = (20, 60);
     sim.until("2026-11-24 02:40:30");
     let scope = pair("nightly", "dw").scope;
-    let view = &sim.hosts[0].process_mut().world.observed.scopes[&scope];
+    let view = &sim.hosts[0].process_mut().engine.observed().scopes[&scope];
     let listing = view.listing;
     assert!(matches!(listing, Listing::UnderWay { .. }), "{listing:?}");
     sim.until("2026-11-24 03:00");
@@ -49,7 +49,7 @@ fn a_listing_that_was_under_way_while_the_machine_slept_makes_nothing_missing() 
     let mut sim = in_the_making();
     let (scope, began_at) = (pair("nightly", "dw").scope, at("2026-11-24 02:29:59"));
     let woken_at = at("2026-11-24 14:00");
-    let world = &mut sim.hosts[0].process_mut().world;
+    let engine = &mut sim.hosts[0].process_mut().engine;
     let empty = Listed {
         scope,
         began_at,
@@ -57,14 +57,15 @@ fn a_listing_that_was_under_way_while_the_machine_slept_makes_nothing_missing() 
         snapshots: answer(Vec::new()),
         account_number: None,
     };
-    let changes = world.take_in(Reply::Listed(Box::new(empty)), woken_at);
+    engine.answered(Reply::Listed(Box::new(empty)), woken_at);
+    let changes = engine.take_changes();
     assert!(
         !changes
             .iter()
             .any(|change| format!("{change:?}").contains("Ended")),
         "{changes:#?}"
     );
-    assert!(world.observed.missing.is_empty());
+    assert!(engine.observed().missing.is_empty());
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn a_snapshot_that_is_seen_again_is_no_longer_gone_and_the_history_was_not_lost(
         sim.run_for(minutes(35));
         let runs = sim.hosts[0].journal.ledger.runs.values();
         assert_eq!(runs.filter(|run| run.is_good()).count(), 3);
-        let history = &sim.hosts[0].process().world.history;
+        let history = &sim.hosts[0].process().engine.history();
         assert_eq!(history.runs.values().filter(|run| run.is_good()).count(), 3);
         assert_eq!(history.rebuilt_at, None, "they were recorded all the time");
         assert_eq!(history.totals, sim.hosts[0].journal.ledger.history().totals);

@@ -317,7 +317,7 @@ fn a_date_of_awss_that_was_wrong_at_first_makes_nothing_due_before_the_installat
     for wrong in [hours(-2), hours(2), hours(TEN_YEARS)] {
         for lasts in [seconds(1), minutes(3)] {
             let mut sim = sim(start, &policy("often", "* * * * *", "dw", ""));
-            sim.hosts[0].process_mut().world.history.begun_at = Some(at(start));
+            sim.hosts[0].process_mut().engine.falsify().1.begun_at = Some(at(start));
             sim.aws.date_ahead = Some(wrong);
             sim.run_for(lasts);
             sim.aws.date_ahead = Some(hours(0));

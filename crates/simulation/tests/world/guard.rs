@@ -1,9 +1,9 @@
 //! The last-good guard: whatever stops the snapshots from coming, the newest good ones do not expire.
 
 use chrono::{DateTime, Utc};
+use redkeep_core::engine::Requests;
 use redkeep_core::pause::{Pause, Pauses};
 use redkeep_core::plan::Alarm;
-use redkeep_core::world::Wishes;
 use redkeep_sandbox::faults::Fault;
 
 use redkeep_simulation::setup::{add_host, at, config, policy, seconds, sim, sim_of_clusters};
@@ -219,7 +219,7 @@ fn many_snapshots_near_their_end_are_seen_to_within_the_limit_of_calls_under_way
     let mut most = 0;
     while sim.now < at("2026-11-28 10:33") {
         sim.run_for(seconds(5));
-        let observed = &sim.hosts[0].process_mut().world.observed;
+        let observed = &sim.hosts[0].process_mut().engine.observed();
         most = most.max(observed.in_flight.len());
     }
     assert_eq!(most, redkeep_core::observed::CALLS_IN_FLIGHT);
@@ -235,11 +235,11 @@ fn pause(sim: &mut Sim) {
     let pauses = Pauses::from_iter([("p".parse().unwrap(), pause)]);
     let host = &mut sim.hosts[0];
     host.journal.ledger.pauses = pauses.clone();
-    let wishes = Wishes {
+    let wishes = Requests {
         pauses,
-        ..Wishes::default()
+        ..Requests::default()
     };
-    host.process_mut().world.heed(wishes, &());
+    host.process_mut().engine.receive(wishes, &());
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn ask(sim: &mut Sim, number: i64, wanted: Wanted) {
     };
     let host = &mut sim.hosts[0];
     host.journal.ledger.errands.insert(number, errand.clone());
-    let history = &mut host.process_mut().world.history;
+    let history = host.process_mut().engine.falsify().1;
     history.errands.insert(number, errand);
 }
 
@@ -159,7 +159,13 @@ fn the_last_good_snapshot_whose_hold_is_half_done_does_not_expire() {
                 sim.run_for(seconds(40));
                 // What came of it is forgotten with the history.
                 sim.hosts[0].journal.ledger.errands.clear();
-                sim.hosts[0].process_mut().world.history.errands.clear();
+                sim.hosts[0]
+                    .process_mut()
+                    .engine
+                    .falsify()
+                    .1
+                    .errands
+                    .clear();
             }
             _ => {
                 let (key, value) = ("redkeep:hold".to_owned(), "please".to_owned());
@@ -234,7 +240,12 @@ fn what_is_half_on_hold_is_not_removed_and_does_not_hold_up_the_others() {
     };
     let host = &mut sim.hosts[0];
     host.journal.ledger.errands.insert(1, errand.clone());
-    host.process_mut().world.history.errands.insert(1, errand);
+    host.process_mut()
+        .engine
+        .falsify()
+        .1
+        .errands
+        .insert(1, errand);
     sim.run_for(hours(12));
     let removed: Vec<&str> = sim.aws.removed.iter().map(|(id, _)| id.as_str()).collect();
     assert!(!removed.contains(&name.as_str()));

@@ -4,6 +4,7 @@ use std::mem::swap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use redkeep_core::engine::Engine;
 use redkeep_core::history::{Change, Extension, History};
 use redkeep_core::names::Retention;
 use redkeep_core::names::Trigger;
@@ -12,7 +13,6 @@ use redkeep_core::reply::{Described, Listed, Reply};
 use redkeep_core::run::{Run, RunState};
 use redkeep_core::slot::{Pair, Scope, Slot};
 use redkeep_core::snapshot::{Generation, Snapshot, SnapshotId, tag};
-use redkeep_core::world::World;
 use redkeep_policy_file::Config;
 use redkeep_sandbox::account::Account;
 
@@ -73,10 +73,9 @@ fn asking(sim: &mut Sim) -> Arc<Snapshot> {
 /// What the answer `reply` makes of the nightly run.
 fn taken_in(sim: &mut Sim, reply: Reply) -> RunState {
     let now = sim.now;
-    let world = &mut sim.hosts[0].process_mut().world;
-    let changes = world.take_in(reply, now);
-    world.apply(changes);
-    let run = world.history.runs.get(&slot("nightly", "dw", SLOT));
+    let engine = &mut sim.hosts[0].process_mut().engine;
+    engine.observe(reply, now);
+    let run = engine.history().runs.get(&slot("nightly", "dw", SLOT));
     run.unwrap().state.clone()
 }
 
@@ -184,11 +183,12 @@ fn an_extension_that_is_answered_with_another_snapshot_is_not_recorded() {
             ..(*before).clone()
         };
         let now = sim.now;
-        let world = &mut sim.hosts[0].process_mut().world;
+        let engine = &mut sim.hosts[0].process_mut().engine;
         let reply = Reply::Extended(Box::new(extension.clone()), answer(Arc::new(told)));
-        assert_eq!(world.take_in(reply, now), []);
+        engine.answered(reply, now);
+        assert_eq!(engine.take_changes(), []);
         assert!(
-            world.observed.refused.contains_key(&run.slot),
+            engine.observed().refused.contains_key(&run.slot),
             "it is tried again later"
         );
     }
@@ -246,7 +246,7 @@ fn a_listing_of_which_half_is_another_accounts_shows_nothing() {
     let mut sim = nightly();
     sim.until("2026-11-24 12:00");
     let (now, scope) = (sim.now, pair("nightly", "dw").scope);
-    let world = &mut sim.hosts[0].process_mut().world;
+    let engine = &mut sim.hosts[0].process_mut().engine;
     let mixed = Listed {
         scope: scope.clone(),
         began_at: now,
@@ -254,9 +254,10 @@ fn a_listing_of_which_half_is_another_accounts_shows_nothing() {
         snapshots: answer(Vec::new()),
         account_number: Some(answer(OURS.to_owned())),
     };
-    assert_eq!(world.take_in(Reply::Listed(Box::new(mixed)), now), []);
-    assert!(world.observed.missing.is_empty());
-    let view = &world.observed.scopes[&scope];
+    engine.answered(Reply::Listed(Box::new(mixed)), now);
+    assert_eq!(engine.take_changes(), []);
+    assert!(engine.observed().missing.is_empty());
+    let view = &engine.observed().scopes[&scope];
     assert_eq!(view.snapshots.as_ref().unwrap().by_id.len(), 1);
     assert!(
         view.clusters
@@ -364,7 +365,7 @@ fn run_in(config: &Config, account: &str, scheduled_at: &str) -> Run {
 fn of_two_accounts_with_equal_clusters_each_gets_back_what_is_its_own_when_the_history_is_lost() {
     let config = two_accounts();
     let now = at("2026-11-24 12:00");
-    let mut world = World::new(
+    let mut engine = Engine::new(
         config.clone(),
         History::default(),
         "host-a".parse().unwrap(),
@@ -380,14 +381,15 @@ fn of_two_accounts_with_equal_clusters_each_gets_back_what_is_its_own_when_the_h
             snapshots: answer(runs.iter().map(|run| Arc::new(made(run, number))).collect()),
             account_number: None,
         };
-        let changes = world.take_in(Reply::Listed(Box::new(listed)), now);
+        engine.answered(Reply::Listed(Box::new(listed)), now);
+        let changes = engine.take_changes();
         let adopted = changes
             .iter()
             .filter(|one| matches!(one, Change::Adopted(_)));
         assert_eq!(adopted.count(), 3, "{account}: {changes:#?}");
-        world.apply(changes);
+        engine.committed(changes, Vec::new());
         for run in runs {
-            let adopted = world.history.runs.get(&run.slot).unwrap();
+            let adopted = engine.history().runs.get(&run.slot).unwrap();
             assert_eq!(outcome(adopted), "available");
             let owner = adopted.snapshot.as_ref().unwrap().owner_account.as_deref();
             assert_eq!(owner, Some(number));
@@ -411,7 +413,13 @@ fn the_snapshot_that_another_account_shares_under_the_same_name_is_not_ours() {
         snapshots: answer(vec![made, Arc::new(shared)]),
         account_number: None,
     };
-    sim.hosts[0].process_mut().world.observed.in_flight.clear();
+    sim.hosts[0]
+        .process_mut()
+        .engine
+        .falsify()
+        .2
+        .in_flight
+        .clear();
     let state = taken_in(&mut sim, Reply::Listed(Box::new(listed)));
     assert!(matches!(state, RunState::Creating { .. }), "{state:?}");
     assert_eq!(asked(&sim), 1);

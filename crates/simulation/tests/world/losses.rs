@@ -27,7 +27,7 @@ fn set_back(sim: &mut Sim, copy: Ledger) {
 fn assert_counted(sim: &Sim) {
     let host = &sim.hosts[0];
     let fold = host.journal.ledger.history().totals;
-    assert_eq!(host.process().world.history.totals, fold);
+    assert_eq!(host.process().engine.history().totals, fold);
 }
 
 fn id(scheduled_at: &str) -> SnapshotId {
@@ -266,8 +266,8 @@ fn a_slot_that_has_ended_stays_so_though_a_snapshot_of_it_turns_up() {
         assert_eq!(
             sim.hosts[0]
                 .process()
-                .world
-                .history
+                .engine
+                .history()
                 .runs
                 .get(&early)
                 .unwrap()

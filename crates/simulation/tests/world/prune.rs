@@ -247,10 +247,10 @@ fn the_clock_the_listing_and_the_history_must_be_in_order() {
         }),
         ("rebuilt", |sim| {
             let at = sim.now;
-            sim.hosts[0].process_mut().world.history.rebuilt_at = Some(at);
+            sim.hosts[0].process_mut().engine.falsify().1.rebuilt_at = Some(at);
         }),
         ("unwritten", |sim| {
-            sim.hosts[0].process_mut().world.is_written = false
+            sim.hosts[0].process_mut().engine.set_written(false)
         }),
         ("no cluster", |sim| {
             let now = sim.now;
@@ -550,7 +550,10 @@ fn a_snapshot_by_hand_is_kept_and_counts_for_none() {
     };
     let change = redkeep_core::history::Change::Run(Box::new(run));
     sim.hosts[0].journal.commit(std::slice::from_ref(&change));
-    sim.hosts[0].process_mut().world.apply(vec![change]);
+    sim.hosts[0]
+        .process_mut()
+        .engine
+        .committed(vec![change], Vec::new());
     sim.run_for(minutes(3));
     nights(&mut sim, "2026-11-29 00:00");
     // Two of the 24th are there no more but the one by hand.
@@ -628,7 +631,7 @@ fn a_foreign_snapshot_with_our_tags_is_not_touched() {
     sim.run_for(minutes(1));
     assert_eq!(held(&mut sim), ["11-20", "12-01", "12-02"]);
     let now = sim.now;
-    let (_, judgement) = sim.hosts[0].process().world.judge(now).pop().unwrap();
+    let (_, judgement) = sim.hosts[0].process().engine.judge(now).pop().unwrap();
     let foreign = judgement
         .judged
         .iter()
@@ -646,7 +649,7 @@ fn a_dry_run_says_what_the_next_pass_removes() {
     skip_to(&mut sim, at("2026-11-26 02:25"));
     sim.until("2026-11-26 02:40");
     let now = sim.now;
-    let (_, judgement) = sim.hosts[0].process().world.judge(now).pop().unwrap();
+    let (_, judgement) = sim.hosts[0].process().engine.judge(now).pop().unwrap();
     let said: Vec<String> = judgement
         .removals()
         .map(|(one, _)| one.id().to_string())
@@ -674,8 +677,9 @@ fn held_is_kept_and_released_goes() {
         let host = &mut sim.hosts[0];
         host.journal.ledger.errands.insert(number, errand.clone());
         host.process_mut()
-            .world
-            .history
+            .engine
+            .falsify()
+            .1
             .errands
             .insert(number, errand);
         sim.run_for(seconds(40));
@@ -711,7 +715,7 @@ fn another_installation_removes_them_only_after_a_takeover() {
     assert_eq!(deleted(&sim), Vec::<String>::new());
     sim.run_for(minutes(1));
     let now = sim.now;
-    let (_, judgement) = sim.hosts[second].process().world.judge(now).pop().unwrap();
+    let (_, judgement) = sim.hosts[second].process().engine.judge(now).pop().unwrap();
     let others = judgement
         .judged
         .iter()
@@ -726,7 +730,7 @@ fn another_installation_removes_them_only_after_a_takeover() {
             trouble: None,
             end: None,
         };
-        let history = &mut sim.hosts[second].process_mut().world.history;
+        let history = sim.hosts[second].process_mut().engine.falsify().1;
         history.errands.insert(number, errand);
     }
     sim.run_for(minutes(1));
@@ -845,7 +849,7 @@ fn a_snapshot_of_a_renamed_cluster_can_be_held_and_released() {
             id: number,
             ..Errand::new(wanted, of, snapshot, sim.now)
         };
-        let history = &mut sim.hosts[0].process_mut().world.history;
+        let history = sim.hosts[0].process_mut().engine.falsify().1;
         history.errands.insert(number, errand);
         sim.run_for(seconds(40));
         let ended = sim.hosts[0].journal.ledger.errands[&number].end.clone();

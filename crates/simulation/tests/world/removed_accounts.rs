@@ -143,7 +143,7 @@ fn an_open_removal_ends_with_the_reason_and_the_policys_passes_go_on() {
         );
         let passes = ledger.passes.iter().filter(|pass| pass.passed_at > now);
         assert!(passes.count() > 0, "the policy is looked at again");
-        assert!(sim.hosts[0].process().world.is_idle(sim.now));
+        assert!(sim.hosts[0].process().engine.is_idle(sim.now));
         assert_eq!(sim.aws.removed, []);
     }
 }
@@ -158,7 +158,7 @@ fn what_a_person_wants_done_in_a_removed_account_is_refused_at_once() {
         id: 1,
         ..Errand::new(Wanted::Hold, slot("p", "dw", NIGHT), id(&sim), sim.now)
     };
-    let history = &mut sim.hosts[0].process_mut().world.history;
+    let history = sim.hosts[0].process_mut().engine.falsify().1;
     history.errands.insert(1, errand);
     sim.run_for(seconds(31));
     let ended = sim.hosts[0].journal.ledger.errands[&1].end.clone();

@@ -66,7 +66,7 @@ fn new() -> AccountName {
 fn assert_as_after_a_restart(sim: &mut Sim) {
     sim.hosts[0].journal.check_store();
     let now = sim.now;
-    let has = sim.hosts[0].process().world.history.clone();
+    let has = sim.hosts[0].process().engine.history().clone();
     let finds = sim.hosts[0].journal.load(now);
     assert_eq!(has.totals, finds.totals);
     assert_eq!(has.account_numbers, finds.account_numbers);
@@ -90,7 +90,7 @@ fn a_renamed_account_keeps_its_records_and_its_watermark_and_nothing_is_made_twi
     let nights = ["24", "25", "26"].map(|day| format!("11-{day} 02:30 nightly/dw available"));
     assert_eq!(sim.records(), nights);
     assert_eq!(sim.aws.accepted.len(), 3);
-    let history = &sim.hosts[0].process().world.history;
+    let history = &sim.hosts[0].process().engine.history();
     assert_eq!(
         history
             .totals
@@ -194,7 +194,7 @@ fn what_was_recorded_before_anybody_knew_that_it_is_the_same_account_becomes_one
     assert_eq!(sim.records(), nights);
     assert_as_after_a_restart(&mut sim);
     sim.run_for(seconds(5));
-    let history = &sim.hosts[0].process().world.history;
+    let history = &sim.hosts[0].process().engine.history();
     assert!(history.pairs[&under(NEW, "2026-11-24 02:30").pair].is_active());
     sim.until("2026-11-27 12:00");
     assert_eq!(sim.records().len(), 4);

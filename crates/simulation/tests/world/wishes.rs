@@ -2,13 +2,13 @@
 //! see, and a snapshot on demand neither replaces a slot nor is replaced by one.
 
 use chrono::{DateTime, Utc};
+use redkeep_core::engine::{Engine, Request, Requests, Step};
 use redkeep_core::observed::Barred;
 use redkeep_core::pause::{Pause, Pauses};
 use redkeep_core::plan::{Call, manual_run};
 use redkeep_core::redshift::{Answer, ServerDate};
 use redkeep_core::reply::{Listed, Reply};
 use redkeep_core::run::Run;
-use redkeep_core::world::{Wish, Wishes, World};
 
 use redkeep_simulation::setup::{at, hours, minutes, pair, policy, seconds, sim};
 use redkeep_simulation::sim::Sim;
@@ -26,12 +26,12 @@ fn pause(sim: &mut Sim, paused_at: DateTime<Utc>, resumed_at: Option<DateTime<Ut
     host.journal.ledger.pauses = pauses.clone();
     if let Some(process) = &mut host.process {
         let runs = Vec::new();
-        let wishes = Wishes {
+        let wishes = Requests {
             pauses,
             runs,
-            ..Wishes::default()
+            ..Requests::default()
         };
-        process.world.heed(wishes, &());
+        process.engine.receive(wishes, &());
     }
 }
 
@@ -53,17 +53,17 @@ fn take(sim: &mut Sim) -> Run {
         .ledger
         .runs
         .insert(run.slot.clone(), run.clone());
-    let world = &mut host.process_mut().world;
+    let engine = &mut host.process_mut().engine;
     let runs = vec![run.clone()];
-    for wish in world.heed(
-        Wishes {
+    for wish in engine.receive(
+        Requests {
             runs,
-            ..Wishes::default()
+            ..Requests::default()
         },
         &(),
     ) {
-        if let Wish::Snapshot(run) = wish {
-            world.apply(vec![redkeep_core::history::Change::Run(run)]);
+        if let Request::Snapshot(run) = wish {
+            engine.committed(vec![redkeep_core::history::Change::Run(run)], Vec::new());
         }
     }
     host.process_mut().turns_at = now;
@@ -260,8 +260,8 @@ fn an_account_that_turns_out_to_be_another_one_is_left_alone() {
     sim.until("2026-11-26 04:00");
     let view = sim.hosts[0]
         .process()
-        .world
-        .observed
+        .engine
+        .observed()
         .scopes
         .values()
         .next()
@@ -288,22 +288,29 @@ fn a_listing_by_credentials_that_are_no_longer_the_accounts_is_dropped_and_the_n
     let tables = policy("p", NIGHTLY, "dw", "");
     let mut sim = sim("2026-11-24 00:00", &tables);
     sim.until("2026-11-24 04:00");
-    let (now, scope) = (sim.now, pair("p", "dw").scope);
-    let world = &mut sim.hosts[0].process_mut().world;
-    let list = Call::List {
-        scope: scope.clone(),
-        asks_account: true,
-    };
-    world.dispatched(&list, now);
+    let scope = pair("p", "dw").scope;
+    let now = sim.now + redkeep_core::observed::LISTING_INTERVAL;
+    let engine = &mut sim.hosts[0].process_mut().engine;
+    let step = engine.next(now);
+    assert!(
+        matches!(
+            step,
+            Step::Call {
+                call: Call::List { .. },
+                ..
+            }
+        ),
+        "{step:?}"
+    );
     let mut config = redkeep_simulation::setup::config(&tables);
     config.accounts[0].identity.profile = Some("other".to_owned());
-    world.reconfigure(config, now);
-    let lists = |world: &World, now| {
-        let calls = world.plan(now).calls;
+    engine.reconfigure(config, now);
+    let lists = |engine: &Engine, now| {
+        let calls = engine.plan(now).calls;
         calls.iter().any(|call| matches!(call, Call::List { .. }))
     };
     let later = now + redkeep_simulation::setup::seconds(20);
-    assert!(!lists(world, later));
+    assert!(!lists(engine, later));
     let old = Listed {
         scope: scope.clone(),
         began_at: now,
@@ -311,11 +318,11 @@ fn a_listing_by_credentials_that_are_no_longer_the_accounts_is_dropped_and_the_n
         snapshots: answer(Vec::new()),
         account_number: Some(answer("999988887777".to_owned())),
     };
-    let changes = world.take_in(Reply::Listed(Box::new(old)), later);
-    assert_eq!(changes, []);
-    assert!(world.observed.account_numbers.is_empty());
-    assert!(world.observed.scopes[&scope].clusters.is_none());
-    assert!(lists(world, later));
+    engine.answered(Reply::Listed(Box::new(old)), later);
+    assert_eq!(engine.take_changes(), []);
+    assert!(engine.observed().account_numbers.is_empty());
+    assert!(engine.observed().scopes[&scope].clusters.is_none());
+    assert!(lists(engine, later));
 }
 
 fn answer<T>(result: T) -> Answer<T> {
@@ -348,7 +355,7 @@ fn while_nobody_tells_whose_account_it_is_snapshots_go_on_and_what_is_missing_pr
     assert_eq!(gone(&sim), 0);
     sim.aws.remove_cluster("dw", at("2026-11-25 04:00"));
     sim.until("2026-11-27 04:00");
-    assert!(sim.hosts[0].process().world.history.pairs[&pair("p", "dw")].is_active());
+    assert!(sim.hosts[0].process().engine.history().pairs[&pair("p", "dw")].is_active());
     for night in ["2026-11-26 02:30", "2026-11-27 02:30"] {
         let outcome = sim.outcome("p", night);
         assert!(outcome.starts_with("open: Judged"), "{outcome}");
@@ -356,7 +363,7 @@ fn while_nobody_tells_whose_account_it_is_snapshots_go_on_and_what_is_missing_pr
     sim.aws.heal();
     sim.until("2026-11-27 05:00");
     assert_eq!(gone(&sim), 1);
-    assert!(!sim.hosts[0].process().world.history.pairs[&pair("p", "dw")].is_active());
+    assert!(!sim.hosts[0].process().engine.history().pairs[&pair("p", "dw")].is_active());
     assert_eq!(sim.outcome("p", "2026-11-26 02:30"), "failed(not_found)");
     assert_eq!(sim.outcome("p", "2026-11-27 02:30"), "failed(not_found)");
 }

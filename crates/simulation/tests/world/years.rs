@@ -119,7 +119,7 @@ fn the_peak_that_is_forecast_is_the_peak_that_comes() {
     sim.leaps = true;
     sim.run_for(TimeDelta::minutes(5));
     let host = &sim.hosts[0];
-    let history = &host.process().world.history;
+    let history = &host.process().engine.history();
     let told = forecast(&host.config, history, sim.now, 365);
     let peak = &told.scopes[0].peak;
     assert!(peak.held > 60, "{}", peak.held);

@@ -1,0 +1,210 @@
+//! One turn after another: what the engine asks its driver to do next.
+//!
+//! Owns: the order plan → commit → call → plan again, the bound on one turn, and what an answer or a start adds. Never
+//! carries a step out: the driver commits, calls and sleeps, and tells the engine what came of each.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use super::Engine;
+use crate::history::{Change, History};
+use crate::names::Writer;
+use crate::observed::Listing;
+use crate::plan::{Call, Plan, Violation, lint, plan};
+use crate::reply::{Known, Reply, take_in};
+use crate::run::{Event, Run, RunState};
+
+/// Plans of one turn: activation, due slots, runs, and the recoveries between them.
+const PLANS_PER_TURN: usize = 16;
+
+/// What the driver is to do before it asks again.
+#[derive(Debug)]
+pub enum Step {
+    /// Commit these changes, and hand them to [`Engine::committed`].
+    Commit(Vec<Change>),
+    /// Make this call, and hand its reply to [`Engine::answered`].
+    Call {
+        /// The call; its intent has been committed.
+        call: Call,
+        /// When the call was planned: what the reply proves is true from then on.
+        planned_at: DateTime<Utc>,
+    },
+    /// Nothing is to be done before this instant, unless an answer, a request or a signal comes.
+    Sleep {
+        /// When to ask again.
+        until: DateTime<Utc>,
+    },
+}
+
+/// Where a turn stands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn {
+    /// What is to be committed before anything else happens.
+    changes: Vec<Change>,
+    /// What is to be asked after that.
+    calls: VecDeque<Call>,
+    planned_at: DateTime<Utc>,
+    wake_at: DateTime<Utc>,
+    plans: usize,
+    is_settled: bool,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.is_settled || self.plans >= PLANS_PER_TURN
+    }
+
+    /// A turn that was cut off goes on at once.
+    fn sleeps_until(&self) -> DateTime<Utc> {
+        if self.is_settled {
+            self.wake_at
+        } else {
+            self.planned_at
+        }
+    }
+}
+
+impl Engine {
+    /// What the driver is to do at `now`. It asks again after each step; after [`Step::Sleep`] a new turn begins.
+    pub fn next(&mut self, now: DateTime<Utc>) -> Step {
+        loop {
+            if !self.turn.changes.is_empty() {
+                return Step::Commit(std::mem::take(&mut self.turn.changes));
+            }
+            if let Some(call) = self.turn.calls.pop_front() {
+                let planned_at = self.turn.planned_at;
+                self.dispatched(&call, planned_at);
+                return Step::Call { call, planned_at };
+            }
+            if self.turn.is_over() {
+                let until = self.turn.sleeps_until();
+                self.turn = Turn::default();
+                return Step::Sleep { until };
+            }
+            self.plan_on(now);
+        }
+    }
+
+    /// Plans once more in this turn.
+    fn plan_on(&mut self, now: DateTime<Utc>) {
+        let plan = self.plan(now);
+        let violations = lint(&plan, self.facts(now));
+        debug_assert!(violations.is_empty(), "{violations:?} in {plan:?}");
+        self.violations.extend(violations);
+        let plans = self.turn.plans + 1;
+        self.turn = Turn {
+            is_settled: plan.changes.is_empty(),
+            changes: plan.changes,
+            calls: plan.calls.into(),
+            planned_at: now,
+            wake_at: plan.wake_at,
+            plans,
+        };
+    }
+
+    /// What is to be done now, as a value.
+    pub fn plan(&self, now: DateTime<Utc>) -> Plan {
+        plan(self.facts(now))
+    }
+
+    /// The broken rules that were found in plans since this was last asked.
+    pub fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.violations)
+    }
+
+    /// Takes in changes that the store has, or that are kept until it can write; `stay` are the runs that had ended in
+    /// the store before and stay as they are.
+    pub fn committed(&mut self, changes: Vec<Change>, stay: Vec<Run>) {
+        for change in changes {
+            self.history.apply(change);
+        }
+        for run in stay {
+            self.history.insert(run);
+        }
+    }
+
+    /// Takes in the reply to a call; what follows from it is committed by the next step.
+    pub fn answered(&mut self, reply: Reply, now: DateTime<Utc>) {
+        let changes = self.take_in(reply, now);
+        self.turn.changes.extend(changes);
+        self.turn.plans = 0;
+        self.turn.is_settled = false;
+    }
+
+    /// Notes that a call is being made.
+    fn dispatched(&mut self, call: &Call, now: DateTime<Utc>) {
+        let scope = call.scope();
+        if let Some(view) = self.observed.scopes.get_mut(scope) {
+            view.budget = view.budget.spent(call.requests(), now);
+            if let (Call::List { .. }, Listing::Next { failures, .. }) = (call, view.listing) {
+                view.listing = Listing::UnderWay {
+                    failures,
+                    since: now,
+                };
+            }
+        }
+        self.observed.in_flight.extend(call.slot().cloned());
+    }
+
+    fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
+        let known = Known {
+            config: &self.config,
+            history: &self.history,
+            writer: &self.writer,
+        };
+        take_in(reply, known, &mut self.observed, now)
+    }
+
+    /// What the replies since the last step have brought, for a driver that makes no more steps and commits it itself.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.turn.changes)
+    }
+
+    /// Takes in the reply to a call and what follows from it, where nothing is committed: a command only looks.
+    pub fn observe(&mut self, reply: Reply, now: DateTime<Utc>) {
+        let changes = self.take_in(reply, now);
+        self.committed(changes, Vec::new());
+    }
+
+    /// Begins as after a stop: the runs whose call it cut off are in doubt, and the next step commits that.
+    pub fn recover(&mut self, now: DateTime<Utc>) {
+        let changes = self.recovered(now);
+        self.turn.changes.extend(changes);
+    }
+
+    fn recovered(&self, now: DateTime<Utc>) -> Vec<Change> {
+        let lost = Event::Lost {
+            look_at: now,
+            message: "the daemon stopped before the answer came".to_owned(),
+        };
+        self.history
+            .open()
+            .filter(|run| matches!(run.state, RunState::Asking { .. }))
+            .filter_map(|run| run.clone().apply(lost.clone(), now))
+            .map(|run| Change::Run(Box::new(run)))
+            .collect()
+    }
+
+    /// Takes in the history of a file that could not be read at the start, as a restart would: what was to be done
+    /// before is due, and calls that a former daemon made are in doubt.
+    pub fn reread(&mut self, history: History, installation: Writer, now: DateTime<Utc>) {
+        if self.config.writer.is_none() {
+            self.writer = installation;
+        }
+        let begun = std::mem::replace(&mut self.history, history);
+        // Of what has ended since the start, the store only tells what a start needs.
+        for run in begun.runs.values() {
+            if !self.history.runs.contains_key(&run.slot) {
+                self.history.insert(run.clone());
+            }
+        }
+        let in_flight = &self.observed.in_flight;
+        let is_under_way =
+            |change: &Change| matches!(change, Change::Run(run) if in_flight.contains(&run.slot));
+        let mut recovered = self.recovered(now);
+        recovered.retain(|change| !is_under_way(change));
+        self.turn.changes.extend(recovered);
+        self.reach_out(now);
+    }
+}
