@@ -19,9 +19,9 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, digest, engine, execute, explain, forecast, history, iam, names, observed, ownership,
-    pause, plan, policy, redshift, reply, report, retention, retry, rpo, run, schedule, settings,
-    slot, snapshot, suggest, timing, tzdb, upkeep,
+    coverage, digest, engine, execute, explain, forecast, history, iam, names, observed,
+    operations, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
+    run, schedule, settings, slot, snapshot, suggest, timing, tzdb,
 };
 pub use redkeep_policy_file as config;
 pub use redkeep_sandbox as sandbox;
@@ -30,10 +30,10 @@ pub use redkeep_store as store;
 
 // The shell around the core.
 pub mod aws;
-pub mod cause;
 pub mod cli;
 pub mod daemon;
 pub mod doctor;
+pub mod error_chain;
 pub mod http;
 pub mod logging;
 pub mod metrics;

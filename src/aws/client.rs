@@ -23,13 +23,13 @@ use super::translate::{error, label};
 use super::{Meter, unclear};
 use crate::clock::Clock;
 use crate::names::Region;
-use crate::policy::Identity;
+use crate::policy::CredentialSource;
 use crate::redshift::{ErrorClass, Operation, RedshiftError};
 
 /// Redshift in one region with one set of credentials.
 pub struct AwsRedshift {
     connector: Connector,
-    identity: Identity,
+    identity: CredentialSource,
     region: Region,
     made: Mutex<Arc<Made>>,
     clock: Arc<dyn Clock>,
@@ -49,7 +49,7 @@ pub(super) struct Made {
 impl Made {
     async fn anew(
         connector: &Connector,
-        identity: &Identity,
+        identity: &CredentialSource,
         region: &Region,
         at: Duration,
     ) -> Arc<Self> {
@@ -67,7 +67,7 @@ impl Made {
 impl AwsRedshift {
     pub(super) async fn new(
         connector: Connector,
-        identity: Identity,
+        identity: CredentialSource,
         region: Region,
         clock: Arc<dyn Clock>,
         meter: Meter,
@@ -193,7 +193,9 @@ mod tests {
         let target = Target::Sandbox("http://127.0.0.1:9".to_owned());
         let connector = Connector::new(target, "redkeep".parse().unwrap(), clock);
         let region = "us-east-1".parse().unwrap();
-        let aws = connector.client(&Identity::default(), &region, meter).await;
+        let aws = connector
+            .client(&CredentialSource::default(), &region, meter)
+            .await;
         type Never = SdkError<
             aws_sdk_redshift::operation::describe_events::DescribeEventsError,
             HttpResponse,

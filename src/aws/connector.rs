@@ -18,7 +18,7 @@ use super::{AwsRedshift, Meter, files, http};
 use crate::clock::Clock;
 use crate::config::ambient::PROFILE;
 use crate::names::{Namespace, Region};
-use crate::policy::Identity;
+use crate::policy::CredentialSource;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -62,7 +62,12 @@ impl Connector {
     ///
     /// Calls nothing yet: credentials are looked for, and a role is assumed, when the first call is made, and
     /// again before they expire.
-    pub async fn client(&self, identity: &Identity, region: &Region, meter: Meter) -> AwsRedshift {
+    pub async fn client(
+        &self,
+        identity: &CredentialSource,
+        region: &Region,
+        meter: Meter,
+    ) -> AwsRedshift {
         let (connector, identity, region) = (self.clone(), identity.clone(), region.clone());
         AwsRedshift::new(connector, identity, region, Arc::clone(&self.clock), meter).await
     }
@@ -70,7 +75,7 @@ impl Connector {
     /// What the calls of one region are made with: the SDK's settings, with credentials; AWS's own files are read anew.
     pub(super) async fn settings(
         &self,
-        identity: &Identity,
+        identity: &CredentialSource,
         region: &Region,
     ) -> (SdkConfig, Arc<Finder>) {
         let files = files::read().await.unwrap_or_else(|_| files::none());
@@ -116,7 +121,7 @@ impl Connector {
 }
 
 /// The profile whose settings count; the SDK would take an empty name for one.
-fn profile_name(identity: &Identity) -> String {
+fn profile_name(identity: &CredentialSource) -> String {
     let named = identity.profile.clone();
     let named = named.or_else(|| environment::set(PROFILE));
     named.unwrap_or_else(|| "default".to_owned())

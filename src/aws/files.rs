@@ -14,8 +14,8 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use rustix::fs::OFlags;
 
 use super::credentials::environment;
-use crate::cause::with_causes;
 use crate::config::Profiles;
+use crate::error_chain::with_causes;
 
 /// A larger file is none of AWS's.
 const BYTES_MAX: u64 = 4 << 20;

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::credentials::Lacking;
 use super::http::is_kept_back;
-use crate::cause::with_causes;
+use crate::error_chain::with_causes;
 use crate::names::{Tags, account_in_arn};
 use crate::redshift::{Cluster, ErrorClass, RedshiftError, SnapshotEvent, error_class, known};
 use crate::snapshot::{RestoreAccess, Snapshot};

@@ -19,8 +19,8 @@ use crate::slot::Scope;
 use crate::store::{EndpointKind, Reader};
 
 use super::output::{Output, Row, write_rows};
-use super::parts::endpoint_kind;
-use super::state_dir::target;
+use super::state_lock::target;
+use super::wiring::endpoint_kind;
 use super::{ConfigArgs, Failure, described, sources};
 
 /// Checks the configuration, this machine and AWS, and says what to do about what it finds.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::explain::{Part, Past, Told, coming, missed_range, relations, run};
+use crate::explain::{Explanation, Part, Past, coming, missed_range, relations, run};
 use crate::history::{History, MissedRange};
 use crate::logging::one_line;
 use crate::names::{ClusterId, PolicyName, Writer};
@@ -20,7 +20,7 @@ use crate::store::{Reader, RunFilter, StoreError};
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
 use super::pause::configured;
-use super::state_dir::{Holder, holder};
+use super::state_lock::{Holder, holder};
 use super::{ConfigArgs, Failure, instant, load};
 
 /// Tells for each policy that touches a cluster, or nearly does, what happened, why, and what comes next.
@@ -223,7 +223,7 @@ impl Known {
         Ok(rows.into_iter().skip(surplus).map(|(_, row)| row).collect())
     }
 
-    fn slot(&self, run: &Run, touches: bool, told: Told) -> Row {
+    fn slot(&self, run: &Run, touches: bool, told: Explanation) -> Row {
         Row::of_pair(&run.slot.pair)
             .with("about", "slot")
             .with("touches", touches)

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::forecast::{Forecast, Moment, ScopeForecast, forecast as foretell};
+use crate::forecast::{Forecast, Sample, ScopeForecast, forecast as foretell};
 use crate::history::History;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
@@ -140,7 +140,7 @@ fn tell_notes(forecast: &Forecast, days: u16) -> std::io::Result<()> {
 }
 
 fn row(scope: &ScopeForecast) -> Row {
-    let bytes = |moment: &Moment| Value::from(moment.stored_bytes);
+    let bytes = |moment: &Sample| Value::from(moment.stored_bytes);
     let policies: Vec<Value> = shares(scope)
         .iter()
         .map(|share| {
@@ -184,7 +184,7 @@ fn shares(scope: &ScopeForecast) -> Vec<Row> {
         .flat_map(|moment| moment.by_policy.keys())
         .collect();
     let share = |policy| {
-        let at = |moment: Option<&Moment>| {
+        let at = |moment: Option<&Sample>| {
             moment.map(|moment| moment.by_policy.get(policy).copied().unwrap_or_default())
         };
         of_scope(scope)

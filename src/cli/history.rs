@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cause::with_causes;
+use crate::error_chain::with_causes;
 use crate::history::MissedRange;
 use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
@@ -46,11 +46,11 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "STATE", value_parser = ["due", "requested", "creating", "available", "failed", "missed", "skipped", "expired", "conflict"])]
     state: Option<String>,
     /// Only slots from this instant on (RFC 3339), or from so long ago on (7d, 24h)
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = Moment::read)]
-    since: Option<Moment>,
+    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    since: Option<InstantArg>,
     /// Only slots up to this instant (RFC 3339), or up to so long ago
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = Moment::read)]
-    until: Option<Moment>,
+    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    until: Option<InstantArg>,
     /// Only the newest so many
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
@@ -113,12 +113,12 @@ pub(super) fn ambiguous(id: &str, runs: &[Run]) -> Failure {
 
 /// An instant, or a duration before now.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Moment {
+pub(super) enum InstantArg {
     At(DateTime<Utc>),
     Ago(TimeDelta),
 }
 
-impl Moment {
+impl InstantArg {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let ago = humantime::parse_duration(text)
             .ok()

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::redshift::Answer;
 use crate::slot::Scope;
 
-use super::state_dir::{Holder, holder, target};
+use super::state_lock::{Holder, holder, target};
 
 /// How long an answer is waited for, all pages of a listing together.
 const PATIENCE: Duration = Duration::from_secs(10);

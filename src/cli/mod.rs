@@ -12,8 +12,8 @@ mod history;
 mod iam_policy;
 mod listing;
 mod man;
+mod operations;
 mod output;
-mod parts;
 mod pause;
 mod plan;
 mod progress;
@@ -22,11 +22,11 @@ mod report;
 mod run;
 mod sandbox;
 mod schema;
-mod state_dir;
+mod state_lock;
 mod status;
 mod survey;
 mod take;
-mod upkeep;
+mod wiring;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -101,11 +101,11 @@ enum Command {
     /// Show which snapshots the policies remove, and confirm it
     Prune(prune::PruneArgs),
     /// Keep a snapshot until it is released
-    Hold(upkeep::HoldArgs),
+    Hold(operations::HoldArgs),
     /// End the hold of a snapshot
-    Release(upkeep::HoldArgs),
+    Release(operations::HoldArgs),
     /// Become the writer of another installation's snapshots
-    Takeover(upkeep::TakeoverArgs),
+    Takeover(operations::TakeoverArgs),
     /// Serve an embedded Redshift, for trying policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
     /// Print the least that IAM must allow for this configuration
@@ -212,9 +212,9 @@ impl Cli {
             Command::Pause(args) => pause::pause(&args, clock).await,
             Command::Resume(args) => pause::resume(&args, clock).await,
             Command::Prune(args) => prune::prune(args, clock).await,
-            Command::Hold(args) => upkeep::hold(args, clock).await,
-            Command::Release(args) => upkeep::release(args, clock).await,
-            Command::Takeover(args) => upkeep::takeover(args, clock).await,
+            Command::Hold(args) => operations::hold(args, clock).await,
+            Command::Release(args) => operations::release(args, clock).await,
+            Command::Takeover(args) => operations::takeover(args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
             Command::Schema(args) => schema::schema(&args),

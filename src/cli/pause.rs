@@ -13,7 +13,7 @@ use crate::slot::rfc3339;
 use crate::store::Inbox;
 
 use super::history::unreadable;
-use super::{ConfigArgs, Failure, parts, sources};
+use super::{ConfigArgs, Failure, sources, wiring};
 
 /// Pauses a policy: its slots are missed (paused) until it is resumed.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ async fn inbox(
     let sources = sources(args).await;
     let config = crate::config::load(&sources).map_err(super::invalid)?;
     configured(&config, policy)?;
-    parts::inbox(&config, &sources, clock.now()).await
+    wiring::inbox(&config, &sources, clock.now()).await
 }
 
 /// The policy of that name.

@@ -14,19 +14,19 @@ use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::engine::Engine;
 use crate::names::PolicyName;
-use crate::plan::{Blocked, Judged, Judgement};
+use crate::operations::{Confirmation, Removal};
+use crate::plan::{Blocked, PrunePlan, PruneRow};
 use crate::retention::prune::Verdict;
 use crate::slot::rfc3339;
 use crate::snapshot::tag;
 use crate::store::Reader;
-use crate::upkeep::{Confirmation, Removal};
 
 use super::history::unreadable;
+use super::operations::carried_out;
 use super::output::{Output, Row, write_rows};
-use super::parts::{begun, inbox, loaded};
 use super::pause::configured;
 use super::survey::{survey, trouble};
-use super::upkeep::carried_out;
+use super::wiring::{begun, inbox, loaded};
 use super::{ConfigArgs, Failure, instant};
 
 /// Shows which snapshots the policies' keep_last removes, and confirms a plan that removes many.
@@ -91,7 +91,7 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     let engine = survey(&config, &scopes, &clock).await?;
     let judged = engine.judge(clock.now());
     let asked_for = |name: &PolicyName| args.policy.as_ref().is_none_or(|policy| policy == name);
-    let judged: Vec<(&PolicyName, Judgement)> = judged
+    let judged: Vec<(&PolicyName, PrunePlan)> = judged
         .into_iter()
         .filter(|(policy, _)| asked_for(&policy.name))
         .map(|(policy, judgement)| (&policy.name, judgement))
@@ -109,7 +109,7 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     }
 }
 
-fn show(args: &PruneArgs, judged: &[(&PolicyName, Judgement)]) -> Result<(), Failure> {
+fn show(args: &PruneArgs, judged: &[(&PolicyName, PrunePlan)]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let rows = judged.iter().flat_map(|(_, judgement)| {
         let rows = judgement.judged.iter();
@@ -154,7 +154,7 @@ fn tell_lapsed(
     Ok(())
 }
 
-fn summary(judgement: &Judgement) -> String {
+fn summary(judgement: &PrunePlan) -> String {
     let (count, hash) = (judgement.removals().count(), &judgement.hash);
     let all = judgement.judged.len();
     let plan = format!("{count} of {all} snapshots would go; the plan's hash is {hash}");
@@ -164,12 +164,12 @@ fn summary(judgement: &Judgement) -> String {
     }
 }
 
-fn blocked_by(judgement: &Judgement) -> String {
+fn blocked_by(judgement: &PrunePlan) -> String {
     let words = judgement.blocked.iter().map(|blocked| blocked.as_str());
     words.collect::<Vec<_>>().join(", ")
 }
 
-fn row(one: &Judged, judgement: &Judgement) -> Row {
+fn row(one: &PruneRow, judgement: &PrunePlan) -> Row {
     let verdict = match one.verdict {
         Verdict::Keep(_) => "keep",
         Verdict::Remove(_) => "remove",
@@ -190,7 +190,7 @@ fn row(one: &Judged, judgement: &Judgement) -> Row {
 async fn confirm(
     args: &PruneArgs,
     hash: &str,
-    judged: &[(&PolicyName, Judgement)],
+    judged: &[(&PolicyName, PrunePlan)],
     (config, sources): (&Config, &Sources),
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
@@ -238,7 +238,7 @@ async fn confirm(
     let removals = carried_out(config, sources, clock, done).await;
     let removals = removals.map_err(|failure| match failure {
         Failure::Other(why) => {
-            let until = rfc3339(confirmed_at + Confirmation::TIME);
+            let until = rfc3339(confirmed_at + Confirmation::VALID_FOR);
             Failure::Other(format!(
                 "{why}; unused, the confirmation holds until {until}"
             ))

@@ -23,7 +23,7 @@ use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 
-use super::history::{Moment, unreadable};
+use super::history::{InstantArg, unreadable};
 use super::listing::ask_scopes;
 use super::output::{Output, Row, write_rows};
 use super::pause::configured;
@@ -44,11 +44,11 @@ pub struct ReportArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// From this instant on (RFC 3339), or from so long ago on (7d, 24h)
-    #[arg(long, value_name = "INSTANT|DURATION", default_value = "30d", value_parser = Moment::read)]
-    since: Moment,
+    #[arg(long, value_name = "INSTANT|DURATION", default_value = "30d", value_parser = InstantArg::read)]
+    since: InstantArg,
     /// Up to this instant, or up to so long ago; by default now
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = Moment::read)]
-    until: Option<Moment>,
+    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    until: Option<InstantArg>,
     /// Only this policy
     #[arg(long, value_name = "NAME")]
     policy: Option<PolicyName>,

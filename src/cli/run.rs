@@ -11,12 +11,12 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::daemon::{Daemon, Ending, Lifetime, Signal};
+use crate::daemon::{Daemon, Exit, Mode, Signal};
 use crate::http::{self, Site};
 use crate::logging;
 
-use super::parts::{bind, other, parts};
-use super::state_dir::hold_soon;
+use super::state_lock::hold_soon;
+use super::wiring::{bind, other, parts};
 use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
@@ -59,12 +59,12 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         clock: Arc::clone(&parts.clock),
     };
     let serving = tokio::spawn(http::listen(listener, Arc::new(site), dropped(stopped)));
-    let lifetime = if args.once {
-        Lifetime::OnePass
+    let mode = if args.once {
+        Mode::OnePass
     } else {
-        Lifetime::Service
+        Mode::Service
     };
-    let ending = Daemon::new(parts).run(lifetime, signals).await;
+    let ending = Daemon::new(parts).run(mode, signals).await;
     drop(stop);
     // The listener ends by itself, in bounded time; that it ended badly changes nothing any more.
     let _ = serving.await;
@@ -72,12 +72,12 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     conclude(ending)
 }
 
-fn conclude(ending: Ending) -> Result<(), Failure> {
+fn conclude(ending: Exit) -> Result<(), Failure> {
     match ending {
-        Ending::Well => Ok(()),
-        Ending::WithFailures => Err(Failure::Other("not every slot got its snapshot".to_owned())),
-        Ending::Unreachable => Err(Failure::Unreachable("AWS could not be reached".to_owned())),
-        Ending::Unwritten => Err(Failure::Other(
+        Exit::Well => Ok(()),
+        Exit::WithFailures => Err(Failure::Other("not every slot got its snapshot".to_owned())),
+        Exit::Unreachable => Err(Failure::Unreachable("AWS could not be reached".to_owned())),
+        Exit::Unwritten => Err(Failure::Other(
             "the history could not be written, and what this pass did is not recorded: mend what the log names; the next \
              pass finds the snapshots by their tags"
                 .to_owned(),

@@ -10,9 +10,9 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::error_chain::with_causes;
 use crate::logging;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 

@@ -20,7 +20,7 @@ use crate::store::{Reader, RunFilter};
 
 use super::history::unreadable;
 use super::output::{Output, Row, write_rows};
-use super::state_dir::{Holder, holder};
+use super::state_lock::{Holder, holder};
 use super::{ConfigArgs, Failure, instant, load_to_read};
 
 /// Shows for each policy and cluster the last good snapshot, what is under way, and the next slot.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::aws::{AwsRedshift, Connector};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::make;
+use crate::daemon::execute;
 use crate::engine::Engine;
 use crate::plan::Call;
 use crate::slot::Scope;
@@ -21,7 +21,7 @@ use crate::store::Reader;
 
 use super::Failure;
 use super::history::unreadable;
-use super::state_dir::{Holder, holder, target};
+use super::state_lock::{Holder, holder, target};
 
 /// How long a listing is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub(super) async fn survey(
             scope: scope.clone(),
             asks_account: true,
         };
-        let listing = make(call, client, clock.now());
+        let listing = execute(call, client, clock.now());
         asking.spawn(tokio::time::timeout(PATIENCE, listing));
     }
     let mut replies = Vec::new();

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::aws::AwsRedshift;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
-use crate::daemon::{Daemon, Lifetime, Parts, Signal};
+use crate::daemon::{Daemon, Mode, Parts, Signal};
 use crate::names::Tier;
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
@@ -25,11 +25,11 @@ use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::history::{unreadable, write_runs};
 use super::output::Output;
-use super::parts::{inbox, loaded, other, parts};
 use super::pause::configured;
 use super::progress::Progress;
 use super::run::forward_signals;
-use super::state_dir::{daemon_wants, hold};
+use super::state_lock::{daemon_wants, hold};
+use super::wiring::{inbox, loaded, other, parts};
 use super::{ConfigArgs, Failure};
 
 /// Takes one snapshot now, with the retention and the tags of a policy.
@@ -148,13 +148,13 @@ async fn alone(
     run: &Run,
     progress: &mut Progress,
 ) -> Result<Stopped, Failure> {
-    let lifetime = match args.no_wait {
-        true => Lifetime::WishAccepted(run.slot.clone()),
-        false => Lifetime::Wish(run.slot.clone()),
+    let mode = match args.no_wait {
+        true => Mode::TakeAccepted(run.slot.clone()),
+        false => Mode::Take(run.slot.clone()),
     };
     let (sender, signals) = mpsc::channel(4);
     forward_signals(&sender).map_err(other)?;
-    let daemon = Daemon::new(parts).run(lifetime, signals);
+    let daemon = Daemon::new(parts).run(mode, signals);
     tokio::pin!(daemon);
     tokio::select! {
         _ = &mut daemon => return Ok(Stopped::Asked),

@@ -4,15 +4,15 @@
 //! and `reply` do, and this shell carries it out. The loop is level-triggered: it looks at what is, and no
 //! wake-up has to come in time for it to be right.
 
-mod clockwork;
-mod journal;
-mod lifetime;
+mod event_log;
+mod inbox;
+mod mode;
+mod pending;
 mod publish;
 mod reload;
-mod tell;
 #[cfg(test)]
 mod tests;
-mod wishes;
+mod ticker;
 mod writing;
 mod zones;
 
@@ -26,17 +26,17 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
 use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
 use crate::engine::{Engine, Step};
+use crate::error_chain::with_causes;
 use crate::execute;
 use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
 use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
-use crate::policy::Identity;
+use crate::policy::CredentialSource;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
 use crate::run::Run;
@@ -44,16 +44,16 @@ use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
 
-pub use crate::execute::make;
-pub use lifetime::{Ending, Lifetime};
+pub use crate::execute::execute;
+pub use mode::{Exit, Mode};
 
-use clockwork::Tick;
-use journal::Journal;
+use pending::PendingChanges;
 use reload::loaded;
+use ticker::Tick;
 use zones::Watch;
 
 /// Wall and monotonic clock further apart than this: somebody set the clock.
-const STEP: TimeDelta = TimeDelta::seconds(5);
+const CLOCK_STEP: TimeDelta = TimeDelta::seconds(5);
 
 /// What the outside asks of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub enum Signal {
 
 /// Makes the client of a scope, with the credentials of its account.
 pub type Connect<R> =
-    Box<dyn Fn(Identity, Scope) -> Pin<Box<dyn Future<Output = R> + Send>> + Send>;
+    Box<dyn Fn(CredentialSource, Scope) -> Pin<Box<dyn Future<Output = R> + Send>> + Send>;
 
 /// Reads the configuration anew.
 pub type Reading =
@@ -102,12 +102,12 @@ pub struct Daemon<R> {
     clients: BTreeMap<Scope, Arc<R>>,
     calls: JoinSet<Reply>,
     under_way: HashMap<Id, (Call, DateTime<Utc>)>,
-    journal: Journal,
+    pending: PendingChanges,
     alarms: BTreeMap<Alarm, String>,
     reload: Reload,
     intervals: Intervals,
     wake_at: DateTime<Utc>,
-    is_deaf: bool,
+    inbox_failed: bool,
     clocks: (DateTime<Utc>, Duration),
     failures: usize,
     status_told: String,
@@ -123,12 +123,12 @@ impl<R: Redshift> Daemon<R> {
             clients: BTreeMap::new(),
             calls: JoinSet::new(),
             under_way: HashMap::new(),
-            journal: Journal::default(),
+            pending: PendingChanges::default(),
             alarms: BTreeMap::new(),
             reload: loaded(now),
             intervals: Intervals::compute(parts.engine.config(), now),
             wake_at: now,
-            is_deaf: false,
+            inbox_failed: false,
             clocks,
             failures: 0,
             status_told: String::new(),
@@ -138,16 +138,16 @@ impl<R: Redshift> Daemon<R> {
     }
 
     /// Runs until a signal stops it, or until one pass is finished.
-    pub async fn run(mut self, lifetime: Lifetime, mut signals: mpsc::Receiver<Signal>) -> Ending {
+    pub async fn run(mut self, mode: Mode, mut signals: mpsc::Receiver<Signal>) -> Exit {
         self.connect().await;
-        self.parts.engine.set_extent(match lifetime {
-            Lifetime::Service => Extent::Endless,
-            Lifetime::OnePass => Extent::UpTo(self.parts.clock.now()),
-            Lifetime::Wish(_) | Lifetime::WishAccepted(_) | Lifetime::Upkeep => Extent::Wishes,
+        self.parts.engine.set_extent(match mode {
+            Mode::Service => Extent::Endless,
+            Mode::OnePass => Extent::UpTo(self.parts.clock.now()),
+            Mode::Take(_) | Mode::TakeAccepted(_) | Mode::Operations => Extent::Requests,
         });
-        self.heed().await;
+        self.receive().await;
         let (ticks, mut ticking) = mpsc::channel(4);
-        let scheduler = clockwork::start(ticks).await;
+        let scheduler = ticker::start(ticks).await;
         if let Err(reason) = &scheduler {
             // The loop wakes by itself, though later; slots are still made.
             error!(%reason, "the clockwork did not start; slots may start up to 30 s late");
@@ -166,7 +166,7 @@ impl<R: Redshift> Daemon<R> {
         );
         loop {
             self.turn().await;
-            if self.is_finished(&lifetime) {
+            if self.is_finished(&mode) {
                 break;
             }
             if !self.wait(&mut ticking, &mut signals).await {
@@ -175,7 +175,7 @@ impl<R: Redshift> Daemon<R> {
         }
         self.drain().await;
         info!("stopped");
-        self.ending(lifetime).await
+        self.ending(mode).await
     }
 
     /// Waits until there may be something to plan; `false` when the daemon is to stop.
@@ -231,7 +231,7 @@ impl<R: Redshift> Daemon<R> {
         };
         self.count_violations();
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
-        tell::alarms(&self.alarms, &alarms, &self.parts.engine);
+        event_log::alarms(&self.alarms, &alarms, &self.parts.engine);
         self.alarms = alarms;
         self.publish();
     }
@@ -239,7 +239,7 @@ impl<R: Redshift> Daemon<R> {
     /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags
     /// are the ledger, and what could not be written is kept and tried again.
     async fn commit(&mut self, changes: Vec<Change>) {
-        self.journal.extend(&changes);
+        self.pending.extend(&changes);
         let stay = self.write().await;
         let changes = news(changes, &stay);
         for change in &changes {
@@ -252,16 +252,16 @@ impl<R: Redshift> Daemon<R> {
     /// as they are.
     async fn write(&mut self) -> Vec<Run> {
         let mut stay = Vec::new();
-        if self.journal.is_due(self.parts.clock.monotonic()) {
-            let was_failing = self.journal.is_failing();
-            let trouble = match self.parts.store.commit(self.journal.changes()).await {
+        if self.pending.is_due(self.parts.clock.monotonic()) {
+            let was_failing = self.pending.is_failing();
+            let trouble = match self.parts.store.commit(self.pending.changes()).await {
                 Ok(runs) => {
-                    self.journal.written();
+                    self.pending.written();
                     stay = runs;
                     None
                 }
                 Err(error) => {
-                    self.journal.failed(self.parts.clock.monotonic());
+                    self.pending.failed(self.parts.clock.monotonic());
                     Some(with_causes(&error))
                 }
             };
@@ -271,7 +271,7 @@ impl<R: Redshift> Daemon<R> {
                 self.reread().await;
             }
         }
-        let is_written = self.journal.is_written();
+        let is_written = self.pending.is_written();
         self.parts.engine.set_written(is_written);
         stay
     }
@@ -287,11 +287,11 @@ impl<R: Redshift> Daemon<R> {
     /// Logs and measures a change before it is applied.
     fn note(&mut self, change: &Change) {
         let history = self.parts.engine.history();
-        tell::change(change, history);
+        event_log::change(change, history);
         if let Change::Adopted(run) = change
             && self.parts.engine.lacks_slot_of(run)
         {
-            tell::slot_of_others(run, &self.parts.engine.config().zone_data);
+            event_log::slot_of_others(run, &self.parts.engine.config().zone_data);
         }
         let Change::Run(run) = change else { return };
         let before = history.runs.get(&run.slot);
@@ -307,7 +307,7 @@ impl<R: Redshift> Daemon<R> {
             let lost = execute::lost(call, planned_at);
             return self.parts.engine.answered(lost, planned_at);
         };
-        let call_made = execute::make(call.clone(), client, planned_at);
+        let call_made = execute::execute(call.clone(), client, planned_at);
         let id = self.calls.spawn(call_made).id();
         self.under_way.insert(id, (call, planned_at));
     }
@@ -328,7 +328,7 @@ impl<R: Redshift> Daemon<R> {
     async fn ticked(&mut self, tick: Tick) -> bool {
         match tick {
             Tick::Second => {
-                let is_news = self.heed().await | self.watch_zones().await;
+                let is_news = self.receive().await | self.watch_zones().await;
                 is_news || self.wake_at <= self.parts.clock.now()
             }
             Tick::Copy => {
@@ -344,7 +344,7 @@ impl<R: Redshift> Daemon<R> {
         let (wall_before, monotonic_before) = self.clocks;
         let passed = TimeDelta::from_std(monotonic.saturating_sub(monotonic_before));
         let step = (now - wall_before) - passed.unwrap_or_default();
-        if step.abs() > STEP {
+        if step.abs() > CLOCK_STEP {
             warn!(
                 seconds = step.num_seconds(),
                 "the clock was set; asking AWS for the time"
@@ -354,7 +354,7 @@ impl<R: Redshift> Daemon<R> {
         self.clocks = (now, monotonic);
     }
 
-    /// Until a second after the plan's wake-up: the clockwork is to come first, but where the clock was set
+    /// Until a second after the plan's wake-up: the ticker is to come first, but where the clock was set
     /// back it stays silent until the old time has come round again.
     fn longest_sleep(&self) -> Duration {
         let wanted = self.wake_at - self.parts.clock.now() + TimeDelta::seconds(1);

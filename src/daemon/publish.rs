@@ -19,7 +19,7 @@ impl<R: Redshift> Daemon<R> {
         let engine = &self.parts.engine;
         let (config, history, observed) = (engine.config(), engine.history(), engine.observed());
         let mut view = metrics::view(config, history, observed, &self.intervals, self.reload);
-        view.history_writable = !self.journal.is_failing();
+        view.history_writable = !self.pending.is_failing();
         view.prune_blocked = self.parts.engine.prune_blocked(now);
         self.parts.metrics.publish(view);
         let unreached = unreached(&self.parts.engine);

@@ -5,8 +5,8 @@
 
 use tracing::{error, warn};
 
-use super::{Daemon, tell};
-use crate::cause::with_causes;
+use super::{Daemon, event_log};
+use crate::error_chain::with_causes;
 use crate::redshift::Redshift;
 use crate::store::{Reread, Store, StoreError};
 
@@ -15,15 +15,15 @@ impl<R: Redshift> Daemon<R> {
     pub(super) fn begin_writing(&mut self) {
         let trouble = self.parts.trouble.take();
         if trouble.is_some() {
-            self.journal.failed(self.parts.clock.monotonic());
+            self.pending.failed(self.parts.clock.monotonic());
         }
-        let is_written = self.journal.is_written();
+        let is_written = self.pending.is_written();
         self.parts.engine.set_written(is_written);
         self.tell_writing(false, trouble);
     }
 
     pub(super) fn tell_writing(&self, was_failing: bool, trouble: Option<String>) {
-        tell::writing(was_failing, trouble.as_deref());
+        event_log::writing(was_failing, trouble.as_deref());
         self.parts
             .health
             .update(|health| health.history_trouble = trouble);

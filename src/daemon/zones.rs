@@ -19,7 +19,7 @@ use crate::schedule::{Schedule, Zone};
 use crate::tzdb::ZoneData;
 
 /// How often the files are looked at. They are read when two looks agree, since a package is not put in place at once.
-const EACH: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The watch on the files of the system's time zone data.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Watch {
 
     /// Begins a look, if one is due and none is under way.
     fn begin(&mut self, place: &Place, config: &Config, now: Duration) {
-        if self.looking.is_some() || now.saturating_sub(self.looked_at) < EACH {
+        if self.looking.is_some() || now.saturating_sub(self.looked_at) < POLL_INTERVAL {
             return;
         }
         self.looked_at = now;

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rustix::io::Errno;
 
 use super::Finding;
-use crate::cause::with_causes;
+use crate::error_chain::with_causes;
 use crate::explain::span;
 use crate::slot::rfc3339;
 use crate::store::{EndpointKind, StoreError};

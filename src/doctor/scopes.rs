@@ -13,10 +13,10 @@ use crate::explain::span;
 use crate::history::History;
 use crate::names::Region;
 use crate::observed::SKEW_LIMIT;
+use crate::operations::Removal;
 use crate::redshift::{ErrorClass, Operation, RedshiftError, ServerDate};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Scope, rfc3339};
-use crate::upkeep::Removal;
 
 /// What a scope is asked, all of it without side effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

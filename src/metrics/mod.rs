@@ -29,7 +29,7 @@ use crate::slot::Scope;
 /// The Content-Type of [`Metrics::encode`]; Prometheus 3 refuses a scrape without it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// From a late tick of the clockwork to the end of the longest default start window.
+/// From a late tick of the ticker to the end of the longest default start window.
 const START_DELAY_BUCKETS: [f64; 14] = [
     0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0,
     28_800.0,

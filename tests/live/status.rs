@@ -17,7 +17,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use redkeep::history::{Change, MissedRange, PairState};
 use redkeep::names::Retention;
 use redkeep::names::{Tier, Trigger};
-use redkeep::run::{Event, Missed, Outcome, Request, Run};
+use redkeep::run::{Event, Missed, Outcome, Run, SnapshotSpec};
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
 use redkeep::store::{EndpointKind, Store};
@@ -50,7 +50,7 @@ fn run(from: DateTime<Utc>, minute: i64, events: &[Event]) -> Run {
         scheduled_at,
     };
     let namespace = "redkeep".parse().unwrap();
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&namespace, &slot, Generation::First),
         retention: Retention::Forever,
         tier: Tier::Base,
@@ -80,7 +80,7 @@ fn seen(created_at: DateTime<Utc>) -> Event {
 }
 
 fn expired() -> [Event; 3] {
-    let judged = Event::Judged {
+    let judged = Event::Concluding {
         verdict: Outcome::Expired("cluster paused".to_owned()),
         message: None,
     };

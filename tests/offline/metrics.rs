@@ -21,9 +21,9 @@ use redkeep::names::{Tier, Trigger};
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::pause::{Pause, Pauses};
 use redkeep::plan::Blocked;
-use redkeep::policy::{Account, Identity, Policy, Selector};
+use redkeep::policy::{Account, CredentialSource, Policy, Selector};
 use redkeep::redshift::{Cluster, Operation};
-use redkeep::run::{Event, Missed, Request, Run};
+use redkeep::run::{Event, Missed, Run, SnapshotSpec};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
@@ -87,7 +87,7 @@ fn config(policies: Vec<Policy>) -> Config {
                 "us-east-1".parse().unwrap(),
             ],
             snapshot_quota: 20,
-            identity: Identity::default(),
+            identity: CredentialSource::default(),
         }],
         policies,
         zone_data: ZoneData {
@@ -133,7 +133,7 @@ fn due(pair: &Pair, scheduled_at: &str) -> Run {
         scheduled_at: at(scheduled_at),
     };
     let namespace = "redkeep".parse().unwrap();
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&namespace, &slot, Generation::First),
         retention: Retention::Forever,
         tier: Tier::Base,

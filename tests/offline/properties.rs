@@ -15,7 +15,7 @@ use redkeep::names::{ClusterId, Namespace, PolicyName, Retention, Tags, Writer, 
 use redkeep::names::{Tier, Trigger};
 use redkeep::ownership::{Ownership, ownership};
 use redkeep::policy::{Policy, Selector};
-use redkeep::run::{Event, Missed, Outcome, Request, Run, RunState};
+use redkeep::run::{Event, Missed, Outcome, Run, RunState, SnapshotSpec};
 use redkeep::schedule::{Blackout, Schedule};
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
 use redkeep::snapshot::{Generation, Label, Snapshot, SnapshotId, tag};
@@ -222,7 +222,7 @@ fn made(namespace: &Namespace, slot: &Slot, writer: &Writer, generation: Generat
 fn due(slot: Slot) -> Run {
     let at = slot.scheduled_at;
     let namespace: Namespace = "redkeep".parse().unwrap();
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&namespace, &slot, Generation::First),
         retention: Retention::Forever,
         tier: Tier::Base,
@@ -278,7 +278,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => instant().prop_map(|look_at| Event::NotSeen { look_at }),
         1 => (outcome(), prop::option::of(text()))
-            .prop_map(|(verdict, message)| Event::Judged { verdict, message }),
+            .prop_map(|(verdict, message)| Event::Concluding { verdict, message }),
         1 => Just(Event::Absent),
         1 => text().prop_map(|what| Event::Contradicted { what }),
         1 => Just(Event::Overlapped),

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use redkeep::names::Writer;
+use redkeep::operations::Why;
 use redkeep::retention::prune::{Item, Rules, Verdict, verdicts};
 use redkeep::snapshot::Snapshot;
-use redkeep::upkeep::Why;
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()

@@ -8,17 +8,17 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join;
 
 use crate::names::Retention;
+use crate::operations::{ActionKind, Removal, SnapshotAction};
 use crate::plan::Call;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
 use crate::reply::{Described, Listed, Removed, Reply};
 use crate::retention::guard::is_still_needed;
 use crate::retention::hold::{Step, is_done};
-use crate::retention::prune::Warrant;
+use crate::retention::prune::Proof;
 use crate::snapshot::{Hold, Snapshot, SnapshotId};
-use crate::upkeep::{Errand, Removal, Wanted};
 
 /// Makes `call`, which begins at `began_at`.
-pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Utc>) -> Reply {
+pub async fn execute<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Utc>) -> Reply {
     match call {
         Call::List {
             scope,
@@ -57,16 +57,13 @@ pub async fn make<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime<Ut
             }))
         }
         Call::Explain { slot, id } => Reply::Explained(slot, client.events(&id).await),
-        Call::Remove { removal, warrant } => {
-            let answer = remove(&removal, &warrant, &*client, began_at).await;
+        Call::Remove { removal, proof } => {
+            let answer = remove(&removal, &proof, &*client, began_at).await;
             Reply::Removed(removal, answer)
         }
-        Call::Errand {
-            mut errand,
-            warrant,
-        } => {
-            let answer = run_errand(&mut errand, &warrant, &*client, began_at).await;
-            Reply::Done(errand, answer)
+        Call::SnapshotAction { mut action, proof } => {
+            let answer = run_action(&mut action, &proof, &*client, began_at).await;
+            Reply::Done(action, answer)
         }
         Call::Extend {
             id,
@@ -99,7 +96,7 @@ pub fn lost(call: Call, began_at: DateTime<Utc>) -> Reply {
         Call::Explain { slot, .. } => Reply::Explained(slot, unknown()),
         Call::Extend { extension, .. } => Reply::Extended(Box::new(extension), unknown()),
         Call::Remove { removal, .. } => Reply::Removed(removal, unknown()),
-        Call::Errand { errand, .. } => Reply::Done(errand, unknown()),
+        Call::SnapshotAction { action, .. } => Reply::Done(action, unknown()),
     }
 }
 
@@ -137,7 +134,7 @@ fn gone() -> RedshiftError {
 /// Describes the snapshot and removes it if it still may go; one in doubt is only looked for.
 async fn remove<R: Redshift>(
     removal: &Removal,
-    warrant: &Warrant,
+    proof: &Proof,
     client: &R,
     now: DateTime<Utc>,
 ) -> Answer<Removed> {
@@ -148,7 +145,7 @@ async fn remove<R: Redshift>(
     };
     let outcome = if removal.look_at.is_some() {
         let is_it = |one: &Arc<Snapshot>| {
-            one.snapshot_identifier == removal.id.as_str() && warrant.is_ours(one)
+            one.snapshot_identifier == removal.id.as_str() && proof.is_ours(one)
         };
         let is_there = found.iter().any(is_it);
         Ok(if is_there {
@@ -158,7 +155,7 @@ async fn remove<R: Redshift>(
         })
     } else {
         let seen = (found.as_slice(), described.server_date);
-        match warrant.removable(&removal.id, removal.why, seen, now) {
+        match proof.removable(&removal.id, removal.why, seen, now) {
             Err(why) => Ok(Removed::Refused(why)),
             Ok(None) => Ok(Removed::Absent),
             Ok(Some(cluster)) => {
@@ -195,23 +192,23 @@ fn with<T, U>(answer: Answer<T>, before: u32, map: impl FnOnce(T) -> U) -> Answe
     }
 }
 
-/// Proves the snapshot, does one step after the other, and reads it again. Where it ends between two steps, the errand
+/// Proves the snapshot, does one step after the other, and reads it again. Where it ends between two steps, the action
 /// has its trouble.
-async fn run_errand<R: Redshift>(
-    errand: &mut Errand,
-    warrant: &Warrant,
+async fn run_action<R: Redshift>(
+    action: &mut SnapshotAction,
+    proof: &Proof,
     client: &R,
     now: DateTime<Utc>,
 ) -> Answer<(Arc<Snapshot>, String)> {
-    let described = client.snapshot(&errand.snapshot).await;
+    let described = client.snapshot(&action.snapshot).await;
     let found = match &described.result {
         Ok(found) => found,
         Err(error) => return before_sending(&described, error),
     };
-    let half = |one: &Arc<Snapshot>| warrant.is_ours(one) && one.hold() == Hold::Half;
-    let was_half = errand.wanted != Wanted::Takeover && found.iter().any(half);
-    let steps = warrant.steps(errand, found, now);
-    errand.trouble = None;
+    let half = |one: &Arc<Snapshot>| proof.is_ours(one) && one.hold() == Hold::Half;
+    let was_half = action.kind != ActionKind::Takeover && found.iter().any(half);
+    let steps = proof.steps(action, found, now);
+    action.trouble = None;
     let (arn, steps) = match steps {
         Ok(steps) => steps,
         Err(why) => {
@@ -228,18 +225,18 @@ async fn run_errand<R: Redshift>(
             Step::Tag(key, value) => client.tag(&arn, key, value).await,
             Step::Untag(key) => client.untag(&arn, key).await,
             Step::KeepFor(retention) => {
-                with(client.keep_for(&errand.snapshot, *retention).await, 0, drop)
+                with(client.keep_for(&action.snapshot, *retention).await, 0, drop)
             }
         };
         if let Err(error) = answer.result.clone() {
             let may_be_done = done > 0 || error.class == ErrorClass::Unknown && steps.len() > 1;
-            errand.trouble = (was_half || may_be_done).then(|| error.told());
+            action.trouble = (was_half || may_be_done).then(|| error.told());
             return answer.map_to(Err(error));
         }
     }
-    let again = client.snapshot(&errand.snapshot).await;
+    let again = client.snapshot(&action.snapshot).await;
     let is_it = |one: &&Arc<Snapshot>| {
-        one.snapshot_identifier == errand.snapshot.as_str() && warrant.is_ours(one)
+        one.snapshot_identifier == action.snapshot.as_str() && proof.is_ours(one)
     };
     let found = match &again.result {
         Ok(found) => found.iter().find(is_it),
@@ -247,12 +244,12 @@ async fn run_errand<R: Redshift>(
     };
     let result = match found {
         None => Err(gone()),
-        Some(one) if !is_done(errand.wanted, warrant.writer.as_str(), one) => {
+        Some(one) if !is_done(action.kind, proof.writer.as_str(), one) => {
             let error = unseen();
-            errand.trouble = Some(error.told()).filter(|_| one.hold() == Hold::Half);
+            action.trouble = Some(error.told()).filter(|_| one.hold() == Hold::Half);
             Err(error)
         }
-        Some(one) => Ok((Arc::clone(one), told(errand, &steps))),
+        Some(one) => Ok((Arc::clone(one), told(action, &steps))),
     };
     again.map_to(result)
 }
@@ -266,12 +263,12 @@ fn unseen() -> RedshiftError {
     }
 }
 
-fn told(errand: &Errand, steps: &[Step]) -> String {
+fn told(action: &SnapshotAction, steps: &[Step]) -> String {
     if steps.is_empty() {
-        let already = match errand.wanted {
-            Wanted::Hold => "it is on hold already",
-            Wanted::Release => "it is not on hold",
-            Wanted::Takeover => "this installation is its writer already",
+        let already = match action.kind {
+            ActionKind::Hold => "it is on hold already",
+            ActionKind::Release => "it is not on hold",
+            ActionKind::Takeover => "this installation is its writer already",
         };
         return already.to_owned();
     }
@@ -280,10 +277,10 @@ fn told(errand: &Errand, steps: &[Step]) -> String {
         _ => None,
     });
     let period = period.unwrap_or_default();
-    match errand.wanted {
-        Wanted::Hold => format!("on hold{period}"),
-        Wanted::Release => format!("released{period}"),
-        Wanted::Takeover => "taken over".to_owned(),
+    match action.kind {
+        ActionKind::Hold => format!("on hold{period}"),
+        ActionKind::Release => format!("released{period}"),
+        ActionKind::Takeover => "taken over".to_owned(),
     }
 }
 

@@ -16,13 +16,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::names::Trigger;
 use crate::names::{AccountName, PolicyName, Retention};
+use crate::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
 use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Run};
 use crate::schedule::{ClockNote, Schedule};
 use crate::slot::{Pair, Slot};
 use crate::snapshot::Generation;
-use crate::upkeep::{Confirmation, Errand, Pass, Place, Removal};
 
 /// A pair's activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub enum Change {
     /// A pass over a policy's snapshots was made.
     Passed(Box<Pass>),
     /// What came of something that a person wanted done to a snapshot.
-    Errand(Box<Errand>),
+    SnapshotAction(Box<SnapshotAction>),
 }
 
 impl Change {
@@ -181,17 +181,17 @@ pub struct History {
     /// When records were first found to be lost; until somebody has acknowledged that, nothing may be deleted.
     pub rebuilt_at: Option<DateTime<Utc>>,
     /// The removals that have not ended.
-    pub removals: BTreeMap<Place, Removal>,
+    pub removals: BTreeMap<SnapshotKey, Removal>,
     /// The snapshots that were to be removed and stayed, and when that was tried last.
-    pub unremovable: BTreeMap<Place, DateTime<Utc>>,
+    pub unremovable: BTreeMap<SnapshotKey, DateTime<Utc>>,
     /// The snapshots that were removed last, and when: a listing may still show them for a while.
-    pub removed: BTreeMap<Place, DateTime<Utc>>,
+    pub removed: BTreeMap<SnapshotKey, DateTime<Utc>>,
     /// The newest pass over each policy's snapshots.
     pub passes: BTreeMap<PolicyName, Pass>,
     /// The newest confirmation of each policy.
     pub confirmations: BTreeMap<PolicyName, Confirmation>,
     /// What people want done to single snapshots, and is not done yet.
-    pub errands: BTreeMap<i64, Errand>,
+    pub actions: BTreeMap<i64, SnapshotAction>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
@@ -289,15 +289,15 @@ impl History {
                 }
                 self.passes.insert(pass.policy.clone(), *pass);
             }
-            Change::Errand(errand) => match errand.end {
-                Some(_) => drop(self.errands.remove(&errand.id)),
-                None => drop(self.errands.insert(errand.id, *errand)),
+            Change::SnapshotAction(action) => match action.end {
+                Some(_) => drop(self.actions.remove(&action.id)),
+                None => drop(self.actions.insert(action.id, *action)),
             },
         }
     }
 
     fn apply_removal(&mut self, removal: Removal) {
-        let place = removal.place();
+        let place = removal.key();
         let Some(end) = removal.end else {
             self.removals.insert(place, removal);
             return;
@@ -314,13 +314,13 @@ impl History {
     }
 
     /// What people want done to a snapshot of the slot. That comes first: it may be a hold.
-    pub fn errands_of(&self, slot: &Slot) -> impl Iterator<Item = &Errand> {
-        let errands = self.errands.values();
-        errands.filter(move |errand| errand.slot == *slot)
+    pub fn actions_of(&self, slot: &Slot) -> impl Iterator<Item = &SnapshotAction> {
+        let actions = self.actions.values();
+        actions.filter(move |action| action.slot == *slot)
     }
 
     /// Whether a listing that began then shows a snapshot only because it lags behind its removal.
-    pub fn is_lingering(&self, place: &Place, listed_at: DateTime<Utc>) -> bool {
+    pub fn is_lingering(&self, place: &SnapshotKey, listed_at: DateTime<Utc>) -> bool {
         let removed_at = self.removed.get(place);
         removed_at.is_some_and(|at| listed_at < *at + LINGERING)
     }

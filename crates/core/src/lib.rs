@@ -24,11 +24,11 @@ pub mod tzdb;
 // What is known: the configuration, the past, what was seen.
 pub mod history;
 pub mod observed;
+pub mod operations;
 pub mod ownership;
 pub mod pause;
 pub mod run;
 pub mod settings;
-pub mod upkeep;
 
 // What is decided: what to do, what an answer means, when to try again.
 pub mod coverage;

@@ -44,10 +44,10 @@ pub struct Observed {
     pub account_numbers: BTreeMap<AccountName, String>,
     /// The runs with a call under way.
     pub in_flight: BTreeSet<Slot>,
-    /// The errands that could not be done yet, until when nothing is tried, and why.
-    pub errand_trouble: BTreeMap<i64, Refused>,
+    /// The actions that could not be done yet, until when nothing is tried, and why.
+    pub action_trouble: BTreeMap<i64, Backoff>,
     /// Where IAM did not allow a snapshot to be deleted, until when that is told, and why.
-    pub delete_denied: BTreeMap<Scope, Refused>,
+    pub delete_denied: BTreeMap<Scope, Backoff>,
     /// When the process first saw a configuration, by our clock.
     pub seen_at: DateTime<Utc>,
     /// When each policy that was edited, came or went since then was first seen so.
@@ -55,7 +55,7 @@ pub struct Observed {
     /// The scopes with a listing under way that was begun with credentials which are no longer the account's.
     pub outdated: BTreeSet<Scope>,
     /// The snapshots whose end could not be put off, until when nothing is tried, and why.
-    pub refused: BTreeMap<Slot, Refused>,
+    pub refused: BTreeMap<Slot, Backoff>,
     /// The snapshots that the guard has seen to, until when it lets each of them be: whatever AWS answered, and whatever
     /// a listing that lags behind shows.
     pub seen_to: BTreeMap<Slot, DateTime<Utc>>,
@@ -90,7 +90,7 @@ pub struct Missing {
 
 /// A snapshot that AWS did not let redkeep change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct Backoff {
     /// When to ask again.
     pub until: DateTime<Utc>,
     /// Code and message.

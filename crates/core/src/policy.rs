@@ -251,12 +251,12 @@ pub struct Account {
     /// The quota of manual snapshots in each region.
     pub snapshot_quota: u32,
     /// Whose credentials are used.
-    pub identity: Identity,
+    pub identity: CredentialSource,
 }
 
 /// Whose credentials an account's calls are signed with. No secret is in it: the SDK finds those.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity {
+pub struct CredentialSource {
     /// A profile of the AWS configuration files; `None` takes the SDK's default chain.
     pub profile: Option<String>,
     /// The role that is assumed with those credentials.

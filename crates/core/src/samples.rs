@@ -8,8 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::PairState;
 use crate::names::Retention;
 use crate::names::{Tier, Trigger};
-use crate::policy::{Account, ClusterGlob, Identity, Policy, Protection, Retentions, Selector};
-use crate::run::{Outcome, Request, Run, RunState};
+use crate::policy::{
+    Account, ClusterGlob, CredentialSource, Policy, Protection, Retentions, Selector,
+};
+use crate::run::{Outcome, Run, RunState, SnapshotSpec};
 use crate::schedule::Schedule;
 use crate::settings::{Config, Endpoint, Log, LogFormat, LogLevel};
 use crate::slot::{Pair, Scope, Slot};
@@ -87,7 +89,7 @@ pub(crate) fn config(policies: Vec<Policy>) -> Config {
             name: "prod".parse().unwrap(),
             regions: scopes.into_iter().map(|scope| scope.region).collect(),
             snapshot_quota: 20,
-            identity: Identity::default(),
+            identity: CredentialSource::default(),
         }],
         policies,
         zone_data: crate::tzdb::ZoneData::default(),
@@ -112,7 +114,7 @@ pub(crate) fn good(
         },
         scheduled_at,
     };
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&"rk".parse().unwrap(), &slot, Generation::First),
         retention: "1d".parse().unwrap(),
         tier,

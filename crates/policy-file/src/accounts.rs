@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use super::ambient::Ambient;
 use super::error::quoted;
+use super::expected;
 use super::path::KeyPath;
 use super::policies::Declared;
 use super::raw::{RawAccount, RawList};
 use super::report::Report;
 use super::validate::{items, name, parsed, unique};
-use super::wanted;
 use redkeep_core::names::{AccountName, Region};
-use redkeep_core::policy::{Account, Identity, Role};
+use redkeep_core::policy::{Account, CredentialSource, Role};
 use redkeep_core::settings::DEFAULT_SNAPSHOT_QUOTA;
 
 const DEFAULT_ACCOUNT: &str = "default";
@@ -93,7 +93,7 @@ fn account(
     })
 }
 
-fn identity(path: &KeyPath, raw: &RawAccount, report: &mut Report) -> Option<Identity> {
+fn identity(path: &KeyPath, raw: &RawAccount, report: &mut Report) -> Option<CredentialSource> {
     if raw.profile.as_deref() == Some("") {
         report.say(
             &path.key("profile"),
@@ -114,16 +114,21 @@ fn identity(path: &KeyPath, raw: &RawAccount, report: &mut Report) -> Option<Ide
         }
     };
     let profile = raw.profile.clone();
-    Some(Identity { profile, role })
+    Some(CredentialSource { profile, role })
 }
 
 fn role(path: &KeyPath, arn: &str, raw: &RawAccount, report: &mut Report) -> Option<Role> {
     type Rule = fn(&str) -> bool;
     let (id, name) = (raw.external_id.as_deref(), raw.session_name.as_deref());
     let texts: [(&str, Option<&str>, Rule, &str); 3] = [
-        ("role_arn", Some(arn), is_role_arn, wanted::ROLE_ARN),
-        ("external_id", id, is_external_id, wanted::EXTERNAL_ID),
-        ("session_name", name, is_session_name, wanted::SESSION_NAME),
+        ("role_arn", Some(arn), is_role_arn, expected::ROLE_ARN),
+        ("external_id", id, is_external_id, expected::EXTERNAL_ID),
+        (
+            "session_name",
+            name,
+            is_session_name,
+            expected::SESSION_NAME,
+        ),
     ];
     let mut valid = true;
     for (key, text, rule, wanted) in texts {
@@ -173,7 +178,7 @@ fn made_of(text: &str, also: &[u8]) -> bool {
 /// Two accounts with the same credentials are one AWS account: a region that both name would be listed twice,
 /// and every snapshot in it recorded twice.
 fn refuse_shared_scopes(accounts: &[Account], paths: &[KeyPath], report: &mut Report) {
-    let mut seen: BTreeMap<(&Identity, &Region), &Account> = BTreeMap::new();
+    let mut seen: BTreeMap<(&CredentialSource, &Region), &Account> = BTreeMap::new();
     for (account, path) in accounts.iter().zip(paths) {
         for region in &account.regions {
             if let Some(first) = seen.get(&(&account.identity, region)) {
@@ -199,7 +204,7 @@ fn ambient_region(
 ) -> Vec<Region> {
     match ambient.region(profile) {
         Ok(Some(region)) => return vec![region],
-        Ok(None) => report.missing(path, "regions", wanted::REGIONS),
+        Ok(None) => report.missing(path, "regions", expected::REGIONS),
         Err((place, why)) => report.at(place, why),
     }
     Vec::new()
@@ -209,7 +214,7 @@ fn ambient_region(
 fn refuse_other_partitions(
     path: &KeyPath,
     regions: &[Region],
-    identity: &Identity,
+    identity: &CredentialSource,
     report: &mut Report,
 ) {
     let role = identity.role.as_ref().and_then(|role| {

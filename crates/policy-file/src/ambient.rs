@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Place, quoted};
+use super::error::{Location, quoted};
 use super::network::{ENDPOINTS, variable};
 use super::report::Report;
 use super::{Endpoint, Sources};
@@ -117,7 +117,7 @@ pub(super) fn check(
     for (name, made) in words.chain(texts) {
         if let Some(flaw) = set(environment, name).and_then(|value| flaw(value, made)) {
             let text = format!("its value {flaw}; set it without, or unset it");
-            report.at(Place::variable(name), text);
+            report.at(Location::variable(name), text);
         }
     }
     for name in SWITCHES {
@@ -127,7 +127,7 @@ pub(super) fn check(
         };
         if let Some(value) = value.filter(|value| !is_known(value)) {
             let text = format!("got {}, wanted true or false", quoted(value));
-            report.at(Place::variable(name), text);
+            report.at(Location::variable(name), text);
         }
     }
 }
@@ -144,11 +144,11 @@ fn half_a_key(environment: &[(String, String)], report: &mut Report) {
                 "it is set, and {} is not: set both, or none",
                 SECRET_KEYS[0]
             );
-            report.at(Place::variable(ACCESS_KEY), text);
+            report.at(Location::variable(ACCESS_KEY), text);
         }
         (None, Some((name, _))) => {
             let text = format!("it is set, and {ACCESS_KEY} is not: set both, or none");
-            report.at(Place::variable(name), text);
+            report.at(Location::variable(name), text);
         }
         _ => {}
     }
@@ -179,13 +179,16 @@ impl<'a> Ambient<'a> {
 
     /// The region of an account with this profile, in AWS's own order: the environment, then the profile. The error
     /// is where it stands and what is wrong with it.
-    pub(super) fn region(&self, profile: Option<&str>) -> Result<Option<Region>, (Place, String)> {
+    pub(super) fn region(
+        &self,
+        profile: Option<&str>,
+    ) -> Result<Option<Region>, (Location, String)> {
         let variables = REGIONS.iter().find_map(|name| {
             let value = set(self.environment, name)?;
             Some((*name, value))
         });
         if let Some((name, value)) = variables {
-            return region(value).map_err(|why| (Place::variable(name), why));
+            return region(value).map_err(|why| (Location::variable(name), why));
         }
         let named = profile.or_else(|| set(self.environment, PROFILE));
         let named = named.unwrap_or("default");
@@ -193,10 +196,10 @@ impl<'a> Ambient<'a> {
             None if let Some((path, why)) = &self.profiles.trouble
                 && self.otherwise.is_none() =>
             {
-                Err((Place::variable(path), format!("it {why}")))
+                Err((Location::variable(path), format!("it {why}")))
             }
             Some(Some(value)) => {
-                let place = Place::variable(&format!("profile {}", quoted(named)));
+                let place = Location::variable(&format!("profile {}", quoted(named)));
                 region(value).map_err(|why| (place, format!("region: {why}")))
             }
             _ => Ok(self.otherwise.clone()),

@@ -14,7 +14,7 @@ const SHOWN: usize = 80;
 ///
 /// Ordered as it is read: the files in their order, each from top to bottom, then the environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// The file's index, or `usize::MAX` for the environment.
     pub(super) order: usize,
     /// Line and column, both from 1, where they are known.
@@ -23,7 +23,7 @@ pub(super) struct Place {
     pub(super) source: String,
 }
 
-impl Place {
+impl Location {
     /// A variable of the environment.
     pub(super) fn variable(name: &str) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)?;
         match self.position {
@@ -48,12 +48,12 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("{place}: {text}")]
 pub struct ConfigError {
-    place: Place,
+    place: Location,
     text: String,
 }
 
 impl ConfigError {
-    pub(super) fn new(place: Place, text: String) -> Self {
+    pub(super) fn new(place: Location, text: String) -> Self {
         Self { place, text }
     }
 }

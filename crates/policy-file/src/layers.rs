@@ -9,12 +9,12 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use toml_edit::ImDocument;
 
 use super::error::{clean, quoted};
-use super::locate::Lines;
 use super::path::KeyPath;
 use super::raw;
 use super::read::SourceFile;
 use super::report::{NAMED, Report};
 use super::secrets;
+use super::spans::Lines;
 use redkeep_core::suggest::{did_you_mean, nearest};
 
 const PREFIX: &str = "REDKEEP_";

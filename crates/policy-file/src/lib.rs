@@ -13,10 +13,8 @@
 mod accounts;
 pub mod ambient;
 mod error;
-mod extract;
-mod grammar;
+mod expected;
 mod layers;
-mod locate;
 pub mod network;
 mod path;
 mod policies;
@@ -25,12 +23,14 @@ mod read;
 mod regions;
 mod report;
 mod schema;
+mod schema_types;
 mod secrets;
+mod spans;
 mod tiers;
 mod trust;
+mod typed;
 mod validate;
 mod values;
-mod wanted;
 pub mod zones;
 
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ fn checked(files: &[read::SourceFile], sources: &Sources) -> (Option<Config>, re
     let mut tree = layers::merge(files, &sources.environment, &mut report);
     report.learn_names(&tree);
     secrets::purge(&mut tree, files, &mut report);
-    let raw = extract::extract(tree, &mut report);
+    let raw = typed::extract(tree, &mut report);
     let config = validate::config(raw, sources, &mut report);
     (config, report)
 }

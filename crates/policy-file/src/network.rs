@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use super::Endpoint;
-use super::error::{Place, quoted};
+use super::error::{Location, quoted};
 use super::report::Report;
 
 /// Each replaces AWS's own endpoint of the services that are called.
@@ -69,7 +69,7 @@ pub(super) fn check(
         for (name, url) in heeded(environment).filter(|(_, url)| is_clear_and_remote(url)) {
             let url = quoted(url);
             report.at(
-                Place::variable(name),
+                Location::variable(name),
                 format!("got {url}, wanted https: credentials go over plain http to a loopback address only"),
             );
         }
@@ -83,7 +83,7 @@ pub(super) fn check(
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         let scheme = quoted(scheme);
         report.at(
-            Place::variable(name),
+            Location::variable(name),
             format!(
                 "got a URL with the scheme {scheme}, wanted the http:// or https:// URL of a proxy"
             ),

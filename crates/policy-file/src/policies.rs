@@ -10,13 +10,13 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::error::quoted;
+use super::expected;
 use super::path::KeyPath;
 use super::raw::{RawList, RawPolicy};
 use super::report::Report;
 use super::tiers::retentions;
 use super::validate::{items, name, schedule, unique};
 use super::values::{self, Bounds, ClusterPattern};
-use super::wanted;
 use redkeep_core::names::{PolicyName, Tags, tag_fault};
 use redkeep_core::policy::{Account, ClusterGlob, Policy, Protection, Selector};
 use redkeep_core::schedule::{Blackout, Schedule};
@@ -105,7 +105,7 @@ fn policy(
     );
     let retention = retentions(path, raw.retention.as_ref(), report);
     if raw.clusters.is_none() {
-        report.missing(path, "clusters", wanted::CLUSTERS);
+        report.missing(path, "clusters", expected::CLUSTERS);
     }
     let timings = timings(path, raw, report);
     doubt_rpo(path, raw, timings.rpo.zip(schedule.as_ref()), report);
@@ -244,7 +244,7 @@ fn patterns(path: &KeyPath, list: Option<&RawList>, report: &mut Report) -> Vec<
         return Vec::new();
     }
     let mut patterns = Vec::new();
-    for (path, text) in items(path, list, wanted::CLUSTERS, report) {
+    for (path, text) in items(path, list, expected::CLUSTERS, report) {
         match values::cluster_pattern(&text) {
             Ok(pattern) => patterns.push(pattern),
             Err(why) => report.say(&path, why),

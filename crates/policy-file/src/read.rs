@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::error::{ConfigError, ConfigErrors, Place};
+use super::error::{ConfigError, ConfigErrors, Location};
 use super::trust;
 
 /// The most that is read of one file, so that a device or a wrong path does not fill the memory.
@@ -144,7 +144,7 @@ fn fault(path: &Path, error: &io::Error) -> ConfigError {
         }
         _ => format!("cannot be read: {error}"),
     };
-    let place = Place {
+    let place = Location {
         order: 0,
         position: None,
         source: path.display().to_string(),

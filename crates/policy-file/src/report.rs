@@ -9,9 +9,9 @@ use std::fmt::Display;
 use figment::value::Value;
 
 use super::Config;
-use super::error::{ConfigError, ConfigErrors, Place, clean, foreign, quoted};
-use super::locate::Places;
+use super::error::{ConfigError, ConfigErrors, Location, clean, foreign, quoted};
 use super::path::{KeyPath, Step};
+use super::spans::Places;
 use crate::zones::Database;
 
 /// The tables that come in lists and have names.
@@ -98,7 +98,7 @@ impl Report {
     }
 
     /// Records an error that is about no key.
-    pub(super) fn at(&mut self, place: Place, text: impl Display) {
+    pub(super) fn at(&mut self, place: Location, text: impl Display) {
         self.errors.push(ConfigError::new(place, text.to_string()));
     }
 
@@ -131,7 +131,7 @@ impl Report {
         }
     }
 
-    fn push(&mut self, place: Place, about: &KeyPath, text: impl Display) {
+    fn push(&mut self, place: Location, about: &KeyPath, text: impl Display) {
         let text = format!("{}{text}", self.subject(about));
         self.errors.push(ConfigError::new(place, text));
     }

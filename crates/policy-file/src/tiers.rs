@@ -10,9 +10,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::grammar;
 use super::path::KeyPath;
 use super::report::Report;
+use super::schema_types;
 use super::validate::parsed;
 use redkeep_core::names::Retention;
 use redkeep_core::names::Tier;
@@ -31,16 +31,16 @@ pub(super) enum RawRetention {
 #[schemars(extend("required" = ["base"]))]
 pub(super) struct RawTiers {
     /// Of every snapshot that is of no longer tier.
-    #[schemars(schema_with = "grammar::period")]
+    #[schemars(schema_with = "schema_types::period")]
     pub(super) base: Option<String>,
     /// Of the first snapshot of each ISO week.
-    #[schemars(schema_with = "grammar::period")]
+    #[schemars(schema_with = "schema_types::period")]
     pub(super) weekly: Option<String>,
     /// Of the first snapshot of each month.
-    #[schemars(schema_with = "grammar::period")]
+    #[schemars(schema_with = "schema_types::period")]
     pub(super) monthly: Option<String>,
     /// Of the first snapshot of each year.
-    #[schemars(schema_with = "grammar::period")]
+    #[schemars(schema_with = "schema_types::period")]
     pub(super) yearly: Option<String>,
 }
 

@@ -17,7 +17,8 @@ use super::raw::{Raw, RawBlackout, RawList, RawLog};
 use super::read::beside;
 use super::report::Report;
 use super::{
-    Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, network, regions, values, wanted,
+    Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, expected, network, regions,
+    values,
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
@@ -109,7 +110,7 @@ fn listen(text: Option<&str>, report: &mut Report) -> Option<SocketAddr> {
     let address: SocketAddr = parsed(
         &path,
         text.unwrap_or(DEFAULT_LISTEN),
-        wanted::LISTEN,
+        expected::LISTEN,
         report,
     )?;
     if !address.ip().is_loopback() {
@@ -130,7 +131,7 @@ fn state_dir(text: Option<String>, sources: &Sources, report: &mut Report) -> Pa
         .as_deref()
         .filter(|text| text.is_empty() || text.contains('\0'))
     {
-        report.wrong(&path, text, wanted::STATE_DIR);
+        report.wrong(&path, text, expected::STATE_DIR);
     }
     // systemd separates several directories with colons; ours is the first.
     let systemd = || {
@@ -260,7 +261,7 @@ fn blackouts(raw: &[RawBlackout], declared: &mut Declared, report: &mut Report) 
 
 fn blackout(path: &KeyPath, raw: &RawBlackout, report: &mut Report) -> Option<Blackout> {
     // The grammar of a policy's name, which has nothing that can be mistaken for another.
-    let name = name::<PolicyName>(path, raw.name.as_deref(), wanted::BLACKOUT, report);
+    let name = name::<PolicyName>(path, raw.name.as_deref(), expected::BLACKOUT, report);
     let schedule = schedule(
         path,
         raw.schedule.as_deref(),
@@ -272,7 +273,7 @@ fn blackout(path: &KeyPath, raw: &RawBlackout, report: &mut Report) -> Option<Bl
             .map_err(|wanted| report.wrong(&path.key("duration"), text, wanted))
             .ok(),
         None => {
-            report.missing(path, "duration", wanted::DURATION);
+            report.missing(path, "duration", expected::DURATION);
             None
         }
     };
@@ -283,7 +284,7 @@ fn blackout(path: &KeyPath, raw: &RawBlackout, report: &mut Report) -> Option<Bl
     };
     if blackout.is_endless() {
         let got = raw.duration.as_deref().unwrap_or_default();
-        report.wrong(&path.key("duration"), got, wanted::BLACKOUT_THAT_ENDS);
+        report.wrong(&path.key("duration"), got, expected::BLACKOUT_THAT_ENDS);
         return None;
     }
     Some(blackout)
@@ -300,7 +301,7 @@ pub(super) fn schedule(
         zone(&table.key("timezone"), text, report)
     });
     let Some(expression) = expression else {
-        report.missing(table, "schedule", wanted::SCHEDULE);
+        report.missing(table, "schedule", expected::SCHEDULE);
         return None;
     };
     // A wrong zone is no reason to be silent about a wrong schedule.
@@ -318,7 +319,7 @@ pub(super) fn schedule(
 fn zone(path: &KeyPath, text: &str, report: &mut Report) -> Option<Zone> {
     let Some(found) = report.zones.zone(text) else {
         let hint = did_you_mean(text, tzdb::names());
-        report.wrong(path, text, format!("{}{hint}", wanted::TIMEZONE));
+        report.wrong(path, text, format!("{}{hint}", expected::TIMEZONE));
         return None;
     };
     if let Some(trouble) = found.trouble {

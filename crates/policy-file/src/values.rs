@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 
 use super::Endpoint;
 use super::error::{foreign, quoted};
+use super::expected;
 use super::network::{host_and_port, is_clear_and_remote};
-use super::wanted;
 use redkeep_core::names::ClusterId;
 use redkeep_core::policy::ClusterGlob;
 use redkeep_core::suggest::did_you_mean;
@@ -114,7 +114,7 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
         Err(format!(
             "got {}, wanted {}{hint}",
             quoted(text),
-            wanted::ENDPOINT
+            expected::ENDPOINT
         ))
     }
 }

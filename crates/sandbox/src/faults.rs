@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operations::Twist;
+use super::operations::Modifier;
 
 /// A call as rules see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,24 +128,24 @@ impl Fault {
 
 /// What one call suffers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Suffering {
+pub struct FaultEffect {
     /// How long the answer waits.
     pub latency_milliseconds: u64,
     /// Anything else, at most one.
     pub fault: Option<Fault>,
 }
 
-impl Suffering {
+impl FaultEffect {
     /// How the operation is bent from the inside.
-    pub fn twist(&self) -> Twist {
+    pub fn twist(&self) -> Modifier {
         match &self.fault {
-            Some(Fault::FailSnapshot { message }) => Twist::FailSnapshot {
+            Some(Fault::FailSnapshot { message }) => Modifier::FailSnapshot {
                 reason: message.clone(),
             },
-            Some(Fault::StuckSnapshot) => Twist::StuckSnapshot,
-            Some(Fault::LateSnapshot { seconds }) => Twist::LateSnapshot { seconds: *seconds },
-            Some(Fault::LoopMarker) => Twist::LoopMarker,
-            _ => Twist::None,
+            Some(Fault::StuckSnapshot) => Modifier::StuckSnapshot,
+            Some(Fault::LateSnapshot { seconds }) => Modifier::LateSnapshot { seconds: *seconds },
+            Some(Fault::LoopMarker) => Modifier::LoopMarker,
+            _ => Modifier::None,
         }
     }
 }
@@ -181,20 +181,20 @@ impl FaultPlan {
     ///
     /// The first rule that is due decides; rules after it do not see the call. Latency is apart: every
     /// latency rule up to there that is due adds up.
-    pub fn next(&mut self, call: Call<'_>) -> Suffering {
-        let mut suffering = Suffering::default();
+    pub fn next(&mut self, call: Call<'_>) -> FaultEffect {
+        let mut fault_effect = FaultEffect::default();
         for rule in self.rules.iter_mut().filter(|rule| rule.matches(call)) {
             if !rule.is_due() {
                 continue;
             }
             if let Fault::Latency { milliseconds } = rule.fault {
-                suffering.latency_milliseconds += u64::from(milliseconds);
+                fault_effect.latency_milliseconds += u64::from(milliseconds);
             } else {
-                suffering.fault = Some(rule.fault.clone());
+                fault_effect.fault = Some(rule.fault.clone());
                 break;
             }
         }
-        suffering
+        fault_effect
     }
 }
 
@@ -292,9 +292,9 @@ mod tests {
                 {"operation":"*","fault":{"kind":"latency","milliseconds":7}},
                 {"operation":"*","fault":{"kind":"error","code":"Throttling"}}]"#,
         );
-        let suffering = plan.next(CREATE);
-        assert_eq!(suffering.latency_milliseconds, 57);
-        assert_eq!(suffering.fault.map(|fault| fault.kind()), Some("error"));
+        let fault_effect = plan.next(CREATE);
+        assert_eq!(fault_effect.latency_milliseconds, 57);
+        assert_eq!(fault_effect.fault.map(|fault| fault.kind()), Some("error"));
     }
 
     #[test]

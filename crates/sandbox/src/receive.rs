@@ -16,7 +16,7 @@ use axum::routing::get;
 use super::answer;
 use super::auth::Credential;
 use super::error::{ApiError, Code};
-use super::faults::{Fault, Suffering};
+use super::faults::{Fault, FaultEffect};
 use super::operations::{self, Operation, Outcome, Service};
 use super::query::Params;
 use super::role::Caller;
@@ -56,13 +56,13 @@ async fn handle(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
     let service = Service::from_signing_name(&received.credential.service);
     let admitted = sandbox.admit(&received);
     clock::sleep(Duration::from_millis(
-        admitted.suffering.latency_milliseconds,
+        admitted.fault_effect.latency_milliseconds,
     ))
     .await;
-    if let Some(response) = suffer_before(&admitted.suffering, service, &request_id).await {
+    if let Some(response) = suffer_before(&admitted.fault_effect, service, &request_id).await {
         return response;
     }
-    let fault = admitted.suffering.fault.clone();
+    let fault = admitted.fault_effect.fault.clone();
     let response = match prepare(&received, &admitted) {
         Ok((operation, caller)) => {
             let outcome = execute(sandbox, operation, caller, received, admitted).await;
@@ -112,11 +112,11 @@ async fn execute(
 
 /// The faults that strike before anything is done; with them nothing is.
 async fn suffer_before(
-    suffering: &Suffering,
+    fault_effect: &FaultEffect,
     service: Service,
     request_id: &str,
 ) -> Option<Response> {
-    match suffering.fault.as_ref()? {
+    match fault_effect.fault.as_ref()? {
         Fault::Error {
             code,
             status,

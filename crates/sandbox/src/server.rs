@@ -18,7 +18,7 @@ use super::auth::Credential;
 use super::cloud::Cloud;
 use super::cluster::Cluster;
 use super::error::{ApiError, Code};
-use super::faults::{FaultPlan, Suffering};
+use super::faults::{FaultEffect, FaultPlan};
 use super::operations::{Effect, Operation, Outcome, Request};
 use super::query::Params;
 use super::request_log::{Entry, RequestLog};
@@ -112,7 +112,7 @@ pub(super) struct Received {
 /// A request that has been written down, with what it is to suffer.
 pub(super) struct Admitted {
     pub(super) log_number: u64,
-    pub(super) suffering: Suffering,
+    pub(super) fault_effect: FaultEffect,
     /// Who sent it, or why nobody may with these credentials at this time.
     pub(super) caller: Result<Caller, ApiError>,
 }
@@ -195,7 +195,7 @@ impl Sandbox {
         let params = &received.params;
         let operation = params.optional("Action").unwrap_or_default();
         let cluster = params.optional("ClusterIdentifier");
-        let suffering = bench.faults.next(faults::Call {
+        let fault_effect = bench.faults.next(faults::Call {
             operation,
             account: account.as_deref(),
             region: &credential.region,
@@ -207,12 +207,12 @@ impl Sandbox {
             account,
             region: credential.region.clone(),
             parameters: params.redacted(),
-            fault: suffering.fault.as_ref().map(faults::Fault::kind),
+            fault: fault_effect.fault.as_ref().map(faults::Fault::kind),
             outcome: None,
         });
         Admitted {
             log_number,
-            suffering,
+            fault_effect,
             caller,
         }
     }
@@ -249,7 +249,7 @@ impl Sandbox {
             region: received.credential.region,
             params: received.params,
             now,
-            twist: admitted.suffering.twist(),
+            twist: admitted.fault_effect.twist(),
         };
         let account_id = caller.account_id();
         let outcome = match operation.effect {

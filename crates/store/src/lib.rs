@@ -8,21 +8,21 @@
 //! What is ended stays: an ended run's row and a pair's watermark are guarded by the SQL itself, whatever
 //! is committed.
 
-mod aside;
 mod backup;
 mod error;
 mod file;
 mod image;
-mod keeper;
+mod inbox;
 mod meta;
+mod operations;
 mod pages;
+mod quarantine;
 mod read;
 mod rename;
 mod row;
 mod schema;
-mod upkeep;
-mod wishes;
 mod write;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,25 +31,25 @@ use std::thread::{self, JoinHandle};
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
-use keeper::{Found, Keeper};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
+use writer::{Found, StoreWriter};
 
-pub use aside::{copy_of, older_copy_of};
 pub use error::StoreError;
-pub use keeper::Lost;
-pub use meta::{EndpointKind, Identity};
+pub use inbox::{HandedIn, Inbox};
+pub use meta::{EndpointKind, Installation};
 pub use pages::{Pages, Record};
+pub use quarantine::{copy_of, older_copy_of};
 pub use read::{Reader, RunFilter};
-pub use wishes::{HandedIn, Inbox};
+pub use writer::Lost;
 
 /// How many requests may wait for the thread; callers beyond that wait for room.
-const QUEUE: usize = 64;
+const QUEUE_LENGTH: usize = 64;
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-enum Request {
+enum Command {
     Commit(Vec<Change>, Answer<Vec<Run>>),
     Requests(Answer<Option<Requests>>),
     Reread(Answer<Option<Reread>>),
@@ -59,7 +59,7 @@ enum Request {
 /// A handle to the thread that owns the history; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Store {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Command>,
     shared: Arc<Shared>,
 }
 
@@ -77,7 +77,7 @@ pub struct Opened {
     /// What the file held.
     pub history: History,
     /// Whose history it is.
-    pub identity: Identity,
+    pub identity: Installation,
     /// What became of the history before this one, where it was lost.
     pub lost: Option<Lost>,
     /// Why the history cannot be written now; each commit tries again.
@@ -90,7 +90,7 @@ pub struct Reread {
     /// What the file holds, and what was committed since.
     pub history: History,
     /// Whose history it is.
-    pub identity: Identity,
+    pub identity: Installation,
 }
 
 impl Store {
@@ -102,12 +102,12 @@ impl Store {
     /// # Errors
     /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
     pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
-        Self::keep(path, Keeper::open(path, kind, now)?)
+        Self::keep(path, StoreWriter::open(path, kind, now)?)
     }
 
     /// Opens the history at `path` for a daemon that goes on in any case.
     ///
-    /// A history that is damaged or lost is moved aside, never deleted, and a new one is begun, which says so in
+    /// A history that is damaged or lost is moved quarantine, never deleted, and a new one is begun, which says so in
     /// [`Opened::lost`] and in [`History::rebuilt_at`]. One that can be read and not written is read, and
     /// [`Opened::trouble`] says why; where there is none to read, or none that can be read, it begins in memory.
     ///
@@ -118,19 +118,19 @@ impl Store {
         kind: EndpointKind,
         now: DateTime<Utc>,
     ) -> Result<Opened, StoreError> {
-        Self::keep(path, Keeper::open_or_begin_anew(path, kind, now)?)
+        Self::keep(path, StoreWriter::open_or_begin_anew(path, kind, now)?)
     }
 
     fn keep(path: &Path, found: Found) -> Result<Opened, StoreError> {
-        let (requests, inbox) = mpsc::channel(QUEUE);
+        let (requests, inbox) = mpsc::channel(QUEUE_LENGTH);
         let Found {
-            keeper,
+            writer,
             history,
             identity,
             lost,
             trouble,
         } = found;
-        let thread = spawn(move || keeper.serve(inbox))?;
+        let thread = spawn(move || writer.serve(inbox))?;
         let shared = Shared {
             path: path.to_owned(),
             thread: Mutex::new(Some(thread)),
@@ -161,7 +161,7 @@ impl Store {
     /// [`StoreError::is_storage`] tells a full or failing disk; nothing of the changes is written then, and
     /// the store can be used on.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Run>, StoreError> {
-        self.ask(|answer| Request::Commit(changes, answer)).await
+        self.ask(|answer| Command::Commit(changes, answer)).await
     }
 
     /// What people ask for beside the schedules, if that may have changed since it was asked last.
@@ -169,7 +169,7 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub async fn requests(&self) -> Result<Option<Requests>, StoreError> {
-        self.ask(Request::Requests).await
+        self.ask(Command::Requests).await
     }
 
     /// What the file holds, where it could not be read when the store was opened and a commit has since succeeded;
@@ -178,7 +178,7 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub async fn reread(&self) -> Result<Option<Reread>, StoreError> {
-        self.ask(Request::Reread).await
+        self.ask(Command::Reread).await
     }
 
     /// Copies the history as of now to [`copy_of`] its path, and keeps the copy that was there as [`older_copy_of`]. The
@@ -207,7 +207,7 @@ impl Store {
     /// # Errors
     /// Those of the last checkpoint; what was committed is safe all the same.
     pub async fn close(self) -> Result<(), StoreError> {
-        let result = self.ask(Request::Close).await;
+        let result = self.ask(Command::Close).await;
         let thread = self
             .shared
             .thread
@@ -221,7 +221,7 @@ impl Store {
         result
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Command) -> Result<T, StoreError> {
         let (answer, result) = oneshot::channel();
         self.requests
             .send(request(answer))
@@ -271,8 +271,8 @@ mod tests {
         let directory =
             std::env::temp_dir().join(format!("redkeep-store-{name}-{}", std::process::id()));
         let path = directory.join("history.db");
-        let mut found = Keeper::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH).unwrap();
-        found.keeper.spoil(pragma);
+        let mut found = StoreWriter::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH).unwrap();
+        found.writer.spoil(pragma);
         (Store::keep(&path, found).unwrap().store, directory)
     }
 

@@ -47,7 +47,7 @@ impl fmt::Display for EndpointKind {
 
 /// The installation that a history belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct Installation {
     /// Its id, the value of the tag `redkeep:writer`: 16 random hexadecimal digits, made once.
     pub installation: Writer,
     /// When the history was begun, in whole seconds.
@@ -55,7 +55,7 @@ pub struct Identity {
 }
 
 /// What a new history begins with.
-pub(super) struct Begun {
+pub(super) struct NewDatabase {
     /// When.
     pub at: DateTime<Utc>,
     /// Whose, where that is known; else an id is made.
@@ -64,7 +64,7 @@ pub(super) struct Begun {
     pub rebuilt_at: Option<DateTime<Utc>>,
 }
 
-impl Begun {
+impl NewDatabase {
     /// The history of a new installation.
     pub(super) fn at(at: DateTime<Utc>) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Begun {
 }
 
 /// The identity that a history begun so has, before there is a file.
-pub(super) fn new_identity(begun: &Begun) -> Result<Identity, Fault> {
+pub(super) fn new_identity(begun: &NewDatabase) -> Result<Installation, Fault> {
     let made = |text: String| {
         text.parse()
             .map_err(|error| Fault::damage("a new id", error))
@@ -88,7 +88,7 @@ pub(super) fn new_identity(begun: &Begun) -> Result<Identity, Fault> {
             .map_err(Fault::from)
             .and_then(made)?,
     };
-    Ok(Identity {
+    Ok(Installation {
         installation,
         created_at: begun.at,
     })
@@ -120,15 +120,15 @@ pub(super) fn provisional(path: &Path) -> Option<Writer> {
 pub(super) fn bind(
     file: &mut File,
     kind: EndpointKind,
-    begun: &Begun,
-) -> Result<Identity, StoreError> {
+    begun: &NewDatabase,
+) -> Result<Installation, StoreError> {
     let path = file.path.clone();
     write(&mut file.connection, kind, begun).map_err(|fault| fault.at(&path))?;
     identify(file, kind)
 }
 
 /// Whose history it is; refuses one that is bound to another kind.
-pub(super) fn identify(file: &File, kind: EndpointKind) -> Result<Identity, StoreError> {
+pub(super) fn identify(file: &File, kind: EndpointKind) -> Result<Installation, StoreError> {
     let path = file.path.clone();
     let (identity, got) = read(&file.connection).map_err(|fault| fault.at(&path))?;
     if got != kind {
@@ -141,7 +141,11 @@ pub(super) fn identify(file: &File, kind: EndpointKind) -> Result<Identity, Stor
     Ok(identity)
 }
 
-fn write(connection: &mut Connection, kind: EndpointKind, begun: &Begun) -> Result<(), Fault> {
+fn write(
+    connection: &mut Connection,
+    kind: EndpointKind,
+    begun: &NewDatabase,
+) -> Result<(), Fault> {
     let identity = new_identity(begun)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let added = transaction.execute(
@@ -161,8 +165,8 @@ fn write(connection: &mut Connection, kind: EndpointKind, begun: &Begun) -> Resu
 }
 
 /// Whose history it is, as the file says.
-pub(super) fn identity(connection: &Connection) -> Result<Identity, Fault> {
-    Ok(Identity {
+pub(super) fn identity(connection: &Connection) -> Result<Installation, Fault> {
+    Ok(Installation {
         installation: parsed(connection, "installation", |text| {
             text.parse().map_err(|error| format!("{error}"))
         })?,
@@ -171,7 +175,7 @@ pub(super) fn identity(connection: &Connection) -> Result<Identity, Fault> {
 }
 
 /// The same, and of which kind of endpoint.
-pub(super) fn read(connection: &Connection) -> Result<(Identity, EndpointKind), Fault> {
+pub(super) fn read(connection: &Connection) -> Result<(Installation, EndpointKind), Fault> {
     let identity = identity(connection)?;
     let kind = parsed(connection, "endpoint_kind", |text| {
         EndpointKind::ALL

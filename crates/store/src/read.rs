@@ -11,16 +11,16 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::meta::{self, EndpointKind, Identity};
+use super::meta::{self, EndpointKind, Installation};
+use super::operations::{self, ERRANDS, REMOVALS};
 use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
-use super::upkeep::{self, ERRANDS, REMOVALS};
 use redkeep_core::history::{History, MissedRange};
 use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region};
+use redkeep_core::operations::{Removal, SnapshotAction};
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Scope, Slot};
 use redkeep_core::snapshot::SnapshotId;
-use redkeep_core::upkeep::{Errand, Removal};
 
 /// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
 const TOTALS: [(&Table, &str); 2] = [
@@ -148,15 +148,15 @@ impl Reader {
         self.answer(query, row::missed_range)
     }
 
-    /// The errands from number `first` to `last`.
+    /// The actions from number `first` to `last`.
     ///
     /// # Errors
     /// As [`Reader::runs`].
-    pub fn errands(&self, first: i64, last: i64) -> Result<Vec<Errand>, StoreError> {
+    pub fn actions(&self, first: i64, last: i64) -> Result<Vec<SnapshotAction>, StoreError> {
         let mut query = Query::new(&ERRANDS);
         query.compare("id >= ?", Some(first.to_string()));
         query.compare("id <= ?", Some(last.to_string()));
-        self.answer(query, upkeep::errand)
+        self.answer(query, operations::action)
     }
 
     /// The removals of a policy that were intended at or after `since`, the oldest first.
@@ -172,7 +172,7 @@ impl Reader {
         query.equal("policy", Some(policy));
         query.compare("planned_at >= ?", Some(to_text(since)));
         query.newest("planned_at", None);
-        self.answer(query, upkeep::removal)
+        self.answer(query, operations::removal)
     }
 
     /// The removal of a scope's snapshots that was intended last.
@@ -184,7 +184,7 @@ impl Reader {
         query.equal("account", Some(&scope.account));
         query.equal("region", Some(&scope.region));
         query.newest("planned_at", Some(1));
-        let mut last = self.answer(query, upkeep::removal)?;
+        let mut last = self.answer(query, operations::removal)?;
         Ok(last.pop())
     }
 
@@ -221,7 +221,7 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::runs`].
-    pub fn identity(&self) -> Result<(Identity, EndpointKind), StoreError> {
+    pub fn identity(&self) -> Result<(Installation, EndpointKind), StoreError> {
         meta::read(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
     }
 
@@ -439,7 +439,7 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
         history.extensions.insert(pair, count.unsigned_abs());
         Ok(())
     })?;
-    upkeep::load(&snapshot, &mut history)?;
+    operations::load(&snapshot, &mut history)?;
     for (table, totals) in TOTALS {
         each(&snapshot, totals, |row| {
             let pair = row::pair_of(table, row)?;

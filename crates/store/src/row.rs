@@ -17,7 +17,7 @@ use super::error::Fault;
 use redkeep_core::history::{MissedRange, PairState};
 use redkeep_core::names::{AccountName, PolicyName, Retention};
 use redkeep_core::pause::Pause;
-use redkeep_core::run::{Gone, GoneReason, Missed, Outcome, Request, Run, RunState};
+use redkeep_core::run::{Gone, GoneReason, Missed, Outcome, Run, RunState, SnapshotSpec};
 use redkeep_core::schedule::ClockNote;
 use redkeep_core::slot::{Pair, Scope, Slot, rfc3339};
 use redkeep_core::snapshot::SnapshotId;
@@ -307,7 +307,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run, Fault> {
     })
 }
 
-fn request(fields: Fields<'_>) -> Result<Request, Fault> {
+fn request(fields: Fields<'_>) -> Result<SnapshotSpec, Fault> {
     let days: i64 = fields.get("retention_days")?;
     let retention = Retention::from_days(days).ok_or_else(|| {
         fields.damage(
@@ -315,7 +315,7 @@ fn request(fields: Fields<'_>) -> Result<Request, Fault> {
             format_args!("got {days}, wanted -1 or 1 to 3653"),
         )
     })?;
-    Ok(Request {
+    Ok(SnapshotSpec {
         snapshot_id: SnapshotId::recorded(fields.get("snapshot_id")?),
         retention,
         tier: fields.parsed("tier")?,

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::error::{Fault, StoreError};
 use super::file::File;
+use super::operations;
 use super::row::{LOCAL, to_text};
-use super::upkeep;
 use super::{meta, read, rename};
 use redkeep_core::history::{Change, Extension, MissedRange, PairState};
 use redkeep_core::names::AccountName;
@@ -109,9 +109,9 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
             // What was found without a record had one here: nothing was lost.
             Change::Rebuilt(_) if unknown == Some(false) => {}
             Change::Rebuilt(at) => meta::write_rebuilt(&transaction, *at)?,
-            Change::Removal(removal) => upkeep::write_removal(&transaction, removal)?,
-            Change::Passed(pass) => upkeep::write_pass(&transaction, pass)?,
-            Change::Errand(errand) => upkeep::write_errand(&transaction, errand)?,
+            Change::Removal(removal) => operations::write_removal(&transaction, removal)?,
+            Change::Passed(pass) => operations::write_pass(&transaction, pass)?,
+            Change::SnapshotAction(action) => operations::write_action(&transaction, action)?,
         }
     }
     transaction.commit()?;

@@ -5,11 +5,11 @@
 use super::chain::{Base, Chain, resolve};
 use super::{Lacking, Made, PROFILE, environment, in_files, no_keys, sts, unsupported};
 use crate::aws::files::{self, Files};
-use crate::policy::Identity;
+use crate::policy::CredentialSource;
 
 /// What is wrong with where the credentials of an identity begin, as far as nobody has to be asked; and whether the
 /// environment itself names what is not there.
-pub async fn foreseen(identity: &Identity) -> Option<(String, bool)> {
+pub async fn foreseen(identity: &CredentialSource) -> Option<(String, bool)> {
     let is_wrong = match &identity.profile {
         Some(name) => of_profile(name, true).await.err()?,
         None => {

@@ -35,7 +35,7 @@ use self::machine::Machine;
 use super::files::{self, Files, Unreadable};
 use crate::clock::Clock;
 use crate::config::ambient::{Made, PROFILE, flaw};
-use crate::policy::{Identity, Role};
+use crate::policy::{CredentialSource, Role};
 use crate::redshift::ErrorClass;
 
 /// How long credentials are waited for: less than for the call that wants them, so that what is missing can be told.
@@ -89,7 +89,7 @@ pub(super) enum Origin {
 
 impl Origin {
     /// Where those of an identity are.
-    pub(super) fn of(identity: &Identity) -> Self {
+    pub(super) fn of(identity: &CredentialSource) -> Self {
         match &identity.profile {
             Some(name) => Self::Profile(name.clone()),
             None => Self::Ambient,

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::geteuid;
 
-use crate::cli::state_dir::holder;
+use crate::cli::state_lock::holder;
 use crate::config::Config;
 use crate::doctor::{Directory, Host, Sound, Space};
 use crate::store;

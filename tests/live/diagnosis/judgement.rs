@@ -8,10 +8,10 @@ use redkeep::doctor::{
     Verdict, deleting, evidence, of_host, of_scopes,
 };
 use redkeep::history::History;
+use redkeep::operations::{Removal, Why};
 use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
 use redkeep::run::{Outcome, Refusal, RunState};
 use redkeep::store::{EndpointKind, StoreError};
-use redkeep::upkeep::{Removal, Why};
 use rustix::io::Errno;
 
 use crate::diagnosis::{at, config, due, pair, scope};

@@ -19,7 +19,7 @@ use crate::support::{Dir, redkeep};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use redkeep::config::{Config, Sources, load};
 use redkeep::names::{Tier, Trigger};
-use redkeep::run::{Request, Run};
+use redkeep::run::{Run, SnapshotSpec};
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, SnapshotId};
 use serde_json::Value;
@@ -67,7 +67,7 @@ fn due(config: &Config, pair: Pair, scheduled_at: DateTime<Utc>) -> Run {
     let policy = config.policy(&pair.policy).unwrap();
     let slot = Slot { pair, scheduled_at };
     let timing = slot.timing(policy);
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&config.namespace, &slot, Generation::First),
         retention: policy.retention.of(Tier::Base),
         tier: Tier::Base,

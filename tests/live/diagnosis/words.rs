@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use redkeep::config::Config;
-use redkeep::explain::{Past, Told, coming, missed_range, run, span};
+use redkeep::explain::{Explanation, Past, coming, missed_range, run, span};
 use redkeep::history::{History, MissedRange};
 use redkeep::names::{Tier, Trigger};
 use redkeep::observed::Observed;
@@ -49,13 +49,13 @@ fn nightly(config: &Config) -> Run {
 }
 
 /// What is said of the last of `runs` at `now`.
-fn told(config: &Config, runs: &[Run], now: DateTime<Utc>) -> Told {
+fn told(config: &Config, runs: &[Run], now: DateTime<Utc>) -> Explanation {
     let mut history = History::default();
     runs.iter().for_each(|run| history.insert(run.clone()));
     told_in(config, &history, runs.last().unwrap(), now)
 }
 
-fn told_in(config: &Config, history: &History, of: &Run, now: DateTime<Utc>) -> Told {
+fn told_in(config: &Config, history: &History, of: &Run, now: DateTime<Utc>) -> Explanation {
     let recent: Vec<Run> = history.of_pair(&of.slot.pair).cloned().collect();
     let facts = Facts {
         config,
@@ -105,7 +105,7 @@ fn accepted(run: &mut Run) {
 }
 
 /// What is said of the nightly run after `change`, at `now`.
-fn said(change: impl FnOnce(&mut Run), now: &str) -> Told {
+fn said(change: impl FnOnce(&mut Run), now: &str) -> Explanation {
     let config = config(POLICIES);
     let mut run = nightly(&config);
     change(&mut run);
@@ -113,7 +113,7 @@ fn said(change: impl FnOnce(&mut Run), now: &str) -> Told {
 }
 
 #[track_caller]
-fn has(told: &Told, parts: &[&str]) {
+fn has(told: &Explanation, parts: &[&str]) {
     for part in parts {
         assert!(told.words.contains(part), "{part:?} is not in {told:?}");
     }
@@ -165,7 +165,7 @@ fn an_open_run_tells_what_it_waits_for() {
     has(&told, &["not known: timeout", "until 2026-11-24T01:33:00Z"]);
     assert_eq!(told.waits_until, Some(at("2026-11-24 01:32")));
     let judged = |run: &mut Run| {
-        run.state = RunState::Judged {
+        run.state = RunState::Concluding {
             since: at("2026-11-24 09:30"),
             verdict: Outcome::Missed(Missed::Late),
         };

@@ -192,11 +192,11 @@ async fn a_file_that_is_gone_is_lost_where_its_log_or_its_copy_tells_of_it() {
     assert!(anew.lost.is_some());
     assert_eq!(anew.history.rebuilt_at, Some(at(0)));
 
-    let bereft = Place::new();
-    fs::create_dir(bereft.directory()).unwrap();
-    fs::write(format!("{}-wal", bereft.file().display()), "a log").unwrap();
-    assert_begun_anew(&bereft, opened(&bereft).unwrap(), "bereft").await;
-    assert_eq!(aside(&bereft).len(), 1);
+    let has_orphan_wal = Place::new();
+    fs::create_dir(has_orphan_wal.directory()).unwrap();
+    fs::write(format!("{}-wal", has_orphan_wal.file().display()), "a log").unwrap();
+    assert_begun_anew(&has_orphan_wal, opened(&has_orphan_wal).unwrap(), "bereft").await;
+    assert_eq!(aside(&has_orphan_wal).len(), 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{MissedRange, PairState};
 use redkeep::names::{Retention, Tags};
 use redkeep::names::{Tier, Trigger};
-use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Request, Run, RunState};
+use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Run, RunState, SnapshotSpec};
 use redkeep::schedule::ClockNote;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
@@ -99,7 +99,7 @@ pub fn run(cluster: &str, seconds: i64, state: RunState) -> Run {
     let first = SnapshotId::derive(&"redkeep".parse().unwrap(), &slot, Generation::First);
     let is_ended = matches!(state, RunState::Ended(_));
     let mut run = Run {
-        request: Request {
+        request: SnapshotSpec {
             snapshot_id: first.clone(),
             retention: Retention::from_days(35).unwrap(),
             tier: Tier::Base,
@@ -209,7 +209,7 @@ pub fn states() -> Vec<RunState> {
             ask_at: fine,
         },
     ];
-    let judged = |verdict| RunState::Judged {
+    let judged = |verdict| RunState::Concluding {
         since: fine,
         verdict,
     };
@@ -221,7 +221,7 @@ pub fn states() -> Vec<RunState> {
             | RunState::Waiting { .. }
             | RunState::Asking { .. }
             | RunState::InDoubt { .. }
-            | RunState::Judged { .. }
+            | RunState::Concluding { .. }
             | RunState::Creating { .. }
             | RunState::Failing { .. }
             | RunState::Ended(_) => {}

@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 
 use super::Engine;
 use crate::names::PolicyName;
+use crate::operations::{Confirmation, SnapshotAction};
 use crate::pause::Pauses;
 use crate::run::Run;
 use crate::slot::Slot;
-use crate::upkeep::{Confirmation, Errand};
 
 /// What operators have asked for beside the schedules, as the store has it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Requests {
     /// The newest confirmation of each policy.
     pub confirmations: BTreeMap<PolicyName, Confirmation>,
     /// What is to be done to single snapshots.
-    pub errands: Vec<Errand>,
+    pub actions: Vec<SnapshotAction>,
     /// When records were found to be lost, unless somebody has acknowledged that.
     pub rebuilt_at: Option<DateTime<Utc>>,
 }
@@ -32,8 +32,8 @@ pub struct Requests {
 pub trait Pending {
     /// Of this run.
     fn has_run(&self, slot: &Slot) -> bool;
-    /// Of this errand.
-    fn has_errand(&self, id: i64) -> bool;
+    /// Of this action.
+    fn has_action(&self, id: i64) -> bool;
     /// Of anything.
     fn has_any(&self) -> bool;
 }
@@ -44,7 +44,7 @@ impl Pending for () {
         false
     }
 
-    fn has_errand(&self, _id: i64) -> bool {
+    fn has_action(&self, _id: i64) -> bool {
         false
     }
 
@@ -65,7 +65,7 @@ pub enum Request {
     /// The plan of this policy is right.
     Confirm(PolicyName),
     /// This is to be done to a snapshot.
-    Errand(Box<Errand>),
+    SnapshotAction(Box<SnapshotAction>),
     /// It is known that the history was rebuilt.
     Acknowledge,
 }
@@ -114,10 +114,10 @@ impl Engine {
                 history.confirmations.insert(policy.clone(), confirmation);
             }
         }
-        for errand in &requests.errands {
-            if !history.errands.contains_key(&errand.id) && !pending.has_errand(errand.id) {
-                news.push(Request::Errand(Box::new(errand.clone())));
-                history.errands.insert(errand.id, errand.clone());
+        for action in &requests.actions {
+            if !history.actions.contains_key(&action.id) && !pending.has_action(action.id) {
+                news.push(Request::SnapshotAction(Box::new(action.clone())));
+                history.actions.insert(action.id, action.clone());
             }
         }
         news

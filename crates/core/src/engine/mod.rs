@@ -15,8 +15,9 @@ use chrono::{DateTime, Utc};
 use crate::history::History;
 use crate::names::{PolicyName, Trigger, Writer};
 use crate::observed::Observed;
+use crate::operations::{Confirmation, SnapshotAction};
 use crate::plan::{
-    Alarm, Blocked, Extent, Facts, Judged, Judgement, Violation, alarms, blocked, judged, lapsed,
+    Alarm, Blocked, Extent, Facts, PrunePlan, PruneRow, Violation, alarms, blocked, judged, lapsed,
     pass, wants_confirmed,
 };
 use crate::policy::Policy;
@@ -24,7 +25,6 @@ use crate::run::Run;
 use crate::settings::Config;
 use crate::slot::Slot;
 use crate::snapshot::tag;
-use crate::upkeep::{Confirmation, Errand};
 
 pub use inbox::{Pending, Request, Requests};
 pub use step::Step;
@@ -110,14 +110,14 @@ impl Engine {
     }
 
     /// What a pass over the snapshots of each policy that removes any would come to now.
-    pub fn judge(&self, now: DateTime<Utc>) -> Vec<(&Policy, Judgement)> {
+    pub fn judge(&self, now: DateTime<Utc>) -> Vec<(&Policy, PrunePlan)> {
         let policies = self.config.policies.iter();
         let judged = policies.filter_map(|policy| Some((policy, pass(self.facts(now), policy)?)));
         judged.collect()
     }
 
     /// Every snapshot of a policy with what becomes of it, whether or not the policy removes any.
-    pub fn judge_all(&self, policy: &Policy, now: DateTime<Utc>) -> Vec<Judged> {
+    pub fn judge_all(&self, policy: &Policy, now: DateTime<Utc>) -> Vec<PruneRow> {
         judged(self.facts(now), policy)
     }
 
@@ -154,10 +154,10 @@ impl Engine {
         let mut policies = self.config.policies.iter();
         let mut removals = self.history.removals.values();
         // One that is half done waits for somebody to mend something; once it was tried, nobody waits for it.
-        let waits = |errand: &Errand| {
-            errand.trouble.is_some() && self.observed.errand_trouble.contains_key(&errand.id)
+        let waits = |action: &SnapshotAction| {
+            action.trouble.is_some() && self.observed.action_trouble.contains_key(&action.id)
         };
-        self.history.errands.values().all(waits)
+        self.history.actions.values().all(waits)
             && !removals.any(|removal| is_known(&removal.slot))
             && !policies.any(|policy| wants_confirmed(&self.history, policy, now))
     }

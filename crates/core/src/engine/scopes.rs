@@ -29,8 +29,8 @@ impl Engine {
     fn begun(&self) -> impl Iterator<Item = &Scope> {
         let runs = self.history.open().map(|run| &run.slot);
         let removals = self.history.removals.values().map(|removal| &removal.slot);
-        let errands = self.history.errands.values().map(|errand| &errand.slot);
-        let slots = runs.chain(removals).chain(errands);
+        let actions = self.history.actions.values().map(|action| &action.slot);
+        let slots = runs.chain(removals).chain(actions);
         slots.map(|slot| &slot.pair.scope)
     }
 

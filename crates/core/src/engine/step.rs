@@ -90,7 +90,9 @@ impl Engine {
     fn plan_on(&mut self, now: DateTime<Utc>) {
         let plan = self.plan(now);
         let violations = lint(&plan, self.facts(now));
-        debug_assert!(violations.is_empty(), "{violations:?} in {plan:?}");
+        if let Some(violation) = violations.first() {
+            debug_assert!(false, "{violation}; the plan is {plan:?}");
+        }
         self.violations.extend(violations);
         let plans = self.turn.plans + 1;
         self.turn = Turn {

@@ -6,10 +6,10 @@
 //!
 //! AWS's messages are quoted as they are: whoever shows the words to a terminal escapes them.
 
-mod coming;
-mod outcome;
+mod ended_run;
+mod next_slot;
+mod open_run;
 mod relation;
-mod words;
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::plan::Facts;
 use crate::run::Run;
 
-pub use coming::{Coming, coming};
-pub use outcome::missed_range;
+pub use ended_run::missed_range;
+pub use next_slot::{Coming, coming};
+pub use open_run::run;
 pub use relation::{Near, Part, Relation, relations};
-pub use words::run;
 
 /// What the words about a run are made from.
 #[derive(Clone, Copy)]
@@ -34,14 +34,14 @@ pub struct Past<'a> {
 
 /// A text, and until when what it tells of is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Explanation {
     /// For people.
     pub words: String,
     /// The next instant at which something may happen, where one is known.
     pub waits_until: Option<DateTime<Utc>>,
 }
 
-impl Told {
+impl Explanation {
     fn now(words: String) -> Self {
         Self {
             words,

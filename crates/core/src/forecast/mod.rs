@@ -8,7 +8,7 @@
 //! them, so that a year of a minutely policy costs as much as it has snapshots. A snapshot is held from its slot's
 //! instant until it expires, both included: AWS lets the old one go only after the new one has come.
 
-mod stays;
+mod occupancy;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::names::{ClusterId, PolicyName};
 use crate::settings::Config;
 use crate::slot::Scope;
 
-use stays::Stays;
+use occupancy::Stays;
 
 /// What every account and region will hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,11 +43,11 @@ pub struct ScopeForecast {
     /// The manual snapshots that it may hold.
     pub quota: u32,
     /// The present.
-    pub now: Moment,
+    pub now: Sample,
     /// When it holds the most, for the first time.
-    pub peak: Moment,
+    pub peak: Sample,
     /// When it holds the most after it has settled; `None` where it does not settle in the time looked at.
-    pub steady: Option<Moment>,
+    pub steady: Option<Sample>,
     /// When it first holds more than its quota.
     pub over_quota_at: Option<DateTime<Utc>>,
     /// The most that it holds on each date (UTC), oldest first.
@@ -58,7 +58,7 @@ pub struct ScopeForecast {
 
 /// What is held at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
+pub struct Sample {
     /// The instant.
     pub at: DateTime<Utc>,
     /// How many snapshots, of all policies.
@@ -109,7 +109,7 @@ impl fmt::Display for Note {
 /// What will be held from `now` on, for so many days, if every coming slot brings its snapshot.
 pub fn forecast(config: &Config, history: &History, now: DateTime<Utc>, days: u16) -> Forecast {
     let until = now + TimeDelta::days(i64::from(days));
-    let (mut by_scope, notes) = stays::of_scopes(config, history, now, until);
+    let (mut by_scope, notes) = occupancy::of_scopes(config, history, now, until);
     let of_scope = |scope: Scope| {
         let quota = config.quota(&scope);
         let stays = by_scope.remove(&scope).unwrap_or_default();

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Extension, History, MissedRange, PairState};
 use crate::names::AccountName;
+use crate::operations::{Removal, SnapshotAction, SnapshotKey};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot};
-use crate::upkeep::{Errand, Place, Removal};
 
 /// An account's old and new name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Placed for Scope {
     }
 }
 
-impl Placed for Place {
+impl Placed for SnapshotKey {
     fn scope_mut(&mut self) -> &mut Scope {
         &mut self.0
     }
@@ -69,7 +69,7 @@ impl Placed for Removal {
     }
 }
 
-impl Placed for Errand {
+impl Placed for SnapshotAction {
     fn scope_mut(&mut self) -> &mut Scope {
         self.slot.scope_mut()
     }
@@ -159,8 +159,8 @@ impl History {
         let removals = std::mem::take(&mut self.removals).into_iter();
         let removals = removals.map(|(place, one)| (renaming.moved(place), renaming.moved(one)));
         self.removals = removals.collect();
-        let errands = std::mem::take(&mut self.errands).into_iter();
-        self.errands = errands.map(|(id, one)| (id, renaming.moved(one))).collect();
+        let actions = std::mem::take(&mut self.actions).into_iter();
+        self.actions = actions.map(|(id, one)| (id, renaming.moved(one))).collect();
     }
 
     fn rename_pairs(&mut self, renaming: &Renaming) {

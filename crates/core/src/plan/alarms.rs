@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::Facts;
-use super::keep::cares;
+use super::advance::is_overlong;
+use super::guard::cares;
 use super::prune::{Blocked, blocked, denied, lapsed};
-use super::runs::is_overlong;
 use crate::coverage::nearest_cluster;
 use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
@@ -148,20 +148,20 @@ fn of_pruning(facts: Facts<'_>, policy: &Policy) -> Vec<(Alarm, String)> {
 /// The holds that are not whole. One that is under way is none: the next answer makes it so, or tells what is in the way.
 fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
     let namespace = &facts.config.namespace;
-    let errand_of = |scope: &Scope, id: &SnapshotId| {
-        let mut errands = facts.history.errands.values().rev();
-        errands.find(|one| one.slot.pair.scope == *scope && one.snapshot == *id)
+    let action_of = |scope: &Scope, id: &SnapshotId| {
+        let mut actions = facts.history.actions.values().rev();
+        actions.find(|one| one.slot.pair.scope == *scope && one.snapshot == *id)
     };
     let listings = facts.observed.scopes.iter();
     let listings = listings.filter_map(|(scope, view)| Some((scope, view.snapshots.as_ref()?)));
     let half = listings.flat_map(|(scope, listing)| {
         let ours = listing.half_held().filter(|(_, one)| one.claims(namespace));
-        ours.filter(|(id, _)| errand_of(scope, id).is_none())
+        ours.filter(|(id, _)| action_of(scope, id).is_none())
             .map(|(id, one)| (Alarm::HalfHeld(scope.clone(), id.clone()), period_of(one)))
     });
-    let errands = facts.history.errands.values();
-    let stuck = errands.filter_map(|one| {
-        let said = format!("{} goes on: {}", one.wanted.as_str(), one.trouble.as_ref()?);
+    let actions = facts.history.actions.values();
+    let stuck = actions.filter_map(|one| {
+        let said = format!("{} goes on: {}", one.kind.as_str(), one.trouble.as_ref()?);
         let alarm = Alarm::HalfHeld(one.slot.pair.scope.clone(), one.snapshot.clone());
         Some((alarm, said))
     });

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::open::{self, Open};
+use super::open_runs::{self, Open};
 use super::{Call, Facts, Plan};
 use crate::observed::{LOOKS_LEAVE, RESERVE, ScopeView};
 use crate::run::{Run, RunState};
@@ -21,7 +21,7 @@ pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
     if blind.is_empty() {
         return;
     }
-    let mut open_runs = open::by_scope(facts);
+    let mut open_runs = open_runs::by_scope(facts);
     for (scope, view) in blind {
         let open = open_runs.remove(scope).unwrap_or_default();
         let runs = open.runs.iter().filter(|run| facts.extent.has(run));
@@ -79,7 +79,7 @@ fn look_at(
             let waited_for = waited_for.get(&run.slot);
             waited_for.map_or(*look_at, |starts_at| (*starts_at).min(*look_at))
         }
-        RunState::Judged { since, .. } => *since,
+        RunState::Concluding { since, .. } => *since,
         _ => return None,
     };
     let look = facts.observed.looks.get(&run.slot);

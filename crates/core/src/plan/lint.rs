@@ -10,10 +10,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{Call, Facts, Plan};
 use crate::history::{Change, PairState};
+use crate::operations::{Removal, named};
 use crate::redshift::CreateRequest;
 use crate::run::{Run, RunState};
 use crate::slot::{Pair, Scope, Slot};
-use crate::upkeep::{Removal, named};
 
 /// A rule that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn of_create(
 }
 
 fn of_removal(removal: &Removal, facts: Facts<'_>) -> Option<Violation> {
-    let place = removal.place();
+    let place = removal.key();
     let name = named(&place);
     let recorded = facts.history.removals.get(&place);
     let passed = facts.history.passes.get(&removal.slot.pair.policy);

@@ -1,6 +1,6 @@
 //! What can no longer be followed.
 //!
-//! Owns: when that is, and what a run, a removal or an errand ends with then. An account that is taken out of the policy
+//! Owns: when that is, and what a run, a removal or an action ends with then. An account that is taken out of the policy
 //! file keeps its client for what has begun; where that is gone too, after a restart, or where AWS does not answer it any
 //! more, nobody can look, and what is open would be open for ever. Never ends anything in an account of the file.
 
@@ -13,7 +13,7 @@ use crate::redshift::ErrorClass;
 use crate::run::{Event, Missed, Outcome, Run, RunState};
 use crate::slot::Scope;
 
-use super::open::Open;
+use super::open_runs::Open;
 use super::{Facts, Plan};
 
 /// So many listings in a row may fail in an account that has left the file: about ten minutes.
@@ -86,7 +86,7 @@ fn end(run: &Run) -> (Outcome, Option<String>) {
             (Outcome::Missed(Missed::Disabled), None)
         }
         RunState::Due => never_asked(run),
-        RunState::Judged { verdict, .. } if run.attempts == 0 => {
+        RunState::Concluding { verdict, .. } if run.attempts == 0 => {
             (verdict.clone(), told("AWS was not asked for it"))
         }
         RunState::Waiting { refusal, .. } => {
@@ -103,7 +103,7 @@ fn end(run: &Run) -> (Outcome, Option<String>) {
         ),
         RunState::Asking { .. }
         | RunState::InDoubt { .. }
-        | RunState::Judged { .. }
+        | RunState::Concluding { .. }
         | RunState::Ended(_) => (
             lost(),
             told("AWS may have made the snapshot: nobody can look"),

@@ -5,22 +5,22 @@
 //!
 //! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `due` which slots get a
 //! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name
-//! (and `blind` which are while nothing can be listed), `keep` which snapshots are to be kept for longer, `errands` what people want done to single ones, `prune` which are
+//! (and `blind` which are while nothing can be listed), `keep` which snapshots are to be kept for longer, `actions` what people want done to single ones, `prune` which are
 //! removed, `lost` what nobody can follow any more; `alarms` says what an operator should know.
 
+mod actions;
+pub(crate) mod advance;
 mod alarms;
 mod blind;
-mod due;
 mod edits;
-mod errands;
-mod keep;
+mod guard;
 mod lint;
 mod lost;
+mod materialize;
 mod missing;
-pub(crate) mod open;
+pub(crate) mod open_runs;
 mod pairs;
 mod prune;
-pub(crate) mod runs;
 
 use std::collections::BTreeMap;
 
@@ -30,21 +30,21 @@ use crate::history::{Change, Extension, History};
 use crate::names::Trigger;
 use crate::names::{AccountName, Writer};
 use crate::observed::{CALLS_IN_FLIGHT, Listing, Observed, ScopeView};
+use crate::operations::{Removal, SnapshotAction};
 use crate::policy::{Account, Role};
 use crate::redshift::CreateRequest;
-use crate::retention::prune::Warrant;
+use crate::retention::prune::Proof;
 use crate::run::Run;
 use crate::settings::Config;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::SnapshotId;
-use crate::upkeep::{Errand, Removal};
 
 pub use alarms::{Alarm, alarms};
-pub use due::manual_run;
 pub use lint::{Violation, lint};
-pub use prune::{Blocked, Judged, Judgement, blocked, judged, lapsed, pass, wants_confirmed};
+pub use materialize::manual_run;
+pub use prune::{Blocked, PrunePlan, PruneRow, blocked, judged, lapsed, pass, wants_confirmed};
 
-use open::Open;
+use open_runs::Open;
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -106,14 +106,14 @@ pub enum Call {
         /// The intent, which has been committed.
         removal: Box<Removal>,
         /// What proves that it may be touched.
-        warrant: Box<Warrant>,
+        proof: Box<Proof>,
     },
     /// Do what a person wants done to a snapshot, once it has proven itself to be redkeep's.
-    Errand {
+    SnapshotAction {
         /// What.
-        errand: Box<Errand>,
+        action: Box<SnapshotAction>,
         /// What proves that it may be touched.
-        warrant: Box<Warrant>,
+        proof: Box<Proof>,
     },
 }
 
@@ -127,7 +127,7 @@ impl Call {
             | Self::Explain { slot, .. } => &slot.pair.scope,
             Self::Extend { extension, .. } => &extension.slot.pair.scope,
             Self::Remove { removal, .. } => &removal.slot.pair.scope,
-            Self::Errand { errand, .. } => &errand.slot.pair.scope,
+            Self::SnapshotAction { action, .. } => &action.slot.pair.scope,
         }
     }
 
@@ -144,7 +144,7 @@ impl Call {
             Self::Describe {
                 asks_account: true, ..
             } => 2,
-            Self::Errand { .. } => 4,
+            Self::SnapshotAction { .. } => 4,
             Self::Create { .. } | Self::Describe { .. } | Self::Explain { .. } => 1,
         }
     }
@@ -158,7 +158,7 @@ impl Call {
             | Self::Explain { slot, .. } => Some(slot),
             Self::Extend { extension, .. } => Some(&extension.slot),
             Self::Remove { removal, .. } => Some(&removal.slot),
-            Self::Errand { errand, .. } => Some(&errand.slot),
+            Self::SnapshotAction { action, .. } => Some(&action.slot),
         }
     }
 }
@@ -190,20 +190,20 @@ pub enum Extent {
     /// Slots later than this are not taken up.
     UpTo(DateTime<Utc>),
     /// Only the runs that people asked for; no slot of a schedule is taken up.
-    Wishes,
+    Requests,
 }
 
 impl Extent {
     /// Whether a run is followed.
     pub fn has(&self, run: &Run) -> bool {
-        *self != Self::Wishes || run.trigger == Trigger::Manual
+        *self != Self::Requests || run.trigger == Trigger::Manual
     }
 
     fn last_slot_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Endless => None,
             Self::UpTo(last) => Some(*last),
-            Self::Wishes => Some(DateTime::<Utc>::MIN_UTC),
+            Self::Requests => Some(DateTime::<Utc>::MIN_UTC),
         }
     }
 }
@@ -228,12 +228,12 @@ impl Facts<'_> {
     fn works_in(&self, scope: &Scope) -> bool {
         let history = self.history;
         let mut open = history.open().filter(|run| self.extent.has(run));
-        let mut errands = history.errands.values();
+        let mut actions = history.actions.values();
         let mut removals = history.removals.values();
         let mut policies = self.config.policies.iter();
-        *self.extent != Extent::Wishes
+        *self.extent != Extent::Requests
             || open.any(|run| run.slot.pair.scope == *scope)
-            || errands.any(|errand| errand.slot.pair.scope == *scope)
+            || actions.any(|action| action.slot.pair.scope == *scope)
             || removals.any(|removal| removal.slot.pair.scope == *scope)
             || policies
                 .any(|one| one.scopes.contains(scope) && wants_confirmed(history, one, self.now))
@@ -252,23 +252,23 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         wake_at: facts.now + LONGEST_SLEEP,
         ..Plan::default()
     };
-    if *facts.extent != Extent::Wishes {
+    if *facts.extent != Extent::Requests {
         pairs::activate(facts, &mut plan);
     }
     if plan.changes.is_empty() {
-        due::open_slots(facts, &mut plan);
+        materialize::open_slots(facts, &mut plan);
     }
     if plan.changes.is_empty() {
         // The listings first: when calls are scarce, a look that many runs wait for is worth the most.
-        let open = open::by_scope(facts);
+        let open = open_runs::by_scope(facts);
         list_scopes(facts, &open, &mut plan);
-        runs::advance(facts, open, &mut plan);
+        advance::advance(facts, open, &mut plan);
         blind::look(facts, &mut plan);
         missing::look(facts, &mut plan);
-        if *facts.extent != Extent::Wishes {
-            keep::extend(facts, &mut plan);
+        if *facts.extent != Extent::Requests {
+            guard::extend(facts, &mut plan);
         }
-        errands::run(facts, &mut plan);
+        actions::run(facts, &mut plan);
         prune::prune(facts, &mut plan);
     }
     plan
@@ -317,7 +317,7 @@ fn list_scopes(facts: Facts<'_>, open: &BTreeMap<&Scope, Open<'_>>, plan: &mut P
         };
         let look_at = open
             .get(scope)
-            .and_then(|open| runs::look_wanted_at(facts, view, open));
+            .and_then(|open| advance::look_wanted_at(facts, view, open));
         let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
         let wanted_at = look_at.into_iter().chain(date_at).min();
         let at = match failures {

@@ -15,7 +15,7 @@ use crate::names::Retention;
 use crate::names::{Tier, Trigger};
 use crate::observed::{SKEW_LIMIT, SnapshotListing};
 use crate::ownership::{Ownership, ownership};
-use crate::run::{Outcome, Request, Run, RunState};
+use crate::run::{Outcome, Run, RunState, SnapshotSpec};
 use crate::settings::Config;
 use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::{Generation, Snapshot, SnapshotId, SnapshotStatus, tag};
@@ -163,7 +163,7 @@ fn adopted(config: &Config, slot: Slot, snapshot: &Arc<Snapshot>, now: DateTime<
 }
 
 /// What must have been asked for. A slot of a policy that is not configured has no window left to be asked in.
-fn request(config: &Config, slot: Slot, snapshot: &Snapshot) -> Request {
+fn request(config: &Config, slot: Slot, snapshot: &Snapshot) -> SnapshotSpec {
     let policy = config.policy(&slot.pair.policy);
     let timing = policy.map(|policy| slot.timing(policy));
     let told = snapshot.tags.get(tag::TIER);
@@ -171,7 +171,7 @@ fn request(config: &Config, slot: Slot, snapshot: &Snapshot) -> Request {
         .and_then(|word| word.parse().ok())
         .unwrap_or(Tier::Base);
     let asked = policy.map_or(Retention::Forever, |policy| policy.retention.of(tier));
-    Request {
+    SnapshotSpec {
         snapshot_id: SnapshotId::recorded(snapshot.snapshot_identifier.clone()),
         retention: snapshot.retention().unwrap_or(asked),
         tier,

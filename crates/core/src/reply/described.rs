@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::events::{is_of, sighted};
 use super::listing::{Named, named, note_number};
-use super::look::{self, is_late};
+use super::reconcile::{self, is_late};
 use super::{Described, account_number, change};
 use crate::history::{Change, History};
 use crate::observed::{Look, Missing, Observed};
@@ -115,9 +115,9 @@ fn seen(
     if !run.is_ended() {
         change(run, sighted(run, history, snapshot, account, now), now)
     } else if run.has_snapshot() {
-        look::described_anew(run, snapshot)
+        reconcile::described_anew(run, snapshot)
     } else {
-        look::turned_up(run, history, snapshot, (account, began_at))
+        reconcile::turned_up(run, history, snapshot, (account, began_at))
     }
 }
 
@@ -150,7 +150,7 @@ fn note_look(
 
 /// Whether the run was to end without a snapshot before the look began.
 fn is_judged_before(run: &Run, began_at: DateTime<Utc>) -> bool {
-    matches!(run.state, RunState::Judged { since, .. } if since <= began_at)
+    matches!(run.state, RunState::Concluding { since, .. } if since <= began_at)
 }
 
 /// Whether a slot that AWS was never asked for ends though nobody can look for its snapshot: where IAM denies that, or
@@ -160,7 +160,7 @@ fn ends_unseen(
     result: &Result<Vec<Arc<Snapshot>>, RedshiftError>,
     now: DateTime<Utc>,
 ) -> bool {
-    let (RunState::Judged { since, .. }, Err(error)) = (&run.state, result) else {
+    let (RunState::Concluding { since, .. }, Err(error)) = (&run.state, result) else {
         return false;
     };
     let is_denied = error.class == ErrorClass::AccessDenied;
@@ -208,8 +208,8 @@ fn next_look(run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
 fn absent(run: &Run, is_sure: bool, now: DateTime<Utc>) -> Option<Change> {
     match (run.is_creating(), is_sure) {
         (true, true) => change(run, Event::Vanished, now),
-        (true, false) => change(run, look::not_seen(run, now), now),
-        (false, true) => look::gone(run, now),
+        (true, false) => change(run, reconcile::not_seen(run, now), now),
+        (false, true) => reconcile::gone(run, now),
         (false, false) => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::retry;
 use crate::run::{Event, Outcome, Run, RunState};
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 
-use super::look;
+use super::reconcile;
 
 /// How often in a row a cluster that AWS does not find is asked for.
 const NOT_FOUND_TRIES: u32 = 3;
@@ -36,7 +36,7 @@ pub(super) fn sighted(
     match ownership(snapshot, run, account, cluster_created_at(run, history)) {
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
         Ownership::Foreign(_) if is_the_accepted(run, snapshot) => seen(run, snapshot, now),
-        Ownership::Foreign(_) if run.is_creating() => look::not_seen(run, now),
+        Ownership::Foreign(_) if run.is_creating() => reconcile::not_seen(run, now),
         Ownership::Foreign(what) => Event::Contradicted { what },
     }
 }
@@ -132,7 +132,7 @@ fn accepted(
 }
 
 fn judged(error: &RedshiftError) -> Event {
-    Event::Judged {
+    Event::Concluding {
         verdict: Outcome::Failed(error.class.reason().to_owned()),
         message: Some(error.told()),
     }

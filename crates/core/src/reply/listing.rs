@@ -19,7 +19,7 @@ use crate::run::Run;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId};
 
-use super::{Known, Listed, account_number, adopt, look};
+use super::{Known, Listed, account_number, adopt, reconcile};
 
 pub(super) fn taken_in(
     listed: Listed,
@@ -85,20 +85,21 @@ fn matched(
     let idle =
         |run: &&Run| run.slot.pair.scope == *scope && !observed.in_flight.contains(&run.slot);
     let runs = known.history.runs.values().filter(idle);
-    let sight = look::Sight {
+    let sight = reconcile::Sight {
         listing,
         account,
         proves_absence: view.is_identified,
     };
     let runs: Vec<&Run> = runs.collect();
     let missing = runs.iter().filter_map(|run| {
-        let missing = look::lacks(run, known.history, sight, now)?;
+        let missing = reconcile::lacks(run, known.history, sight, now)?;
         Some((run.slot.clone(), missing))
     });
     let missing: BTreeMap<Slot, Missing> = missing.collect();
     // Where the clusters still cannot be listed, the looks by name go on at their pace.
     let is_over = !view.is_blind(now);
-    let runs = { runs.into_iter() }.flat_map(|run| look::at_run(run, known.history, sight, now));
+    let runs =
+        { runs.into_iter() }.flat_map(|run| reconcile::at_run(run, known.history, sight, now));
     let bound = binding(scope, known.history, observed).into_iter();
     let mut changes: Vec<Change> = bound.chain(runs).collect();
     if view.barred.is_none() && is_told_apart(known, scope, account) {

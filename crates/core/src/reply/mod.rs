@@ -8,12 +8,12 @@
 mod adopt;
 mod described;
 mod events;
-mod keep;
+mod extend;
 mod listing;
-mod look;
-mod upkeep;
+mod operations;
+mod reconcile;
 
-pub use upkeep::Removed;
+pub use operations::Removed;
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ use chrono::{DateTime, Utc};
 use crate::history::{Change, Extension, History};
 use crate::names::{AccountName, Writer};
 use crate::observed::{Observed, ScopeView};
+use crate::operations::{Removal, SnapshotAction};
 use crate::redshift::{Answer, Cluster, SnapshotEvent};
 use crate::run::{Event, Run};
 use crate::settings::Config;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::Snapshot;
-use crate::upkeep::{Errand, Removal};
 
 /// The answer to a [`crate::plan::Call`].
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub enum Reply {
     Explained(Slot, Answer<Vec<SnapshotEvent>>),
     /// To [`crate::plan::Call::Remove`].
     Removed(Box<Removal>, Answer<Removed>),
-    /// To [`crate::plan::Call::Errand`]: the snapshot as it is now, and what is to be said.
-    Done(Box<Errand>, Answer<(Arc<Snapshot>, String)>),
+    /// To [`crate::plan::Call::SnapshotAction`]: the snapshot as it is now, and what is to be said.
+    Done(Box<SnapshotAction>, Answer<(Arc<Snapshot>, String)>),
 }
 
 /// The answers to the requests of one listing.
@@ -109,12 +109,14 @@ pub fn take_in(
         ),
         Reply::Described(answer) => described::taken_in(*answer, history, observed, now),
         Reply::Extended(extension, answer) => {
-            keep::extended(*extension, answer, history, observed, now)
+            extend::extended(*extension, answer, history, observed, now)
         }
         Reply::Removed(removal, answer) => {
-            upkeep::removed(*removal, answer, history, observed, now)
+            operations::removed(*removal, answer, history, observed, now)
         }
-        Reply::Done(errand, answer) => upkeep::errand_done(*errand, answer, history, observed, now),
+        Reply::Done(action, answer) => {
+            operations::action_done(*action, answer, history, observed, now)
+        }
         Reply::Explained(slot, answer) => {
             one_run(slot, history, observed, &answer, now, |run, view, _| {
                 events::explained(run, view, &answer.result, now)

@@ -7,8 +7,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::names::Retention;
+use crate::operations::ActionKind;
 use crate::snapshot::{Hold, Snapshot, tag};
-use crate::upkeep::Wanted;
 
 /// One request to AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,23 +27,23 @@ pub enum Step {
 /// # Errors
 /// Why it cannot be done, for people.
 pub fn steps(
-    wanted: Wanted,
+    wanted: ActionKind,
     writer: &str,
     snapshot: &Snapshot,
     now: DateTime<Utc>,
 ) -> Result<Vec<Step>, String> {
     let changes_period = match wanted {
-        Wanted::Hold => true,
-        Wanted::Release => snapshot.hold() != Hold::Free,
-        Wanted::Takeover => false,
+        ActionKind::Hold => true,
+        ActionKind::Release => snapshot.hold() != Hold::Free,
+        ActionKind::Takeover => false,
     };
     if changes_period && !snapshot.accounts_with_restore_access.is_empty() {
         return Err("it is shared with other accounts, and AWS changes no shared snapshot".into());
     }
     match wanted {
-        Wanted::Hold => hold(snapshot),
-        Wanted::Release => release(snapshot, now),
-        Wanted::Takeover => {
+        ActionKind::Hold => hold(snapshot),
+        ActionKind::Release => release(snapshot, now),
+        ActionKind::Takeover => {
             let take = Step::Tag(tag::WRITER, writer.to_owned());
             let is_done = is_done(wanted, writer, snapshot);
             Ok((!is_done).then_some(take).into_iter().collect())
@@ -52,11 +52,11 @@ pub fn steps(
 }
 
 /// Whether AWS shows what was `wanted`.
-pub fn is_done(wanted: Wanted, writer: &str, snapshot: &Snapshot) -> bool {
+pub fn is_done(wanted: ActionKind, writer: &str, snapshot: &Snapshot) -> bool {
     match wanted {
-        Wanted::Hold => snapshot.hold() == Hold::Held,
-        Wanted::Release => snapshot.hold() == Hold::Free,
-        Wanted::Takeover => snapshot.tags.get(tag::WRITER).map(String::as_str) == Some(writer),
+        ActionKind::Hold => snapshot.hold() == Hold::Held,
+        ActionKind::Release => snapshot.hold() == Hold::Free,
+        ActionKind::Takeover => snapshot.tags.get(tag::WRITER).map(String::as_str) == Some(writer),
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    fn done(wanted: Wanted, days: i32, held: Option<&str>, now: f64) -> Vec<Step> {
+    fn done(wanted: ActionKind, days: i32, held: Option<&str>, now: f64) -> Vec<Step> {
         steps(wanted, "me", &snapshot(days, held), at(now)).unwrap()
     }
 
@@ -142,12 +142,12 @@ mod tests {
     fn a_hold_notes_the_period_first_and_goes_on_where_it_stopped() {
         let keep = Step::KeepFor(Retention::Forever);
         let tag = Step::Tag(tag::HOLD, "35".to_owned());
-        assert_eq!(done(Wanted::Hold, 35, None, 1.0), [tag, keep.clone()]);
-        assert_eq!(done(Wanted::Hold, 35, Some("35"), 1.0), [keep]);
-        assert_eq!(done(Wanted::Hold, -1, Some("35"), 1.0), []);
+        assert_eq!(done(ActionKind::Hold, 35, None, 1.0), [tag, keep.clone()]);
+        assert_eq!(done(ActionKind::Hold, 35, Some("35"), 1.0), [keep]);
+        assert_eq!(done(ActionKind::Hold, -1, Some("35"), 1.0), []);
         let tag = |days: &str| Step::Tag(tag::HOLD, days.to_owned());
-        assert_eq!(done(Wanted::Hold, -1, None, 1.0), [tag("-1")]);
-        let by_hand = done(Wanted::Hold, 10, Some("please"), 1.0);
+        assert_eq!(done(ActionKind::Hold, -1, None, 1.0), [tag("-1")]);
+        let by_hand = done(ActionKind::Hold, 10, Some("please"), 1.0);
         assert_eq!(by_hand, [tag("10"), Step::KeepFor(Retention::Forever)]);
     }
 
@@ -165,7 +165,7 @@ mod tests {
             ("1", 3652.0, -1),
             ("1", 3651.9, 3653),
         ] {
-            let steps = done(Wanted::Release, -1, Some(before), now);
+            let steps = done(ActionKind::Release, -1, Some(before), now);
             if wanted == -1 {
                 assert_eq!(steps, [Step::Untag(tag::HOLD)], "it is for ever already");
                 continue;
@@ -176,17 +176,21 @@ mod tests {
             assert_eq!(steps[1], Step::Untag(tag::HOLD));
         }
         assert_eq!(
-            done(Wanted::Release, -1, Some("-1"), 9.0),
+            done(ActionKind::Release, -1, Some("-1"), 9.0),
             [Step::Untag(tag::HOLD)]
         );
-        assert_eq!(done(Wanted::Release, 35, None, 9.0), [], "it is released");
+        assert_eq!(
+            done(ActionKind::Release, 35, None, 9.0),
+            [],
+            "it is released"
+        );
     }
 
     #[test]
     fn a_release_that_was_not_finished_goes_on_with_the_tag_and_shortens_nothing() {
         // As it was restored, as the guard has made it longer since, and as somebody's hand wrote the tag.
         for (days, held) in [(10, "10"), (24, "10"), (10, "please")] {
-            let steps = done(Wanted::Release, days, Some(held), 9.0);
+            let steps = done(ActionKind::Release, days, Some(held), 9.0);
             assert_eq!(steps, [Step::Untag(tag::HOLD)], "{days} {held}");
         }
     }
@@ -195,13 +199,13 @@ mod tests {
     fn what_cannot_be_told_or_changed_is_refused() {
         let refused =
             |wanted, snapshot: &Snapshot| steps(wanted, "me", snapshot, at(1.0)).unwrap_err();
-        assert!(refused(Wanted::Release, &snapshot(-1, Some("x"))).contains("\"x\""));
-        assert!(refused(Wanted::Hold, &Snapshot::default()).contains("period"));
+        assert!(refused(ActionKind::Release, &snapshot(-1, Some("x"))).contains("\"x\""));
+        assert!(refused(ActionKind::Hold, &Snapshot::default()).contains("period"));
         let mut shared = snapshot(35, None);
         shared.accounts_with_restore_access.push(Default::default());
-        assert!(refused(Wanted::Hold, &shared).contains("shared"));
+        assert!(refused(ActionKind::Hold, &shared).contains("shared"));
         assert_eq!(
-            steps(Wanted::Takeover, "me", &shared, at(1.0))
+            steps(ActionKind::Takeover, "me", &shared, at(1.0))
                 .unwrap()
                 .len(),
             1

@@ -10,11 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::names::{Namespace, Writer};
 use crate::names::{Tier, Trigger};
 use crate::observed::SKEW_LIMIT;
+use crate::operations::{SnapshotAction, Why};
 use crate::ownership::unproven;
 use crate::redshift::ServerDate;
 use crate::slot::Scope;
 use crate::snapshot::{Hold, Snapshot, SnapshotId, SnapshotStatus, tag};
-use crate::upkeep::{Errand, Why};
 
 use super::hold::{self, Step};
 
@@ -210,7 +210,7 @@ fn is_counted(item: &Item<'_>) -> bool {
 
 /// What is needed to prove once more that a snapshot may be touched, when it is described just before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warrant {
+pub struct Proof {
     /// The namespace.
     pub namespace: Namespace,
     /// This installation.
@@ -223,28 +223,28 @@ pub struct Warrant {
     pub cluster_created_at: Option<DateTime<Utc>>,
 }
 
-impl Warrant {
+impl Proof {
     /// Whether the snapshot belongs to the account, and is not one that another shares under the same name.
     pub fn is_ours(&self, snapshot: &Snapshot) -> bool {
         let number = snapshot.account_number();
         number.is_none_or(|number| number == self.account_number)
     }
 
-    /// The ARN of the snapshot of an errand, and what is to be done for it.
+    /// The ARN of the snapshot of an action, and what is to be done for it.
     ///
     /// # Errors
     /// Why nothing may or can be done, for people.
     pub fn steps<S: AsRef<Snapshot>>(
         &self,
-        errand: &Errand,
+        action: &SnapshotAction,
         described: &[S],
         now: DateTime<Utc>,
     ) -> Result<(String, Vec<Step>), String> {
-        let found = self.proven(&errand.snapshot, described)?;
+        let found = self.proven(&action.snapshot, described)?;
         let snapshot = found.ok_or("AWS has no such snapshot")?;
         let arn = snapshot.snapshot_arn.clone();
         let arn = arn.ok_or("AWS does not tell its ARN")?;
-        let steps = hold::steps(errand.wanted, self.writer.as_str(), snapshot, now)?;
+        let steps = hold::steps(action.kind, self.writer.as_str(), snapshot, now)?;
         Ok((arn, steps))
     }
 

@@ -38,7 +38,7 @@ pub struct Run {
     /// What made the slot due.
     pub trigger: Trigger,
     /// What AWS is to be asked for, fixed when the slot became due.
-    pub request: Request,
+    pub request: SnapshotSpec,
     /// Where the run stands.
     pub state: RunState,
     /// How many create calls were made, both generations together.
@@ -61,7 +61,7 @@ pub struct Run {
 
 /// The whole request, committed before the first call, so that a later edit of the policy changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct SnapshotSpec {
     /// The identifier, of the generation that the run is in.
     pub snapshot_id: SnapshotId,
     /// ManualSnapshotRetentionPeriod.
@@ -139,7 +139,7 @@ pub enum RunState {
         look_at: DateTime<Utc>,
     },
     /// It is to end so, once the snapshot's absence is proven.
-    Judged {
+    Concluding {
         /// Only what was seen after this proves anything.
         since: DateTime<Utc>,
         /// What it ends with.
@@ -249,7 +249,7 @@ impl Outcome {
 
 impl Run {
     /// The run of a slot that has just become due.
-    pub fn due(slot: Slot, trigger: Trigger, request: Request) -> Self {
+    pub fn due(slot: Slot, trigger: Trigger, request: SnapshotSpec) -> Self {
         Self {
             slot,
             trigger,
@@ -271,11 +271,11 @@ impl Run {
     pub fn word(&self) -> &'static str {
         match &self.state {
             RunState::Due => "due",
-            RunState::Judged { .. } if self.attempts == 0 => "due",
+            RunState::Concluding { .. } if self.attempts == 0 => "due",
             RunState::Waiting { .. }
             | RunState::Asking { .. }
             | RunState::InDoubt { .. }
-            | RunState::Judged { .. } => "requested",
+            | RunState::Concluding { .. } => "requested",
             RunState::Creating { .. } | RunState::Failing { .. } => "creating",
             RunState::Ended(outcome) => outcome.word(),
         }

@@ -65,7 +65,7 @@ pub enum Event {
         look_at: DateTime<Utc>,
     },
     /// The run is to end so, once the snapshot's absence is proven.
-    Judged {
+    Concluding {
         /// What it ends with.
         verdict: Outcome,
         /// Code and message, where AWS gave them.
@@ -124,16 +124,18 @@ impl Run {
                 Some(RunState::Ended(Outcome::Conflict(what.clone())))
             }
             Event::Placeless { verdict, .. } => Some(RunState::Ended(verdict.clone())),
-            Event::Judged { verdict, .. } if !is_accepted(&self.state) => Some(RunState::Judged {
-                since: now,
-                verdict: verdict.clone(),
-            }),
+            Event::Concluding { verdict, .. } if !is_accepted(&self.state) => {
+                Some(RunState::Concluding {
+                    since: now,
+                    verdict: verdict.clone(),
+                })
+            }
             _ => match &self.state {
                 RunState::Due => from_due(event),
                 RunState::Waiting { refusal, .. } => from_waiting(refusal, event),
                 RunState::Asking { refusal } => from_asking(refusal.as_ref(), event, now),
                 RunState::InDoubt { since, .. } => from_in_doubt(*since, event, now),
-                RunState::Judged { verdict, .. } => from_judged(verdict, event),
+                RunState::Concluding { verdict, .. } => from_judged(verdict, event),
                 RunState::Creating { .. } => from_creating(event),
                 RunState::Failing { since, .. } => from_failing(*since, event),
                 RunState::Ended(_) => None,
@@ -169,7 +171,7 @@ impl Run {
                     self.accepted_at = None;
                 }
             }
-            Event::Judged {
+            Event::Concluding {
                 message: Some(message),
                 ..
             }

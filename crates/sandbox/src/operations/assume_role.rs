@@ -41,7 +41,7 @@ pub fn run(cloud: &mut Cloud, caller: &Caller, request: &Request) -> Outcome {
         );
         return Err(ApiError::new(Code::AccessDenied, message));
     }
-    let lifetime = match cloud.roles.session_seconds {
+    let mode = match cloud.roles.session_seconds {
         0 => TimeDelta::seconds(duration_seconds),
         seconds => TimeDelta::seconds(seconds.into()),
     };
@@ -49,7 +49,7 @@ pub fn run(cloud: &mut Cloud, caller: &Caller, request: &Request) -> Outcome {
         account_id: role.account_id,
         role_name: role.name,
         session_name: session_name.to_owned(),
-        expires_at: request.now + lifetime,
+        expires_at: request.now + mode,
     };
     Ok(grant(cloud, session, request))
 }
@@ -136,7 +136,7 @@ fn invalid(message: String) -> ApiError {
 mod tests {
     use super::super::tests::{REGION, account, start};
     use super::*;
-    use crate::operations::Twist;
+    use crate::operations::Modifier;
 
     const ROLE: &str = "arn:aws:iam::111122223333:role/redkeep";
 
@@ -151,7 +151,7 @@ mod tests {
             region: REGION.to_owned(),
             params: Params::parse(form.as_bytes()),
             now: start(),
-            twist: Twist::None,
+            twist: Modifier::None,
         };
         run(cloud, caller, &request).map(|members| Element::group("Result", members))
     }

@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Outcome, Request, Twist};
+use super::{Modifier, Outcome, Request};
 use crate::account::{Account, AccountLimits, Region};
 use crate::error::{ApiError, Code};
 use crate::event::{Event, EventKind};
@@ -105,9 +105,9 @@ fn require_room(region: &Region, limits: &AccountLimits) -> Result<(), ApiError>
 fn fate(limits: &AccountLimits, request: &Request) -> SnapshotFate {
     let at = limits.snapshot_done_at(request.now);
     match request.twist {
-        Twist::FailSnapshot { .. } => SnapshotFate::Fails { at },
-        Twist::StuckSnapshot => SnapshotFate::Stuck,
-        Twist::None | Twist::LateSnapshot { .. } | Twist::LoopMarker => {
+        Modifier::FailSnapshot { .. } => SnapshotFate::Fails { at },
+        Modifier::StuckSnapshot => SnapshotFate::Stuck,
+        Modifier::None | Modifier::LateSnapshot { .. } | Modifier::LoopMarker => {
             SnapshotFate::Completes { at }
         }
     }
@@ -115,19 +115,19 @@ fn fate(limits: &AccountLimits, request: &Request) -> SnapshotFate {
 
 fn visible_from(request: &Request) -> DateTime<Utc> {
     match request.twist {
-        Twist::LateSnapshot { seconds } => request.now + TimeDelta::seconds(seconds.into()),
+        Modifier::LateSnapshot { seconds } => request.now + TimeDelta::seconds(seconds.into()),
         _ => request.now,
     }
 }
 
 /// The start, and the end if there will be one.
-fn events(snapshot: &Snapshot, twist: &Twist) -> Vec<Event> {
+fn events(snapshot: &Snapshot, twist: &Modifier) -> Vec<Event> {
     let event = |kind, date, reason: Option<&str>| {
         let (name, cluster) = (&snapshot.snapshot_identifier, &snapshot.cluster_identifier);
         Event::new(kind, name, cluster, date, reason)
     };
     let reason = match twist {
-        Twist::FailSnapshot { reason } => Some(reason.as_str()),
+        Modifier::FailSnapshot { reason } => Some(reason.as_str()),
         _ => None,
     };
     let start = event(EventKind::Started, snapshot.created_at, None);
@@ -142,7 +142,7 @@ fn events(snapshot: &Snapshot, twist: &Twist) -> Vec<Event> {
 mod tests {
     use super::super::tests::{account, call, call_with, refusal};
     use crate::cluster::ClusterState;
-    use crate::operations::Twist;
+    use crate::operations::Modifier;
 
     const CREATE: &str = "CreateClusterSnapshot&ClusterIdentifier=dw";
 
@@ -267,7 +267,13 @@ mod tests {
     fn a_late_snapshot_holds_its_name_before_anybody_sees_it() {
         let mut account = account();
         let form = format!("{CREATE}&SnapshotIdentifier=a");
-        call_with(&mut account, 0, &form, Twist::LateSnapshot { seconds: 60 }).unwrap();
+        call_with(
+            &mut account,
+            0,
+            &form,
+            Modifier::LateSnapshot { seconds: 60 },
+        )
+        .unwrap();
         let describe = "DescribeClusterSnapshots&SnapshotIdentifier=a";
         assert_eq!(
             refusal(&mut account, 59, describe),

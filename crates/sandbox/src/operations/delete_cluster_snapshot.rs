@@ -63,7 +63,7 @@ fn require_deletable(
 #[cfg(test)]
 mod tests {
     use super::super::tests::{account, call, call_with, refusal};
-    use crate::operations::Twist;
+    use crate::operations::Modifier;
 
     const CREATE: &str = "CreateClusterSnapshot&ClusterIdentifier=dw&SnapshotIdentifier=a";
     const DELETE: &str = "DeleteClusterSnapshot&SnapshotIdentifier=A";
@@ -91,12 +91,12 @@ mod tests {
     #[test]
     fn a_failed_snapshot_can_be_deleted_and_a_stuck_one_never() {
         let mut account = account();
-        let plan = Twist::FailSnapshot {
+        let plan = Modifier::FailSnapshot {
             reason: String::new(),
         };
         call_with(&mut account, 0, CREATE, plan).unwrap();
         assert!(call(&mut account, 5, DELETE).is_ok());
-        call_with(&mut account, 6, CREATE, Twist::StuckSnapshot).unwrap();
+        call_with(&mut account, 6, CREATE, Modifier::StuckSnapshot).unwrap();
         assert_eq!(
             refusal(&mut account, 9_999, DELETE),
             "InvalidClusterSnapshotState"

@@ -112,7 +112,7 @@ fn window(params: &Params, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTim
 #[cfg(test)]
 mod tests {
     use super::super::tests::{account, call, call_with, refusal};
-    use crate::operations::Twist;
+    use crate::operations::Modifier;
 
     const CREATE: &str = "CreateClusterSnapshot&ClusterIdentifier=dw&SnapshotIdentifier=a";
     const ABOUT: &str = "DescribeEvents&SourceType=cluster-snapshot&SourceIdentifier=a";
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn an_event_is_seen_from_its_date_on_and_for_the_last_hour_by_default() {
         let mut account = account();
-        let plan = Twist::FailSnapshot {
+        let plan = Modifier::FailSnapshot {
             reason: "out of luck".to_owned(),
         };
         call_with(&mut account, 0, CREATE, plan).unwrap();

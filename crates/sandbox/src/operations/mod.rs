@@ -43,7 +43,7 @@ pub struct Request {
     /// When it is carried out.
     pub now: DateTime<Utc>,
     /// What a fault rule does to it.
-    pub twist: Twist,
+    pub twist: Modifier,
 }
 
 impl Request {
@@ -56,7 +56,7 @@ impl Request {
     fn page_of(&self, records: RangeInclusive<i64>) -> Result<PageRequest, ApiError> {
         let page = PageRequest::from_params(&self.params, records)?;
         match self.twist {
-            Twist::LoopMarker => Ok(page.restarted()),
+            Modifier::LoopMarker => Ok(page.restarted()),
             _ => Ok(page),
         }
     }
@@ -64,7 +64,7 @@ impl Request {
 
 /// How a fault rule bends an operation from the inside; other faults strike outside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Twist {
+pub enum Modifier {
     /// It does not.
     None,
     /// A new snapshot fails when it would have completed; the text becomes part of the event.
@@ -300,14 +300,14 @@ pub(crate) mod tests {
         seconds: i64,
         form: &str,
     ) -> Result<Element, ApiError> {
-        call_with(account, seconds, form, Twist::None)
+        call_with(account, seconds, form, Modifier::None)
     }
 
     pub(crate) fn call_with(
         account: &mut Account,
         seconds: i64,
         form: &str,
-        twist: Twist,
+        twist: Modifier,
     ) -> Result<Element, ApiError> {
         let params = Params::parse(format!("Version=2012-12-01&Action={form}").as_bytes());
         let operation = find(&params)?;

@@ -12,7 +12,7 @@ use redkeep_sandbox::snapshot::SnapshotFate;
 
 use super::Life;
 use super::draw::CLUSTERS;
-use crate::sim::Doom;
+use crate::sim::CrashPoint;
 use crate::sim::aws;
 use crate::sim::dice::Dice;
 use crate::sim::host::Host;
@@ -89,7 +89,7 @@ impl Life {
             0 => self.dice.between(3_600, 90_000),
             _ => self.dice.between(0, 1_200),
         };
-        self.sim.doom = Some(Doom {
+        self.sim.crash_at = Some(CrashPoint {
             at_step: self.sim.steps + self.dice.between(0, 80),
             downtime: seconds_of(down),
             delivers: self.dice.permille(500),
@@ -248,7 +248,7 @@ impl Life {
         let now = self.sim.now;
         self.say("all is well from here on");
         self.sim.heal();
-        self.sim.doom = None;
+        self.sim.crash_at = None;
         for number in 0..=self.sim.elsewhere.accounts.len() {
             let region = self.sim.account(number).region(now);
             for cluster in region.clusters.values_mut() {

@@ -15,7 +15,7 @@ pub enum Strain {
     /// The credentials of an account lead to another one for a while.
     Misled,
     /// People hold, release and take over snapshots.
-    Errands,
+    Actions,
     /// People take snapshots, some of them just before a slot.
     Takes,
     /// Policies keep some snapshots for longer than the others.
@@ -39,7 +39,7 @@ impl Strain {
         Self::Accounts,
         Self::AccountLeaves,
         Self::Misled,
-        Self::Errands,
+        Self::Actions,
         Self::Takes,
         Self::Tiers,
         Self::Blind,

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::operations::ActionKind;
 use redkeep_core::slot::Pair;
 use redkeep_core::snapshot::{Snapshot, tag};
-use redkeep_core::upkeep::Wanted;
 use redkeep_sandbox::faults::Fault;
 use redkeep_sandbox::tag::Tag;
 
@@ -15,7 +15,7 @@ use super::Life;
 use super::chaos::{refused, seconds_of};
 use super::draw::{ACCOUNTS, CLUSTERS};
 use super::strain::Strain;
-use crate::sim::Doom;
+use crate::sim::CrashPoint;
 use crate::sim::aws::REGION;
 use crate::sim::journal::Ledger;
 
@@ -31,7 +31,7 @@ impl Life {
             Strain::Accounts | Strain::Tiers => return false,
             Strain::AccountLeaves => self.account_leaves(),
             Strain::Misled => self.misled(),
-            Strain::Errands => self.errands(),
+            Strain::Actions => self.actions(),
             Strain::Takes => self.take(),
             Strain::Blind => self.blind(),
             Strain::Slow => self.slow(),
@@ -56,7 +56,7 @@ impl Life {
 
     /// Somebody holds, releases or takes over a snapshot, or tags it by hand; now and then the host dies in the midst of
     /// it, or AWS does not do it all.
-    fn errands(&mut self) {
+    fn actions(&mut self) {
         let Some(host) = self.host_of_people() else {
             return;
         };
@@ -70,7 +70,7 @@ impl Life {
         }
         let (slot, id) = self.dice.pick(&there).clone();
         match self.dice.between(0, 3) {
-            0 => self.sim.doom = Some(self.doom_within(30)),
+            0 => self.sim.crash_at = Some(self.doom_within(30)),
             1 => {
                 let operation = *self.dice.pick(&[
                     "CreateTags",
@@ -105,11 +105,11 @@ impl Life {
             }
         } else {
             let wanted = [
-                Wanted::Hold,
-                Wanted::Hold,
-                Wanted::Release,
-                Wanted::Release,
-                Wanted::Takeover,
+                ActionKind::Hold,
+                ActionKind::Hold,
+                ActionKind::Release,
+                ActionKind::Release,
+                ActionKind::Takeover,
             ];
             let wanted = *self.dice.pick(&wanted);
             let told = format_args!("is asked to {} {id}", wanted.as_str()).to_string();
@@ -125,9 +125,9 @@ impl Life {
         self.sim.heal();
     }
 
-    fn doom_within(&mut self, steps: u64) -> Doom {
+    fn doom_within(&mut self, steps: u64) -> CrashPoint {
         let down = self.dice.between(0, 1_200);
-        Doom {
+        CrashPoint {
             at_step: self.sim.steps + self.dice.between(0, steps),
             downtime: seconds_of(down),
             delivers: self.dice.permille(500),
@@ -224,7 +224,7 @@ impl Life {
             // Nobody tells whose account it is, not even after a new start.
             let account = self.sim.account(number);
             account.refuse("GetCallerIdentity", None, "AccessDenied", 403);
-            self.sim.doom = Some(self.doom_within(60));
+            self.sim.crash_at = Some(self.doom_within(60));
         }
         self.pass(600, 40_000);
         let account = self.sim.account(number);
@@ -282,7 +282,7 @@ impl Life {
         }
         self.reload();
         if self.dice.permille(300) {
-            self.sim.doom = Some(self.doom_within(60));
+            self.sim.crash_at = Some(self.doom_within(60));
         }
         self.pass(30, 20_000);
     }
@@ -305,7 +305,7 @@ impl Life {
         ));
         self.sim.elsewhere.misled.insert(name, to);
         if self.dice.permille(200) {
-            self.sim.doom = Some(self.doom_within(60));
+            self.sim.crash_at = Some(self.doom_within(60));
         }
         self.pass(30, 20_000);
         self.sim.elsewhere.misled.clear();

@@ -112,10 +112,10 @@ fn check_drained(host: &Host, before: DateTime<Utc>) {
             run.state
         );
     }
-    for errand in host.journal.ledger.errands.values() {
+    for action in host.journal.ledger.actions.values() {
         assert!(
-            errand.end.is_some() || errand.asked_at > before,
-            "I14: {errand:?} is still open"
+            action.end.is_some() || action.asked_at > before,
+            "I14: {action:?} is still open"
         );
     }
 }

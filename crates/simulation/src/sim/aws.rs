@@ -11,7 +11,7 @@ use redkeep_core::snapshot::{Snapshot, SnapshotId};
 use redkeep_sandbox::account::{Account, AccountLimits, Region};
 use redkeep_sandbox::cluster::{Cluster as ModelCluster, ClusterState};
 use redkeep_sandbox::faults::{Fault, FaultPlan, FaultRule};
-use redkeep_sandbox::operations::Twist;
+use redkeep_sandbox::operations::Modifier;
 use redkeep_sandbox::snapshot::{Snapshot as ModelSnapshot, SnapshotFate};
 use redkeep_sandbox::tag::Tag;
 
@@ -228,7 +228,7 @@ impl Aws {
             retention: "35d".parse().unwrap(),
             tags: tags.iter().map(own).collect(),
         };
-        self.create(REGION, &request, Twist::None, now).unwrap();
+        self.create(REGION, &request, Modifier::None, now).unwrap();
     }
 
     /// Somebody else deletes a snapshot.

@@ -116,7 +116,7 @@ impl Bug {
         }
         if self == Self::Impatient {
             observed.refused.clear();
-            observed.errand_trouble.clear();
+            observed.action_trouble.clear();
         }
         let views = observed.scopes.values_mut();
         for view in views.filter(|_| self == Self::StaleListing) {
@@ -307,7 +307,7 @@ fn back_filled(change: &mut Change, host: &Host) {
 
 fn blind(change: &mut Change, now: DateTime<Utc>) {
     if let Change::Run(run) = change
-        && let RunState::Judged { verdict, .. } = &run.state
+        && let RunState::Concluding { verdict, .. } = &run.state
     {
         run.state = RunState::Ended(verdict.clone());
         run.ended_at = Some(now);

@@ -66,7 +66,9 @@ impl Evidence {
             Call::List { .. } => commits.to_string(),
             Call::Describe { .. } => run.map_or(0, |run| run.attempts).to_string(),
             Call::Extend { id, .. } => described(aws, call.scope(), id.as_str()),
-            Call::Errand { errand, .. } => described(aws, call.scope(), errand.snapshot.as_str()),
+            Call::SnapshotAction { action, .. } => {
+                described(aws, call.scope(), action.snapshot.as_str())
+            }
             _ => String::new(),
         };
         let made = Made { at: now, known };
@@ -192,7 +194,9 @@ fn content(call: &Call) -> (String, TimeDelta) {
                 second * 60,
             )
         }
-        Call::Errand { errand, .. } => (format!("the errand {} of {scope}", errand.id), second * 5),
+        Call::SnapshotAction { action, .. } => {
+            (format!("the errand {} of {scope}", action.id), second * 5)
+        }
     }
 }
 

@@ -12,10 +12,10 @@ use redkeep_core::history::{
     Change, Extension, History, MissedRange, PairState, Renaming, news, one_pair, one_run,
 };
 use redkeep_core::names::{AccountName, PolicyName};
+use redkeep_core::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Slot, rfc3339};
-use redkeep_core::upkeep::{Confirmation, Errand, Pass, Place, Removal};
 use redkeep_store::{EndpointKind, Reader, RunFilter, Store};
 use tokio::runtime::{Builder, Runtime};
 
@@ -31,9 +31,9 @@ pub struct Ledger {
     /// Written by the commands, not by changes.
     pub pauses: Pauses,
     pub rebuilt_at: Option<DateTime<Utc>>,
-    pub removals: BTreeMap<(Place, DateTime<Utc>), Removal>,
+    pub removals: BTreeMap<(SnapshotKey, DateTime<Utc>), Removal>,
     pub passes: Vec<Pass>,
-    pub errands: BTreeMap<i64, Errand>,
+    pub actions: BTreeMap<i64, SnapshotAction>,
     /// Written by the commands, not by changes.
     pub confirmations: BTreeMap<PolicyName, Confirmation>,
     /// How often a watermark was taken back.
@@ -59,8 +59,8 @@ impl Segment {
 }
 
 /// By what a removal is told from others; the store keeps whole seconds.
-pub fn removal_key(removal: &Removal) -> (Place, DateTime<Utc>) {
-    (removal.place(), removal.planned_at.trunc_subsecs(0))
+pub fn removal_key(removal: &Removal) -> (SnapshotKey, DateTime<Utc>) {
+    (removal.key(), removal.planned_at.trunc_subsecs(0))
 }
 
 impl Ledger {
@@ -130,7 +130,9 @@ impl Ledger {
                 }
                 self.passes.push((**pass).clone());
             }
-            Change::Errand(errand) => drop(self.errands.insert(errand.id, (**errand).clone())),
+            Change::SnapshotAction(action) => {
+                drop(self.actions.insert(action.id, (**action).clone()))
+            }
         }
         None
     }
@@ -161,9 +163,9 @@ impl Ledger {
         self.ranges = ranges.map(|one| renaming.moved(one)).collect();
         let extensions = std::mem::take(&mut self.extensions).into_iter();
         self.extensions = extensions.map(|one| renaming.moved(one)).collect();
-        let errands = std::mem::take(&mut self.errands).into_iter();
-        let errands = errands.map(|(id, one)| (id, renaming.moved(one)));
-        self.errands = errands.collect();
+        let actions = std::mem::take(&mut self.actions).into_iter();
+        let actions = actions.map(|(id, one)| (id, renaming.moved(one)));
+        self.actions = actions.collect();
         let removals = std::mem::take(&mut self.removals).into_values();
         let removals = removals.map(|one| renaming.moved(one));
         self.removals = removals.map(|one| (removal_key(&one), one)).collect();
@@ -191,8 +193,8 @@ impl Ledger {
             removal.look_at.get_or_insert(removal.planned_at);
             history.apply(Change::Removal(Box::new(removal)));
         }
-        for errand in self.errands.values().filter(|one| one.end.is_none()) {
-            history.errands.insert(errand.id, errand.clone());
+        for action in self.actions.values().filter(|one| one.end.is_none()) {
+            history.actions.insert(action.id, action.clone());
         }
         // Oldest first, so that the newest of each pair stays.
         for run in self.runs.values() {

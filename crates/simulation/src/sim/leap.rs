@@ -45,7 +45,7 @@ impl Sim {
     fn quiet_until(&self) -> Option<DateTime<Utc>> {
         let rests = self.wires.is_empty()
             && self.calls.is_empty()
-            && self.doom.is_none()
+            && self.crash_at.is_none()
             && self.aws.is_sound();
         if !rests {
             return None;
@@ -100,7 +100,7 @@ fn waits_until(run: &Run, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         RunState::Waiting { until, .. } => Some(later(*until).min(deadline)),
         RunState::Asking { .. }
         | RunState::InDoubt { .. }
-        | RunState::Judged { .. }
+        | RunState::Concluding { .. }
         | RunState::Failing { .. }
         | RunState::Ended(_) => None,
     }

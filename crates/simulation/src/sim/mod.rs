@@ -2,7 +2,7 @@
 //!
 //! Owns: the present, what is on the wire, and the order in which things happen. It takes the daemon's place
 //! (plan → commit → apply → call → take in) without a runtime, HTTP or a real clock, and lets the daemon's own calls
-//! run over it (`wire`). Every micro-step and every request can be the last one of a process (`Doom`), and whatever
+//! run over it (`wire`). Every micro-step and every request can be the last one of a process (`CrashPoint`), and whatever
 //! happens, `witness` watches the invariants.
 
 mod accounts;
@@ -61,7 +61,7 @@ type Done = Result<(), Crash>;
 
 /// When a process is to die.
 #[derive(Debug, Clone, Copy)]
-pub struct Doom {
+pub struct CrashPoint {
     /// Before this micro-step, counted from 0 since the simulation began.
     pub at_step: u64,
     /// How long it stays down.
@@ -85,7 +85,7 @@ pub struct Sim {
     pub aws: Aws,
     pub elsewhere: Elsewhere,
     pub hosts: Vec<Host>,
-    pub doom: Option<Doom>,
+    pub crash_at: Option<CrashPoint>,
     pub latency: Latency,
     pub dice: Dice,
     /// Whether time in which nothing can happen is leapt over.
@@ -108,7 +108,7 @@ impl Sim {
             aws: Aws::default(),
             elsewhere: Elsewhere::default(),
             hosts: Vec::new(),
-            doom: None,
+            crash_at: None,
             latency: Latency {
                 there: (20, 60),
                 back: (20, 60),
@@ -273,19 +273,19 @@ impl Sim {
     }
 
     fn settle(&mut self, host: usize, done: Done) {
-        let (Err(Crash), Some(doom)) = (done, self.doom) else {
+        let (Err(Crash), Some(crash_at)) = (done, self.crash_at) else {
             return;
         };
-        self.doom = None;
+        self.crash_at = None;
         self.say(
             host,
-            format_args!("dies, for {} s", doom.downtime.num_seconds()),
+            format_args!("dies, for {} s", crash_at.downtime.num_seconds()),
         );
         self.hosts[host].process = None;
-        self.hosts[host].starts_at = Some(self.now + doom.downtime);
+        self.hosts[host].starts_at = Some(self.now + crash_at.downtime);
         self.calls.retain(|_, call| call.host != host);
         self.wires
-            .retain(|wire| wire.host != host || (doom.delivers && !wire.is_answered()));
+            .retain(|wire| wire.host != host || (crash_at.delivers && !wire.is_answered()));
     }
 
     /// Writes a line of the log in a host's name.
@@ -297,8 +297,8 @@ impl Sim {
     fn step(&mut self) -> Done {
         let here = self.steps;
         self.steps += 1;
-        match self.doom {
-            Some(doom) if doom.at_step == here => Err(Crash),
+        match self.crash_at {
+            Some(crash_at) if crash_at.at_step == here => Err(Crash),
             _ => Ok(()),
         }
     }
@@ -481,28 +481,28 @@ impl Sim {
             other => &mut self.elsewhere.accounts[other - 1],
         };
         let region = wire.region.as_str();
-        let (request, suffering) = match wire.state {
+        let (request, fault_effect) = match wire.state {
             State::Sent(request) => {
-                let suffering = aws.suffer(&request, region);
+                let fault_effect = aws.suffer(&request, region);
                 let (there, back) = aws.slowness(&request, &mut self.dice);
                 wire.is_slow_by = back;
-                let latency = latency(&suffering) + there;
+                let latency = latency(&fault_effect) + there;
                 if !latency.is_zero() {
                     wire.arrives_at += latency;
-                    wire.state = State::Waits(request, suffering);
+                    wire.state = State::Waits(request, fault_effect);
                     return self.wires.push(wire);
                 }
-                (request, suffering)
+                (request, fault_effect)
             }
-            State::Waits(request, suffering) => (request, suffering),
+            State::Waits(request, fault_effect) => (request, fault_effect),
             State::Answered(_) => unreachable!("it is handed over"),
         };
-        wire.arrives_at = match hangs(&suffering) {
+        wire.arrives_at = match hangs(&fault_effect) {
             true => wire.sent_at + ATTEMPT_TIMEOUT,
             false => self.now + wire.is_slow_by + self.dice.milliseconds(self.latency.back),
         };
         let is_look = matches!(request, Request::Snapshots(_));
-        let served = aws.carry_out(request, &suffering, region, self.now);
+        let served = aws.carry_out(request, &fault_effect, region, self.now);
         if let Some(told) = served.told {
             self.log.say(self.now, "aws", format_args!("{told}"));
         }
@@ -627,7 +627,7 @@ fn listed(reply: &Reply) -> Option<&[Arc<Snapshot>]> {
     snapshots.map(Vec::as_slice).filter(|_| is_complete)
 }
 
-/// When the daemon wakes: its clockwork ticks on whole seconds and asks whether `wake_at` has come, and it
+/// When the daemon wakes: its ticker ticks on whole seconds and asks whether `wake_at` has come, and it
 /// never sleeps longer than 30 s.
 fn next_tick(wake_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
     let second = TimeDelta::seconds(1);

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use redkeep_core::engine::{Request, Requests};
 use redkeep_core::history::Change;
 use redkeep_core::names::Tier;
+use redkeep_core::operations::{ActionKind, Confirmation, SnapshotAction};
 use redkeep_core::plan::manual_run;
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Slot};
 use redkeep_core::snapshot::SnapshotId;
-use redkeep_core::upkeep::{Confirmation, Errand, Wanted};
 
 use super::host::{Host, Process};
 
@@ -69,15 +69,21 @@ impl Host {
     }
 
     /// Asks for something to be done to a snapshot, as `hold`, `release` and `takeover` do.
-    pub fn ask(&mut self, wanted: Wanted, slot: Slot, snapshot: SnapshotId, now: DateTime<Utc>) {
-        let errands = &mut self.journal.ledger.errands;
-        let errand = Errand {
-            id: 1 + errands.last_key_value().map_or(0, |(id, _)| *id),
-            ..Errand::new(wanted, slot, snapshot, now)
+    pub fn ask(
+        &mut self,
+        wanted: ActionKind,
+        slot: Slot,
+        snapshot: SnapshotId,
+        now: DateTime<Utc>,
+    ) {
+        let actions = &mut self.journal.ledger.actions;
+        let action = SnapshotAction {
+            id: 1 + actions.last_key_value().map_or(0, |(id, _)| *id),
+            ..SnapshotAction::new(wanted, slot, snapshot, now)
         };
-        errands.insert(errand.id, errand.clone());
+        actions.insert(action.id, action.clone());
         self.tell(Requests {
-            errands: vec![errand],
+            actions: vec![action],
             ..Requests::default()
         });
     }

@@ -14,8 +14,8 @@ use redkeep_core::redshift::{
 use redkeep_core::snapshot::{Snapshot, SnapshotId, tag};
 use redkeep_sandbox::error::ApiError;
 use redkeep_sandbox::event::EventKind;
-use redkeep_sandbox::faults::{self, Fault, Suffering};
-use redkeep_sandbox::operations::{self, Effect, Request as ModelRequest, Twist};
+use redkeep_sandbox::faults::{self, Fault, FaultEffect};
+use redkeep_sandbox::operations::{self, Effect, Modifier, Request as ModelRequest};
 use redkeep_sandbox::query::Params;
 use redkeep_sandbox::tag::Tag;
 
@@ -31,24 +31,24 @@ pub struct Served {
 }
 
 /// How long it waits at AWS.
-pub fn latency(suffering: &Suffering) -> TimeDelta {
-    TimeDelta::milliseconds(i64::try_from(suffering.latency_milliseconds).unwrap())
+pub fn latency(fault_effect: &FaultEffect) -> TimeDelta {
+    TimeDelta::milliseconds(i64::try_from(fault_effect.latency_milliseconds).unwrap())
 }
 
 /// Whether the client hears nothing until it gives up.
-pub fn hangs(suffering: &Suffering) -> bool {
-    matches!(suffering.fault, Some(Fault::Hang))
+pub fn hangs(fault_effect: &FaultEffect) -> bool {
+    matches!(fault_effect.fault, Some(Fault::Hang))
 }
 
 impl Aws {
     /// Asks the fault plan.
-    pub fn suffer(&mut self, request: &Request, region: &str) -> Suffering {
+    pub fn suffer(&mut self, request: &Request, region: &str) -> FaultEffect {
         let operation = request.operation();
         *self.asked.entry(operation).or_default() += 1;
         if let (Request::Snapshots(_), Some(fault)) = (request, &self.blind) {
-            return Suffering {
+            return FaultEffect {
                 fault: Some(fault.clone()),
-                ..Suffering::default()
+                ..FaultEffect::default()
             };
         }
         let cluster = match request {
@@ -74,19 +74,19 @@ impl Aws {
         (seconds(), seconds())
     }
 
-    /// Carries a request out, in so far as its suffering lets it.
+    /// Carries a request out, in so far as its fault_effect lets it.
     pub fn carry_out(
         &mut self,
         request: Request,
-        suffering: &Suffering,
+        fault_effect: &FaultEffect,
         region: &str,
         now: DateTime<Utc>,
     ) -> Served {
-        let twist = suffering.twist();
+        let twist = fault_effect.twist();
         match request {
             Request::Clusters(to) => {
                 let list = |aws: &mut Self| Ok(aws.clusters(region, now));
-                let answer = in_pages(self.answer(suffering, now, list));
+                let answer = in_pages(self.answer(fault_effect, now, list));
                 served(to, answer, "the listing of clusters", |_| None)
             }
             Request::Snapshots(to) => {
@@ -98,12 +98,12 @@ impl Aws {
                         .chain(strangers)
                         .collect())
                 };
-                let answer = in_pages(self.answer(suffering, now, list));
+                let answer = in_pages(self.answer(fault_effect, now, list));
                 served(to, answer, "the listing of snapshots", |_| None)
             }
             Request::Snapshot(id, to) => {
                 let find = |aws: &mut Self| Ok(aws.named(region, &id, now));
-                let answer = self.answer(suffering, now, find);
+                let answer = self.answer(fault_effect, now, find);
                 let what = format!("the look for {id}");
                 served(to, answer, &what, |found| {
                     Some(format!("finds {} of {id}", found.len()))
@@ -111,14 +111,14 @@ impl Aws {
             }
             Request::Create(wanted, to) => {
                 let create = |aws: &mut Self| aws.create(region, &wanted, twist, now);
-                let answer = self.answer(suffering, now, create);
+                let answer = self.answer(fault_effect, now, create);
                 let id = &wanted.snapshot_id;
                 let what = format!("the wish for {id}");
                 served(to, answer, &what, |_| Some(format!("accepts {id}")))
             }
             Request::KeepFor(id, retention, to) => {
                 let modify = |aws: &mut Self| aws.modify(region, &id, retention, now);
-                let answer = self.answer(suffering, now, modify);
+                let answer = self.answer(fault_effect, now, modify);
                 let what = format!("the period of {id}");
                 served(to, answer, &what, |_| {
                     Some(format!("keeps {id} for {retention}"))
@@ -126,19 +126,19 @@ impl Aws {
             }
             Request::Delete(id, cluster, to) => {
                 let delete = |aws: &mut Self| aws.remove(region, &id, &cluster, now);
-                let answer = self.answer(suffering, now, delete);
+                let answer = self.answer(fault_effect, now, delete);
                 let what = format!("the removal of {id}");
                 served(to, answer, &what, |()| Some(format!("removes {id}")))
             }
             Request::Tag(arn, key, value, to) => {
-                self.set_tag(suffering, region, (&arn, &key, Some(&value)), to, now)
+                self.set_tag(fault_effect, region, (&arn, &key, Some(&value)), to, now)
             }
             Request::Untag(arn, key, to) => {
-                self.set_tag(suffering, region, (&arn, &key, None), to, now)
+                self.set_tag(fault_effect, region, (&arn, &key, None), to, now)
             }
             Request::Events(id, to) => {
                 let tell = |aws: &mut Self| Ok(aws.events(region, id.as_str(), now));
-                let answer = self.answer(suffering, now, tell);
+                let answer = self.answer(fault_effect, now, tell);
                 let what = format!("the events of {id}");
                 served(to, answer, &what, |events| {
                     Some(format!("tells {} events of {id}", events.len()))
@@ -146,7 +146,7 @@ impl Aws {
             }
             Request::AccountNumber(to) => {
                 let tell = |aws: &mut Self| Ok(aws.account.account_id.clone());
-                let answer = self.answer(suffering, now, tell);
+                let answer = self.answer(fault_effect, now, tell);
                 served(to, answer, "the account's number", |_| None)
             }
         }
@@ -155,14 +155,14 @@ impl Aws {
     /// Sets a tag, or removes it where it is to have no value.
     fn set_tag(
         &mut self,
-        suffering: &Suffering,
+        fault_effect: &FaultEffect,
         region: &str,
         (arn, key, value): (&str, &str, Option<&str>),
         to: To<()>,
         now: DateTime<Utc>,
     ) -> Served {
         let set = |aws: &mut Self| aws.tag(region, arn, (key, value), now);
-        let answer = self.answer(suffering, now, set);
+        let answer = self.answer(fault_effect, now, set);
         let told = match value {
             Some(value) => format!("tags {arn} {key}={value}"),
             None => format!("untags {arn} {key}"),
@@ -173,7 +173,7 @@ impl Aws {
 
     fn answer<T>(
         &mut self,
-        suffering: &Suffering,
+        fault_effect: &FaultEffect,
         now: DateTime<Utc>,
         operation: impl FnOnce(&mut Self) -> Result<T, ApiError>,
     ) -> Answer<T> {
@@ -182,7 +182,7 @@ impl Aws {
             code: None,
             message: message.to_owned(),
         };
-        let (result, answered) = match &suffering.fault {
+        let (result, answered) = match &fault_effect.fault {
             Some(Fault::Error {
                 code,
                 status,
@@ -218,7 +218,7 @@ impl Aws {
         &mut self,
         region: &str,
         wanted: &CreateRequest,
-        twist: Twist,
+        twist: Modifier,
         now: DateTime<Utc>,
     ) -> Result<Arc<Snapshot>, ApiError> {
         let days = wanted.retention.days_or_minus_one().to_string();
@@ -271,7 +271,7 @@ impl Aws {
             ("ManualSnapshotRetentionPeriod", &days),
         ];
         let form = form("ModifyClusterSnapshot", &parameters);
-        self.perform(region, &form, Twist::None, now)?;
+        self.perform(region, &form, Modifier::None, now)?;
         self.modified.push((id.to_string(), now));
         let made = &self.account.regions[region].snapshots[id.as_str()];
         Ok(Arc::new(described(&self.account, region, made, now)))
@@ -290,7 +290,7 @@ impl Aws {
             ("SnapshotClusterIdentifier", cluster),
         ];
         let form = form("DeleteClusterSnapshot", &parameters);
-        self.perform(region, &form, Twist::None, now)?;
+        self.perform(region, &form, Modifier::None, now)?;
         self.removed.push((id.to_string(), now));
         Ok(())
     }
@@ -319,7 +319,7 @@ impl Aws {
                 &[("ResourceName", arn), ("TagKeys.TagKey.1", key)],
             ),
         };
-        self.perform(region, &form, Twist::None, now)?;
+        self.perform(region, &form, Modifier::None, now)?;
         // What was told of the snapshot has other tags.
         self.region(now);
         Ok(())
@@ -339,7 +339,7 @@ impl Aws {
         &mut self,
         region: &str,
         form: &str,
-        twist: Twist,
+        twist: Modifier,
         now: DateTime<Utc>,
     ) -> Result<(), ApiError> {
         let request = ModelRequest {

@@ -57,9 +57,9 @@ impl fmt::Display for Told<'_> {
                     pass.policy, pass.plan_hash
                 )
             }
-            Change::Errand(errand) => {
-                let said = errand.end.as_ref().map_or("open", |end| end.text());
-                write!(f, "{} {}: {said}", errand.wanted.as_str(), errand.snapshot)
+            Change::SnapshotAction(action) => {
+                let said = action.end.as_ref().map_or("open", |end| end.text());
+                write!(f, "{} {}: {said}", action.kind.as_str(), action.snapshot)
             }
             Change::Missed(range) => {
                 let (first, last) = (rfc3339(range.first_at), rfc3339(range.last_at));
@@ -85,8 +85,8 @@ impl fmt::Display for ToldCall<'_> {
             Call::Explain { id, .. } => write!(f, "asks why {id} failed"),
             Call::Extend { id, extension, .. } => write!(f, "extends {id} to {}", extension.to),
             Call::Remove { removal, .. } => write!(f, "removes {}", removal.id),
-            Call::Errand { errand, .. } => {
-                write!(f, "asks to {} {}", errand.wanted.as_str(), errand.snapshot)
+            Call::SnapshotAction { action, .. } => {
+                write!(f, "asks to {} {}", action.kind.as_str(), action.snapshot)
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use redkeep_core::execute::make;
+use redkeep_core::execute::execute;
 use redkeep_core::names::{Region, Retention};
 use redkeep_core::plan::Call;
 use redkeep_core::redshift::{
@@ -17,7 +17,7 @@ use redkeep_core::redshift::{
 use redkeep_core::reply::Reply;
 use redkeep_core::slot::Scope;
 use redkeep_core::snapshot::{Snapshot, SnapshotId};
-use redkeep_sandbox::faults::Suffering;
+use redkeep_sandbox::faults::FaultEffect;
 use tokio::sync::oneshot;
 
 /// Where the answer to a request goes.
@@ -173,7 +173,7 @@ impl UnderWay {
             account,
             sent_at,
             looked_at: None,
-            steps: Box::pin(make(call, client, began_at)),
+            steps: Box::pin(execute(call, client, began_at)),
             requests,
         }
     }
@@ -210,7 +210,7 @@ pub enum State {
     /// On its way to AWS.
     Sent(Request),
     /// AWS takes its time.
-    Waits(Request, Suffering),
+    Waits(Request, FaultEffect),
     /// Carried out: handing the answer over is all that is left.
     Answered(Answered),
 }

@@ -11,6 +11,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use redkeep_core::history::{Change, MissedRange};
 use redkeep_core::names::Trigger;
 use redkeep_core::names::{PolicyName, Writer};
+use redkeep_core::operations::{Removal, Why, named};
 use redkeep_core::plan::Call;
 use redkeep_core::redshift::ServerDate;
 use redkeep_core::reply::Reply;
@@ -18,7 +19,6 @@ use redkeep_core::run::{Outcome, Run, RunState};
 use redkeep_core::schedule::Schedule;
 use redkeep_core::slot::{Scope, Slot, rfc3339};
 use redkeep_core::snapshot::{Snapshot, tag};
-use redkeep_core::upkeep::{Removal, Why, named};
 use redkeep_policy_file::Config;
 use redkeep_sandbox::snapshot::Snapshot as ModelSnapshot;
 
@@ -127,7 +127,7 @@ impl Witness {
             Call::Describe {
                 asks_account: true, ..
             } => 2.0,
-            Call::Errand { .. } => 4.0,
+            Call::SnapshotAction { .. } => 4.0,
             _ => 1.0,
         };
         let left = self.bucket(call.scope(), now);
@@ -165,7 +165,7 @@ impl Witness {
         now: DateTime<Utc>,
         host_time: DateTime<Utc>,
     ) {
-        let name = named(&removal.place());
+        let name = named(&removal.key());
         let ServerDate::At(date) = aws.date(now) else {
             panic!("I15: {name} is removed where AWS sends no date");
         };
@@ -241,7 +241,7 @@ impl Witness {
             | Change::Rebuilt(_)
             | Change::Removal(_)
             | Change::Passed(_)
-            | Change::Errand(_) => {}
+            | Change::SnapshotAction(_) => {}
             Change::Missed(range) => self.check_range(range),
             Change::Run(run) | Change::Adopted(run) => {
                 let before = journal.ledger.runs.get(&run.slot);
@@ -354,7 +354,7 @@ fn check_intended(removal: &Removal, journal: &Journal) {
     );
     let passes = journal.ledger.passes.iter();
     let mut passes = passes.filter(|pass| pass.passed_at.trunc_subsecs(0) == key.1);
-    let name = named(&removal.place());
+    let name = named(&removal.key());
     assert!(
         passes.any(|pass| pass.plan.contains(&name)),
         "I5: {name} is in no plan that was logged"
@@ -368,7 +368,7 @@ fn check_spared(
     aws: &Aws,
     now: DateTime<Utc>,
 ) {
-    let name = named(&removal.place());
+    let name = named(&removal.key());
     let region = removal.slot.pair.scope.region.as_str();
     let region = aws.account.region_at(region, now);
     let snapshots = &region.snapshots;
@@ -409,7 +409,7 @@ fn call_name(call: &Call) -> &str {
             id.as_str()
         }
         Call::Remove { removal, .. } => removal.id.as_str(),
-        Call::Errand { errand, .. } => errand.snapshot.as_str(),
+        Call::SnapshotAction { action, .. } => action.snapshot.as_str(),
         Call::List { .. } => "",
     }
 }

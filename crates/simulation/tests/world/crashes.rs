@@ -6,7 +6,7 @@ use redkeep_simulation::setup::{add_host, at, config, minutes, policy, seconds};
 use redkeep_simulation::sim::aws::CREATE;
 use redkeep_simulation::sim::journal::Journal;
 use redkeep_simulation::sim::journal::scratch;
-use redkeep_simulation::sim::{Doom, Sim};
+use redkeep_simulation::sim::{CrashPoint, Sim};
 
 const SLOT: &str = "2026-11-24 02:30";
 
@@ -52,12 +52,12 @@ fn before(story: &Story, journal: Journal) -> Sim {
 }
 
 /// Lives through the slot, with the process dying so many steps after this minute began.
-fn live(story: &Story, mut doom: Doom, journal: Journal) -> Sim {
+fn live(story: &Story, mut crash_at: CrashPoint, journal: Journal) -> Sim {
     let mut sim = before(story, journal);
-    doom.at_step += sim.steps;
-    sim.doom = Some(doom);
+    crash_at.at_step += sim.steps;
+    sim.crash_at = Some(crash_at);
     sim.until("2026-11-24 02:45");
-    check(story, doom, &sim);
+    check(story, crash_at, &sim);
     sim
 }
 
@@ -71,14 +71,18 @@ fn steps(story: &Story) -> u64 {
     sim.steps - before
 }
 
-fn check(story: &Story, doom: Doom, sim: &Sim) {
+fn check(story: &Story, crash_at: CrashPoint, sim: &Sim) {
     assert_eq!(
         sim.outcome("nightly", SLOT),
         story.outcome,
-        "{doom:?} {story:?}"
+        "{crash_at:?} {story:?}"
     );
-    assert_eq!(sim.aws.accepted.len(), story.accepted, "{doom:?} {story:?}");
-    assert_eq!(sim.hosts[0].lives, 2, "{doom:?} did not come");
+    assert_eq!(
+        sim.aws.accepted.len(),
+        story.accepted,
+        "{crash_at:?} {story:?}"
+    );
+    assert_eq!(sim.hosts[0].lives, 2, "{crash_at:?} did not come");
     sim.assert_accounted();
 }
 
@@ -87,12 +91,12 @@ fn crash_everywhere(story: &Story) {
     for at_step in 0..steps(story) {
         for (downtime, delivers) in [(0, true), (7, false), (7, true), (150, true)] {
             let downtime = seconds(downtime);
-            let doom = Doom {
+            let crash_at = CrashPoint {
                 at_step,
                 downtime,
                 delivers,
             };
-            live(story, doom, Journal::in_memory());
+            live(story, crash_at, Journal::in_memory());
         }
     }
 }
@@ -144,12 +148,12 @@ fn a_crash_at_any_step_over_the_real_store_leaves_one_snapshot_and_one_record() 
         ..Story::smooth()
     };
     for at_step in 0..steps(&story) {
-        let doom = Doom {
+        let crash_at = CrashPoint {
             at_step,
             downtime: seconds(3),
             delivers: true,
         };
-        live(&story, doom, Journal::on_disk(scratch()));
+        live(&story, crash_at, Journal::on_disk(scratch()));
     }
 }
 
@@ -163,12 +167,12 @@ fn fifty_crashes_in_one_slot_leave_one_snapshot_and_one_record() {
     let mut sim = before(&story, Journal::in_memory());
     sim.until("2026-11-24 02:29:59");
     for crash in 0..50 {
-        sim.doom = Some(Doom {
+        sim.crash_at = Some(CrashPoint {
             at_step: sim.steps + crash % 7,
             downtime: seconds(2),
             delivers: crash % 2 == 0,
         });
-        while sim.doom.is_some() {
+        while sim.crash_at.is_some() {
             sim.run_for(seconds(1));
         }
     }
@@ -189,7 +193,7 @@ fn a_crash_with_a_call_out_and_a_window_that_ends_meanwhile_is_adopted_or_expire
         let mut sim = before(&story, Journal::in_memory());
         sim.until("2026-11-24 02:29:59");
         // Two for the commit of the slot, two for that of the intent, one before the call: it is on the wire.
-        sim.doom = Some(Doom {
+        sim.crash_at = Some(CrashPoint {
             at_step: sim.steps + 5,
             downtime: minutes(10),
             delivers,

@@ -1,8 +1,8 @@
 //! Holds and releases: what a refusal leaves half done is told, guarded and carried on, and no call is made again and again.
 
+use redkeep_core::operations::{ActionKind, End, SnapshotAction};
 use redkeep_core::plan::Alarm;
 use redkeep_core::snapshot::{Hold, SnapshotId};
-use redkeep_core::upkeep::{End, Errand, Wanted};
 use redkeep_sandbox::tag::Tag;
 
 use redkeep_simulation::setup::{at, hours, minutes, policy, seconds, sim, slot};
@@ -26,21 +26,21 @@ fn id(sim: &Sim) -> SnapshotId {
     run.request.snapshot_id
 }
 
-/// Hands an errand in, as the command does.
-fn ask(sim: &mut Sim, number: i64, wanted: Wanted) {
+/// Hands an action in, as the command does.
+fn ask(sim: &mut Sim, number: i64, wanted: ActionKind) {
     let of = slot("p", "dw", "2026-11-24 02:30");
-    let errand = Errand {
+    let action = SnapshotAction {
         id: number,
-        ..Errand::new(wanted, of, id(sim), sim.now)
+        ..SnapshotAction::new(wanted, of, id(sim), sim.now)
     };
     let host = &mut sim.hosts[0];
-    host.journal.ledger.errands.insert(number, errand.clone());
+    host.journal.ledger.actions.insert(number, action.clone());
     let history = host.process_mut().engine.falsify().1;
-    history.errands.insert(number, errand);
+    history.actions.insert(number, action);
 }
 
 fn end(sim: &Sim, number: i64) -> Option<&End> {
-    sim.hosts[0].journal.ledger.errands[&number].end.as_ref()
+    sim.hosts[0].journal.ledger.actions[&number].end.as_ref()
 }
 
 /// The snapshot's hold, its tag and its period.
@@ -71,12 +71,12 @@ fn asked(sim: &Sim, operation: &'static str) -> u64 {
 #[test]
 fn a_release_whose_tag_stays_is_carried_on_with_an_alarm_and_at_a_slow_pace() {
     let mut sim = with_one(10);
-    ask(&mut sim, 1, Wanted::Hold);
+    ask(&mut sim, 1, ActionKind::Hold);
     sim.run_for(seconds(40));
     assert_eq!(shown(&mut sim), (Hold::Held, Some("10".to_owned()), -1));
     assert!(!is_alarmed(&sim));
     sim.aws.refuse("DeleteTags", None, "AccessDenied", 403);
-    ask(&mut sim, 2, Wanted::Release);
+    ask(&mut sim, 2, ActionKind::Release);
     sim.run_for(hours(3));
     assert_eq!(shown(&mut sim), (Hold::Half, Some("10".to_owned()), 10));
     assert!(is_alarmed(&sim));
@@ -99,7 +99,7 @@ fn a_release_whose_tag_stays_is_carried_on_with_an_alarm_and_at_a_slow_pace() {
 fn a_hold_whose_period_stays_is_carried_on_with_an_alarm_until_it_is_whole() {
     let mut sim = with_one(10);
     sim.aws.refuse(MODIFY, None, "AccessDenied", 403);
-    ask(&mut sim, 1, Wanted::Hold);
+    ask(&mut sim, 1, ActionKind::Hold);
     sim.run_for(hours(2));
     assert_eq!(shown(&mut sim), (Hold::Half, Some("10".to_owned()), 10));
     assert!(is_alarmed(&sim));
@@ -115,7 +115,7 @@ fn a_hold_whose_period_stays_is_carried_on_with_an_alarm_until_it_is_whole() {
 fn a_hold_of_which_nothing_is_done_is_refused_and_leaves_nothing() {
     let mut sim = with_one(10);
     sim.aws.refuse("CreateTags", None, "AccessDenied", 403);
-    ask(&mut sim, 1, Wanted::Hold);
+    ask(&mut sim, 1, ActionKind::Hold);
     sim.run_for(minutes(1));
     assert!(!end(&sim, 1).unwrap().is_done());
     assert_eq!(shown(&mut sim), (Hold::Free, None, 10));
@@ -126,9 +126,9 @@ fn a_hold_of_which_nothing_is_done_is_refused_and_leaves_nothing() {
 fn of_a_half_done_hold_and_a_later_release_the_release_counts() {
     let mut sim = with_one(10);
     sim.aws.refuse(MODIFY, None, "AccessDenied", 403);
-    ask(&mut sim, 1, Wanted::Hold);
+    ask(&mut sim, 1, ActionKind::Hold);
     sim.run_for(minutes(5));
-    ask(&mut sim, 2, Wanted::Release);
+    ask(&mut sim, 2, ActionKind::Release);
     sim.run_for(minutes(1));
     assert_eq!(
         end(&sim, 1).unwrap().text(),
@@ -148,23 +148,23 @@ fn the_last_good_snapshot_whose_hold_is_half_done_does_not_expire() {
         let name = id(&sim);
         match way {
             "release" => {
-                ask(&mut sim, 1, Wanted::Hold);
+                ask(&mut sim, 1, ActionKind::Hold);
                 sim.run_for(seconds(40));
                 sim.aws.refuse("DeleteTags", None, "AccessDenied", 403);
-                ask(&mut sim, 2, Wanted::Release);
+                ask(&mut sim, 2, ActionKind::Release);
             }
             "hold" => {
                 sim.aws.refuse(MODIFY, Some(1), "AccessDenied", 403);
-                ask(&mut sim, 1, Wanted::Hold);
+                ask(&mut sim, 1, ActionKind::Hold);
                 sim.run_for(seconds(40));
                 // What came of it is forgotten with the history.
-                sim.hosts[0].journal.ledger.errands.clear();
+                sim.hosts[0].journal.ledger.actions.clear();
                 sim.hosts[0]
                     .process_mut()
                     .engine
                     .falsify()
                     .1
-                    .errands
+                    .actions
                     .clear();
             }
             _ => {
@@ -213,15 +213,15 @@ fn an_extension_that_no_look_shows_is_made_again_only_after_its_back_off() {
 #[test]
 fn a_released_snapshot_may_be_released_again_and_its_lost_answer_is_no_failure() {
     let mut sim = with_one(10);
-    ask(&mut sim, 1, Wanted::Hold);
+    ask(&mut sim, 1, ActionKind::Hold);
     sim.run_for(seconds(40));
     let fault = redkeep_sandbox::faults::Fault::LostReply;
     sim.aws.strike("DeleteTags", Some(1), fault);
-    ask(&mut sim, 2, Wanted::Release);
+    ask(&mut sim, 2, ActionKind::Release);
     sim.run_for(minutes(1));
     assert!(end(&sim, 2).unwrap().is_done(), "{:?}", end(&sim, 2));
     assert_eq!(shown(&mut sim), (Hold::Free, None, 10));
-    ask(&mut sim, 3, Wanted::Release);
+    ask(&mut sim, 3, ActionKind::Release);
     sim.run_for(minutes(1));
     assert!(end(&sim, 3).unwrap().is_done());
 }
@@ -234,18 +234,18 @@ fn what_is_half_on_hold_is_not_removed_and_does_not_hold_up_the_others() {
     let run = sim.run("p", "2026-11-24 01:00").unwrap();
     let name = run.request.snapshot_id.clone();
     sim.aws.refuse(MODIFY, None, "AccessDenied", 403);
-    let errand = Errand {
+    let action = SnapshotAction {
         id: 1,
-        ..Errand::new(Wanted::Hold, run.slot.clone(), name.clone(), sim.now)
+        ..SnapshotAction::new(ActionKind::Hold, run.slot.clone(), name.clone(), sim.now)
     };
     let host = &mut sim.hosts[0];
-    host.journal.ledger.errands.insert(1, errand.clone());
+    host.journal.ledger.actions.insert(1, action.clone());
     host.process_mut()
         .engine
         .falsify()
         .1
-        .errands
-        .insert(1, errand);
+        .actions
+        .insert(1, action);
     sim.run_for(hours(12));
     let removed: Vec<&str> = sim.aws.removed.iter().map(|(id, _)| id.as_str()).collect();
     assert!(!removed.contains(&name.as_str()));

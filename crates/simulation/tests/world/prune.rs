@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use redkeep_core::operations::{ActionKind, PassResult, SnapshotAction};
 use redkeep_core::plan::{Alarm, Blocked};
 use redkeep_core::run::GoneReason;
 use redkeep_core::snapshot::Snapshot;
-use redkeep_core::upkeep::{Errand, PassResult, Wanted};
 use redkeep_sandbox::faults::Fault;
 
 use redkeep_simulation::setup::{at, config, hours, minutes, policy, seconds, sim, slot};
 use redkeep_simulation::sim::aws::{CREATE, DELETE, REGION, SNAPSHOTS};
-use redkeep_simulation::sim::{Doom, Sim};
+use redkeep_simulation::sim::{CrashPoint, Sim};
 
 const NIGHTLY: &str = "30 2 * * *";
 const START: &str = "2026-11-24 00:00";
@@ -390,7 +390,7 @@ fn a_crash_at_any_step_removes_each_once_and_records_it_as_pruned() {
     for delivers in [true, false] {
         for at_step in first..last {
             let mut sim = passes();
-            sim.doom = Some(Doom {
+            sim.crash_at = Some(CrashPoint {
                 at_step,
                 downtime: minutes(3),
                 delivers,
@@ -665,9 +665,9 @@ fn held_is_kept_and_released_goes() {
     nights(&mut sim, "2026-11-25 00:00");
     let first = id(&sim, "11-24");
     let ask = |sim: &mut Sim, number, wanted| {
-        let errand = Errand {
+        let action = SnapshotAction {
             id: number,
-            wanted,
+            kind: wanted,
             slot: slot("p", "dw", "2026-11-24 02:30"),
             snapshot: redkeep_core::snapshot::SnapshotId::recorded(first.clone()),
             asked_at: sim.now,
@@ -675,23 +675,23 @@ fn held_is_kept_and_released_goes() {
             end: None,
         };
         let host = &mut sim.hosts[0];
-        host.journal.ledger.errands.insert(number, errand.clone());
+        host.journal.ledger.actions.insert(number, action.clone());
         host.process_mut()
             .engine
             .falsify()
             .1
-            .errands
-            .insert(number, errand);
+            .actions
+            .insert(number, action);
         sim.run_for(seconds(40));
-        let ended = &sim.hosts[0].journal.ledger.errands[&number].end;
+        let ended = &sim.hosts[0].journal.ledger.actions[&number].end;
         assert!(ended.as_ref().unwrap().is_done(), "{ended:?}");
     };
-    ask(&mut sim, 1, Wanted::Hold);
+    ask(&mut sim, 1, ActionKind::Hold);
     let now: DateTime<Utc> = sim.now;
     assert_eq!(sim.aws.snapshot_mut(&first, now).retention_days, -1);
     nights(&mut sim, "2026-12-20 00:00");
     assert_eq!(held(&mut sim), ["11-24", "12-18", "12-19"]);
-    ask(&mut sim, 2, Wanted::Release);
+    ask(&mut sim, 2, ActionKind::Release);
     let now: DateTime<Utc> = sim.now;
     assert_eq!(sim.aws.snapshot_mut(&first, now).retention_days, 35);
     sim.run_for(hours(2));
@@ -721,9 +721,9 @@ fn another_installation_removes_them_only_after_a_takeover() {
         .iter()
         .filter(|one| one.verdict.to_string().contains("another"));
     for (number, judged) in (1..).zip(others.cloned().collect::<Vec<_>>()) {
-        let errand = Errand {
+        let action = SnapshotAction {
             id: number,
-            wanted: Wanted::Takeover,
+            kind: ActionKind::Takeover,
             slot: judged.slot.clone(),
             snapshot: judged.id(),
             asked_at: now,
@@ -731,7 +731,7 @@ fn another_installation_removes_them_only_after_a_takeover() {
             end: None,
         };
         let history = sim.hosts[second].process_mut().engine.falsify().1;
-        history.errands.insert(number, errand);
+        history.actions.insert(number, action);
     }
     sim.run_for(minutes(1));
     nights(&mut sim, "2026-11-30 00:00");
@@ -842,17 +842,17 @@ fn a_snapshot_of_a_renamed_cluster_can_be_held_and_released() {
     rename(&mut sim, "warehouse");
     sim.run_for(minutes(3));
     let first = id(&sim, "11-24");
-    for (number, wanted, period) in [(1, Wanted::Hold, -1), (2, Wanted::Release, 35)] {
+    for (number, wanted, period) in [(1, ActionKind::Hold, -1), (2, ActionKind::Release, 35)] {
         let snapshot = redkeep_core::snapshot::SnapshotId::recorded(first.clone());
         let of = slot("p", "dw", "2026-11-24 02:30");
-        let errand = Errand {
+        let action = SnapshotAction {
             id: number,
-            ..Errand::new(wanted, of, snapshot, sim.now)
+            ..SnapshotAction::new(wanted, of, snapshot, sim.now)
         };
         let history = sim.hosts[0].process_mut().engine.falsify().1;
-        history.errands.insert(number, errand);
+        history.actions.insert(number, action);
         sim.run_for(seconds(40));
-        let ended = sim.hosts[0].journal.ledger.errands[&number].end.clone();
+        let ended = sim.hosts[0].journal.ledger.actions[&number].end.clone();
         assert!(ended.as_ref().unwrap().is_done(), "{ended:?}");
         let now: DateTime<Utc> = sim.now;
         assert_eq!(sim.aws.snapshot_mut(&first, now).retention_days, period);

@@ -1,8 +1,8 @@
 //! An account that is taken out of the policy file while something is open in it: what can be followed is followed, and
 //! the rest ends with its reason.
 
+use redkeep_core::operations::{ActionKind, Removal, SnapshotAction, Why};
 use redkeep_core::snapshot::SnapshotId;
-use redkeep_core::upkeep::{Errand, Removal, Wanted, Why};
 use redkeep_policy_file::Config;
 
 use redkeep_simulation::setup::{
@@ -154,14 +154,14 @@ fn what_a_person_wants_done_in_a_removed_account_is_refused_at_once() {
     sim.until("2026-11-24 12:00");
     restart_elsewhere(&mut sim);
     sim.run_for(seconds(5));
-    let errand = Errand {
+    let action = SnapshotAction {
         id: 1,
-        ..Errand::new(Wanted::Hold, slot("p", "dw", NIGHT), id(&sim), sim.now)
+        ..SnapshotAction::new(ActionKind::Hold, slot("p", "dw", NIGHT), id(&sim), sim.now)
     };
     let history = sim.hosts[0].process_mut().engine.falsify().1;
-    history.errands.insert(1, errand);
+    history.actions.insert(1, action);
     sim.run_for(seconds(31));
-    let ended = sim.hosts[0].journal.ledger.errands[&1].end.clone();
+    let ended = sim.hosts[0].journal.ledger.actions[&1].end.clone();
     let said = ended.unwrap().text().to_owned();
     assert!(
         said.contains("account prod is not in the policy file"),

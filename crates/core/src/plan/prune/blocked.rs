@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use crate::observed::{Barred, ServerClock};
+use crate::operations::PassResult;
 use crate::plan::Facts;
 use crate::policy::Policy;
 use crate::slot::Scope;
-use crate::upkeep::PassResult;
 
 /// A listing older than this tells too little of what is there.
 const FRESH: TimeDelta = TimeDelta::minutes(10);

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::digest;
+use crate::operations::{Confirmation, SnapshotKey, Why, named};
 use crate::plan::Facts;
 use crate::policy::{ClusterGlob, Policy};
 use crate::retention::prune::{Keep, Verdict};
 use crate::slot::Slot;
 use crate::snapshot::{Snapshot, SnapshotId};
-use crate::upkeep::{Confirmation, Place, Why, named};
 
 use super::blocked::{Blocked, obstacles};
 use super::candidates::judged;
@@ -23,7 +23,7 @@ const MANY: usize = 10;
 
 /// A snapshot and its verdict.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
+pub struct PruneRow {
     /// Its slot.
     pub slot: Slot,
     /// As listed.
@@ -32,14 +32,14 @@ pub struct Judged {
     pub verdict: Verdict,
 }
 
-impl Judged {
+impl PruneRow {
     /// The snapshot's name.
     pub fn id(&self) -> SnapshotId {
         SnapshotId::recorded(self.listed.snapshot_identifier.clone())
     }
 
     /// Where it is.
-    pub fn place(&self) -> Place {
+    pub fn key(&self) -> SnapshotKey {
         (self.slot.pair.scope.clone(), self.id())
     }
 
@@ -53,9 +53,9 @@ impl Judged {
 
 /// A pass over a policy's snapshots, as it would be now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
+pub struct PrunePlan {
     /// Every snapshot of the policy, the oldest first.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<PruneRow>,
     /// What keeps the pass from being carried out.
     pub blocked: BTreeSet<Blocked>,
     /// The fingerprint of the rules.
@@ -66,31 +66,30 @@ pub struct Judgement {
     pub only: Option<BTreeSet<String>>,
 }
 
-impl Judgement {
+impl PrunePlan {
     /// Those that would go, the oldest first.
-    pub fn removals(&self) -> impl Iterator<Item = (&Judged, Why)> {
+    pub fn removals(&self) -> impl Iterator<Item = (&PruneRow, Why)> {
         let judged = self.judged.iter();
         judged.filter_map(|judged| Some((judged, judged.removal()?)))
     }
 
     /// Those of them that may go, unless something blocks the pass.
-    pub fn allowed(&self) -> impl Iterator<Item = (&Judged, Why)> {
+    pub fn allowed(&self) -> impl Iterator<Item = (&PruneRow, Why)> {
         let only = self.only.as_ref();
-        self.removals().filter(move |(judged, _)| {
-            only.is_none_or(|only| only.contains(&named(&judged.place())))
-        })
+        self.removals()
+            .filter(move |(judged, _)| only.is_none_or(|only| only.contains(&named(&judged.key()))))
     }
 
     /// The names of all that would go.
     pub fn plan(&self) -> Vec<String> {
         self.removals()
-            .map(|(judged, _)| named(&judged.place()))
+            .map(|(judged, _)| named(&judged.key()))
             .collect()
     }
 
     /// Whether it would remove so many that a person has to confirm it.
     fn is_many(&self) -> bool {
-        let ours = |judged: &&Judged| {
+        let ours = |judged: &&PruneRow| {
             !matches!(
                 judged.verdict,
                 Verdict::Keep(Keep::NotProven | Keep::OtherWriter)
@@ -102,9 +101,9 @@ impl Judgement {
 }
 
 /// What a pass over the policy's snapshots comes to now; `None` where the policy removes none.
-pub fn pass(facts: Facts<'_>, policy: &Policy) -> Option<Judgement> {
+pub fn pass(facts: Facts<'_>, policy: &Policy) -> Option<PrunePlan> {
     policy.protection.keep_last?;
-    let mut judgement = Judgement {
+    let mut judgement = PrunePlan {
         judged: judged(facts, policy),
         blocked: obstacles(facts, policy),
         rules: fingerprint(facts, policy),

@@ -15,10 +15,12 @@ use chrono::{DateTime, Utc};
 use crate::history::{Change, History};
 use crate::names::PolicyName;
 use crate::observed::SKEW_LIMIT;
+use crate::operations::{
+    Confirmation, MAX_DELETES_PER_PASS, PRUNE_INTERVAL, Pass, PassResult, Removal, Why,
+};
 use crate::policy::Policy;
-use crate::upkeep::{AT_ONCE, Confirmation, PACE, Pass, PassResult, Removal, Why};
 
-use super::errands::warrant;
+use super::actions::proof;
 use super::lost::{is_lost, reason};
 use super::{Call, Extent, Facts, Plan};
 use blocked::obstacles;
@@ -26,13 +28,13 @@ use judgement::fingerprint;
 
 pub use blocked::{Blocked, blocked, denied};
 pub use candidates::judged;
-pub use judgement::{Judged, Judgement, pass};
+pub use judgement::{PrunePlan, PruneRow, pass};
 
 /// Plans the passes that are due, and the calls for what the last ones intended.
 pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
     let busy = carry_on(facts, plan);
     let is_wanted = |policy: &&Policy| {
-        *facts.extent != Extent::Wishes || wants_confirmed(facts.history, policy, facts.now)
+        *facts.extent != Extent::Requests || wants_confirmed(facts.history, policy, facts.now)
     };
     let policies = facts.config.policies.iter();
     let pruning = policies.filter(|policy| policy.prunes());
@@ -47,7 +49,7 @@ pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
             make_pass(facts, policy, plan);
         }
     }
-    if *facts.extent != Extent::Wishes {
+    if *facts.extent != Extent::Requests {
         forget(facts, plan);
     }
 }
@@ -113,7 +115,7 @@ fn due_at(facts: Facts<'_>, policy: &Policy) -> DateTime<Utc> {
             // A pass of the future is one of a wrong clock; one of the next minutes is one of a clock that was put right.
             match last.passed_at > facts.now + SKEW_LIMIT {
                 true => facts.now,
-                false => last.passed_at + PACE,
+                false => last.passed_at + PRUNE_INTERVAL,
             }
         }
         _ => facts.now,
@@ -144,13 +146,13 @@ fn make_pass(facts: Facts<'_>, policy: &Policy, plan: &mut Plan) {
         return;
     }
     // Those that AWS has refused come last, the least recent first, so that none holds up the others.
-    let is_free = |(judged, _): &(&Judged, Why)| {
-        let mut errands = facts.history.errands_of(&judged.slot);
-        errands.next().is_none()
+    let is_free = |(judged, _): &(&PruneRow, Why)| {
+        let mut actions = facts.history.actions_of(&judged.slot);
+        actions.next().is_none()
     };
-    let mut removals: Vec<(&Judged, Why)> = judgement.allowed().filter(is_free).collect();
-    removals.sort_by_key(|(judged, _)| facts.history.unremovable.get(&judged.place()));
-    let intents = removals.into_iter().take(AT_ONCE);
+    let mut removals: Vec<(&PruneRow, Why)> = judgement.allowed().filter(is_free).collect();
+    removals.sort_by_key(|(judged, _)| facts.history.unremovable.get(&judged.key()));
+    let intents = removals.into_iter().take(MAX_DELETES_PER_PASS);
     let intents = intents.map(|(judged, why)| Removal {
         slot: judged.slot.clone(),
         id: judged.id(),
@@ -166,7 +168,7 @@ fn make_pass(facts: Facts<'_>, policy: &Policy, plan: &mut Plan) {
 /// What the open removals need; the policies that have any.
 fn carry_on<'a>(facts: Facts<'a>, plan: &mut Plan) -> BTreeSet<&'a PolicyName> {
     let mut busy = BTreeSet::new();
-    let mut passes: BTreeMap<&PolicyName, Option<Judgement>> = BTreeMap::new();
+    let mut passes: BTreeMap<&PolicyName, Option<PrunePlan>> = BTreeMap::new();
     for removal in facts.history.removals.values() {
         let name = &removal.slot.pair.policy;
         busy.insert(name);
@@ -205,16 +207,16 @@ fn given_up(facts: Facts<'_>, removal: &Removal, may_go: impl FnOnce() -> bool) 
     if was_asked {
         return None;
     }
-    if facts.history.errands_of(&removal.slot).next().is_some() {
+    if facts.history.actions_of(&removal.slot).next().is_some() {
         return Some("somebody wants something else done to it".to_owned());
     }
     (!may_go()).then(|| "what it was decided from has changed".to_owned())
 }
 
-fn still_goes(judgement: &Judgement, removal: &Removal) -> bool {
+fn still_goes(judgement: &PrunePlan, removal: &Removal) -> bool {
     let mut allowed = judgement.allowed();
     judgement.blocked.is_empty()
-        && allowed.any(|(judged, why)| why == removal.why && judged.place() == removal.place())
+        && allowed.any(|(judged, why)| why == removal.why && judged.key() == removal.key())
 }
 
 /// Plans the call, or the look, when its time has come.
@@ -230,7 +232,7 @@ fn remove(facts: Facts<'_>, removal: &Removal, plan: &mut Plan) {
     }
     let call = Call::Remove {
         removal: Box::new(removal.clone()),
-        warrant: Box::new(warrant(facts, &removal.slot, number)),
+        proof: Box::new(proof(facts, &removal.slot, number)),
     };
     plan.call(call, view, facts.now);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::names::{Tier, Trigger};
-use crate::run::{Missed, Outcome, Request, RunState};
+use crate::run::{Missed, Outcome, RunState, SnapshotSpec};
 use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::{Generation, RestoreAccess, SnapshotId, tag};
 
@@ -23,7 +23,7 @@ fn run(day: f64, state: RunState) -> Run {
         scheduled_at: at(day),
     };
     let namespace = "redkeep".parse().unwrap();
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&namespace, &slot, Generation::First),
         retention: Retention::Forever,
         tier: Tier::Base,

@@ -1,4 +1,4 @@
-//! A history that cannot be trusted is set aside, and never deleted.
+//! A history that cannot be trusted is set quarantine, and never deleted.
 //!
 //! Owns: the names that a damaged file and its log get, and what can still be read of whose it was. Never
 //! decides that a file is damaged.
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
 use super::file::{File, exists, sync_directory};
-use super::meta::{self, EndpointKind, Identity};
+use super::meta::{self, EndpointKind, Installation};
 use redkeep_serve::safe_file::beside;
 
 /// A history and the files that SQLite keeps beside it.
@@ -31,15 +31,15 @@ pub fn older_copy_of(path: &Path) -> PathBuf {
 ///
 /// The log goes first: a new file must never meet an old log.
 pub(super) fn set_aside(path: &Path, now: DateTime<Utc>) -> Result<PathBuf, StoreError> {
-    let aside = free_name(path, now);
+    let quarantine = free_name(path, now);
     for part in PARTS.iter().rev() {
-        let (from, to) = (beside(path, part), beside(&aside, part));
+        let (from, to) = (beside(path, part), beside(&quarantine, part));
         if fs::symlink_metadata(&from).is_ok() {
             fs::rename(&from, to).map_err(StoreError::file("rename", &from))?;
         }
     }
     sync_directory(path)?;
-    Ok(aside)
+    Ok(quarantine)
 }
 
 /// `history.db.damaged-20261124T013000Z`, with a number behind it where that is taken.
@@ -60,7 +60,7 @@ fn free_name(path: &Path, now: DateTime<Utc>) -> PathBuf {
 }
 
 /// Whether there is a log without its database: somebody has taken the file away, or emptied it.
-pub(super) fn is_bereft(path: &Path) -> bool {
+pub(super) fn has_orphan_wal(path: &Path) -> bool {
     let has_content = |part| fs::metadata(beside(path, part)).is_ok_and(|found| found.len() > 0);
     !has_content("") && has_content("-wal")
 }
@@ -77,7 +77,7 @@ pub(super) fn is_missing(path: &Path) -> bool {
 /// Whose history it is that cannot be used: as it says itself, else as its daily copies say.
 ///
 /// A copy that belongs to another kind of endpoint says nothing.
-pub(super) fn whose(path: &Path, kind: EndpointKind) -> Result<Option<Identity>, StoreError> {
+pub(super) fn whose(path: &Path, kind: EndpointKind) -> Result<Option<Installation>, StoreError> {
     if let Some((identity, got)) = identity_of(path) {
         return match got == kind {
             true => Ok(Some(identity)),
@@ -92,14 +92,14 @@ pub(super) fn whose(path: &Path, kind: EndpointKind) -> Result<Option<Identity>,
 }
 
 /// Whose the daily copies are, where they are of this kind of endpoint.
-pub(super) fn whose_copy(path: &Path, kind: EndpointKind) -> Option<Identity> {
+pub(super) fn whose_copy(path: &Path, kind: EndpointKind) -> Option<Installation> {
     let copies = [copy_of(path), older_copy_of(path)];
     let mut copied = copies.iter().filter_map(|copy| identity_of(copy));
     let ours = copied.find(|(_, got)| *got == kind)?;
     Some(ours.0)
 }
 
-fn identity_of(path: &Path) -> Option<(Identity, EndpointKind)> {
+fn identity_of(path: &Path) -> Option<(Installation, EndpointKind)> {
     let exists = exists(path).ok().filter(|exists| *exists);
     let file = exists.and_then(|_| File::connect_for_reading(path).ok())?;
     meta::read(&file.connection).ok()

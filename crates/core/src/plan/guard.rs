@@ -8,13 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::{Extension, PairState};
 use crate::names::Trigger;
 use crate::observed::{Listing, ScopeView};
+use crate::operations::SnapshotAction;
 use crate::ownership::{Ownership, ownership};
 use crate::policy::Policy;
 use crate::retention::guard::{Care, Good, Supply, care, is_near};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 use crate::snapshot::SnapshotStatus;
-use crate::upkeep::Errand;
 
 use super::{Call, Facts, Plan};
 
@@ -30,9 +30,9 @@ pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
         let seen_to = facts.observed.seen_to.get(slot);
         let waits = seen_to.is_some_and(|until| facts.now < *until);
         // What is half done keeps nothing from expiring, and may take long.
-        let is_fresh = |errand: &Errand| errand.trouble.is_none();
-        let mut errands = facts.history.errands_of(slot);
-        if waits || errands.any(is_fresh) || plan.is_busy(slot, facts) {
+        let is_fresh = |action: &SnapshotAction| action.trouble.is_none();
+        let mut actions = facts.history.actions_of(slot);
+        if waits || actions.any(is_fresh) || plan.is_busy(slot, facts) {
             continue;
         }
         let Some(view) = facts.observed.scopes.get(scope) else {

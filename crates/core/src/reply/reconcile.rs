@@ -8,13 +8,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::events::{is_of, sighted};
-use super::{change, upkeep};
+use super::{change, operations};
 use crate::history::{Change, History};
 use crate::observed::{Missing, SKEW_LIMIT, SnapshotListing};
+use crate::operations::Removal;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
 use crate::snapshot::{Snapshot, SnapshotId};
-use crate::upkeep::Removal;
 
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
@@ -77,7 +77,7 @@ fn under_removal(
     }
     let ended = removal.clone().ended(now, Ok("removed".to_owned()));
     let ended = Some(Change::Removal(Box::new(ended)));
-    let run = upkeep::pruned(run, &removal.id, now);
+    let run = operations::pruned(run, &removal.id, now);
     ended.into_iter().chain(run).collect()
 }
 
@@ -101,7 +101,7 @@ fn seen_or_not(
         (RunState::Ended(_), Some(snapshot)) => return described_anew(run, snapshot),
         (RunState::Failing { .. }, _) => return None,
         (_, Some(snapshot)) => sighted(run, history, snapshot, account, now),
-        (RunState::Judged { since, .. }, None) if sight.disproves(run, *since) => Event::Absent,
+        (RunState::Concluding { since, .. }, None) if sight.disproves(run, *since) => Event::Absent,
         (_, None) => return None,
     };
     change(run, event, now)

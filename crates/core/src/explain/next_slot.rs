@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Told, span};
+use super::{Explanation, span};
 use crate::names::Namespace;
 use crate::policy::Policy;
 use crate::slot::{Pair, Slot, rfc3339};
@@ -21,7 +21,7 @@ pub struct Coming {
     /// The name that its snapshot will have.
     pub snapshot_id: SnapshotId,
     /// What is to be said of it.
-    pub told: Told,
+    pub told: Explanation,
 }
 
 /// The first slot of `pair` after `after`, which is its watermark, or `now` where it has none yet.
@@ -66,8 +66,8 @@ pub fn coming(
     };
     let words = format!("{instant}; {fate}");
     let told = match timing.starts_at.unwrap_or(scheduled_at) {
-        at if at > now => Told::until(at, words),
-        _ => Told::now(words),
+        at if at > now => Explanation::until(at, words),
+        _ => Explanation::now(words),
     };
     Some(Coming {
         snapshot_id: SnapshotId::derive(namespace, &slot, Generation::First),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Facts;
-use super::runs::blocks;
+use super::advance::blocks;
 use crate::names::ClusterId;
 use crate::names::Trigger;
 use crate::run::Run;

@@ -11,16 +11,16 @@ use chrono::{DateTime, Utc};
 use crate::engine::Pending;
 use crate::history::{Change, Extension, MissedRange, PairState, Renaming};
 use crate::names::{AccountName, PolicyName};
+use crate::operations::{Pass, Removal, SnapshotAction, SnapshotKey};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
-use crate::upkeep::{Errand, Pass, Place, Removal};
 
 /// How long a store that could not write is left alone: each try may wait for a lock.
-const PACE: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The changes, and when the store may be tried again.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(super) struct PendingChanges {
     pairs: BTreeMap<Pair, PairState>,
     clamped: BTreeMap<Pair, PairState>,
     runs: BTreeMap<Slot, Run>,
@@ -31,13 +31,13 @@ pub(super) struct Journal {
     accounts: BTreeMap<AccountName, String>,
     extensions: Vec<Extension>,
     rebuilt_at: Option<DateTime<Utc>>,
-    removals: BTreeMap<(Place, DateTime<Utc>), Removal>,
+    removals: BTreeMap<(SnapshotKey, DateTime<Utc>), Removal>,
     passes: BTreeMap<PolicyName, Pass>,
-    errands: BTreeMap<i64, Errand>,
+    actions: BTreeMap<i64, SnapshotAction>,
     retry_at: Option<Duration>,
 }
 
-impl Journal {
+impl PendingChanges {
     /// Adds changes; the newest of a run or a pair is the one that counts.
     pub(super) fn extend(&mut self, changes: &[Change]) {
         for change in changes {
@@ -59,11 +59,11 @@ impl Journal {
                 Change::Account(name, number) => drop(self.accounts.insert(name, number)),
                 Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(at)),
                 Change::Removal(removal) => {
-                    let key = (removal.place(), removal.planned_at);
+                    let key = (removal.key(), removal.planned_at);
                     self.removals.insert(key, *removal);
                 }
                 Change::Passed(pass) => drop(self.passes.insert(pass.policy.clone(), *pass)),
-                Change::Errand(errand) => drop(self.errands.insert(errand.id, *errand)),
+                Change::SnapshotAction(action) => drop(self.actions.insert(action.id, *action)),
             }
         }
     }
@@ -106,12 +106,12 @@ impl Journal {
         let rebuilt = self.rebuilt_at.map(Change::Rebuilt);
         let removals = self.removals.values().cloned().map(Box::new);
         let passes = self.passes.values().cloned().map(Box::new);
-        let errands = self.errands.values().cloned().map(Box::new);
-        let upkeep = removals.map(Change::Removal);
-        let upkeep = upkeep.chain(passes.map(Change::Passed));
-        let upkeep = upkeep.chain(errands.map(Change::Errand));
+        let actions = self.actions.values().cloned().map(Box::new);
+        let operations = removals.map(Change::Removal);
+        let operations = operations.chain(passes.map(Change::Passed));
+        let operations = operations.chain(actions.map(Change::SnapshotAction));
         let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
-        let others = others.chain(upkeep);
+        let others = others.chain(operations);
         let first = renamed.chain(clamped).chain(pairs);
         first.chain(runs).chain(others).collect()
     }
@@ -121,10 +121,10 @@ impl Journal {
         let all = std::mem::take(self);
         let moved = |(slot, run): (Slot, Run)| (renaming.moved(slot), renaming.moved(run));
         let accounts = { all.accounts.into_iter() }.filter(|(name, _)| *name != renaming.from);
-        let removal = |((place, at), one): ((Place, DateTime<Utc>), Removal)| {
+        let removal = |((place, at), one): ((SnapshotKey, DateTime<Utc>), Removal)| {
             ((renaming.moved(place), at), renaming.moved(one))
         };
-        let errand = |(id, one)| (id, renaming.moved::<Errand>(one));
+        let action = |(id, one)| (id, renaming.moved::<SnapshotAction>(one));
         let extensions = all.extensions.into_iter();
         *self = Self {
             pairs: renaming.moved_keys(all.pairs),
@@ -139,7 +139,7 @@ impl Journal {
             accounts: accounts.collect(),
             extensions: extensions.map(|one| renaming.moved(one)).collect(),
             removals: all.removals.into_iter().map(removal).collect(),
-            errands: all.errands.into_iter().map(errand).collect(),
+            actions: all.actions.into_iter().map(action).collect(),
             renamed: all.renamed,
             rebuilt_at: all.rebuilt_at,
             passes: all.passes,
@@ -160,17 +160,17 @@ impl Journal {
 
     /// The store could not write.
     pub(super) fn failed(&mut self, now: Duration) {
-        self.retry_at = Some(now + PACE);
+        self.retry_at = Some(now + RETRY_INTERVAL);
     }
 }
 
-impl Pending for Journal {
+impl Pending for PendingChanges {
     fn has_run(&self, slot: &Slot) -> bool {
         self.runs.contains_key(slot)
     }
 
-    fn has_errand(&self, id: i64) -> bool {
-        self.errands.contains_key(&id)
+    fn has_action(&self, id: i64) -> bool {
+        self.actions.contains_key(&id)
     }
 
     fn has_any(&self) -> bool {
@@ -178,7 +178,7 @@ impl Pending for Journal {
         let none = none && self.ranges.is_empty() && self.accounts.is_empty();
         let none = none && self.extensions.is_empty() && self.rebuilt_at.is_none();
         let none = none && self.removals.is_empty() && self.passes.is_empty();
-        !(none && self.errands.is_empty() && self.renamed.is_empty())
+        !(none && self.actions.is_empty() && self.renamed.is_empty())
     }
 }
 
@@ -211,18 +211,18 @@ mod tests {
             cluster: "dw".parse().unwrap(),
         };
         let (ahead, clamped, later) = (state(900), state(300), state(400));
-        let mut journal = Journal::default();
-        journal.extend(&[Change::Pair(pair.clone(), ahead)]);
-        journal.extend(&[Change::Clamped(pair.clone(), clamped.clone())]);
+        let mut pending = PendingChanges::default();
+        pending.extend(&[Change::Pair(pair.clone(), ahead)]);
+        pending.extend(&[Change::Clamped(pair.clone(), clamped.clone())]);
         assert_eq!(
-            journal.changes(),
+            pending.changes(),
             [Change::Clamped(pair.clone(), clamped.clone())]
         );
-        journal.extend(&[Change::Pair(pair.clone(), later.clone())]);
+        pending.extend(&[Change::Pair(pair.clone(), later.clone())]);
         let wanted = [
             Change::Clamped(pair.clone(), clamped),
             Change::Pair(pair, later),
         ];
-        assert_eq!(journal.changes(), wanted);
+        assert_eq!(pending.changes(), wanted);
     }
 }

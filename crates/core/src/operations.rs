@@ -11,12 +11,12 @@ use crate::slot::{Scope, Slot};
 use crate::snapshot::SnapshotId;
 
 /// From one pass over a policy's snapshots to the next.
-pub const PACE: TimeDelta = TimeDelta::hours(1);
+pub const PRUNE_INTERVAL: TimeDelta = TimeDelta::hours(1);
 /// So many snapshots are removed in a pass.
-pub const AT_ONCE: usize = 5;
+pub const MAX_DELETES_PER_PASS: usize = 5;
 
 /// Names a snapshot among those of all accounts and regions.
-pub type Place = (Scope, SnapshotId);
+pub type SnapshotKey = (Scope, SnapshotId);
 
 /// Why a snapshot is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ pub struct Removal {
 
 impl Removal {
     /// Where the snapshot is.
-    pub fn place(&self) -> Place {
+    pub fn key(&self) -> SnapshotKey {
         (self.slot.pair.scope.clone(), self.id.clone())
     }
 
@@ -72,7 +72,7 @@ impl Removal {
     }
 }
 
-/// How a removal or an errand ended.
+/// How a removal or an action ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// When.
@@ -160,15 +160,15 @@ pub struct Confirmation {
 
 impl Confirmation {
     /// For how long a person's word holds that no pass is made for.
-    pub const TIME: TimeDelta = TimeDelta::hours(24);
+    pub const VALID_FOR: TimeDelta = TimeDelta::hours(24);
 
     /// When it lapses: what is true of the snapshots then is not what the person has seen. One that is being carried out
     /// has the time that this takes beside.
     pub fn lapses_at(&self) -> DateTime<Utc> {
-        let passes = self.plan.len().div_ceil(AT_ONCE);
+        let passes = self.plan.len().div_ceil(MAX_DELETES_PER_PASS);
         let passes = i32::try_from(passes).unwrap_or(i32::MAX);
-        let takes = PACE.checked_mul(passes).filter(|_| self.is_begun);
-        let lapses_at = self.confirmed_at + Self::TIME;
+        let takes = PRUNE_INTERVAL.checked_mul(passes).filter(|_| self.is_begun);
+        let lapses_at = self.confirmed_at + Self::VALID_FOR;
         lapses_at
             .checked_add_signed(takes.unwrap_or_default())
             .unwrap_or(lapses_at)
@@ -186,14 +186,14 @@ impl Confirmation {
 }
 
 /// A snapshot's name among those of all accounts and regions, in one word.
-pub fn named(place: &Place) -> String {
+pub fn named(place: &SnapshotKey) -> String {
     let (scope, id) = place;
     format!("{}/{}/{id}", scope.account, scope.region)
 }
 
 /// What a person wants done to a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ActionKind {
     /// It is to be kept until somebody releases it.
     Hold,
     /// It is to be kept as long as before the hold.
@@ -202,7 +202,7 @@ pub enum Wanted {
     Takeover,
 }
 
-impl Wanted {
+impl ActionKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Hold, Self::Release, Self::Takeover];
 
@@ -218,11 +218,11 @@ impl Wanted {
 
 /// One thing that a person wants done to one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Errand {
+pub struct SnapshotAction {
     /// Its number in the history; 0 before it is there.
     pub id: i64,
     /// What.
-    pub wanted: Wanted,
+    pub kind: ActionKind,
     /// The slot that the snapshot is for.
     pub slot: Slot,
     /// The snapshot.
@@ -235,15 +235,20 @@ pub struct Errand {
     pub end: Option<End>,
 }
 
-impl Errand {
+impl SnapshotAction {
     /// For how long one of which nothing is done is tried.
-    pub const TIME: TimeDelta = TimeDelta::minutes(2);
+    pub const VALID_FOR: TimeDelta = TimeDelta::minutes(2);
 
     /// What a person wants done at `asked_at`.
-    pub fn new(wanted: Wanted, slot: Slot, snapshot: SnapshotId, asked_at: DateTime<Utc>) -> Self {
+    pub fn new(
+        wanted: ActionKind,
+        slot: Slot,
+        snapshot: SnapshotId,
+        asked_at: DateTime<Utc>,
+    ) -> Self {
         Self {
             id: 0,
-            wanted,
+            kind: wanted,
             slot,
             snapshot,
             asked_at,
@@ -254,12 +259,12 @@ impl Errand {
 
     /// Whether its time is over at `now`.
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
-        now >= self.asked_at + Self::TIME
+        now >= self.asked_at + Self::VALID_FOR
     }
 
     /// Whether `later` takes its place: what a person wants of a snapshot last is what counts.
     pub fn gives_way_to(&self, later: &Self) -> bool {
-        let is_of_hold = |one: &Self| one.wanted != Wanted::Takeover;
+        let is_of_hold = |one: &Self| one.kind != ActionKind::Takeover;
         let is_same = self.slot == later.slot && self.snapshot == later.snapshot;
         is_same && self.id < later.id && is_of_hold(self) && is_of_hold(later)
     }

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tracing::{error, warn};
 
 use crate::aws::{self, AwsRedshift, Connector, Target};
-use crate::cause::with_causes;
 use crate::clock::{Clock, sleep};
 use crate::config::zones::Place;
 use crate::config::{
@@ -21,6 +20,7 @@ use crate::config::{
 };
 use crate::daemon::{Connect, Parts};
 use crate::engine::Engine;
+use crate::error_chain::with_causes;
 use crate::http::Health;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -32,7 +32,7 @@ use crate::store::{EndpointKind, Inbox, Opened, Reader, Store, StoreError};
 use crate::systemd::Notifier;
 
 use super::sandbox::{ACCOUNT_NUMBER, seed};
-use super::state_dir::{Hold, address_file, hold, sandbox_address};
+use super::state_lock::{Hold, address_file, hold, sandbox_address};
 use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes the state directory, and makes of the configuration everything that a daemon is made of.

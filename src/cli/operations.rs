@@ -1,6 +1,6 @@
 //! `redkeep hold`, `redkeep release` and `redkeep takeover`: what a person wants done to snapshots that are there.
 //!
-//! Owns: finding the snapshots, handing the errands in, and watching them. The holder of the state directory carries
+//! Owns: finding the snapshots, handing the actions in, and watching them. The holder of the state directory carries
 //! them out: a running daemon, or else this command.
 
 use std::collections::BTreeSet;
@@ -14,19 +14,19 @@ use tokio::sync::mpsc;
 
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
-use crate::daemon::{Daemon, Lifetime, Signal};
+use crate::daemon::{Daemon, Mode, Signal};
 use crate::names::PolicyName;
+use crate::operations::{ActionKind, SnapshotAction};
 use crate::retention::prune::{Keep, Verdict};
 use crate::run::Run;
 use crate::store::Reader;
-use crate::upkeep::{Errand, Wanted};
 
 use super::history::{PlaceArgs, ambiguous, named, unreadable};
-use super::parts::{self, inbox, loaded, other};
 use super::pause::configured;
 use super::run::forward_signals;
-use super::state_dir::{self, daemon_wants};
+use super::state_lock::{self, daemon_wants};
 use super::survey::{survey, trouble};
+use super::wiring::{self, inbox, loaded, other};
 use super::{ConfigArgs, Failure};
 
 /// Keeps a snapshot until it is released: AWS does not let it expire, and redkeep does not remove it.
@@ -67,32 +67,32 @@ pub struct TakeoverArgs {
 
 /// Between two looks at the history.
 const LOOK: Duration = Duration::from_millis(300);
-/// What keeps an errand from being finished for so long does not pass by itself.
+/// What keeps an action from being finished for so long does not pass by itself.
 const PASSING: TimeDelta = TimeDelta::seconds(12);
 /// What is not carried out after so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 pub(super) async fn hold(args: HoldArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    one(args, Wanted::Hold, clock).await
+    one(args, ActionKind::Hold, clock).await
 }
 
 pub(super) async fn release(args: HoldArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    one(args, Wanted::Release, clock).await
+    one(args, ActionKind::Release, clock).await
 }
 
-async fn one(args: HoldArgs, wanted: Wanted, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+async fn one(args: HoldArgs, wanted: ActionKind, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
-    let errand = found(&args, &config, wanted, &*clock)?;
-    run(&config, &sources, &[errand], clock).await
+    let action = found(&args, &config, wanted, &*clock)?;
+    run(&config, &sources, &[action], clock).await
 }
 
 /// The snapshot of that name that is still there, by the history.
 fn found(
     args: &HoldArgs,
     config: &Config,
-    wanted: Wanted,
+    wanted: ActionKind,
     clock: &dyn Clock,
-) -> Result<Errand, Failure> {
+) -> Result<SnapshotAction, Failure> {
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
     let mut there = named(&reader, &args.id, &args.place)?;
     there.retain(Run::has_snapshot);
@@ -100,7 +100,7 @@ fn found(
     match there.as_slice() {
         [run] => {
             let (slot, snapshot) = (run.slot.clone(), run.request.snapshot_id.clone());
-            Ok(Errand::new(wanted, slot, snapshot, clock.now()))
+            Ok(SnapshotAction::new(wanted, slot, snapshot, clock.now()))
         }
         [] => Err(Failure::Other(format!(
             "got {id:?}, wanted a snapshot that is there; `redkeep history --state available` lists them"
@@ -123,73 +123,74 @@ pub(super) async fn takeover(args: TakeoverArgs, clock: Arc<dyn Clock>) -> Resul
     let policies = config.policies.iter();
     let policies = policies.filter(|one| args.policy.as_ref().is_none_or(|name| *name == one.name));
     let of_others = Verdict::Keep(Keep::OtherWriter);
-    let errands: Vec<Errand> = policies
+    let actions: Vec<SnapshotAction> = policies
         .flat_map(|policy| engine.judge_all(policy, clock.now()))
         .filter(|one| one.verdict == of_others)
         .map(|one| {
             let snapshot = one.id();
-            Errand::new(Wanted::Takeover, one.slot, snapshot, clock.now())
+            SnapshotAction::new(ActionKind::Takeover, one.slot, snapshot, clock.now())
         })
         .collect();
-    if errands.is_empty() {
+    if actions.is_empty() {
         writeln!(
             std::io::stdout(),
             "there is no snapshot of another installation"
         )?;
         return Ok(());
     }
-    run(&config, &sources, &errands, clock).await
+    run(&config, &sources, &actions, clock).await
 }
 
-/// Hands the errands in, and waits until they are done.
+/// Hands the actions in, and waits until they are done.
 async fn run(
     config: &Config,
     sources: &Sources,
-    errands: &[Errand],
+    actions: &[SnapshotAction],
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
     let mut inbox = inbox(config, sources, clock.now()).await?;
-    let ids = inbox.ask(errands).map_err(unreadable)?;
+    let ids = inbox.ask(actions).map_err(unreadable)?;
     let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
         return Ok(());
     };
-    let done = || -> Result<Option<Vec<Errand>>, Failure> {
+    let done = || -> Result<Option<Vec<SnapshotAction>>, Failure> {
         let reader = Reader::open(&config.database()).map_err(unreadable)?;
-        let all = reader.errands(*first, *last).map_err(unreadable)?;
-        let is_settled = |errand: &Errand| errand.end.is_some() || is_stuck(errand, clock.now());
+        let all = reader.actions(*first, *last).map_err(unreadable)?;
+        let is_settled =
+            |action: &SnapshotAction| action.end.is_some() || is_stuck(action, clock.now());
         Ok(all.iter().all(is_settled).then_some(all))
     };
-    let errands = carried_out(config, sources, Arc::clone(&clock), done).await?;
+    let actions = carried_out(config, sources, Arc::clone(&clock), done).await?;
     let mut failed = 0;
-    for errand in &errands {
-        let result = errand.end.as_ref().map(|end| &end.result);
+    for action in &actions {
+        let result = action.end.as_ref().map(|end| &end.result);
         if let Some(Ok(said)) = result {
-            writeln!(std::io::stdout(), "{}: {said}", errand.snapshot)?;
+            writeln!(std::io::stdout(), "{}: {said}", action.snapshot)?;
             continue;
         }
         failed += 1;
-        let why = match (result, &errand.trouble) {
+        let why = match (result, &action.trouble) {
             (Some(Err(why)), _) => why.clone(),
             (_, trouble) => format!(
                 "{} is half done, and a daemon goes on with it: {}",
-                errand.wanted.as_str(),
+                action.kind.as_str(),
                 trouble.as_deref().unwrap_or_default()
             ),
         };
-        writeln!(std::io::stderr(), "{}: {why}", errand.snapshot)?;
+        writeln!(std::io::stderr(), "{}: {why}", action.snapshot)?;
     }
     match failed {
         0 => Ok(()),
         _ => Err(Failure::Other(format!(
             "{failed} of {} failed",
-            errands.len()
+            actions.len()
         ))),
     }
 }
 
 /// Whether it is half done, and what keeps it from being finished has not passed by itself.
-fn is_stuck(errand: &Errand, now: DateTime<Utc>) -> bool {
-    errand.trouble.is_some() && now >= errand.asked_at + PASSING
+fn is_stuck(action: &SnapshotAction, now: DateTime<Utc>) -> bool {
+    action.trouble.is_some() && now >= action.asked_at + PASSING
 }
 
 /// Waits until what was handed in is `done`; where nobody holds the state directory, does what the daemon would.
@@ -204,11 +205,11 @@ pub(super) async fn carried_out<T>(
         if let Some(result) = done()? {
             return Ok(result);
         }
-        match state_dir::hold(&config.state_dir) {
+        match state_lock::hold(&config.state_dir) {
             Ok(lock) => {
                 let clock = Arc::clone(&clock);
                 let (parts, lock) =
-                    parts::parts(config.clone(), sources.clone(), clock, lock).await?;
+                    wiring::parts(config.clone(), sources.clone(), clock, lock).await?;
                 alone(Daemon::new(parts), config, &done).await?;
                 drop(lock);
                 // A daemon that asked for the place comes for it now: not to be first again.
@@ -232,7 +233,7 @@ async fn alone<T>(
 ) -> Result<(), Failure> {
     let (signal, signals) = mpsc::channel(4);
     forward_signals(&signal).map_err(other)?;
-    let work = daemon.run(Lifetime::Upkeep, signals);
+    let work = daemon.run(Mode::Operations, signals);
     tokio::pin!(work);
     let is_done = async {
         loop {

@@ -8,12 +8,12 @@ use tracing::{error, info, warn};
 
 use crate::engine::Engine;
 use crate::history::{Change, History, PairState};
+use crate::operations::{Pass, PassResult, Removal, SnapshotAction};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, rfc3339};
 use crate::snapshot::tag;
 use crate::tzdb::ZoneData;
-use crate::upkeep::{Errand, Pass, PassResult, Removal};
 
 macro_rules! tell {
     ($level:ident, $run:expr, $($message:tt)+) => {
@@ -103,7 +103,7 @@ pub(super) fn change(change: &Change, history: &History) {
         }
         Change::Removal(removal) => tell_removal(removal),
         Change::Passed(pass) => tell_pass(pass, history),
-        Change::Errand(errand) => tell_errand(errand),
+        Change::SnapshotAction(action) => tell_action(action),
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
@@ -174,7 +174,7 @@ fn tell_run(run: &Run) {
             tell!(warn, run, reason, "looking for the snapshot");
         }
         // What it is judged to is told when it ends so.
-        (RunState::Judged { .. }, None) => {}
+        (RunState::Concluding { .. }, None) => {}
         (RunState::Creating { .. }, None) => tell!(info, run, "creating"),
         (RunState::Failing { .. }, None) => tell!(warn, run, "failed, asking AWS why"),
         (RunState::Ended(outcome), None) => match outcome {
@@ -394,13 +394,13 @@ fn tell_pass(pass: &Pass, history: &History) {
     }
 }
 
-fn tell_errand(errand: &Errand) {
-    let (snapshot, wanted) = (&errand.snapshot, errand.wanted.as_str());
-    match errand.end.as_ref().map(|end| (end.is_done(), end.text())) {
+fn tell_action(action: &SnapshotAction) {
+    let (snapshot, wanted) = (&action.snapshot, action.kind.as_str());
+    match action.end.as_ref().map(|end| (end.is_done(), end.text())) {
         Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
         Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
         None => {
-            let trouble = errand.trouble.as_deref();
+            let trouble = action.trouble.as_deref();
             warn!(%snapshot, trouble, "{wanted} is not finished, and is carried on");
         }
     }

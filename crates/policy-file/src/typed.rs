@@ -9,10 +9,10 @@ use figment::value::{Dict, Empty, Value};
 use serde::de::DeserializeOwned;
 
 use super::error::{clean, quoted};
+use super::expected;
 use super::path::KeyPath;
 use super::raw::{Raw, RawTop, SCALARS, TOP_KEYS};
 use super::report::{NAMED, Report};
-use super::wanted;
 use redkeep_core::suggest::did_you_mean;
 
 /// Reads the merged tree, with `[defaults]` laid under every policy.
@@ -112,7 +112,7 @@ fn record(kind: &Kind, found: Option<&Value>, at: &KeyPath, report: &mut Report)
             let got = found.map_or_else(|| "nothing".to_owned(), shown);
             report.say(
                 at,
-                format!("got {got}, wanted {}", wanted::shape(at, found)),
+                format!("got {got}, wanted {}", expected::shape(at, found)),
             );
         }
         other => report.say(at, clean(&other.to_string())),

@@ -1,4 +1,4 @@
-//! The clockwork: tokio-cron-scheduler as the registry of what wakes the loop.
+//! The ticker: tokio-cron-scheduler as the registry of what wakes the loop.
 //!
 //! Owns: one job each second, at which the loop asks whether the plan's `wake_at` has come, and the daily copy.
 //! Never decides what is due: a late, lost or doubled tick changes nothing, since the plan looks at what is. All
@@ -7,7 +7,7 @@
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// What the clockwork says.
+/// What the ticker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tick {
     /// A second has passed.
@@ -21,7 +21,7 @@ const DAILY_COPY: &str = "0 17 3 * * *";
 /// Far more than the two jobs need: the crate loses fires when its channel overflows.
 const CHANNEL_SIZE: usize = 256;
 
-/// Starts the clockwork, which sends to `ticks` until the scheduler is dropped.
+/// Starts the ticker, which sends to `ticks` until the scheduler is dropped.
 ///
 /// # Errors
 /// When the scheduler cannot be set up.

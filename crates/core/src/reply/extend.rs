@@ -9,14 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::account_number;
 use super::events::is_of;
 use crate::history::{Change, Extension, History};
-use crate::observed::{Observed, Refused};
+use crate::observed::{Backoff, Observed};
 use crate::redshift::{Answer, ErrorClass};
 use crate::retention::guard::is_still_needed;
 use crate::retry::SLOWLY;
 use crate::snapshot::Snapshot;
 
 /// When to ask again after a refusal that passes by itself.
-const SOON: TimeDelta = TimeDelta::minutes(1);
+const RETRY_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// Takes the answer to a call that was to put off a snapshot's end.
 pub(super) fn extended(
@@ -39,7 +39,10 @@ pub(super) fn extended(
     };
     let changed = match &answer.result {
         Ok(snapshot) if is_of(run, history, snapshot, account.as_deref()) => Ok(snapshot),
-        Ok(_) => Err((SOON, "AWS answered with another snapshot".to_owned())),
+        Ok(_) => Err((
+            RETRY_INTERVAL,
+            "AWS answered with another snapshot".to_owned(),
+        )),
         Err(error) => Err((pause(error.class), error.told())),
     };
     note(&extension, &changed, observed, now);
@@ -83,13 +86,13 @@ fn note(
     observed.seen_to.retain(|_, until| *until > now);
     observed.seen_to.insert(extension.slot.clone(), until);
     observed.refused.remove(&extension.slot);
-    let refused = trouble.map(|message| (extension.slot.clone(), Refused { until, message }));
+    let refused = trouble.map(|message| (extension.slot.clone(), Backoff { until, message }));
     observed.refused.extend(refused);
 }
 
 fn pause(class: ErrorClass) -> TimeDelta {
     match class.is_transient() {
-        true => SOON,
+        true => RETRY_INTERVAL,
         false => SLOWLY,
     }
 }

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::coming::blackout_at;
+use super::next_slot::blackout_at;
 use super::{Past, span};
 use crate::history::MissedRange;
 use crate::run::{GoneReason, Missed, Outcome, Run};

@@ -17,14 +17,14 @@ use crate::settings::Config;
 use crate::slot::{Pair, Scope, Slot};
 use crate::timing::timing_of_all;
 
-use super::{Moment, Note, instant};
+use super::{Note, Sample, instant};
 
 /// Of a snapshot that nothing makes expire.
 const FOREVER: i64 = i64::MAX;
 
 /// A snapshot's time at AWS, in Unix seconds, both ends included.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stay {
+pub(super) struct Interval {
     pub(super) from: i64,
     pub(super) until: i64,
     tier: Tier,
@@ -35,7 +35,7 @@ pub(super) struct Stay {
 /// All snapshots of a scope.
 #[derive(Debug, Default)]
 pub(super) struct Stays {
-    pub(super) all: Vec<Stay>,
+    pub(super) all: Vec<Interval>,
     policies: Vec<PolicyName>,
     /// From when on nothing that there is now is left to go, and of every tier the first that is to come is gone.
     pub(super) settled_at: i64,
@@ -44,7 +44,7 @@ pub(super) struct Stays {
 
 impl Stays {
     /// What is held at one instant.
-    pub(super) fn moment(&self, at: i64) -> Moment {
+    pub(super) fn moment(&self, at: i64) -> Sample {
         let mut by_policy = BTreeMap::new();
         let (mut held, mut bytes) = (0, 0_u64);
         for stay in self.all.iter().filter(|stay| stay.covers(at)) {
@@ -54,7 +54,7 @@ impl Stays {
                 *by_policy.entry(policy.clone()).or_default() += 1;
             }
         }
-        Moment {
+        Sample {
             at: instant(at),
             held,
             by_policy,
@@ -81,12 +81,18 @@ impl Stays {
     }
 
     /// Adds what one pair has and will have.
-    fn add(&mut self, mut kept: Vec<Stay>, coming: Vec<Stay>, keep_last: Option<usize>, now: i64) {
+    fn add(
+        &mut self,
+        mut kept: Vec<Interval>,
+        coming: Vec<Interval>,
+        keep_last: Option<usize>,
+        now: i64,
+    ) {
         let known: Vec<u64> = kept.iter().filter_map(|stay| stay.bytes).collect();
         self.sizes_known += known.len();
         let mean = mean(&known);
         let first_coming = kept.len();
-        kept.extend(coming.into_iter().map(|stay| Stay {
+        kept.extend(coming.into_iter().map(|stay| Interval {
             bytes: mean,
             ..stay
         }));
@@ -104,7 +110,7 @@ impl Stays {
     }
 }
 
-impl Stay {
+impl Interval {
     fn covers(&self, at: i64) -> bool {
         self.from <= at && at <= self.until
     }
@@ -118,7 +124,7 @@ fn mean(sizes: &[u64]) -> Option<u64> {
 }
 
 /// Lets a base-tier snapshot go when so many newer ones have come.
-fn prune(stays: &mut [Stay], keep_last: usize, now: i64) {
+fn prune(stays: &mut [Interval], keep_last: usize, now: i64) {
     let mut base: Vec<usize> = (0..stays.len())
         .filter(|index| stays[*index].tier == Tier::Base)
         .collect();
@@ -240,14 +246,14 @@ fn patterns(policy: &Policy) -> Vec<String> {
 }
 
 /// What the pair holds now, and what AWS is being asked for.
-fn kept(history: &History, pair: Option<&Pair>, policy: usize) -> Vec<Stay> {
+fn kept(history: &History, pair: Option<&Pair>, policy: usize) -> Vec<Interval> {
     let runs = pair.into_iter().flat_map(|pair| history.of_pair(pair));
     runs.filter_map(|run| stay(run, policy)).collect()
 }
 
-fn stay(run: &Run, policy: usize) -> Option<Stay> {
+fn stay(run: &Run, policy: usize) -> Option<Interval> {
     let from = match run.state {
-        RunState::Judged { .. } | RunState::Failing { .. } => return None,
+        RunState::Concluding { .. } | RunState::Failing { .. } => return None,
         RunState::Ended(_) if !run.is_good() => return None,
         RunState::Due | RunState::Waiting { .. } => run.request.starts_at,
         _ => run.slot.scheduled_at,
@@ -255,7 +261,7 @@ fn stay(run: &Run, policy: usize) -> Option<Stay> {
     let snapshot = run.snapshot.as_ref();
     let megabytes = snapshot.and_then(|told| told.actual_incremental_backup_size_in_mega_bytes);
     let bytes = megabytes.map(|size| (size * 1_048_576.0).round());
-    Some(Stay {
+    Some(Interval {
         from: from.timestamp(),
         // The guard and people change the period at AWS.
         until: timestamp(match run.created_at() {
@@ -295,10 +301,10 @@ impl<'a> Slots<'a> {
     fn coming(
         &self,
         pair: Option<&Pair>,
-        kept: &[Stay],
+        kept: &[Interval],
         after: DateTime<Utc>,
         policy: usize,
-    ) -> Vec<Stay> {
+    ) -> Vec<Interval> {
         let first = self.instants.partition_point(|at| *at <= after);
         let mut tiers = Tiers::of(self.policy, kept);
         let slots = self.instants[first..].iter();
@@ -308,7 +314,7 @@ impl<'a> Slots<'a> {
                 true => tiers.next(*at),
                 false => Tier::Base,
             };
-            Stay {
+            Interval {
                 from: at.timestamp(),
                 until: timestamp(self.policy.retention.of(tier).end(*at)),
                 tier,
@@ -340,7 +346,7 @@ struct Tiers<'a> {
 }
 
 impl<'a> Tiers<'a> {
-    fn of(policy: &'a Policy, kept: &[Stay]) -> Self {
+    fn of(policy: &'a Policy, kept: &[Interval]) -> Self {
         let longer = kept.iter().filter(|stay| stay.tier != Tier::Base);
         let held = longer.map(|stay| {
             let (scheduled_at, tier) = (instant(stay.from), stay.tier);

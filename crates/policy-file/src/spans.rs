@@ -10,7 +10,7 @@ use std::path::Path;
 
 use toml_edit::{ImDocument, Item, Key, TableLike, Value};
 
-use super::error::Place;
+use super::error::Location;
 use super::path::KeyPath;
 
 /// Line starts of a text, to turn a byte into line and column.
@@ -42,8 +42,8 @@ impl<'a> Lines<'a> {
 /// Where a key and its value stand.
 #[derive(Debug, Clone)]
 struct Spot {
-    key: Place,
-    value: Place,
+    key: Location,
+    value: Location,
 }
 
 /// The places of all keys of all sources.
@@ -61,8 +61,8 @@ impl Places {
     }
 
     /// A place in a file, or the file as a whole.
-    pub(super) fn in_file(&self, order: usize, position: Option<(usize, usize)>) -> Place {
-        Place {
+    pub(super) fn in_file(&self, order: usize, position: Option<(usize, usize)>) -> Location {
+        Location {
             order,
             position,
             source: self.files.get(order).cloned().unwrap_or_default(),
@@ -90,7 +90,7 @@ impl Places {
 
     /// Notes that a value comes from the environment.
     pub(super) fn replace_by_variable(&mut self, path: KeyPath, name: &str) {
-        let place = Place::variable(name);
+        let place = Location::variable(name);
         self.spots.insert(
             path,
             Spot {
@@ -115,13 +115,13 @@ impl Places {
     }
 
     /// Where the value stands, or else the nearest table around it, or else the main file.
-    pub(super) fn value(&self, path: &KeyPath) -> Place {
+    pub(super) fn value(&self, path: &KeyPath) -> Location {
         self.nearest(path)
             .map_or_else(|| self.in_file(0, None), |spot| spot.value.clone())
     }
 
     /// Where the key stands, or else the nearest table around it, or else the main file.
-    pub(super) fn key(&self, path: &KeyPath) -> Place {
+    pub(super) fn key(&self, path: &KeyPath) -> Location {
         self.nearest(path)
             .map_or_else(|| self.in_file(0, None), |spot| spot.key.clone())
     }

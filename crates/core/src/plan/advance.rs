@@ -18,8 +18,8 @@ use crate::slot::{Scope, Slot};
 use crate::snapshot::Generation;
 
 use super::blind::was_told_since;
-use super::due::tier_now;
-use super::open::Open;
+use super::materialize::tier_now;
+use super::open_runs::Open;
 use super::{Call, Facts, Plan, lost};
 
 /// What one run needs.
@@ -117,7 +117,9 @@ fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need 
         }
         RunState::InDoubt { .. } => Need::Call(describe(run)),
         // No listing of this clock's would count as later than the judgement.
-        RunState::Judged { since, verdict } if *since > facts.now => judge(verdict.clone(), None),
+        RunState::Concluding { since, verdict } if *since > facts.now => {
+            judge(verdict.clone(), None)
+        }
         RunState::Failing { since, ask_at } if still_waits(facts, *since, *ask_at) => {
             Need::Wait(*ask_at)
         }
@@ -125,7 +127,7 @@ fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need 
         // The answer is on its way (after a restart, recovery has turned this into doubt), or the scope's
         // listings bring what is needed.
         RunState::Asking { .. }
-        | RunState::Judged { .. }
+        | RunState::Concluding { .. }
         | RunState::Creating { .. }
         | RunState::Ended(_) => Need::Nothing,
     }
@@ -154,7 +156,7 @@ fn explain(run: &Run) -> Call {
 }
 
 fn judge(verdict: Outcome, message: Option<String>) -> Need {
-    Need::Event(Event::Judged { verdict, message })
+    Need::Event(Event::Concluding { verdict, message })
 }
 
 fn need_due(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need {
@@ -257,7 +259,7 @@ pub(crate) fn superseded(facts: Facts<'_>, run: &Run) -> bool {
 fn supersedes(newer: &Run, now: DateTime<Utc>) -> bool {
     match &newer.state {
         RunState::Due => (newer.request.starts_at..newer.request.deadline).contains(&now),
-        RunState::Judged { .. } => false,
+        RunState::Concluding { .. } => false,
         RunState::Ended(outcome) => *outcome == Outcome::Available,
         _ => true,
     }
@@ -371,7 +373,7 @@ pub(super) fn look_wanted_at(
     let idle = open.runs.iter().filter(|run| !is_asked(run));
     let wanted = idle.filter_map(|run| match &run.state {
         RunState::Creating { look_at, .. } => Some(*look_at),
-        RunState::Judged { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
+        RunState::Concluding { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
         RunState::Due => {
             let waits = open.overlapping(run).or_else(|| open.ahead_of(run));
             (waits.is_some() && !view.listed_since(run.request.starts_at))

@@ -13,7 +13,7 @@ use crate::names::{Tier, Trigger};
 use crate::observed::ScopeView;
 use crate::policy::Policy;
 use crate::retention::{Choice, Held, choose, held};
-use crate::run::{Missed, Request, Run};
+use crate::run::{Missed, Run, SnapshotSpec};
 use crate::settings::Config;
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Generation, Label, SnapshotId};
@@ -242,7 +242,7 @@ fn run(
         trigger,
         writer,
     };
-    let request = Request {
+    let request = SnapshotSpec {
         snapshot_id: SnapshotId::derive(&config.namespace, &slot, Generation::First),
         retention: kept.retention,
         tier: kept.choice.tier,

@@ -4,12 +4,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::coming::{blackout_at, start};
-use super::outcome::{advice, outcome, said};
-use super::{Past, Told, span};
+use super::ended_run::{advice, outcome, said};
+use super::next_slot::{blackout_at, start};
+use super::{Explanation, Past, span};
 use crate::names::Trigger;
-use crate::plan::open::in_scope;
-use crate::plan::runs::{is_configured, is_overlong, is_paused, queued_until, superseded};
+use crate::plan::advance::{is_configured, is_overlong, is_paused, queued_until, superseded};
+use crate::plan::open_runs::in_scope;
 use crate::retry;
 use crate::run::{Outcome, Refusal, Run, RunState};
 use crate::schedule::first_open;
@@ -17,34 +17,34 @@ use crate::slot::rfc3339;
 use crate::snapshot::{Generation, SnapshotStatus};
 
 /// What happened to `run`, or what it waits for.
-pub fn run(run: &Run, past: Past<'_>) -> Told {
+pub fn run(run: &Run, past: Past<'_>) -> Explanation {
     let told = of_state(run, past);
     match run.trigger {
         Trigger::Schedule => told,
-        Trigger::Manual => Told {
+        Trigger::Manual => Explanation {
             words: format!("asked for by hand (`redkeep take`); {}", told.words),
             ..told
         },
     }
 }
 
-fn of_state(run: &Run, past: Past<'_>) -> Told {
+fn of_state(run: &Run, past: Past<'_>) -> Explanation {
     match &run.state {
         RunState::Due => due(run, past),
         RunState::Waiting { until, refusal } => waiting(run, *until, refusal, past),
-        RunState::Asking { .. } => Told::now(format!(
+        RunState::Asking { .. } => Explanation::now(format!(
             "AWS is being asked{}; after a crash of the daemon it is looked for by its name",
             at(" since ", run.asked_at)
         )),
         RunState::InDoubt { since, look_at } => in_doubt(run, *since, *look_at),
-        RunState::Judged { since, verdict } => Told::now(format!(
+        RunState::Concluding { since, verdict } => Explanation::now(format!(
             "is to end as {}: {}; recorded once a complete listing made after {} shows no snapshot of its name",
             verdict.word(),
             outcome(run, verdict, past),
             rfc3339(*since)
         )),
         RunState::Creating { look_at } => creating(run, *look_at, past),
-        RunState::Failing { ask_at, .. } => Told::until(
+        RunState::Failing { ask_at, .. } => Explanation::until(
             *ask_at,
             format!(
                 "AWS says that the snapshot failed; the reason is being asked for{}",
@@ -55,27 +55,29 @@ fn of_state(run: &Run, past: Past<'_>) -> Told {
                 }
             ),
         ),
-        RunState::Ended(ended) => Told::now(outcome(run, ended, past)),
+        RunState::Ended(ended) => Explanation::now(outcome(run, ended, past)),
     }
 }
 
-fn due(run: &Run, past: Past<'_>) -> Told {
+fn due(run: &Run, past: Past<'_>) -> Explanation {
     let (facts, request) = (past.facts, &run.request);
     let deadline = rfc3339(request.deadline);
     if let Some(fate) = withdrawn(run, past) {
-        return Told::now(fate.to_owned());
+        return Explanation::now(fate.to_owned());
     }
     if facts.now >= request.deadline {
-        return Told::now(format!(
+        return Explanation::now(format!(
             "its start window ended at {deadline} before AWS was asked: it will be missed once a complete \
              listing shows no snapshot of its name"
         ));
     }
     if superseded(facts, run) {
-        return Told::now("a newer slot is due too: it will be missed(coalesced)".to_owned());
+        return Explanation::now(
+            "a newer slot is due too: it will be missed(coalesced)".to_owned(),
+        );
     }
     if facts.now < request.starts_at {
-        return Told::until(request.starts_at, not_yet(run, past));
+        return Explanation::until(request.starts_at, not_yet(run, past));
     }
     let open = in_scope(facts, &run.slot.pair.scope);
     if let Some(previous) = open.overlapping(run) {
@@ -83,7 +85,7 @@ fn due(run: &Run, past: Past<'_>) -> Told {
             RunState::Creating { look_at } => Some(*look_at),
             _ => None,
         };
-        return Told {
+        return Explanation {
             words: format!(
                 "the previous snapshot {} is still being made: if the next listing says so too, this slot is \
                  skipped(overlap)",
@@ -93,7 +95,7 @@ fn due(run: &Run, past: Past<'_>) -> Told {
         };
     }
     held_up(run, past).unwrap_or_else(|| {
-        Told::now(format!(
+        Explanation::now(format!(
             "may start now, until {deadline}: AWS is asked as soon as a daemon runs and AWS's clock agrees"
         ))
     })
@@ -129,7 +131,7 @@ fn not_yet(run: &Run, past: Past<'_>) -> String {
 }
 
 /// What holds up a create call that could be made otherwise: another policy's snapshot, or a blackout.
-fn held_up(run: &Run, past: Past<'_>) -> Option<Told> {
+fn held_up(run: &Run, past: Past<'_>) -> Option<Explanation> {
     let facts = past.facts;
     let open = in_scope(facts, &run.slot.pair.scope);
     if let Some(until) = queued_until(facts, run, &open) {
@@ -140,7 +142,7 @@ fn held_up(run: &Run, past: Past<'_>) -> Option<Told> {
                 other.slot.pair.policy, other.request.snapshot_id
             )
         });
-        return Some(Told::until(
+        return Some(Explanation::until(
             until,
             format!(
                 "queues behind another snapshot of the cluster ({}); asked all the same from {}",
@@ -153,23 +155,23 @@ fn held_up(run: &Run, past: Past<'_>) -> Option<Told> {
     let open_at = first_open(&policy.blackouts(), facts.now).unwrap_or(run.request.deadline);
     let name = blackout_at(policy, facts.now)?;
     let ends = open_at.min(run.request.deadline);
-    Some(Told::until(
+    Some(Explanation::until(
         ends,
         format!("held up by the blackout {name:?} until {}", rfc3339(ends)),
     ))
 }
 
-fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -> Told {
+fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -> Explanation {
     let facts = past.facts;
     let deadline = rfc3339(run.request.deadline);
     let refused = refused(run, refusal);
     if facts.now >= run.request.deadline {
         let words =
             format!("{refused}; its start window ended at {deadline}, and it is about to end");
-        return Told::now(words);
+        return Explanation::now(words);
     }
     if superseded(facts, run) {
-        return Told::now(format!(
+        return Explanation::now(format!(
             "{refused}; a newer slot is due too, and this one is given up"
         ));
     }
@@ -179,16 +181,16 @@ fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -
             rfc3339(until),
             advice(&refusal.why)
         );
-        return Told::until(until, words);
+        return Explanation::until(until, words);
     }
     held_up(run, past).map_or_else(
         || {
-            Told::now(format!(
+            Explanation::now(format!(
                 "{refused}; asked again now, until {deadline}{}",
                 advice(&refusal.why)
             ))
         },
-        |told| Told {
+        |told| Explanation {
             words: format!("{refused}; {}", told.words),
             ..told
         },
@@ -212,8 +214,8 @@ fn refused(run: &Run, refusal: &Refusal) -> String {
     format!("AWS refused{times} ({}){}", refusal.why, said(run))
 }
 
-fn in_doubt(run: &Run, since: DateTime<Utc>, look_at: DateTime<Utc>) -> Told {
-    Told::until(
+fn in_doubt(run: &Run, since: DateTime<Utc>, look_at: DateTime<Utc>) -> Explanation {
+    Explanation::until(
         look_at,
         format!(
             "whether AWS accepted the create call{} is not known{}; the name is looked for until {}, and then \
@@ -225,7 +227,7 @@ fn in_doubt(run: &Run, since: DateTime<Utc>, look_at: DateTime<Utc>) -> Told {
     )
 }
 
-fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Told {
+fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
     let now = past.facts.now;
     let accepted = run.accepted_at.unwrap_or(run.slot.scheduled_at);
     let overdue_at = accepted + run.request.completion_window;
@@ -246,7 +248,7 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Told {
         progress(run),
         rfc3339(look_at)
     );
-    Told::until(look_at, words)
+    Explanation::until(look_at, words)
 }
 
 fn progress(run: &Run) -> String {

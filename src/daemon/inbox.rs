@@ -6,22 +6,22 @@
 use tracing::{error, info};
 
 use super::Daemon;
-use crate::cause::with_causes;
 use crate::engine::Request;
+use crate::error_chain::with_causes;
 use crate::history::Change;
 use crate::redshift::Redshift;
 
 impl<R: Redshift> Daemon<R> {
     /// Takes in what people have asked for since the last look; `true` where there was something.
-    pub(super) async fn heed(&mut self) -> bool {
+    pub(super) async fn receive(&mut self) -> bool {
         let requests = match self.parts.store.requests().await {
             Ok(requests) => requests,
-            Err(error) if self.is_deaf => {
+            Err(error) if self.inbox_failed => {
                 drop(error);
                 return false;
             }
             Err(error) => {
-                self.is_deaf = true;
+                self.inbox_failed = true;
                 let reason = with_causes(&error);
                 error!(
                     reason,
@@ -30,12 +30,12 @@ impl<R: Redshift> Daemon<R> {
                 return false;
             }
         };
-        self.is_deaf = false;
+        self.inbox_failed = false;
         let Some(requests) = requests else {
             return false;
         };
-        let journal = &self.journal;
-        let news = self.parts.engine.receive(requests, journal);
+        let pending = &self.pending;
+        let news = self.parts.engine.receive(requests, pending);
         let is_news = !news.is_empty();
         for request in news {
             match request {
@@ -44,8 +44,8 @@ impl<R: Redshift> Daemon<R> {
                 Request::Confirm(policy) => {
                     info!(%policy, "a plan to remove snapshots is confirmed")
                 }
-                Request::Errand(errand) => {
-                    let (wanted, snapshot) = (errand.wanted.as_str(), &errand.snapshot);
+                Request::SnapshotAction(action) => {
+                    let (wanted, snapshot) = (action.kind.as_str(), &action.snapshot);
                     info!(%snapshot, "asked for: {wanted}");
                 }
                 Request::Acknowledge => info!("the rebuilt history is acknowledged"),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Change, History};
-use crate::observed::{Observed, Refused};
+use crate::observed::{Backoff, Observed};
+use crate::operations::{Removal, SnapshotAction};
 use crate::redshift::{Answer, ErrorClass, RedshiftError};
 use crate::retry::SLOWLY;
 use crate::run::{Gone, GoneReason, Run};
 use crate::snapshot::{Snapshot, SnapshotId};
-use crate::upkeep::{Errand, Removal};
 
 /// Between two looks for a snapshot whose removal AWS has not answered.
 const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
@@ -86,7 +86,7 @@ fn note_denial(
     match &answer.result {
         Err(error) if error.class == ErrorClass::AccessDenied => {
             let (until, message) = (now + TELL_DENIAL, error.told());
-            let refused = Refused { until, message };
+            let refused = Backoff { until, message };
             observed.delete_denied.insert(scope.clone(), refused);
         }
         Ok(Removed::Done) => drop(observed.delete_denied.remove(scope)),
@@ -125,15 +125,15 @@ pub(super) fn pruned(run: &Run, id: &SnapshotId, now: DateTime<Utc>) -> Option<C
 }
 
 /// Takes the answer to what a person wanted done.
-pub(super) fn errand_done(
-    errand: Errand,
+pub(super) fn action_done(
+    action: SnapshotAction,
     answer: Answer<(Arc<Snapshot>, String)>,
     history: &History,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
-    observed.in_flight.remove(&errand.slot);
-    let view = observed.scopes.get_mut(&errand.slot.pair.scope);
+    observed.in_flight.remove(&action.slot);
+    let view = observed.scopes.get_mut(&action.slot.pair.scope);
     let (snapshot, told) = match answer.result {
         Ok(done) => done,
         Err(error) => {
@@ -141,20 +141,20 @@ pub(super) fn errand_done(
                 view.note_date(answer.server_date, now);
                 view.want_listing(now);
             }
-            return untold(errand, &error, history, observed, now);
+            return untold(action, &error, history, observed, now);
         }
     };
     if let Some(view) = view {
         view.note_date(answer.server_date, now);
         view.want_listing(now);
         if let Some(listing) = &mut view.snapshots {
-            let id = errand.snapshot.clone();
+            let id = action.snapshot.clone();
             listing.put(id, Arc::clone(&snapshot));
         }
     }
-    observed.errand_trouble.remove(&errand.id);
-    let run = history.runs.get(&errand.slot);
-    let run = run.filter(|run| run.request.snapshot_id == errand.snapshot && run.is_ended());
+    observed.action_trouble.remove(&action.id);
+    let run = history.runs.get(&action.slot);
+    let run = run.filter(|run| run.request.snapshot_id == action.snapshot && run.is_ended());
     let run = run.map(|run| {
         let snapshot = Some(snapshot);
         Change::Run(Box::new(Run {
@@ -162,29 +162,31 @@ pub(super) fn errand_done(
             ..run.clone()
         }))
     });
-    let ended = Change::Errand(Box::new(errand.ended(now, Ok(told))));
+    let ended = Change::SnapshotAction(Box::new(action.ended(now, Ok(told))));
     [Some(ended), run].into_iter().flatten().collect()
 }
 
-/// What passes by itself is tried again while the errand's time lasts, and what is half done for as long as it takes.
+/// What passes by itself is tried again while the action's time lasts, and what is half done for as long as it takes.
 fn untold(
-    errand: Errand,
+    action: SnapshotAction,
     error: &RedshiftError,
     history: &History,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
-    let passes = error.class.is_transient() && !errand.is_over(now);
+    let passes = error.class.is_transient() && !action.is_over(now);
     let message = error.told();
-    if !passes && errand.trouble.is_none() {
-        observed.errand_trouble.remove(&errand.id);
-        return vec![Change::Errand(Box::new(errand.ended(now, Err(message))))];
+    if !passes && action.trouble.is_none() {
+        observed.action_trouble.remove(&action.id);
+        return vec![Change::SnapshotAction(Box::new(
+            action.ended(now, Err(message)),
+        ))];
     }
     let until = now + if passes { TRY_AGAIN } else { SLOWLY };
     observed
-        .errand_trouble
-        .insert(errand.id, Refused { until, message });
-    let is_known = history.errands.get(&errand.id) == Some(&errand);
-    let change = (!is_known).then(|| Change::Errand(Box::new(errand)));
+        .action_trouble
+        .insert(action.id, Backoff { until, message });
+    let is_known = history.actions.get(&action.id) == Some(&action);
+    let change = (!is_known).then(|| Change::SnapshotAction(Box::new(action)));
     change.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! The keeper of the file: the store's thread, and how it comes by a file that it can write.
+//! The writer of the file: the store's thread, and how it comes by a file that it can write.
 //!
 //! Owns: the ways to a history: as it is, anew where it was lost or is damaged, and in memory where the storage cannot
 //! be written now: with what can be read of it, and with nothing where nothing can. Then each commit tries to open the
@@ -11,17 +11,17 @@ use tokio::sync::mpsc;
 
 use super::error::StoreError;
 use super::file::File;
-use super::meta::{self, Begun, EndpointKind, Identity};
-use super::{Request, Reread, aside, read, wishes, write};
+use super::meta::{self, EndpointKind, Installation, NewDatabase};
+use super::{Command, Reread, inbox, quarantine, read, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
 
 /// What is known of a history, and the file while it can be written.
-pub(super) struct Keeper {
+pub(super) struct StoreWriter {
     path: PathBuf,
     kind: EndpointKind,
-    identity: Identity,
+    identity: Installation,
     rebuilt_at: Option<DateTime<Utc>>,
     file: Option<File>,
     /// What there may be in the place of the file that the history in memory does not have.
@@ -33,7 +33,7 @@ pub(super) struct Keeper {
 enum Behind {
     /// Nothing that is not known.
     Nothing,
-    /// A damaged one, which could not be moved aside.
+    /// A damaged one, which could not be moved quarantine.
     Damaged,
     /// A history that could not be read.
     Unread,
@@ -41,11 +41,11 @@ enum Behind {
     Readable,
 }
 
-/// A keeper, with what it found.
+/// A writer, with what it found.
 pub(super) struct Found {
-    pub keeper: Keeper,
+    pub writer: StoreWriter,
     pub history: History,
-    pub identity: Identity,
+    pub identity: Installation,
     pub lost: Option<Lost>,
     pub trouble: Option<StoreError>,
 }
@@ -59,7 +59,7 @@ pub struct Lost {
     pub moved_to: Option<PathBuf>,
 }
 
-impl Keeper {
+impl StoreWriter {
     /// Opens the history as it is, or begins the first one.
     pub(super) fn open(
         path: &Path,
@@ -68,7 +68,7 @@ impl Keeper {
     ) -> Result<Found, StoreError> {
         check_not_lost(path, kind)?;
         let mut file = File::open(path)?;
-        let identity = meta::bind(&mut file, kind, &Begun::at(now))?;
+        let identity = meta::bind(&mut file, kind, &NewDatabase::at(now))?;
         let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, Some(file), history, identity))
     }
@@ -95,10 +95,10 @@ impl Keeper {
         now: DateTime<Utc>,
         why: StoreError,
     ) -> Result<Found, StoreError> {
-        let known = aside::whose(path, kind)?;
-        let moved = aside::set_aside(path, now);
+        let known = quarantine::whose(path, kind)?;
+        let moved = quarantine::set_aside(path, now);
         let moved_to = moved.as_ref().ok().cloned();
-        let begun = Begun {
+        let begun = NewDatabase {
             at: now,
             installation: known.map(|identity| identity.installation),
             rebuilt_at: Some(now),
@@ -114,7 +114,7 @@ impl Keeper {
             Err(trouble) if trouble.is_storage() => {
                 let mut found = Self::in_memory(path, kind, history, begun, trouble)?;
                 if moved_to.is_none() {
-                    found.keeper.behind = Behind::Damaged;
+                    found.writer.behind = Behind::Damaged;
                 }
                 found
             }
@@ -131,8 +131,14 @@ impl Keeper {
         now: DateTime<Utc>,
         trouble: StoreError,
     ) -> Result<Found, StoreError> {
-        if aside::is_missing(path) {
-            return Self::in_memory(path, kind, History::default(), Begun::at(now), trouble);
+        if quarantine::is_missing(path) {
+            return Self::in_memory(
+                path,
+                kind,
+                History::default(),
+                NewDatabase::at(now),
+                trouble,
+            );
         }
         match Self::read(path, kind) {
             Ok(found) => Ok(found.with(trouble)),
@@ -157,9 +163,9 @@ impl Keeper {
         now: DateTime<Utc>,
         trouble: StoreError,
     ) -> Result<Found, StoreError> {
-        let begun = Begun {
+        let begun = NewDatabase {
             installation: meta::provisional(path),
-            ..Begun::at(now)
+            ..NewDatabase::at(now)
         };
         let read = || -> Result<Found, StoreError> {
             let mut image = File::open_image(path)?;
@@ -171,14 +177,14 @@ impl Keeper {
             Ok(found) => Ok(found.with(trouble)),
             Err(why) if why.is_refusal() => Err(why),
             Err(_) => {
-                let known = aside::whose_copy(path, kind);
-                let begun = Begun {
+                let known = quarantine::whose_copy(path, kind);
+                let begun = NewDatabase {
                     installation: known.map(|identity| identity.installation),
-                    ..Begun::at(now)
+                    ..NewDatabase::at(now)
                 };
                 let history = History::default();
                 let mut found = Self::in_memory(path, kind, history, begun, trouble)?;
-                found.keeper.behind = Behind::Unread;
+                found.writer.behind = Behind::Unread;
                 Ok(found)
             }
         }
@@ -189,11 +195,11 @@ impl Keeper {
         path: &Path,
         kind: EndpointKind,
         history: History,
-        begun: Begun,
+        begun: NewDatabase,
         trouble: StoreError,
     ) -> Result<Found, StoreError> {
         let installation = begun.installation.or_else(|| meta::provisional(path));
-        let begun = Begun {
+        let begun = NewDatabase {
             installation,
             ..begun
         };
@@ -206,10 +212,10 @@ impl Keeper {
         kind: EndpointKind,
         file: Option<File>,
         mut history: History,
-        identity: Identity,
+        identity: Installation,
     ) -> Found {
         history.begun_at = Some(identity.created_at);
-        let keeper = Self {
+        let writer = Self {
             path: path.to_owned(),
             kind,
             identity: identity.clone(),
@@ -218,7 +224,7 @@ impl Keeper {
             behind: Behind::Nothing,
         };
         Found {
-            keeper,
+            writer,
             history,
             identity,
             lost: None,
@@ -227,15 +233,15 @@ impl Keeper {
     }
 
     /// Answers one request after another, until the last handle is gone.
-    pub(super) fn serve(mut self, mut inbox: mpsc::Receiver<Request>) {
+    pub(super) fn serve(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut seen = None;
         while let Some(request) = inbox.blocking_recv() {
             match request {
                 // A receiver that is gone is a caller that does not want to know.
-                Request::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
-                Request::Requests(answer) => drop(answer.send(self.requests(&mut seen))),
-                Request::Reread(answer) => drop(answer.send(self.reread())),
-                Request::Close(answer) => {
+                Command::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
+                Command::Requests(answer) => drop(answer.send(self.requests(&mut seen))),
+                Command::Reread(answer) => drop(answer.send(self.reread())),
+                Command::Close(answer) => {
                     inbox.close();
                     drop(answer.send(self.file.map_or(Ok(()), File::close)));
                     return;
@@ -275,9 +281,8 @@ impl Keeper {
 
     /// Nobody can wish for anything where nothing can be written.
     fn requests(&self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
-        let news = |file: &File| {
-            wishes::news(&file.connection, seen).map_err(|fault| fault.at(&file.path))
-        };
+        let news =
+            |file: &File| inbox::news(&file.connection, seen).map_err(|fault| fault.at(&file.path));
         self.file.as_ref().map_or(Ok(None), news)
     }
 
@@ -293,13 +298,13 @@ impl Keeper {
         let mut file = match File::open(&self.path) {
             Err(why) if why.is_damage() && self.behind != Behind::Nothing => {
                 let at = self.identity.created_at;
-                aside::set_aside(&self.path, at)?;
+                quarantine::set_aside(&self.path, at)?;
                 self.rebuilt_at.get_or_insert(at);
                 File::open(&self.path)?
             }
             opened => opened?,
         };
-        let begun = Begun {
+        let begun = NewDatabase {
             at: self.identity.created_at,
             installation: Some(self.identity.installation.clone()),
             rebuilt_at: self.rebuilt_at,
@@ -340,8 +345,8 @@ fn is_news(change: &Change, known: &History) -> bool {
 
 /// Refuses to begin where traces of a history are, its log or its daily copy, and not the history itself.
 fn check_not_lost(path: &Path, kind: EndpointKind) -> Result<(), StoreError> {
-    let is_lost =
-        aside::is_bereft(path) || aside::is_missing(path) && aside::whose(path, kind)?.is_some();
+    let is_lost = quarantine::has_orphan_wal(path)
+        || quarantine::is_missing(path) && quarantine::whose(path, kind)?.is_some();
     if !is_lost {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
-use crate::cause::with_causes;
+use crate::error_chain::with_causes;
 use crate::redshift::Redshift;
 use crate::run::Run;
 use crate::slot::Slot;
@@ -19,22 +19,22 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Whether the daemon goes on for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lifetime {
+pub enum Mode {
     /// Until it is stopped.
     Service,
     /// Until what one pass has started is finished.
     OnePass,
     /// Until this run, which a person asked for, has ended; others of the kind are worked on meanwhile.
-    Wish(Slot),
+    Take(Slot),
     /// Until AWS has accepted it.
-    WishAccepted(Slot),
+    TakeAccepted(Slot),
     /// Until nothing is left of what people asked to be done to snapshots that are there.
-    Upkeep,
+    Operations,
 }
 
 /// How the daemon's work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum Exit {
     /// Stopped, or one pass finished with every run it had well.
     Well,
     /// One pass finished, and a run of it did not end with a snapshot.
@@ -46,18 +46,18 @@ pub enum Ending {
 }
 
 impl<R: Redshift> Daemon<R> {
-    pub(super) fn is_finished(&self, lifetime: &Lifetime) -> bool {
+    pub(super) fn is_finished(&self, mode: &Mode) -> bool {
         let engine = &self.parts.engine;
         let open = |slot: &Slot| {
             let run = engine.history().runs.get(slot);
             run.filter(|run| !run.is_ended() && engine.can_end(run))
         };
-        match lifetime {
-            Lifetime::Service => false,
-            Lifetime::OnePass => self.is_pass_finished(),
-            Lifetime::Wish(slot) => open(slot).is_none(),
-            Lifetime::WishAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
-            Lifetime::Upkeep => engine.is_idle(self.parts.clock.now()),
+        match mode {
+            Mode::Service => false,
+            Mode::OnePass => self.is_pass_finished(),
+            Mode::Take(slot) => open(slot).is_none(),
+            Mode::TakeAccepted(slot) => open(slot).is_none_or(|run| run.accepted_at.is_some()),
+            Mode::Operations => engine.is_idle(self.parts.clock.now()),
         }
     }
 
@@ -93,11 +93,11 @@ impl<R: Redshift> Daemon<R> {
                 "calls in flight did not end in 20 s; their outcome is looked up at the next start"
             );
         }
-        self.journal.hurry();
+        self.pending.hurry();
         self.write().await;
     }
 
-    pub(super) async fn ending(self, lifetime: Lifetime) -> Ending {
+    pub(super) async fn ending(self, mode: Mode) -> Exit {
         let unreachable = self
             .parts
             .engine
@@ -105,22 +105,19 @@ impl<R: Redshift> Daemon<R> {
             .scopes
             .values()
             .any(|view| view.reached_at.is_none());
-        let is_written = self.journal.is_written();
+        let is_written = self.pending.is_written();
         if let Err(error) = self.parts.store.close().await {
             error!(
                 reason = with_causes(&error),
                 "the history was not closed cleanly; the next start checks it"
             );
         }
-        match lifetime {
-            Lifetime::Service
-            | Lifetime::Wish(_)
-            | Lifetime::WishAccepted(_)
-            | Lifetime::Upkeep => Ending::Well,
-            Lifetime::OnePass if !is_written => Ending::Unwritten,
-            Lifetime::OnePass if unreachable => Ending::Unreachable,
-            Lifetime::OnePass if self.failures > 0 => Ending::WithFailures,
-            Lifetime::OnePass => Ending::Well,
+        match mode {
+            Mode::Service | Mode::Take(_) | Mode::TakeAccepted(_) | Mode::Operations => Exit::Well,
+            Mode::OnePass if !is_written => Exit::Unwritten,
+            Mode::OnePass if unreachable => Exit::Unreachable,
+            Mode::OnePass if self.failures > 0 => Exit::WithFailures,
+            Mode::OnePass => Exit::Well,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rows about what is done to snapshots that are there.
 //!
-//! Owns: the tables `removals`, `prune_passes`, `confirmations` and `errands`. A removal that is read while it is open
+//! Owns: the tables `removals`, `prune_passes`, `confirmations` and `actions`. A removal that is read while it is open
 //! is in doubt: nobody knows whether AWS was asked.
 
 use std::collections::BTreeMap;
@@ -14,9 +14,11 @@ use super::row::{Fields, Table, pair_of, to_text};
 use super::write::json;
 use redkeep_core::history::{Change, History};
 use redkeep_core::names::PolicyName;
+use redkeep_core::operations::{
+    ActionKind, Confirmation, End, Pass, PassResult, Removal, SnapshotAction, Why,
+};
 use redkeep_core::slot::Slot;
 use redkeep_core::snapshot::SnapshotId;
-use redkeep_core::upkeep::{Confirmation, End, Errand, Pass, PassResult, Removal, Wanted, Why};
 
 pub(super) const REMOVALS: Table = Table {
     name: "removals",
@@ -103,8 +105,8 @@ pub(super) fn load(connection: &Connection, history: &mut History) -> Result<(),
         Ok(())
     })?;
     history.confirmations = confirmations(connection)?;
-    for errand in open_errands(connection)? {
-        history.errands.insert(errand.id, errand);
+    for action in open_actions(connection)? {
+        history.actions.insert(action.id, action);
     }
     Ok(())
 }
@@ -125,14 +127,14 @@ pub(super) fn confirmations(
 }
 
 /// What people want done and is not done yet.
-pub(super) fn open_errands(connection: &Connection) -> Result<Vec<Errand>, Fault> {
-    let mut errands = Vec::new();
+pub(super) fn open_actions(connection: &Connection) -> Result<Vec<SnapshotAction>, Fault> {
+    let mut actions = Vec::new();
     let rows = ERRANDS.select() + " WHERE ended_at IS NULL";
     each(connection, &rows, |row| {
-        errands.push(errand(row)?);
+        actions.push(action(row)?);
         Ok(())
     })?;
-    Ok(errands)
+    Ok(actions)
 }
 
 /// A row of [`REMOVALS`].
@@ -179,12 +181,12 @@ fn confirmation(row: &Row<'_>) -> Result<Confirmation, Fault> {
 }
 
 /// A row of [`ERRANDS`].
-pub(super) fn errand(row: &Row<'_>) -> Result<Errand, Fault> {
+pub(super) fn action(row: &Row<'_>) -> Result<SnapshotAction, Fault> {
     let table = &ERRANDS;
     let fields = Fields { table, row };
-    Ok(Errand {
+    Ok(SnapshotAction {
         id: fields.get("id")?,
-        wanted: word(fields, "wanted", Wanted::ALL, Wanted::as_str)?,
+        kind: word(fields, "wanted", ActionKind::ALL, ActionKind::as_str)?,
         slot: slot(fields)?,
         snapshot: SnapshotId::recorded(fields.get("snapshot_id")?),
         asked_at: fields.instant("asked_at")?,
@@ -285,17 +287,17 @@ pub(super) fn write_pass(connection: &Connection, pass: &Pass) -> Result<(), Fau
     Ok(())
 }
 
-/// Writes what came of an errand; the command has written the errand.
-pub(super) fn write_errand(connection: &Connection, errand: &Errand) -> Result<(), Fault> {
-    let end = errand.end.as_ref();
+/// Writes what came of an action; the command has written the action.
+pub(super) fn write_action(connection: &Connection, action: &SnapshotAction) -> Result<(), Fault> {
+    let end = action.end.as_ref();
     connection
         .prepare_cached(
             "UPDATE errands SET trouble = ?2, ended_at = ?3, result = ?4, message = ?5
              WHERE id = ?1 AND ended_at IS NULL",
         )?
         .execute((
-            errand.id,
-            &errand.trouble,
+            action.id,
+            &action.trouble,
             end.map(|end| to_text(end.at)),
             end.map(|end| if end.is_done() { "done" } else { "failed" }),
             end.map(End::text),
@@ -303,21 +305,24 @@ pub(super) fn write_errand(connection: &Connection, errand: &Errand) -> Result<(
     Ok(())
 }
 
-/// Hands an errand in; returns its number.
-pub(super) fn insert_errand(connection: &Connection, errand: &Errand) -> Result<i64, Fault> {
-    let pair = &errand.slot.pair;
+/// Hands an action in; returns its number.
+pub(super) fn insert_action(
+    connection: &Connection,
+    action: &SnapshotAction,
+) -> Result<i64, Fault> {
+    let pair = &action.slot.pair;
     connection.execute(
         "INSERT INTO errands (wanted, policy, account, region, cluster, scheduled_at, snapshot_id, asked_at)
          VALUES (:wanted, :policy, :account, :region, :cluster, :scheduled_at, :snapshot_id, :asked_at)",
         named_params! {
-            ":wanted": errand.wanted.as_str(),
+            ":wanted": action.kind.as_str(),
             ":policy": pair.policy.as_str(),
             ":account": pair.scope.account.as_str(),
             ":region": pair.scope.region.as_str(),
             ":cluster": pair.cluster.as_str(),
-            ":scheduled_at": to_text(errand.slot.scheduled_at),
-            ":snapshot_id": errand.snapshot.as_str(),
-            ":asked_at": to_text(errand.asked_at),
+            ":scheduled_at": to_text(action.slot.scheduled_at),
+            ":snapshot_id": action.snapshot.as_str(),
+            ":asked_at": to_text(action.asked_at),
         },
     )?;
     Ok(connection.last_insert_rowid())

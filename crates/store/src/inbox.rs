@@ -11,15 +11,15 @@ use rusqlite::{Connection, TransactionBehavior, named_params, params};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::meta::{self, Identity};
+use super::meta::{self, Installation};
+use super::operations;
 use super::read::{each, pauses};
 use super::row::{self, RUNS, to_text};
-use super::upkeep;
 use super::write::upsert_run;
 use redkeep_core::engine::Requests;
 use redkeep_core::names::PolicyName;
+use redkeep_core::operations::{Confirmation, SnapshotAction};
 use redkeep_core::run::{Run, RunState};
-use redkeep_core::upkeep::{Confirmation, Errand};
 
 /// Where the commands hand in their wishes.
 pub struct Inbox {
@@ -56,7 +56,7 @@ impl Inbox {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] names the row that redkeep did not write.
-    pub fn identity(&self) -> Result<Identity, StoreError> {
+    pub fn identity(&self) -> Result<Installation, StoreError> {
         meta::identity(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
     }
 
@@ -119,17 +119,17 @@ impl Inbox {
     /// # Errors
     /// As [`super::Store::commit`].
     pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<i64, StoreError> {
-        self.write(|connection| upkeep::insert_confirmation(connection, confirmation))
+        self.write(|connection| operations::insert_confirmation(connection, confirmation))
     }
 
     /// Asks for what is to be done to single snapshots; returns the numbers.
     ///
     /// # Errors
     /// As [`super::Store::commit`].
-    pub fn ask(&mut self, errands: &[Errand]) -> Result<Vec<i64>, StoreError> {
+    pub fn ask(&mut self, actions: &[SnapshotAction]) -> Result<Vec<i64>, StoreError> {
         self.write(|connection| {
-            let ids = errands.iter();
-            ids.map(|errand| upkeep::insert_errand(connection, errand))
+            let ids = actions.iter();
+            ids.map(|action| operations::insert_action(connection, action))
                 .collect()
         })
     }
@@ -139,7 +139,7 @@ impl Inbox {
     /// # Errors
     /// As [`super::Store::commit`].
     pub fn acknowledge(&mut self) -> Result<Option<DateTime<Utc>>, StoreError> {
-        self.write(upkeep::acknowledge)
+        self.write(operations::acknowledge)
     }
 
     fn write<T>(
@@ -225,8 +225,8 @@ pub(super) fn news(
     let mut wishes = Requests {
         pauses: pauses(connection)?,
         runs: Vec::new(),
-        confirmations: upkeep::confirmations(connection)?,
-        errands: upkeep::open_errands(connection)?,
+        confirmations: operations::confirmations(connection)?,
+        actions: operations::open_actions(connection)?,
         rebuilt_at: meta::rebuilt_at(connection)?,
     };
     let open = RUNS.select() + " WHERE progress IS NOT NULL AND \"trigger\" = 'manual'";
