@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A reader that takes an entry each time it is let, and what it has taken and was told.
     struct Reader {
@@ -188,7 +188,7 @@ mod tests {
             reader.spool.put(entry.into());
             reader.go_on.send(Ok(())).unwrap();
         }
-        let taken = [(); 3].map(|()| reader.taken.recv_timeout(SOON).unwrap());
+        let taken = [(); 3].map(|()| reader.taken.recv_timeout(TEST_TIMEOUT).unwrap());
         assert_eq!(taken, [b"one".to_vec(), b"two".into(), b"three".into()]);
         assert_eq!(reader.spool.dropped(), 0);
     }
@@ -207,8 +207,8 @@ mod tests {
         assert!(expected.contains(&dropped), "{dropped}");
         assert!(reader.told.try_recv().is_err());
         drop(reader.go_on);
-        assert_eq!(reader.told.recv_timeout(SOON), Ok(dropped));
-        reader.spool.flush(SOON);
+        assert_eq!(reader.told.recv_timeout(TEST_TIMEOUT), Ok(dropped));
+        reader.spool.flush(TEST_TIMEOUT);
         assert_eq!(reader.taken.iter().take(kept).count(), kept);
         assert_eq!(reader.spool.dropped(), dropped);
     }
@@ -221,12 +221,12 @@ mod tests {
             .go_on
             .send(Err(io::ErrorKind::BrokenPipe.into()))
             .unwrap();
-        reader.spool.flush(SOON);
+        reader.spool.flush(TEST_TIMEOUT);
         assert_eq!(reader.spool.dropped(), 1);
         reader.spool.put("kept".into());
         reader.go_on.send(Ok(())).unwrap();
-        assert_eq!(reader.taken.recv_timeout(SOON).unwrap(), b"kept");
-        assert_eq!(reader.told.recv_timeout(SOON), Ok(1));
+        assert_eq!(reader.taken.recv_timeout(TEST_TIMEOUT).unwrap(), b"kept");
+        assert_eq!(reader.told.recv_timeout(TEST_TIMEOUT), Ok(1));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         reader.spool.put(vec![0; 2 * BYTES_MAX]);
         drop(reader.go_on);
         assert_eq!(
-            reader.taken.recv_timeout(SOON).unwrap().len(),
+            reader.taken.recv_timeout(TEST_TIMEOUT).unwrap().len(),
             2 * BYTES_MAX
         );
     }

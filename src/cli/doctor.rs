@@ -12,7 +12,7 @@ use crate::aws::Connector;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
 use crate::doctor::{
-    Asked, Evidence, Finding, Holder, Verdict, deleting, evidence, of_host, of_scopes, of_zones,
+    Asked, Evidence, Finding, Holder, Severity, deleting, evidence, of_host, of_scopes, of_zones,
 };
 use crate::logging::one_line;
 use crate::slot::Scope;
@@ -76,7 +76,7 @@ async fn examine(
     let (of_scopes, is_unreachable) = of_scopes(&asked);
     findings.extend(of_scopes);
     tell(args.output, &findings)?;
-    let is_failed = |finding: &Finding| finding.verdict == Verdict::Failed;
+    let is_failed = |finding: &Finding| finding.verdict == Severity::Failed;
     if is_unreachable {
         Err(Failure::Unreachable("AWS answered in no scope".to_owned()))
     } else if findings.iter().any(is_failed) {

@@ -19,7 +19,7 @@ use crate::slot::Scope;
 use super::state_lock::{Holder, holder, target};
 
 /// How long an answer is waited for, all pages of a listing together.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every scope of the configuration answers to `question`, or why it does not; all are asked at once.
 pub(super) async fn ask_scopes<T, F>(
@@ -68,8 +68,11 @@ where
 }
 
 async fn patiently<T>(call: impl Future<Output = Answer<T>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(LISTING_TIMEOUT, call).await {
         Ok(answer) => answer.result.map_err(|error| error.told()),
-        Err(_) => Err(format!("nothing came within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!(
+            "nothing came within {} s",
+            LISTING_TIMEOUT.as_secs()
+        )),
     }
 }

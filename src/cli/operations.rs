@@ -66,11 +66,11 @@ pub struct TakeoverArgs {
 }
 
 /// Between two looks at the history.
-const LOOK: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// What keeps an action from being finished for so long does not pass by itself.
 const PASSING: TimeDelta = TimeDelta::seconds(12);
 /// What is not carried out after so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(150);
+const ACTION_TIMEOUT: Duration = Duration::from_secs(150);
 
 pub(super) async fn hold(args: HoldArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     one(args, ActionKind::Hold, clock).await
@@ -201,7 +201,7 @@ pub(super) async fn carried_out<T>(
     done: impl Fn() -> Result<Option<T>, Failure>,
 ) -> Result<T, Failure> {
     let began = clock.monotonic();
-    while clock.monotonic().saturating_sub(began) < PATIENCE {
+    while clock.monotonic().saturating_sub(began) < ACTION_TIMEOUT {
         if let Some(result) = done()? {
             return Ok(result);
         }
@@ -213,9 +213,9 @@ pub(super) async fn carried_out<T>(
                 alone(Daemon::new(parts), config, &done).await?;
                 drop(lock);
                 // A daemon that asked for the place comes for it now: not to be first again.
-                sleep(LOOK).await;
+                sleep(POLL_INTERVAL).await;
             }
-            Err(Failure::Busy(_)) => sleep(LOOK).await,
+            Err(Failure::Busy(_)) => sleep(POLL_INTERVAL).await,
             Err(failure) => return Err(failure),
         }
     }
@@ -237,7 +237,7 @@ async fn alone<T>(
     tokio::pin!(work);
     let is_done = async {
         loop {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
             if done()?.is_some() {
                 return Ok(());
             }
@@ -247,7 +247,7 @@ async fn alone<T>(
         _ = &mut work => return Ok(()),
         seen = is_done => seen,
         () = daemon_wants(&config.state_dir) => Ok(()),
-        () = sleep(PATIENCE) => Ok(()),
+        () = sleep(ACTION_TIMEOUT) => Ok(()),
     };
     // It lets the calls in flight end, as a daemon that is stopped does; one that is gone already has none.
     let _ = signal.send(Signal::Stop).await;

@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::names::Tier;
 use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
-use crate::retention::{self, Choice, Held, choose};
+use crate::retention::{self, Choice, TierSlot, choose};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::{Generation, SnapshotId};
 use crate::store::Reader;
@@ -120,12 +120,12 @@ struct Range {
 
 /// A cluster by name, or the pattern that will name clusters.
 #[derive(Debug, Clone)]
-enum Target {
+enum PlanTarget {
     Cluster(ClusterId),
     Pattern(String),
 }
 
-impl Target {
+impl PlanTarget {
     fn as_str(&self) -> &str {
         match self {
             Self::Cluster(cluster) => cluster.as_str(),
@@ -138,7 +138,7 @@ struct Planned<'a> {
     scheduled_at: DateTime<Utc>,
     policy: &'a Policy,
     scope: &'a Scope,
-    target: Target,
+    target: PlanTarget,
 }
 
 /// The first `range.count` slots of all pairs, oldest first.
@@ -168,15 +168,15 @@ fn slots<'a>(config: &'a Config, only: Option<&PolicyName>, range: Range) -> Vec
     all
 }
 
-fn targets(policy: &Policy) -> impl Iterator<Item = (&Scope, Target)> {
+fn targets(policy: &Policy) -> impl Iterator<Item = (&Scope, PlanTarget)> {
     policy.scopes.iter().flat_map(|scope| {
         let literals = policy
             .selector
             .unexcluded_literals()
             .cloned()
-            .map(Target::Cluster);
+            .map(PlanTarget::Cluster);
         let globs = policy.selector.globs.iter();
-        let patterns = globs.map(|glob| Target::Pattern(glob.pattern().to_owned()));
+        let patterns = globs.map(|glob| PlanTarget::Pattern(glob.pattern().to_owned()));
         literals.chain(patterns).map(move |target| (scope, target))
     })
 }
@@ -185,7 +185,7 @@ fn targets(policy: &Policy) -> impl Iterator<Item = (&Scope, Target)> {
 struct Tiers {
     now: DateTime<Utc>,
     history: History,
-    held: BTreeMap<(PolicyName, Scope, String), Vec<Held>>,
+    held: BTreeMap<(PolicyName, Scope, String), Vec<TierSlot>>,
 }
 
 impl Tiers {
@@ -205,13 +205,13 @@ impl Tiers {
         let key = (planned.policy.name.clone(), planned.scope.clone(), target);
         let held = self.held.entry(key);
         let held = held.or_insert_with(|| held_before(&self.history, planned, self.now, from));
-        let others: Vec<Held> = held
+        let others: Vec<TierSlot> = held
             .iter()
             .filter(|held| held.scheduled_at != planned.scheduled_at)
             .copied()
             .collect();
         let choice = choose(planned.policy, planned.scheduled_at, &others);
-        held.push(Held {
+        held.push(TierSlot {
             scheduled_at: planned.scheduled_at,
             tier: choice.tier,
         });
@@ -226,10 +226,10 @@ fn held_before(
     planned: &Planned<'_>,
     now: DateTime<Utc>,
     from: DateTime<Utc>,
-) -> Vec<Held> {
+) -> Vec<TierSlot> {
     let pair = planned.slot().map(|slot| slot.pair);
     let runs = pair.iter().flat_map(|pair| history.of_pair(pair));
-    let mut held: Vec<Held> = runs.filter_map(retention::held).collect();
+    let mut held: Vec<TierSlot> = runs.filter_map(retention::held).collect();
     let policy = planned.policy;
     if policy.retention.longer_tiers().next().is_none() {
         return held;
@@ -237,7 +237,7 @@ fn held_before(
     for scheduled_at in policy.schedule.slots_between(now, from) {
         let tier = choose(policy, scheduled_at, &held).tier;
         if tier != Tier::Base {
-            held.push(Held { scheduled_at, tier });
+            held.push(TierSlot { scheduled_at, tier });
         }
     }
     held
@@ -270,7 +270,7 @@ impl Planned<'_> {
     }
 
     fn slot(&self) -> Option<Slot> {
-        let Target::Cluster(cluster) = &self.target else {
+        let PlanTarget::Cluster(cluster) = &self.target else {
             return None;
         };
         Some(Slot {

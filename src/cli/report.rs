@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::names::PolicyName;
 use crate::redshift::{Answer, Redshift};
 use crate::report::{
-    Differences, Gap, Held, Known, PairReport, Period, Tally, differences, of_pair,
+    Differences, Gap, Inventory, PairFacts, PairReport, ReportPeriod, Tally, differences, of_pair,
 };
 use crate::rpo::overdue_since;
 use crate::run::Run;
@@ -125,8 +125,8 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     }
     for pair in pairs {
         let difference = match held.get(&pair.scope) {
-            Some(Held::At(_)) => Some(differing.remove(&pair).unwrap_or_default()),
-            Some(Held::Unknown(_)) | None => None,
+            Some(Inventory::At(_)) => Some(differing.remove(&pair).unwrap_or_default()),
+            Some(Inventory::Unknown(_)) | None => None,
         };
         rows.push(past.row(&config, &pair, difference.as_ref())?);
     }
@@ -138,7 +138,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
         &rows,
     )?;
     for (scope, held) in &held {
-        if let Held::Unknown(why) = held {
+        if let Inventory::Unknown(why) = held {
             writeln!(
                 std::io::stderr(),
                 "note: {scope}: not reconciled with AWS: {why}"
@@ -154,7 +154,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     }
 }
 
-fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<Period, Failure> {
+fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<ReportPeriod, Failure> {
     let until = args.until.map_or(now, |until| until.before(now)).min(now);
     // The history is in whole seconds.
     let since = args.since.before(now).trunc_subsecs(0);
@@ -163,11 +163,11 @@ fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<Period, Failure> {
         let said = format!("got --since {since}, wanted an instant before {until}");
         return Err(Failure::Usage(said));
     }
-    Ok(Period { since, until })
+    Ok(ReportPeriod { since, until })
 }
 
 /// What every scope of the configuration holds now, as far as it can be asked.
-async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<Scope, Held> {
+async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<Scope, Inventory> {
     let question = |client: Arc<_>| async move {
         let (number, snapshots): (Answer<String>, Answer<_>) = tokio::join!(
             Redshift::account_number(&*client),
@@ -185,11 +185,11 @@ async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<
     let numbers = &past.history.account_numbers;
     let held = |(scope, answer): (Scope, Result<(String, Vec<_>), String>)| {
         let held = match (answer, numbers.get(&scope.account)) {
-            (Err(why), _) => Held::Unknown(why),
-            (Ok((got, _)), Some(wanted)) if got != *wanted => Held::Unknown(format!(
+            (Err(why), _) => Inventory::Unknown(why),
+            (Ok((got, _)), Some(wanted)) if got != *wanted => Inventory::Unknown(format!(
                 "the credentials are those of account {got}, and the history is of {wanted}"
             )),
-            (Ok((_, snapshots)), _) => Held::At(snapshots),
+            (Ok((_, snapshots)), _) => Inventory::At(snapshots),
         };
         (scope, held)
     };
@@ -200,7 +200,7 @@ async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<
 struct Past {
     reader: Reader,
     history: History,
-    period: Period,
+    period: ReportPeriod,
     now: DateTime<Utc>,
 }
 
@@ -232,7 +232,7 @@ impl Past {
     fn differences(
         &self,
         config: &Config,
-        held: &BTreeMap<Scope, Held>,
+        held: &BTreeMap<Scope, Inventory>,
     ) -> Result<BTreeMap<Pair, Differences>, Failure> {
         let mut found = differences(config, &self.history, held, self.now);
         for (pair, differences) in &mut found {
@@ -256,7 +256,7 @@ impl Past {
 
     /// The pair's runs in the period, the newest good one before it, and those whose snapshots are there.
     fn runs(&self, pair: &Pair) -> Result<Tally, Failure> {
-        let Period { since, until } = self.period;
+        let ReportPeriod { since, until } = self.period;
         let inside = RunFilter {
             since: Some(since),
             until: Some(until),
@@ -294,7 +294,7 @@ impl Past {
         };
         let policy = config.policy(&pair.policy);
         let state = self.history.pairs.get(pair);
-        let report = of_pair(Known {
+        let report = of_pair(PairFacts {
             state,
             rpo: policy.and_then(|policy| policy.rpo),
             runs: self.runs(pair)?,
@@ -356,7 +356,7 @@ fn counts(row: Row, report: &PairReport) -> Row {
         .with("excused", report.excused)
 }
 
-fn with_gaps(row: Row, report: &PairReport, period: Period) -> Row {
+fn with_gaps(row: Row, report: &PairReport, period: ReportPeriod) -> Row {
     let worst = report.worst_gap;
     let length = worst.map(|gap| gap.length(period));
     let breach = |gap: &Gap| json!({ "from": rfc3339(gap.from), "until": instant(gap.until) });

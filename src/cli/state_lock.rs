@@ -24,7 +24,7 @@ use super::Failure;
 const COMMAND: &str = "a command\n";
 
 /// How often a state directory that is held is tried, and how long in between: three seconds in all.
-const PATIENCE: (u32, Duration) = (30, Duration::from_millis(100));
+const LOCK_TRIES: (u32, Duration) = (30, Duration::from_millis(100));
 
 /// The state directory, held for as long as this lives. The directory is locked itself beside its lock file: where
 /// nothing can be written, there may be no such file.
@@ -83,11 +83,11 @@ pub(super) async fn hold_soon(state_dir: &Path) -> Result<Hold, Failure> {
     let mut tries = 0;
     loop {
         match lock(state_dir, "") {
-            Err(Unheld::Busy) if tries < PATIENCE.0 => {
+            Err(Unheld::Busy) if tries < LOCK_TRIES.0 => {
                 tries += 1;
                 // Where it cannot be written, waiting has to do.
                 let _ = safe_file::open_or_make(&wanted(state_dir), 0o644);
-                sleep(PATIENCE.1).await;
+                sleep(LOCK_TRIES.1).await;
             }
             Ok(hold) => {
                 let _ = safe_file::remove(&wanted(state_dir));
@@ -113,7 +113,7 @@ pub(super) async fn daemon_wants(state_dir: &Path) {
     // One that was left by a daemon that has given up asks for nothing.
     let _ = safe_file::remove(&wanted(state_dir));
     while !wanted(state_dir).exists() {
-        sleep(PATIENCE.1).await;
+        sleep(LOCK_TRIES.1).await;
     }
 }
 

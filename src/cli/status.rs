@@ -89,7 +89,7 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     let pairs: BTreeSet<&Pair> = active.keys().copied().chain(open).collect();
     let ended = pairs.iter().map(|pair| last_ended(&reader, pair));
     let ended: Vec<Option<Ended>> = ended.collect::<Result<_, _>>()?;
-    let view = View {
+    let view = StatusView {
         config: &config,
         history: &history,
         output: args.output,
@@ -218,14 +218,14 @@ fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
 }
 
 /// What the rows are made of.
-struct View<'a> {
+struct StatusView<'a> {
     config: &'a Config,
     history: &'a History,
     output: Output,
     now: DateTime<Utc>,
 }
 
-impl View<'_> {
+impl StatusView<'_> {
     /// The next slot; one that has come already is told as late to a person.
     fn next(&self, next: Option<DateTime<Utc>>) -> serde_json::Value {
         match next {

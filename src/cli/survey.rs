@@ -1,6 +1,6 @@
 //! A look at AWS through the eyes of the daemon.
 //!
-//! Owns: a world out of the history and one listing of every scope, which the commands about snapshots judge from.
+//! Owns: an engine out of the history and one listing of every scope, which the commands about snapshots judge from.
 //! It is fed by the same functions as the daemon's, so that what a dry run says is what the daemon would do. Never
 //! changes anything, here or at AWS.
 
@@ -24,9 +24,9 @@ use super::history::unreadable;
 use super::state_lock::{Holder, holder, target};
 
 /// How long a listing is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LISTING_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The world as the daemon would see it after one listing of `scopes`.
+/// The engine as the daemon would have it after one listing of `scopes`.
 pub(super) async fn survey(
     config: &Config,
     scopes: &BTreeSet<Scope>,
@@ -46,7 +46,7 @@ pub(super) async fn survey(
             asks_account: true,
         };
         let listing = execute(call, client, clock.now());
-        asking.spawn(tokio::time::timeout(PATIENCE, listing));
+        asking.spawn(tokio::time::timeout(LISTING_TIMEOUT, listing));
     }
     let mut replies = Vec::new();
     while let Some(ended) = asking.join_next().await {
@@ -61,7 +61,7 @@ pub(super) async fn survey(
     Ok(engine)
 }
 
-/// The world as the history tells it.
+/// The engine as the history tells it.
 fn known(config: &Config, clock: &dyn Clock) -> Result<Engine, Failure> {
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
     let history = reader.history().map_err(unreadable)?;

@@ -70,9 +70,9 @@ pub struct TakeArgs {
 }
 
 /// When nothing has come of a run for so long, the command looks whether anybody works on it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at the history.
-const LOOK: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
@@ -174,7 +174,7 @@ async fn show_for_ever(
     progress: &mut Progress,
 ) -> Result<Stopped, Failure> {
     loop {
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
         progress.show(&look(config, &run.slot)?);
     }
 }
@@ -187,8 +187,8 @@ async fn watch(
     progress: &mut Progress,
 ) -> Result<Run, Failure> {
     let (mut now, mut unchanged) = (run, 0);
-    while !is_done(args, &now) && LOOK * unchanged < PATIENCE {
-        sleep(LOOK).await;
+    while !is_done(args, &now) && POLL_INTERVAL * unchanged < JOIN_TIMEOUT {
+        sleep(POLL_INTERVAL).await;
         let seen = look(config, &now.slot)?;
         unchanged = if seen == now { unchanged + 1 } else { 0 };
         now = seen;
@@ -243,13 +243,13 @@ async fn hand_in(
         let is_schedules = |at| policy.schedule.next_after(at - second) == Some(at);
         if is_schedules(at) && !is_schedules(at + second) {
             // This second is the schedule's own; the next is free.
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
             continue;
         }
         match inbox.take(&run).map_err(unreadable)? {
             HandedIn::New => return Ok(run),
             HandedIn::Joined(other) => return Ok(*other),
-            HandedIn::Occupied => sleep(LOOK).await,
+            HandedIn::Occupied => sleep(POLL_INTERVAL).await,
         }
     }
 }

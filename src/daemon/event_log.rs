@@ -437,7 +437,7 @@ pub(super) fn writing(was_failing: bool, trouble: Option<&str>) {
         (false, Some(reason)) => {
             error!(
                 reason,
-                "the history cannot be written; snapshots go on, the journal is in memory"
+                "the history cannot be written; snapshots go on, what is to be recorded is kept in memory"
             );
         }
         (true, None) => info!("the history can be written again; nothing was lost"),

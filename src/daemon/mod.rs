@@ -74,7 +74,7 @@ pub type Reading =
 
 /// Everything that the daemon is made of and that `main` chooses.
 pub struct Parts<R> {
-    /// The world at the start.
+    /// The engine at the start.
     pub engine: Engine,
     /// The history's keeper.
     pub store: Store,
@@ -88,7 +88,7 @@ pub struct Parts<R> {
     pub zones: Place,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The metrics, gathered from the world after every turn.
+    /// The metrics, gathered from the engine after every turn.
     pub metrics: Arc<Metrics>,
     /// What the listener tells of the daemon's health.
     pub health: Arc<Health>,
@@ -150,7 +150,7 @@ impl<R: Redshift> Daemon<R> {
         let scheduler = ticker::start(ticks).await;
         if let Err(reason) = &scheduler {
             // The loop wakes by itself, though later; slots are still made.
-            error!(%reason, "the clockwork did not start; slots may start up to 30 s late");
+            error!(%reason, "the ticker did not start; slots may start up to 30 s late");
         }
         // The histograms of the policies exist from the first publication on.
         self.publish();

@@ -12,7 +12,7 @@ use crate::slot::Scope;
 
 pub use host::{Directory, Holder, Host, Sound, Space, findings as of_host};
 pub use scopes::{
-    Asked, Evidence, Holding, Probe, Question, deleting, evidence, findings as of_scopes,
+    Asked, Evidence, Holding, ProbeResult, Question, deleting, evidence, findings as of_scopes,
 };
 pub use zones::finding as of_zones;
 
@@ -24,7 +24,7 @@ pub struct Finding {
     /// Where; `None` for what concerns the whole installation.
     pub scope: Option<Scope>,
     /// How bad it is.
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// What was found.
     pub found: String,
     /// What to do about it.
@@ -33,7 +33,7 @@ pub struct Finding {
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum Severity {
     /// As it should be.
     Ok,
     /// It may work, or could not be found out.
@@ -42,7 +42,7 @@ pub enum Verdict {
     Failed,
 }
 
-impl Verdict {
+impl Severity {
     /// The word of the JSON contract.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Finding {
         Self {
             check,
             scope: None,
-            verdict: Verdict::Ok,
+            verdict: Severity::Ok,
             found: found.into(),
             advice: None,
         }
@@ -72,7 +72,7 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         Self {
-            verdict: Verdict::Warning,
+            verdict: Severity::Warning,
             advice: Some(advice.into()),
             ..Self::ok(check, found)
         }
@@ -85,7 +85,7 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         Self {
-            verdict: Verdict::Failed,
+            verdict: Severity::Failed,
             ..Self::warning(check, found, advice)
         }
     }

@@ -44,7 +44,7 @@ impl Question {
 
 /// What became of a question.
 #[derive(Debug, Clone)]
-pub struct Probe {
+pub struct ProbeResult {
     /// What was asked.
     pub question: Question,
     /// What the answer says, for people; for [`Question::Identity`] the account's number.
@@ -63,7 +63,7 @@ pub struct Asked {
     /// The scope.
     pub scope: Scope,
     /// The answers; `None` where the embedded sandbox is not running, so that there is nobody to ask.
-    pub probes: Option<Vec<Probe>>,
+    pub probes: Option<Vec<ProbeResult>>,
     /// What the history says about creating.
     pub evidence: Evidence,
     /// What it says about deleting; `None` where no policy deletes.
@@ -162,8 +162,8 @@ pub fn findings(asked: &[Asked]) -> (Vec<Finding>, bool) {
         .iter()
         .filter_map(|asked| asked.probes.as_deref())
         .map(way);
-    let is_unreachable =
-        ways.clone().any(|way| way == Way::Silent) && ways.all(|way| way != Way::Open);
+    let is_unreachable = ways.clone().any(|way| way == Reachability::Silent)
+        && ways.all(|way| way != Reachability::Open);
     (findings, is_unreachable)
 }
 
@@ -177,9 +177,9 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
             "the embedded sandbox runs inside `redkeep run`, and none is running: nothing was asked",
             "start `redkeep run`",
         )],
-        Some((probes, Way::Silent)) => vec![unreachable(probes)],
-        Some((probes, Way::Keyless)) => keyless(probes, &asked.scope),
-        Some((probes, Way::Open)) => {
+        Some((probes, Reachability::Silent)) => vec![unreachable(probes)],
+        Some((probes, Reachability::Keyless)) => keyless(probes, &asked.scope),
+        Some((probes, Reachability::Open)) => {
             let mut findings = vec![Finding::ok("reachability", "AWS answers")];
             findings.extend(clock(probes));
             findings.extend(probes.iter().map(|probe| answered(probe, &asked.scope)));
@@ -197,7 +197,7 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
 
 /// Whether a scope can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Reachability {
     /// An answer came.
     Open,
     /// None did, and without credentials nothing could be sent.
@@ -206,22 +206,23 @@ enum Way {
     Silent,
 }
 
-fn way(probes: &[Probe]) -> Way {
-    let is_told = |probe: &Probe| probe.result.is_ok() || probe.server_date != ServerDate::NoAnswer;
-    let lacks_keys = |probe: &Probe| {
+fn way(probes: &[ProbeResult]) -> Reachability {
+    let is_told =
+        |probe: &ProbeResult| probe.result.is_ok() || probe.server_date != ServerDate::NoAnswer;
+    let lacks_keys = |probe: &ProbeResult| {
         let error = probe.result.as_ref().err();
         error.is_some_and(|error| error.class == ErrorClass::Credentials)
     };
     if probes.iter().any(is_told) {
-        Way::Open
+        Reachability::Open
     } else if probes.iter().any(lacks_keys) {
-        Way::Keyless
+        Reachability::Keyless
     } else {
-        Way::Silent
+        Reachability::Silent
     }
 }
 
-fn unreachable(probes: &[Probe]) -> Finding {
+fn unreachable(probes: &[ProbeResult]) -> Finding {
     let error = probes.iter().find_map(|probe| probe.result.as_ref().err());
     Finding::failed(
         "reachability",
@@ -234,7 +235,7 @@ fn unreachable(probes: &[Probe]) -> Finding {
 }
 
 /// The permissions are not told of: they are all as unknown as the identity.
-fn keyless(probes: &[Probe], scope: &Scope) -> Vec<Finding> {
+fn keyless(probes: &[ProbeResult], scope: &Scope) -> Vec<Finding> {
     let way = Finding::warning(
         "reachability",
         "nothing could be sent without credentials",
@@ -248,14 +249,14 @@ fn keyless(probes: &[Probe], scope: &Scope) -> Vec<Finding> {
 }
 
 /// The smallest difference, since a slow answer makes one greater.
-fn clock(probes: &[Probe]) -> Option<Finding> {
+fn clock(probes: &[ProbeResult]) -> Option<Finding> {
     const CHECK: &str = "clock";
     let dated = probes.iter().filter_map(|probe| match probe.server_date {
         ServerDate::At(date) => Some(probe.answered_at - date),
         ServerDate::NoAnswer | ServerDate::Undated => None,
     });
     let Some(skew) = dated.min_by_key(TimeDelta::abs) else {
-        let is_undated = |probe: &Probe| probe.server_date == ServerDate::Undated;
+        let is_undated = |probe: &ProbeResult| probe.server_date == ServerDate::Undated;
         return probes.iter().any(is_undated).then(|| {
             Finding::ok(
                 CHECK,
@@ -279,7 +280,7 @@ fn clock(probes: &[Probe]) -> Option<Finding> {
     })
 }
 
-fn answered(probe: &Probe, scope: &Scope) -> Finding {
+fn answered(probe: &ProbeResult, scope: &Scope) -> Finding {
     let check = probe.question.check();
     match (&probe.result, probe.question) {
         (Ok(number), Question::Identity) => Finding::ok(check, format!("account {number}")),
@@ -324,7 +325,7 @@ fn refused(check: &'static str, error: &RedshiftError, scope: &Scope) -> Finding
 
 /// What keeps the daemon from working in a scope: its account's name has stood for another account, or two names
 /// stand for one account and region, of which the first works.
-fn barred(probes: &[Probe], asked: &Asked, numbers: &mut Numbers) -> Option<Finding> {
+fn barred(probes: &[ProbeResult], asked: &Asked, numbers: &mut Numbers) -> Option<Finding> {
     let scope = &asked.scope;
     let identity = probes
         .iter()
@@ -349,7 +350,7 @@ fn barred(probes: &[Probe], asked: &Asked, numbers: &mut Numbers) -> Option<Find
 }
 
 /// AWS counts the manual snapshots of everybody in the account and region.
-fn quota(probes: &[Probe], quota: u32) -> Option<Finding> {
+fn quota(probes: &[ProbeResult], quota: u32) -> Option<Finding> {
     const CHECK: &str = "snapshot_quota";
     const ADVICE: &str =
         "delete some, keep fewer, or have AWS raise the quota and set `snapshot_quota`";

@@ -67,14 +67,14 @@ impl Health {
 
 /// The answer to a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeAnswer {
     /// All is well.
     Good,
     /// Something is not, one reason each.
     Bad(Vec<String>),
 }
 
-impl Verdict {
+impl ProbeAnswer {
     fn of(reasons: Vec<String>) -> Self {
         if reasons.is_empty() {
             Self::Good
@@ -84,7 +84,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ProbeAnswer {
     /// A line for each reason, whatever the reasons hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,10 +97,10 @@ impl fmt::Display for Verdict {
 }
 
 /// Whether the daemon's loop still turns, at `now` of monotonic time.
-pub fn alive(condition: &Condition, now: Duration) -> Verdict {
+pub fn alive(condition: &Condition, now: Duration) -> ProbeAnswer {
     let idle = now.saturating_sub(condition.last_turn);
     let stalled = format!("the daemon's loop last turned {} s ago", idle.as_secs());
-    Verdict::of(
+    ProbeAnswer::of(
         (idle > STALLED_AFTER)
             .then_some(stalled)
             .into_iter()
@@ -109,7 +109,7 @@ pub fn alive(condition: &Condition, now: Duration) -> Verdict {
 }
 
 /// Whether the daemon can do its work.
-pub fn ready(condition: &Condition) -> Verdict {
+pub fn ready(condition: &Condition) -> ProbeAnswer {
     let mut reasons = Vec::new();
     if !condition.configured {
         reasons.push("configuration: not loaded yet".to_owned());
@@ -119,5 +119,5 @@ pub fn ready(condition: &Condition) -> Verdict {
     }
     let unreached = condition.unreached.iter();
     reasons.extend(unreached.map(|(scope, why)| format!("{scope}: {why}")));
-    Verdict::of(reasons)
+    ProbeAnswer::of(reasons)
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-pub use self::health::{Condition, Health, STALLED_AFTER, Verdict, alive, ready};
+pub use self::health::{Condition, Health, ProbeAnswer, STALLED_AFTER, alive, ready};
 use crate::clock::Clock;
 use crate::metrics::{self, Metrics};
 use redkeep_serve::listener::{Limits, serve};
@@ -82,10 +82,10 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
     answer(ready(&site.health.condition()))
 }
 
-fn answer(verdict: Verdict) -> Response {
+fn answer(verdict: ProbeAnswer) -> Response {
     let status = match &verdict {
-        Verdict::Good => StatusCode::OK,
-        Verdict::Bad(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ProbeAnswer::Good => StatusCode::OK,
+        ProbeAnswer::Bad(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, PLAIN, verdict.to_string()).into_response()
 }

@@ -153,11 +153,14 @@ async fn readiness_gives_every_reason_on_a_line_of_its_own() {
 #[test]
 fn ninety_seconds_without_a_turn_are_still_alive() {
     let condition = Health::starting(Duration::from_secs(10)).condition();
-    assert_eq!(alive(&condition, Duration::from_secs(100)), Verdict::Good);
+    assert_eq!(
+        alive(&condition, Duration::from_secs(100)),
+        ProbeAnswer::Good
+    );
     assert_ne!(
         alive(&condition, Duration::from_millis(100_001)),
-        Verdict::Good
+        ProbeAnswer::Good
     );
     // A reading older than the turn, of a scrape that raced with it, is no hang.
-    assert_eq!(alive(&condition, Duration::ZERO), Verdict::Good);
+    assert_eq!(alive(&condition, Duration::ZERO), ProbeAnswer::Good);
 }

@@ -13,7 +13,7 @@ use crate::plan::Call;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
 use crate::reply::{Described, Listed, Removed, Reply};
 use crate::retention::guard::is_still_needed;
-use crate::retention::hold::{Step, is_done};
+use crate::retention::hold::{HoldStep, is_done};
 use crate::retention::prune::Proof;
 use crate::snapshot::{Hold, Snapshot, SnapshotId};
 
@@ -222,9 +222,9 @@ async fn run_action<R: Redshift>(
     };
     for (done, step) in steps.iter().enumerate() {
         let answer = match step {
-            Step::Tag(key, value) => client.tag(&arn, key, value).await,
-            Step::Untag(key) => client.untag(&arn, key).await,
-            Step::KeepFor(retention) => {
+            HoldStep::Tag(key, value) => client.tag(&arn, key, value).await,
+            HoldStep::Untag(key) => client.untag(&arn, key).await,
+            HoldStep::KeepFor(retention) => {
                 with(client.keep_for(&action.snapshot, *retention).await, 0, drop)
             }
         };
@@ -263,7 +263,7 @@ fn unseen() -> RedshiftError {
     }
 }
 
-fn told(action: &SnapshotAction, steps: &[Step]) -> String {
+fn told(action: &SnapshotAction, steps: &[HoldStep]) -> String {
     if steps.is_empty() {
         let already = match action.kind {
             ActionKind::Hold => "it is on hold already",
@@ -273,7 +273,7 @@ fn told(action: &SnapshotAction, steps: &[Step]) -> String {
         return already.to_owned();
     }
     let period = steps.iter().find_map(|step| match step {
-        Step::KeepFor(retention) => Some(format!(", its period is {retention}")),
+        HoldStep::KeepFor(retention) => Some(format!(", its period is {retention}")),
         _ => None,
     });
     let period = period.unwrap_or_default();

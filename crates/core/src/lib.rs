@@ -48,4 +48,4 @@ pub mod execute;
 pub mod redshift;
 
 #[cfg(test)]
-mod samples;
+mod test_fixtures;

@@ -39,7 +39,7 @@ use crate::policy::{CredentialSource, Role};
 use crate::redshift::ErrorClass;
 
 /// How long credentials are waited for: less than for the call that wants them, so that what is missing can be told.
-const PATIENCE: Duration = Duration::from_secs(20);
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(20);
 /// New credentials are looked for so long before the old ones expire.
 const EARLIER: TimeDelta = TimeDelta::seconds(10);
 
@@ -200,12 +200,12 @@ impl Finder {
     }
 
     async fn within_time(&self) -> Result<Credentials, Lacking> {
-        let found = tokio::time::timeout(PATIENCE, self.find()).await;
+        let found = tokio::time::timeout(CREDENTIALS_TIMEOUT, self.find()).await;
         found.unwrap_or_else(|_| {
             let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
             Err(Lacking::new(format!(
                 "no credentials came within {} s from {awaited}",
-                PATIENCE.as_secs()
+                CREDENTIALS_TIMEOUT.as_secs()
             )))
         })
     }

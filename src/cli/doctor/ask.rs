@@ -13,21 +13,21 @@ use tokio::task::JoinSet;
 use crate::aws::{AwsRedshift, Connector};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::doctor::{Holding, Probe, Question};
+use crate::doctor::{Holding, ProbeResult, Question};
 use crate::names::Namespace;
 use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
 use crate::slot::Scope;
 use crate::snapshot::{Snapshot, SnapshotId};
 
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(6);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What each scope of the configuration answers.
 pub(super) async fn scopes(
     config: &Config,
     connector: &Connector,
     clock: &Arc<dyn Clock>,
-) -> BTreeMap<Scope, Vec<Probe>> {
+) -> BTreeMap<Scope, Vec<ProbeResult>> {
     let mut asking = JoinSet::new();
     // A snapshot that redkeep never makes: every name of its own has a hash at the end.
     let nameless = SnapshotId::recorded(format!("{}-doctor", config.namespace));
@@ -62,10 +62,10 @@ async fn ask(
     id: &SnapshotId,
     clock: &dyn Clock,
     namespace: &Namespace,
-) -> Vec<Probe> {
+) -> Vec<ProbeResult> {
     // Credentials may take their time, which is not AWS's.
     if let Err(error) = client.find_credentials().await {
-        return vec![Probe {
+        return vec![ProbeResult {
             question: Question::Identity,
             result: Err(error),
             holding: None,
@@ -95,7 +95,7 @@ async fn ask(
             "AWS answers".to_owned()
         }),
     );
-    let snapshots = Probe {
+    let snapshots = ProbeResult {
         holding,
         ..snapshots
     };
@@ -107,18 +107,18 @@ async fn probe<T>(
     call: impl Future<Output = Answer<T>>,
     clock: &dyn Clock,
     say: impl FnOnce(&T) -> String,
-) -> Probe {
-    let answer = tokio::time::timeout(PATIENCE, call).await;
+) -> ProbeResult {
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, call).await;
     let answer = answer.unwrap_or_else(|_| Answer {
         result: Err(RedshiftError {
             class: ErrorClass::Unknown,
             code: None,
-            message: format!("nothing came within {} s", PATIENCE.as_secs()),
+            message: format!("nothing came within {} s", PROBE_TIMEOUT.as_secs()),
         }),
         server_date: ServerDate::NoAnswer,
         requests: 1,
     });
-    Probe {
+    ProbeResult {
         question,
         result: answer.result.as_ref().map(say).map_err(Clone::clone),
         holding: None,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::doctor::{
-    Asked, Directory, Evidence, Finding, Holder, Holding, Host, Probe, Question, Sound, Space,
-    Verdict, deleting, evidence, of_host, of_scopes,
+    Asked, Directory, Evidence, Finding, Holder, Holding, Host, ProbeResult, Question, Severity,
+    Sound, Space, deleting, evidence, of_host, of_scopes,
 };
 use redkeep::history::History;
 use redkeep::operations::{Removal, Why};
@@ -73,7 +73,7 @@ fn a_healthy_machine_has_nothing_to_do() {
     for finding in of_host(&host(), at(NOW)) {
         assert_eq!(
             (finding.verdict, &finding.advice),
-            (Verdict::Ok, &None),
+            (Severity::Ok, &None),
             "{finding:?}"
         );
     }
@@ -81,11 +81,11 @@ fn a_healthy_machine_has_nothing_to_do() {
 
 /// The one finding that there is of `host`.
 #[track_caller]
-fn told(host: &Host) -> (&'static str, Verdict, String) {
+fn told(host: &Host) -> (&'static str, Severity, String) {
     let findings = of_host(host, at(NOW));
     let mut bad = findings
         .into_iter()
-        .filter(|finding| finding.verdict != Verdict::Ok);
+        .filter(|finding| finding.verdict != Severity::Ok);
     let one = bad.next().unwrap();
     assert_eq!(bad.next(), None);
     assert!(
@@ -97,7 +97,7 @@ fn told(host: &Host) -> (&'static str, Verdict, String) {
 }
 
 #[track_caller]
-fn is_told(host: &Host, check: &str, verdict: Verdict, found: &str) {
+fn is_told(host: &Host, check: &str, verdict: Severity, found: &str) {
     let told = told(host);
     assert_eq!((told.0, told.1), (check, verdict), "{told:?}");
     assert!(told.2.contains(found), "{told:?}");
@@ -106,8 +106,8 @@ fn is_told(host: &Host, check: &str, verdict: Verdict, found: &str) {
 #[test]
 fn a_state_directory_that_is_not_ours_alone_is_found() {
     const CHECK: &str = "state_directory";
-    let failed = |host: &Host, found| is_told(host, CHECK, Verdict::Failed, found);
-    let warning = |host: &Host, found| is_told(host, CHECK, Verdict::Warning, found);
+    let failed = |host: &Host, found| is_told(host, CHECK, Severity::Failed, found);
+    let warning = |host: &Host, found| is_told(host, CHECK, Severity::Warning, found);
     warning(&with(|host| host.directory = Ok(None)), "is not there");
     failed(
         &with(|host| host.directory = Err("denied".to_owned())),
@@ -129,13 +129,13 @@ fn a_state_directory_that_is_not_ours_alone_is_found() {
     is_told(
         &with(|host| host.holder = Ok(Holder::Nobody)),
         "daemon",
-        Verdict::Warning,
+        Severity::Warning,
         "no redkeep runs",
     );
     is_told(
         &with(|host| host.holder = Ok(Holder::Command)),
         "daemon",
-        Verdict::Warning,
+        Severity::Warning,
         "only a command",
     );
 }
@@ -156,17 +156,17 @@ fn a_state_directory_on_a_read_only_mount_is_told_from_one_of_somebody_elses() {
 #[test]
 fn too_little_room_is_found_before_there_is_none() {
     const CHECK: &str = "free_space";
-    is_told(&space(1 << 20, 9), CHECK, Verdict::Failed, "1 MiB free");
+    is_told(&space(1 << 20, 9), CHECK, Severity::Failed, "1 MiB free");
     is_told(
         &space(200 << 20, 9),
         CHECK,
-        Verdict::Warning,
+        Severity::Warning,
         "200 MiB free, history 100 MiB",
     );
     is_told(
         &space(1 << 40, 0),
         CHECK,
-        Verdict::Failed,
+        Severity::Failed,
         "no file can be made",
     );
 }
@@ -177,13 +177,13 @@ fn a_history_that_cannot_be_used_and_an_old_copy_are_found() {
     let path = || PathBuf::from("x");
     let unusable = |error| with(|host| host.history = Err(error));
     let missing = StoreError::Missing { path: path() };
-    is_told(&unusable(missing), CHECK, Verdict::Warning, "none");
+    is_told(&unusable(missing), CHECK, Severity::Warning, "none");
     let what = "page 3".to_owned();
     let corrupt = StoreError::Corrupt { path: path(), what };
     is_told(
         &unusable(corrupt),
         CHECK,
-        Verdict::Failed,
+        Severity::Failed,
         "damaged: page 3",
     );
     let older = StoreError::OlderSchema {
@@ -194,15 +194,15 @@ fn a_history_that_cannot_be_used_and_an_old_copy_are_found() {
     is_told(
         &unusable(older),
         CHECK,
-        Verdict::Warning,
+        Severity::Warning,
         "schema version 1",
     );
     let other = with(|host| host.endpoint_kind = EndpointKind::Sandbox);
-    is_told(&other, CHECK, Verdict::Failed, "kind aws");
+    is_told(&other, CHECK, Severity::Failed, "kind aws");
     let no_copy = with(|host| host.copied_at = Ok(None));
-    is_told(&no_copy, "daily_copy", Verdict::Warning, "none");
+    is_told(&no_copy, "daily_copy", Severity::Warning, "none");
     let old_copy = with(|host| host.copied_at = Ok(Some(at("2026-11-20 03:17"))));
-    is_told(&old_copy, "daily_copy", Verdict::Warning, "4days 8h old");
+    is_told(&old_copy, "daily_copy", Severity::Warning, "4days 8h old");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_young_history_needs_no_copy_yet_and_none_needs_none() {
             .into_iter()
             .find(|finding| finding.check == "daily_copy")
     };
-    assert_eq!(copy(&young).unwrap().verdict, Verdict::Ok);
+    assert_eq!(copy(&young).unwrap().verdict, Severity::Ok);
     let none = with(|host| {
         host.history = Err(StoreError::Missing {
             path: PathBuf::from("x"),
@@ -240,8 +240,8 @@ fn probe(
     question: Question,
     result: Result<&str, ErrorClass>,
     date: Option<DateTime<Utc>>,
-) -> Probe {
-    Probe {
+) -> ProbeResult {
+    ProbeResult {
         question,
         result: result.map(str::to_owned).map_err(|class| RedshiftError {
             class,
@@ -266,7 +266,7 @@ fn asked(place: &str, result: Result<&str, ErrorClass>, date: Option<DateTime<Ut
     }
 }
 
-fn verdicts(findings: &[Finding], check: &str) -> Vec<Verdict> {
+fn verdicts(findings: &[Finding], check: &str) -> Vec<Severity> {
     let named = findings.iter().filter(|finding| finding.check == check);
     named.map(|finding| finding.verdict).collect()
 }
@@ -279,15 +279,15 @@ fn aws_is_unreachable_only_when_no_scope_answers() {
     assert!(!unreachable);
     assert_eq!(
         verdicts(&findings, "reachability"),
-        [Verdict::Failed, Verdict::Ok]
+        [Severity::Failed, Severity::Ok]
     );
     let (findings, unreachable) = of_scopes(&[silent()]);
     assert!(unreachable && findings.len() == 1, "{findings:?}");
     let keyless = asked("prod/us-east-1", Err(ErrorClass::Credentials), None);
     let (findings, unreachable) = of_scopes(&[keyless]);
     assert!(!unreachable, "nothing was sent");
-    assert_eq!(verdicts(&findings, "reachability"), [Verdict::Warning]);
-    assert_eq!(verdicts(&findings, "identity"), [Verdict::Failed]);
+    assert_eq!(verdicts(&findings, "reachability"), [Severity::Warning]);
+    assert_eq!(verdicts(&findings, "identity"), [Severity::Failed]);
     assert_eq!(findings.len(), 2, "one cause is told once: {findings:?}");
     let keyless = asked("prod/us-east-1", Err(ErrorClass::Credentials), None);
     let (_, unreachable) = of_scopes(&[keyless, silent()]);
@@ -298,16 +298,16 @@ fn aws_is_unreachable_only_when_no_scope_answers() {
     };
     let (findings, unreachable) = of_scopes(&[nobody]);
     assert!(!unreachable);
-    assert_eq!(verdicts(&findings, "reachability"), [Verdict::Warning]);
+    assert_eq!(verdicts(&findings, "reachability"), [Severity::Warning]);
 }
 
 #[test]
 fn the_clock_is_judged_by_the_answer_that_is_nearest() {
     for (seconds, wanted) in [
-        (2, Verdict::Ok),
-        (-90, Verdict::Warning),
-        (301, Verdict::Failed),
-        (-301, Verdict::Failed),
+        (2, Severity::Ok),
+        (-90, Severity::Warning),
+        (301, Severity::Failed),
+        (-301, Severity::Failed),
     ] {
         let date = at(NOW) + TimeDelta::seconds(seconds);
         let mut asked = asked("prod/us-east-1", Ok("1"), Some(date));
@@ -323,17 +323,17 @@ fn the_clock_is_judged_by_the_answer_that_is_nearest() {
     let mut undated = asked("prod/us-east-1", Ok("1"), None);
     undated.probes.as_mut().unwrap()[0].server_date = ServerDate::Undated;
     let (findings, _) = of_scopes(&[undated]);
-    assert_eq!(verdicts(&findings, "clock"), [Verdict::Ok]);
+    assert_eq!(verdicts(&findings, "clock"), [Severity::Ok]);
 }
 
 #[test]
 fn each_refusal_is_judged_by_its_class() {
     let check = "redshift:DescribeClusters";
     for (class, wanted) in [
-        (ErrorClass::AccessDenied, Verdict::Failed),
-        (ErrorClass::Throttled, Verdict::Warning),
-        (ErrorClass::Credentials, Verdict::Failed),
-        (ErrorClass::Other, Verdict::Failed),
+        (ErrorClass::AccessDenied, Severity::Failed),
+        (ErrorClass::Throttled, Severity::Warning),
+        (ErrorClass::Credentials, Severity::Failed),
+        (ErrorClass::Other, Severity::Failed),
     ] {
         let mut asked = asked("prod/us-east-1", Ok("1"), Some(at(NOW)));
         asked.probes.as_mut().unwrap()[1] = probe(Question::Clusters, Err(class), Some(at(NOW)));
@@ -349,7 +349,7 @@ fn each_refusal_is_judged_by_its_class() {
     let (findings, _) = of_scopes(&[absent]);
     assert_eq!(
         verdicts(&findings, "redshift:DescribeEvents"),
-        [Verdict::Ok]
+        [Severity::Ok]
     );
 }
 
@@ -357,11 +357,14 @@ fn each_refusal_is_judged_by_its_class() {
 fn two_names_for_one_account_and_region_are_a_finding() {
     let named = |place| asked(place, Ok("111122223333"), Some(at(NOW)));
     let (findings, _) = of_scopes(&[named("a/us-east-1"), named("a/eu-west-1")]);
-    assert_eq!(verdicts(&findings, "identity"), [Verdict::Ok, Verdict::Ok]);
+    assert_eq!(
+        verdicts(&findings, "identity"),
+        [Severity::Ok, Severity::Ok]
+    );
     let (findings, _) = of_scopes(&[named("a/us-east-1"), named("b/us-east-1")]);
     assert_eq!(
         verdicts(&findings, "identity"),
-        [Verdict::Ok, Verdict::Ok, Verdict::Failed]
+        [Severity::Ok, Severity::Ok, Severity::Failed]
     );
 }
 
@@ -377,15 +380,15 @@ fn a_full_quota_is_a_finding_whoever_filled_it() {
         let finding = findings.iter().find(|one| one.check == "snapshot_quota");
         finding.map(|one| (one.verdict, one.found.clone())).unwrap()
     };
-    assert_eq!(found(18, 18).0, Verdict::Ok);
-    assert_eq!(found(19, 0).0, Verdict::Warning);
+    assert_eq!(found(18, 18).0, Severity::Ok);
+    assert_eq!(found(19, 0).0, Severity::Warning);
     let (verdict, told) = found(20, 10);
-    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(verdict, Severity::Failed);
     assert_eq!(
         told,
         "AWS holds 20 of 20 manual snapshots, 10 of them not redkeep's: AWS refuses new ones"
     );
-    assert_eq!(found(31, 0).0, Verdict::Failed);
+    assert_eq!(found(31, 0).0, Severity::Failed);
 }
 
 #[test]
@@ -395,11 +398,11 @@ fn a_name_that_stood_for_another_account_is_a_finding() {
         ..asked("a/us-east-1", Ok("111122223333"), Some(at(NOW)))
     };
     let (findings, _) = of_scopes(&[named("111122223333")]);
-    assert_eq!(verdicts(&findings, "identity"), [Verdict::Ok]);
+    assert_eq!(verdicts(&findings, "identity"), [Severity::Ok]);
     let (findings, _) = of_scopes(&[named("444455556666")]);
     assert_eq!(
         verdicts(&findings, "identity"),
-        [Verdict::Ok, Verdict::Failed]
+        [Severity::Ok, Severity::Failed]
     );
 }
 
@@ -461,13 +464,13 @@ fn where_a_policy_deletes_the_history_tells_whether_that_is_allowed() {
         open.clone().ended(at(NOW), result)
     };
     for (last, wanted) in [
-        (None, Verdict::Warning),
-        (Some(open.clone()), Verdict::Warning),
-        (Some(ended(Ok("removed"))), Verdict::Ok),
-        (Some(ended(Err("in use by a cluster"))), Verdict::Warning),
+        (None, Severity::Warning),
+        (Some(open.clone()), Severity::Warning),
+        (Some(ended(Ok("removed"))), Severity::Ok),
+        (Some(ended(Err("in use by a cluster"))), Severity::Warning),
         (
             Some(ended(Err("access denied: AccessDenied: no"))),
-            Verdict::Failed,
+            Severity::Failed,
         ),
     ] {
         let mut asked = asked("prod/us-east-1", Ok("1"), Some(at(NOW)));

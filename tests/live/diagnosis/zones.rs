@@ -1,6 +1,6 @@
 //! What `doctor` says of the time zone data.
 
-use redkeep::doctor::{Verdict, of_zones};
+use redkeep::doctor::{Severity, of_zones};
 use redkeep::tzdb::{Source, Version, ZoneData};
 
 use crate::diagnosis::at;
@@ -38,7 +38,7 @@ fn the_version_of_the_data_that_counts_is_told_beside_the_other_copys() {
         let finding = of_zones(&data, at("2026-11-28 12:00"));
         assert_eq!(
             (finding.verdict, finding.found.as_str()),
-            (Verdict::Ok, words)
+            (Severity::Ok, words)
         );
     }
     let system = data("2027a", Source::System, Some(Some("2027a")));
@@ -53,13 +53,13 @@ fn the_version_of_the_data_that_counts_is_told_beside_the_other_copys() {
 fn data_of_last_year_is_old_from_autumn_on() {
     let data = data("2026f", Source::Bundled, None);
     for (now, verdict) in [
-        ("2026-12-31 12:00", Verdict::Ok),
-        ("2027-09-01 12:00", Verdict::Ok),
-        ("2027-10-01 12:00", Verdict::Warning),
-        ("2029-01-01 12:00", Verdict::Warning),
+        ("2026-12-31 12:00", Severity::Ok),
+        ("2027-09-01 12:00", Severity::Ok),
+        ("2027-10-01 12:00", Severity::Warning),
+        ("2029-01-01 12:00", Severity::Warning),
     ] {
         let finding = of_zones(&data, at(now));
         assert_eq!(finding.verdict, verdict, "{now}");
-        assert_eq!(finding.advice.is_some(), verdict == Verdict::Warning);
+        assert_eq!(finding.advice.is_some(), verdict == Severity::Warning);
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::names::Tags;
 use crate::names::Tier;
-use crate::samples::{config, good, policy, retentions, scope};
+use crate::test_fixtures::{config, good, policy, retentions, scope};
 
 fn cluster(id: &str, tags: &[(&str, &str)]) -> Cluster {
     Cluster {

@@ -12,7 +12,7 @@ use crate::history::{Change, History};
 use crate::names::Writer;
 use crate::observed::Listing;
 use crate::plan::{Call, Plan, Violation, lint, plan};
-use crate::reply::{Known, Reply, take_in};
+use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
 
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
-        let known = Known {
+        let known = ReplyContext {
             config: &self.config,
             history: &self.history,
             writer: &self.writer,

@@ -124,12 +124,12 @@ pub fn forecast(config: &Config, history: &History, now: DateTime<Utc>, days: u1
 }
 
 /// How the number held changes: it grows at an arrival, and after a departure it is smaller.
-struct Course {
+struct CountCurve {
     arrivals: Vec<i64>,
     departures: Vec<i64>,
 }
 
-impl Course {
+impl CountCurve {
     fn of(stays: &Stays) -> Self {
         let mut arrivals: Vec<i64> = stays.all.iter().map(|stay| stay.from).collect();
         let mut departures: Vec<i64> = stays.all.iter().map(|stay| stay.until).collect();
@@ -182,7 +182,7 @@ fn count(
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> ScopeForecast {
-    let course = Course::of(stays);
+    let course = CountCurve::of(stays);
     let (from, end) = (now.timestamp(), until.timestamp());
     let mut steps = course.steps(from, end);
     let over = steps.find(|(_, held)| *held > quota as usize);
@@ -200,7 +200,7 @@ fn count(
     }
 }
 
-fn by_day(course: &Course, now: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Day> {
+fn by_day(course: &CountCurve, now: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     let mut begins = now;
     while begins < until {

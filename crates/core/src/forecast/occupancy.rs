@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::names::Tier;
 use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
-use crate::retention::{Held, choose};
+use crate::retention::{TierSlot, choose};
 use crate::run::{Run, RunState};
 use crate::settings::Config;
 use crate::slot::{Pair, Scope, Slot};
@@ -341,7 +341,7 @@ impl<'a> Slots<'a> {
 /// The tiers of one cluster's slots in their order.
 struct Tiers<'a> {
     policy: &'a Policy,
-    held: Vec<(Held, i64)>,
+    held: Vec<(TierSlot, i64)>,
     date: Option<NaiveDate>,
 }
 
@@ -350,7 +350,7 @@ impl<'a> Tiers<'a> {
         let longer = kept.iter().filter(|stay| stay.tier != Tier::Base);
         let held = longer.map(|stay| {
             let (scheduled_at, tier) = (instant(stay.from), stay.tier);
-            (Held { scheduled_at, tier }, stay.until)
+            (TierSlot { scheduled_at, tier }, stay.until)
         });
         Self {
             policy,
@@ -373,12 +373,12 @@ impl<'a> Tiers<'a> {
             return Tier::Base;
         }
         self.date = date;
-        let held: Vec<Held> = self.held.iter().map(|(held, _)| *held).collect();
+        let held: Vec<TierSlot> = self.held.iter().map(|(held, _)| *held).collect();
         let tier = choose(self.policy, at, &held).tier;
         if tier != Tier::Base {
             let until = timestamp(self.policy.retention.of(tier).end(at));
             let scheduled_at = at;
-            self.held.push((Held { scheduled_at, tier }, until));
+            self.held.push((TierSlot { scheduled_at, tier }, until));
         }
         tier
     }

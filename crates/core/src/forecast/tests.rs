@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::names::Tier;
 use crate::policy::Policy;
-use crate::retention::{Held, choose};
-use crate::samples::{active, at, config, good, policy, retentions, scope};
+use crate::retention::{TierSlot, choose};
+use crate::test_fixtures::{active, at, config, good, policy, retentions, scope};
 
 fn one(config: &Config, history: &History, now: &str, days: u16) -> ScopeForecast {
     let mut forecast = forecast(config, history, at(now), days);
@@ -118,7 +118,7 @@ fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> V
         slots.extend(coming.map(|at| (at, index)));
     }
     slots.sort();
-    let mut there: Vec<(usize, Held, Option<DateTime<Utc>>)> = Vec::new();
+    let mut there: Vec<(usize, TierSlot, Option<DateTime<Utc>>)> = Vec::new();
     let mut days: BTreeMap<NaiveDate, usize> = BTreeMap::new();
     let mut slots = slots.into_iter().peekable();
     let mut date = now.date_naive();
@@ -133,7 +133,7 @@ fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> V
             there.retain(|one| left(at)(one.2));
             let policy = &policies[index];
             let of_policy = there.iter().filter(|one| one.0 == index);
-            let others: Vec<Held> = of_policy
+            let others: Vec<TierSlot> = of_policy
                 .map(|one| one.1)
                 .filter(|held| held.tier != Tier::Base)
                 .collect();
@@ -142,7 +142,7 @@ fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> V
             let gone_at = (days > 0).then(|| at + TimeDelta::days(days.into()));
             there.push((
                 index,
-                Held {
+                TierSlot {
                     scheduled_at: at,
                     tier,
                 },
@@ -166,9 +166,9 @@ fn simulated(policies: &[Policy], now: DateTime<Utc>, until: DateTime<Utc>) -> V
         .collect()
 }
 
-fn keep(there: &mut Vec<(usize, Held, Option<DateTime<Utc>>)>, index: usize, keep_last: usize) {
+fn keep(there: &mut Vec<(usize, TierSlot, Option<DateTime<Utc>>)>, index: usize, keep_last: usize) {
     let base =
-        |one: &(usize, Held, Option<DateTime<Utc>>)| one.0 == index && one.1.tier == Tier::Base;
+        |one: &(usize, TierSlot, Option<DateTime<Utc>>)| one.0 == index && one.1.tier == Tier::Base;
     let mut surplus = there
         .iter()
         .filter(|one| base(one))

@@ -19,7 +19,7 @@ use crate::snapshot::SnapshotStatus;
 use super::{Call, Facts, Plan};
 
 /// A listing older than this tells too little of what is there.
-const FRESH: TimeDelta = TimeDelta::minutes(10);
+const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(10);
 /// The longest interval that a schedule is taken to have where none can be told.
 const LONGEST_INTERVAL: TimeDelta = TimeDelta::days(7);
 
@@ -76,7 +76,7 @@ fn cares_of<'a>(facts: Facts<'a>, pair: &'a Pair) -> Option<Vec<(&'a Run, Care)>
     let policy = facts.config.policy(&pair.policy)?;
     let view = facts.observed.scopes.get(&pair.scope)?;
     let now = view.present(facts.now)?;
-    let is_told = view.barred.is_none() && view.listed_since(facts.now - FRESH);
+    let is_told = view.barred.is_none() && view.listed_since(facts.now - MAX_LISTING_AGE);
     if !is_told || !policy.protection.guard || !policy.scopes.contains(&pair.scope) {
         return None;
     }

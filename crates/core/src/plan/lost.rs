@@ -17,7 +17,7 @@ use super::open_runs::Open;
 use super::{Facts, Plan};
 
 /// So many listings in a row may fail in an account that has left the file: about ten minutes.
-const PATIENCE: u32 = 10;
+const MAX_FAILED_LOOKS: u32 = 10;
 
 /// How often it is looked whether an account has another name by now.
 const RENAME_CHECK: TimeDelta = TimeDelta::seconds(5);
@@ -45,7 +45,9 @@ fn is_answered(facts: Facts<'_>, scope: &Scope) -> bool {
 
 fn has_failed(view: &ScopeView) -> bool {
     match view.listing {
-        Listing::Next { failures, .. } | Listing::UnderWay { failures, .. } => failures >= PATIENCE,
+        Listing::Next { failures, .. } | Listing::UnderWay { failures, .. } => {
+            failures >= MAX_FAILED_LOOKS
+        }
     }
 }
 

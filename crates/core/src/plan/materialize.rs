@@ -12,7 +12,7 @@ use crate::names::{Retention, Writer};
 use crate::names::{Tier, Trigger};
 use crate::observed::ScopeView;
 use crate::policy::Policy;
-use crate::retention::{Choice, Held, choose, held};
+use crate::retention::{Choice, TierSlot, choose, held};
 use crate::run::{Missed, Run, SnapshotSpec};
 use crate::settings::Config;
 use crate::slot::{Pair, Slot};
@@ -160,7 +160,7 @@ impl Backlog<'_> {
 /// The run of a slot that has just become due, with the whole request that it will make.
 fn due_run(facts: Facts<'_>, policy: &Policy, slot: Slot) -> Run {
     let timing = slot.timing(policy);
-    let span = Span {
+    let span = StartWindow {
         starts_at: timing.starts_at.unwrap_or(timing.deadline),
         deadline: timing.deadline,
         interval: timing.interval,
@@ -184,7 +184,11 @@ fn due_run(facts: Facts<'_>, policy: &Policy, slot: Slot) -> Run {
 pub(super) fn tier_now(facts: Facts<'_>, policy: &Policy, slot: &Slot) -> Choice {
     let runs = facts.history.of_pair(&slot.pair);
     let others = runs.filter(|run| run.slot != *slot).filter_map(held);
-    choose(policy, slot.scheduled_at, &others.collect::<Vec<Held>>())
+    choose(
+        policy,
+        slot.scheduled_at,
+        &others.collect::<Vec<TierSlot>>(),
+    )
 }
 
 /// The start window of a snapshot that a person asks for, where the policy has none.
@@ -202,7 +206,7 @@ pub fn manual_run(
 ) -> Run {
     let scheduled_at = now.with_nanosecond(0).unwrap_or(now);
     let window = policy.start_window.unwrap_or(MANUAL_START_WINDOW);
-    let span = Span {
+    let span = StartWindow {
         starts_at: scheduled_at,
         deadline: scheduled_at + window,
         interval: window,
@@ -215,7 +219,7 @@ pub fn manual_run(
 }
 
 /// When a run may start, and how long it is until the next.
-struct Span {
+struct StartWindow {
     starts_at: DateTime<Utc>,
     deadline: DateTime<Utc>,
     interval: TimeDelta,
@@ -233,7 +237,7 @@ fn run(
     slot: Slot,
     (trigger, writer): (Trigger, &Writer),
     kept: Kept,
-    span: Span,
+    span: StartWindow,
 ) -> Run {
     let label = Label {
         namespace: &config.namespace,

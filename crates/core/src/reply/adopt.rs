@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
-use super::Known;
+use super::ReplyContext;
 use crate::history::{Change, History};
 use crate::names::Retention;
 use crate::names::{Tier, Trigger};
@@ -26,7 +26,7 @@ const INTERVAL: TimeDelta = TimeDelta::days(1);
 
 /// The runs of the listed snapshots that are ours and have none.
 pub(super) fn unrecorded(
-    known: Known<'_>,
+    known: ReplyContext<'_>,
     scope: &Scope,
     listing: &SnapshotListing,
     account: Option<&str>,

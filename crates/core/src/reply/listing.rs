@@ -19,11 +19,11 @@ use crate::run::Run;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId};
 
-use super::{Known, Listed, account_number, adopt, reconcile};
+use super::{Listed, ReplyContext, account_number, adopt, reconcile};
 
 pub(super) fn taken_in(
     listed: Listed,
-    known: Known<'_>,
+    known: ReplyContext<'_>,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
@@ -69,7 +69,7 @@ pub(super) fn taken_in(
 
 /// What a complete listing that was just taken in changes of the history, and what is missing by it.
 fn matched(
-    known: Known<'_>,
+    known: ReplyContext<'_>,
     observed: &mut Observed,
     (scope, began_at): (&Scope, DateTime<Utc>),
     account: Option<&str>,
@@ -194,7 +194,7 @@ fn of_two_accounts(listed: Listed) -> Listed {
 }
 
 /// Whether it is certain that no other scope lists the same snapshots, be it under a name that the account had before.
-fn is_told_apart(known: Known<'_>, scope: &Scope, account: Option<&str>) -> bool {
+fn is_told_apart(known: ReplyContext<'_>, scope: &Scope, account: Option<&str>) -> bool {
     let scopes = known.config.scopes();
     let mut others = scopes.iter().filter(|other| *other != scope);
     let mut is_alone = || {
@@ -204,7 +204,7 @@ fn is_told_apart(known: Known<'_>, scope: &Scope, account: Option<&str>) -> bool
 }
 
 /// The accounts that the history knows and the policy file does not.
-fn former_accounts<'a>(known: Known<'a>) -> impl Iterator<Item = &'a AccountName> {
+fn former_accounts<'a>(known: ReplyContext<'a>) -> impl Iterator<Item = &'a AccountName> {
     let of_pairs = known.history.pairs.keys().map(|pair| &pair.scope.account);
     let numbered = known.history.account_numbers.keys();
     let all: BTreeSet<&AccountName> = of_pairs.chain(numbered).collect();
@@ -217,7 +217,7 @@ fn former_accounts<'a>(known: Known<'a>) -> impl Iterator<Item = &'a AccountName
 fn renamed(
     listed: &Listed,
     number: &str,
-    known: Known<'_>,
+    known: ReplyContext<'_>,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Option<Vec<Change>> {

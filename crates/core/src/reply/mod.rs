@@ -78,7 +78,7 @@ pub struct Described {
 
 /// What is known before an answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct ReplyContext<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// The past.
@@ -90,7 +90,7 @@ pub struct Known<'a> {
 /// Takes `reply` in: `observed` is brought up to date, the changes are for the caller to commit and apply.
 pub fn take_in(
     reply: Reply,
-    known: Known<'_>,
+    known: ReplyContext<'_>,
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {

@@ -18,7 +18,7 @@ use crate::snapshot::{Snapshot, SnapshotId};
 /// Between two looks for a snapshot whose removal AWS has not answered.
 const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// A snapshot that is still there so long after its removal was intended was not removed.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
 /// For how long a denial is told: until after the next pass, which tries again.
 const TELL_DENIAL: TimeDelta = TimeDelta::hours(2);
@@ -58,7 +58,7 @@ pub(super) fn removed(
         look_at,
         ..removal.clone()
     };
-    let is_young = now < removal.planned_at + PATIENCE && now >= removal.planned_at;
+    let is_young = now < removal.planned_at + MAX_LISTING_LAG && now >= removal.planned_at;
     let ended = match answer.result {
         Err(error) if error.class == ErrorClass::Unknown || was_in_doubt => in_doubt,
         Err(error) => {

@@ -17,7 +17,7 @@ use crate::run::{Event, Gone, GoneReason, Run, RunState};
 use crate::snapshot::{Snapshot, SnapshotId};
 
 /// A snapshot that cannot be found so soon after AWS accepted it may still appear.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
 /// What a complete listing shows.
 #[derive(Clone, Copy)]
@@ -136,7 +136,7 @@ pub(super) fn lacks(
 
 /// Whether what began then is so late that AWS shows by then what it had accepted.
 pub(super) fn is_late(run: &Run, began_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    began_at >= accepted_at(run, now) + PATIENCE
+    began_at >= accepted_at(run, now) + MAX_LISTING_LAG
 }
 
 /// When AWS was last known to have the run's snapshot. An instant that is still to come is of a clock that was wrong.

@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 
 /// What a scope holds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Held {
+pub enum Inventory {
     /// These manual snapshots, by a complete listing.
     At(Vec<Arc<Snapshot>>),
     /// Nobody knows, for this reason.
@@ -37,12 +37,14 @@ pub struct Differences {
 pub fn differences(
     config: &Config,
     history: &History,
-    held: &BTreeMap<Scope, Held>,
+    held: &BTreeMap<Scope, Inventory>,
     now: DateTime<Utc>,
 ) -> BTreeMap<Pair, Differences> {
     let mut found: BTreeMap<Pair, Differences> = BTreeMap::new();
     for (scope, held) in held {
-        let Held::At(snapshots) = held else { continue };
+        let Inventory::At(snapshots) = held else {
+            continue;
+        };
         let ids: BTreeSet<&str> = snapshots
             .iter()
             .map(|snapshot| snapshot.snapshot_identifier.as_str())

@@ -17,11 +17,11 @@ use crate::run::{Missed, Outcome, Run, RunState};
 use crate::schedule::Schedule;
 use crate::tzdb;
 
-pub use differences::{Differences, Held, differences};
+pub use differences::{Differences, Inventory, differences};
 
 /// The time that is reported on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
+pub struct ReportPeriod {
     /// From here on.
     pub since: DateTime<Utc>,
     /// Up to here, not later than the present.
@@ -30,7 +30,7 @@ pub struct Period {
 
 /// What is known of a pair.
 #[derive(Debug, Clone)]
-pub struct Known<'a> {
+pub struct PairFacts<'a> {
     /// Its activation, if it ever was active.
     pub state: Option<&'a PairState>,
     /// The age that its newest good snapshot may reach, by the policy as it is now.
@@ -67,7 +67,7 @@ pub struct Gap {
 
 impl Gap {
     /// How long it lasted, up to the period's end if it had not ended.
-    pub fn length(&self, period: Period) -> TimeDelta {
+    pub fn length(&self, period: ReportPeriod) -> TimeDelta {
         self.until.unwrap_or(period.until) - self.from
     }
 }
@@ -88,21 +88,21 @@ impl PairReport {
 }
 
 /// From when on a good snapshot counts, and until when.
-type Good = (DateTime<Utc>, Option<DateTime<Utc>>);
+type Lifespan = (DateTime<Utc>, Option<DateTime<Utc>>);
 
 /// What counts of a pair's runs, taken in one after another.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    period: Period,
+    period: ReportPeriod,
     totals: Totals,
     open: u64,
     excused: u64,
-    goods: Vec<Good>,
+    goods: Vec<Lifespan>,
 }
 
 impl Tally {
     /// Of no run yet.
-    pub fn new(period: Period) -> Self {
+    pub fn new(period: ReportPeriod) -> Self {
         Self {
             period,
             totals: Totals::default(),
@@ -115,7 +115,7 @@ impl Tally {
     /// Takes in a run, each of them once.
     pub fn add(&mut self, run: &Run) {
         self.goods.extend(good(run));
-        let Period { since, until } = self.period;
+        let ReportPeriod { since, until } = self.period;
         if !(since..=until).contains(&run.slot.scheduled_at) {
             return;
         }
@@ -130,7 +130,7 @@ impl Tally {
 }
 
 /// Reports on one pair.
-pub fn of_pair(known: Known<'_>) -> PairReport {
+pub fn of_pair(known: PairFacts<'_>) -> PairReport {
     let mut tally = known.runs;
     let period = tally.period;
     let mut report = PairReport {
@@ -149,7 +149,7 @@ pub fn of_pair(known: Known<'_>) -> PairReport {
     }
     let closed_at = known.state.and_then(|state| state.closed_at);
     tally.goods.sort_unstable();
-    let course = Course {
+    let course = GoodTimeline {
         goods: tally.goods,
         active_from: known.state.map(|state| state.active_from),
         since: period.since,
@@ -172,7 +172,7 @@ fn excuses(why: Missed) -> bool {
 
 /// How many of a range's slots lie in the period: by the schedule that made them where that is still known, else in
 /// proportion to the time.
-fn slots_inside(range: &MissedRange, state: Option<&PairState>, period: Period) -> u64 {
+fn slots_inside(range: &MissedRange, state: Option<&PairState>, period: ReportPeriod) -> u64 {
     let (first, last) = (
         range.first_at.max(period.since),
         range.last_at.min(period.until),
@@ -203,7 +203,7 @@ fn schedule(state: &PairState) -> Option<Schedule> {
     Schedule::parse(&state.schedule, tzdb::bundled(&state.timezone)?).ok()
 }
 
-fn good(run: &Run) -> Option<Good> {
+fn good(run: &Run) -> Option<Lifespan> {
     let created_at = run.created_at()?;
     let is_available = run.state == RunState::Ended(Outcome::Available);
     is_available.then(|| (created_at, run.gone.as_ref().map(|gone| gone.at)))
@@ -211,7 +211,7 @@ fn good(run: &Run) -> Option<Good> {
 
 /// An instant at which the newest good snapshot may become another one; in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Step {
+struct TimelineEvent {
     at: DateTime<Utc>,
     what: What,
     /// Of the good snapshot: its creation, and which one it is.
@@ -227,16 +227,16 @@ enum What {
 }
 
 /// The good snapshots of a pair over time.
-struct Course {
+struct GoodTimeline {
     /// Sorted by their creation.
-    goods: Vec<Good>,
+    goods: Vec<Lifespan>,
     active_from: Option<DateTime<Utc>>,
     since: DateTime<Utc>,
     until: DateTime<Utc>,
     is_closed: bool,
 }
 
-impl Course {
+impl GoodTimeline {
     fn worst_gap(&self) -> Option<Gap> {
         let created = { self.goods.iter() }.map(|(created_at, _)| *created_at);
         let created = created.take_while(|at| *at <= self.until);
@@ -253,8 +253,8 @@ impl Course {
     }
 
     /// What happens in the period; what came or went before it, at its beginning.
-    fn steps(&self) -> Vec<Step> {
-        let step = |at: DateTime<Utc>, what, good| Step {
+    fn steps(&self) -> Vec<TimelineEvent> {
+        let step = |at: DateTime<Utc>, what, good| TimelineEvent {
             at: at.max(self.since),
             what,
             good,
@@ -283,7 +283,9 @@ impl Course {
         let steps = self.steps();
         let mut instants = steps.chunk_by(|one, next| one.at == next.at).peekable();
         while let Some(steps) = instants.next() {
-            let [Step { at, .. }, ..] = steps else { break };
+            let [TimelineEvent { at, .. }, ..] = steps else {
+                break;
+            };
             for step in steps {
                 match step.what {
                     What::Comes => drop(there.insert(step.good)),

@@ -9,9 +9,9 @@ use crate::history::History;
 use crate::names::Tier;
 use crate::policy::Policy;
 use crate::run::{Gone, GoneReason};
-use crate::samples::{active, at, config, good, policy, retentions, scope};
 use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::{Snapshot, tag};
+use crate::test_fixtures::{active, at, config, good, policy, retentions, scope};
 
 fn daily() -> Policy {
     policy("p", "0 2 * * *", &["dw"], retentions("7d", &[]))
@@ -27,8 +27,8 @@ fn ended(scheduled_at: &str, outcome: Outcome) -> Run {
     run
 }
 
-fn july() -> Period {
-    Period {
+fn july() -> ReportPeriod {
+    ReportPeriod {
         since: at("2026-07-01T00:00:00Z"),
         until: at("2026-08-01T00:00:00Z"),
     }
@@ -40,7 +40,7 @@ fn pair() -> Pair {
 
 fn reported(state: Option<&PairState>, rpo: Option<i64>, runs: &[Run]) -> PairReport {
     let rpo = rpo.map(TimeDelta::hours);
-    let known = Known {
+    let known = PairFacts {
         state,
         rpo,
         runs: tallied(runs),
@@ -91,7 +91,7 @@ fn a_range_counts_with_the_slots_that_lie_in_the_period() {
         reason,
     };
     for (state, wanted) in [(Some(&state), 144), (None, 144)] {
-        let known = Known {
+        let known = PairFacts {
             state,
             rpo: None,
             runs: tallied(&[]),
@@ -101,7 +101,7 @@ fn a_range_counts_with_the_slots_that_lie_in_the_period() {
         assert_eq!((report.totals.missed, report.excused), (wanted, 0));
         assert!(report.is_finding());
     }
-    let known = Known {
+    let known = PairFacts {
         state: None,
         rpo: None,
         runs: tallied(&[]),
@@ -230,14 +230,14 @@ fn what_is_recorded_and_what_aws_holds_are_compared_both_ways() {
         listed(&foreign, "other"),
     ];
     let now = at("2026-07-10T00:00:00Z");
-    let held = |held| BTreeMap::<Scope, Held>::from([(scope("eu-central-1"), held)]);
-    let found = differences(&config, &history, &held(Held::At(there)), now);
+    let held = |held| BTreeMap::<Scope, Inventory>::from([(scope("eu-central-1"), held)]);
+    let found = differences(&config, &history, &held(Inventory::At(there)), now);
     let wanted = Differences {
         not_at_aws: vec![lost.request.snapshot_id.to_string()],
         not_recorded: vec![new.request.snapshot_id.to_string()],
     };
     assert_eq!(found, BTreeMap::from([(pair(), wanted)]));
-    let unknown = held(Held::Unknown("timeout".to_owned()));
+    let unknown = held(Inventory::Unknown("timeout".to_owned()));
     assert!(differences(&config, &history, &unknown, now).is_empty());
 }
 
@@ -280,7 +280,7 @@ proptest! {
 
 #[test]
 fn a_report_keeps_two_instants_of_a_run_and_no_more() {
-    assert!(size_of::<Good>() <= 32, "{}", size_of::<Good>());
+    assert!(size_of::<Lifespan>() <= 32, "{}", size_of::<Lifespan>());
     let mut tally = Tally::new(july());
     for _ in 0..1000 {
         tally.add(&snapshot_at("2026-07-01T00:00:00Z"));

@@ -95,7 +95,7 @@ pub fn care<'a>(
         .filter_map(|(rank, good)| {
             let expires_at = good.listed.expires_at()?;
             let near = is_near(expires_at, interval, now);
-            let end = End { rank, expires_at };
+            let end = Expiry { rank, expires_at };
             let cause = match supply {
                 Supply::Halted { next_deadline } => halted(end, next_deadline, &stock, now),
                 Supply::ClusterGone(since) => Some(cluster_gone(protection, since, now)),
@@ -111,7 +111,7 @@ pub fn care<'a>(
 
 /// A good snapshot's end.
 #[derive(Clone, Copy)]
-struct End {
+struct Expiry {
     /// How many newer good ones there are.
     rank: usize,
     expires_at: DateTime<Utc>,
@@ -148,7 +148,7 @@ enum Cause {
 /// Where the policy is disabled or paused here, and nobody else makes its snapshots either. One that ends before that can
 /// be told is kept when its end is pressing: the host that makes them has had its turn by then.
 fn halted(
-    end: End,
+    end: Expiry,
     next_deadline: Option<DateTime<Utc>>,
     stock: &Stock<'_>,
     now: DateTime<Utc>,
@@ -171,7 +171,7 @@ fn cluster_gone(protection: &Protection, since: DateTime<Utc>, now: DateTime<Utc
 }
 
 fn slots(
-    end: End,
+    end: Expiry,
     newest_due: Option<&Run>,
     next_deadline: Option<DateTime<Utc>>,
     stock: &Stock<'_>,

@@ -12,7 +12,7 @@ use crate::snapshot::{Hold, Snapshot, tag};
 
 /// One request to AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum HoldStep {
     /// Sets a tag.
     Tag(&'static str, String),
     /// Sets the period.
@@ -31,7 +31,7 @@ pub fn steps(
     writer: &str,
     snapshot: &Snapshot,
     now: DateTime<Utc>,
-) -> Result<Vec<Step>, String> {
+) -> Result<Vec<HoldStep>, String> {
     let changes_period = match wanted {
         ActionKind::Hold => true,
         ActionKind::Release => snapshot.hold() != Hold::Free,
@@ -44,7 +44,7 @@ pub fn steps(
         ActionKind::Hold => hold(snapshot),
         ActionKind::Release => release(snapshot, now),
         ActionKind::Takeover => {
-            let take = Step::Tag(tag::WRITER, writer.to_owned());
+            let take = HoldStep::Tag(tag::WRITER, writer.to_owned());
             let is_done = is_done(wanted, writer, snapshot);
             Ok((!is_done).then_some(take).into_iter().collect())
         }
@@ -60,11 +60,11 @@ pub fn is_done(wanted: ActionKind, writer: &str, snapshot: &Snapshot) -> bool {
     }
 }
 
-fn hold(snapshot: &Snapshot) -> Result<Vec<Step>, String> {
+fn hold(snapshot: &Snapshot) -> Result<Vec<HoldStep>, String> {
     let days = snapshot.manual_snapshot_retention_period;
     let days = days.ok_or("AWS does not tell its period")?;
-    let tag = Step::Tag(tag::HOLD, days.to_string());
-    let keep = Step::KeepFor(Retention::Forever);
+    let tag = HoldStep::Tag(tag::HOLD, days.to_string());
+    let keep = HoldStep::KeepFor(Retention::Forever);
     let is_forever = days == Retention::Forever.days_or_minus_one();
     // A word that somebody's hand has written there tells no period.
     let is_noted = noted(snapshot).is_some();
@@ -74,7 +74,7 @@ fn hold(snapshot: &Snapshot) -> Result<Vec<Step>, String> {
 
 /// Where the period ends already there is none to restore: the release before this one has done that, or there never was
 /// a whole hold. What has made it longer since is not undone.
-fn release(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Vec<Step>, String> {
+fn release(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Vec<HoldStep>, String> {
     let restore = match snapshot.hold() {
         // The answer to the last step may have been lost, and then nothing is left to do.
         Hold::Free => return Ok(Vec::new()),
@@ -83,8 +83,11 @@ fn release(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Vec<Step>, String>
             Some(before_hold(snapshot, now)?).filter(|before| *before != Retention::Forever)
         }
     };
-    let keep = restore.map(Step::KeepFor);
-    Ok(keep.into_iter().chain([Step::Untag(tag::HOLD)]).collect())
+    let keep = restore.map(HoldStep::KeepFor);
+    Ok(keep
+        .into_iter()
+        .chain([HoldStep::Untag(tag::HOLD)])
+        .collect())
 }
 
 /// The period that the tag notes.
@@ -134,28 +137,28 @@ mod tests {
         }
     }
 
-    fn done(wanted: ActionKind, days: i32, held: Option<&str>, now: f64) -> Vec<Step> {
+    fn done(wanted: ActionKind, days: i32, held: Option<&str>, now: f64) -> Vec<HoldStep> {
         steps(wanted, "me", &snapshot(days, held), at(now)).unwrap()
     }
 
     #[test]
     fn a_hold_notes_the_period_first_and_goes_on_where_it_stopped() {
-        let keep = Step::KeepFor(Retention::Forever);
-        let tag = Step::Tag(tag::HOLD, "35".to_owned());
+        let keep = HoldStep::KeepFor(Retention::Forever);
+        let tag = HoldStep::Tag(tag::HOLD, "35".to_owned());
         assert_eq!(done(ActionKind::Hold, 35, None, 1.0), [tag, keep.clone()]);
         assert_eq!(done(ActionKind::Hold, 35, Some("35"), 1.0), [keep]);
         assert_eq!(done(ActionKind::Hold, -1, Some("35"), 1.0), []);
-        let tag = |days: &str| Step::Tag(tag::HOLD, days.to_owned());
+        let tag = |days: &str| HoldStep::Tag(tag::HOLD, days.to_owned());
         assert_eq!(done(ActionKind::Hold, -1, None, 1.0), [tag("-1")]);
         let by_hand = done(ActionKind::Hold, 10, Some("please"), 1.0);
-        assert_eq!(by_hand, [tag("10"), Step::KeepFor(Retention::Forever)]);
+        assert_eq!(by_hand, [tag("10"), HoldStep::KeepFor(Retention::Forever)]);
     }
 
     #[test]
     fn a_release_restores_the_period_and_leaves_a_day_at_least() {
-        let days = |steps: &[Step]| match &steps[0] {
-            Step::KeepFor(retention) => Some(retention.days_or_minus_one()),
-            Step::Tag(..) | Step::Untag(_) => None,
+        let days = |steps: &[HoldStep]| match &steps[0] {
+            HoldStep::KeepFor(retention) => Some(retention.days_or_minus_one()),
+            HoldStep::Tag(..) | HoldStep::Untag(_) => None,
         };
         for (before, now, wanted) in [
             ("35", 1.0, 35),
@@ -167,17 +170,21 @@ mod tests {
         ] {
             let steps = done(ActionKind::Release, -1, Some(before), now);
             if wanted == -1 {
-                assert_eq!(steps, [Step::Untag(tag::HOLD)], "it is for ever already");
+                assert_eq!(
+                    steps,
+                    [HoldStep::Untag(tag::HOLD)],
+                    "it is for ever already"
+                );
                 continue;
             }
             assert_eq!(days(&steps), Some(wanted), "{before} days at {now}");
             let left = f64::from(wanted) - now;
             assert!(left >= 1.0, "{left}");
-            assert_eq!(steps[1], Step::Untag(tag::HOLD));
+            assert_eq!(steps[1], HoldStep::Untag(tag::HOLD));
         }
         assert_eq!(
             done(ActionKind::Release, -1, Some("-1"), 9.0),
-            [Step::Untag(tag::HOLD)]
+            [HoldStep::Untag(tag::HOLD)]
         );
         assert_eq!(
             done(ActionKind::Release, 35, None, 9.0),
@@ -191,7 +198,7 @@ mod tests {
         // As it was restored, as the guard has made it longer since, and as somebody's hand wrote the tag.
         for (days, held) in [(10, "10"), (24, "10"), (10, "please")] {
             let steps = done(ActionKind::Release, days, Some(held), 9.0);
-            assert_eq!(steps, [Step::Untag(tag::HOLD)], "{days} {held}");
+            assert_eq!(steps, [HoldStep::Untag(tag::HOLD)], "{days} {held}");
         }
     }
 

@@ -9,4 +9,4 @@ pub mod hold;
 pub mod prune;
 pub mod tier;
 
-pub use tier::{Choice, Held, choose, held};
+pub use tier::{Choice, TierSlot, choose, held};

@@ -16,7 +16,7 @@ use crate::redshift::ServerDate;
 use crate::slot::Scope;
 use crate::snapshot::{Hold, Snapshot, SnapshotId, SnapshotStatus, tag};
 
-use super::hold::{self, Step};
+use super::hold::{self, HoldStep};
 
 /// For how long a failed snapshot is kept for people to look at.
 const FAILED_KEPT: TimeDelta = TimeDelta::days(7);
@@ -239,7 +239,7 @@ impl Proof {
         action: &SnapshotAction,
         described: &[S],
         now: DateTime<Utc>,
-    ) -> Result<(String, Vec<Step>), String> {
+    ) -> Result<(String, Vec<HoldStep>), String> {
         let found = self.proven(&action.snapshot, described)?;
         let snapshot = found.ok_or("AWS has no such snapshot")?;
         let arn = snapshot.snapshot_arn.clone();

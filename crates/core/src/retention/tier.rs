@@ -16,7 +16,7 @@ use crate::slot::rfc3339;
 
 /// A snapshot of a pair that is there, or on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct TierSlot {
     /// Its slot's instant.
     pub scheduled_at: DateTime<Utc>,
     /// Its tier.
@@ -34,14 +34,14 @@ pub struct Choice {
 
 /// A stretch of the calendar, in the policy's time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Period {
+enum CalendarPeriod {
     /// ISO 8601 year and week.
     Week(i32, u32),
     Month(i32, u32),
     Year(i32),
 }
 
-impl Period {
+impl CalendarPeriod {
     /// The period of `tier` that holds `scheduled_at`; the base tier has none.
     fn of(tier: Tier, scheduled_at: DateTime<Utc>, policy: &Policy) -> Option<Self> {
         let local = policy.schedule.timezone().local(scheduled_at);
@@ -54,7 +54,7 @@ impl Period {
     }
 }
 
-impl fmt::Display for Period {
+impl fmt::Display for CalendarPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Week(year, week) => write!(f, "{year}-W{week:02}"),
@@ -66,27 +66,28 @@ impl fmt::Display for Period {
 
 /// What the pair's run holds or is about to: a good snapshot, or one that AWS was asked for. Those of the base
 /// tier, among them all on demand, hold no period and are left out.
-pub fn held(run: &Run) -> Option<Held> {
+pub fn held(run: &Run) -> Option<TierSlot> {
     let in_flight = matches!(
         run.state,
         RunState::Asking { .. } | RunState::InDoubt { .. } | RunState::Creating { .. }
     );
     let is_there = in_flight || run.is_good();
-    (is_there && run.request.tier != Tier::Base).then_some(Held {
+    (is_there && run.request.tier != Tier::Base).then_some(TierSlot {
         scheduled_at: run.slot.scheduled_at,
         tier: run.request.tier,
     })
 }
 
 /// The tier of the slot at `scheduled_at`, given what else its pair holds.
-pub fn choose(policy: &Policy, scheduled_at: DateTime<Utc>, others: &[Held]) -> Choice {
+pub fn choose(policy: &Policy, scheduled_at: DateTime<Utc>, others: &[TierSlot]) -> Choice {
     let mut covered = None;
     for tier in policy.retention.longer_tiers() {
-        let Some(period) = Period::of(tier, scheduled_at, policy) else {
+        let Some(period) = CalendarPeriod::of(tier, scheduled_at, policy) else {
             continue;
         };
-        let serves = |other: &Held| {
-            other.tier >= tier && Period::of(tier, other.scheduled_at, policy) == Some(period)
+        let serves = |other: &TierSlot| {
+            other.tier >= tier
+                && CalendarPeriod::of(tier, other.scheduled_at, policy) == Some(period)
         };
         match others.iter().find(|other| serves(other)) {
             None => {
@@ -154,7 +155,7 @@ mod tests {
             let tier = choose(policy, scheduled_at, &held).tier;
             tiers.push(tier.as_str());
             if !slot.starts_with('!') {
-                held.push(Held { scheduled_at, tier });
+                held.push(TierSlot { scheduled_at, tier });
             }
         }
         tiers
@@ -218,7 +219,7 @@ mod tests {
         let policy = policy("UTC", &[(Tier::Monthly, "13mo")]);
         let first = choose(&policy, at("2026-11-03T02:30:00Z"), &[]);
         assert_eq!(first.why.as_deref(), Some("the first of 2026-11"));
-        let held = [Held {
+        let held = [TierSlot {
             scheduled_at: at("2026-11-03T02:30:00Z"),
             tier: Tier::Monthly,
         }];

@@ -250,24 +250,24 @@ impl Schedule {
         while start <= until {
             let stop = start.checked_add_signed(HOP).unwrap_or(until).min(until);
             match self.next_interval(start, stop) {
-                Step::Slot(slot) => return Some(slot),
-                Step::From(instant) => start = instant,
+                SearchStep::Slot(slot) => return Some(slot),
+                SearchStep::From(instant) => start = instant,
             }
         }
         None
     }
 
     /// Searches [`start`, `stop`] as far as the local clock runs evenly.
-    fn next_interval(&self, start: DateTime<Utc>, stop: DateTime<Utc>) -> Step {
+    fn next_interval(&self, start: DateTime<Utc>, stop: DateTime<Utc>) -> SearchStep {
         let offset = self.zone.offset(start);
         let slot = zone::local(start, offset)
             .zip(zone::local(stop, offset))
             .and_then(|(first, last)| self.pattern.next_match(first, last))
             .and_then(|local| zone::utc(local, offset));
         match (self.zone.change_in(start, slot.unwrap_or(stop)), slot) {
-            (Some(change), _) => Step::From(change),
-            (None, Some(slot)) => Step::Slot(slot),
-            (None, None) => Step::From(stop.checked_add_signed(SECOND).unwrap_or(stop)),
+            (Some(change), _) => SearchStep::From(change),
+            (None, Some(slot)) => SearchStep::Slot(slot),
+            (None, None) => SearchStep::From(stop.checked_add_signed(SECOND).unwrap_or(stop)),
         }
     }
 
@@ -314,7 +314,7 @@ impl Schedule {
 }
 
 /// How far a search through a stretch of even time got.
-enum Step {
+enum SearchStep {
     /// A slot was found.
     Slot(DateTime<Utc>),
     /// None was; go on at this instant.

@@ -16,7 +16,7 @@ use redkeep_sandbox::tag::Tag;
 use super::aws::Aws;
 
 /// docs/semantics.md, section 2: not found within ten minutes of acceptance is patience.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
 /// A call that was made.
 struct Made {
@@ -131,7 +131,7 @@ impl Evidence {
         let named = self.named.get(&(scope.clone(), id.to_owned()));
         let look = self.looks.get(scope).max(named);
         assert!(
-            accepted.is_none_or(|(_, at)| look.is_some_and(|look| *look >= *at + PATIENCE)),
+            accepted.is_none_or(|(_, at)| look.is_some_and(|look| *look >= *at + MAX_LISTING_LAG)),
             "I24: {run}, accepted at {:?}, is said to be gone by a look that began at {look:?}",
             accepted.map(|(_, at)| at)
         );

@@ -30,7 +30,7 @@ const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 5.0;
 const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 /// Nothing is removed by a listing that is ten minutes old by the host's clock, which may have been put back by five since.
-const FRESH: TimeDelta = TimeDelta::minutes(16);
+const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(16);
 
 /// The last complete listing that the host took in.
 struct Look {
@@ -177,7 +177,7 @@ impl Witness {
         let look = self.last_looks.get(&removal.slot.pair.scope);
         let look = look.map(|look| look.at);
         assert!(
-            look.is_some_and(|at| at > now - FRESH),
+            look.is_some_and(|at| at > now - MAX_LISTING_AGE),
             "I15: {name} is removed by a listing of {look:?}"
         );
     }

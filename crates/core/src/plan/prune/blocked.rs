@@ -14,7 +14,7 @@ use crate::policy::Policy;
 use crate::slot::Scope;
 
 /// A listing older than this tells too little of what is there.
-const FRESH: TimeDelta = TimeDelta::minutes(10);
+const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(10);
 
 /// What keeps a policy's passes from being carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,7 +131,7 @@ fn obstacle_in(facts: Facts<'_>, scope: &Scope) -> Option<Blocked> {
         ServerClock::Unasked => Some(Blocked::Unlisted),
         ServerClock::Skew(_) if !view.clocks_agree() => Some(Blocked::Skew),
         _ if view.trouble.is_some() || view.clusters.is_none() => Some(Blocked::Unlisted),
-        _ if !view.listed_since(facts.now - FRESH) => Some(Blocked::Unlisted),
+        _ if !view.listed_since(facts.now - MAX_LISTING_AGE) => Some(Blocked::Unlisted),
         _ if is_from_the_future() => Some(Blocked::Unlisted),
         _ if !view.is_identified => Some(Blocked::OtherAccount),
         _ if facts.observed.account_number(&scope.account).is_none() => Some(Blocked::OtherAccount),
