@@ -6,15 +6,14 @@
     reason = "what helpers unwrap is the test's own ground; its failure is the test's failure"
 )]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use redkeep::names::{ClusterId, Namespace, PolicyName, Retention, Tags, Writer, tag_fault};
+use redkeep::names::{ClusterId, Namespace, Retention, Tags, Writer, tag_fault};
 use redkeep::names::{Tier, Trigger};
 use redkeep::ownership::{Ownership, ownership};
-use redkeep::policy::{Policy, Selector};
+use redkeep::policy::Policy;
 use redkeep::run::{Event, Missed, Outcome, Run, RunState, SnapshotSpec};
 use redkeep::schedule::{Blackout, Schedule};
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
@@ -359,25 +358,17 @@ fn policy(schedule: &str, zone: usize, window: Option<i64>, jitter: i64, catch_u
         schedule: Schedule::parse("0 2 * * *", zone.clone()).unwrap(),
         duration: TimeDelta::minutes(90),
     };
+    let schedule = Schedule::parse(schedule, zone).unwrap();
     Policy {
-        name: "p".parse::<PolicyName>().unwrap(),
-        schedule: Schedule::parse(schedule, zone).unwrap(),
-        selector: Selector::default(),
-        scopes: Vec::new(),
-        retention: Retention::Forever.into(),
-        tags: BTreeMap::new(),
         jitter: TimeDelta::seconds(jitter),
         start_window: window.map(TimeDelta::seconds),
-        completion_window: TimeDelta::hours(24),
         catch_up,
         blackout: if catch_up {
             vec![Arc::new(blackout)]
         } else {
             Vec::new()
         },
-        enabled: true,
-        rpo: None,
-        protection: Default::default(),
+        ..Policy::new("p".parse().unwrap(), schedule, Retention::Forever.into())
     }
 }
 

@@ -324,11 +324,10 @@ fn read(accounts: &[&Account]) -> Option<Statement> {
         .flat_map(|account| &account.regions)
         .collect();
     let regions: Vec<String> = regions.into_iter().map(Region::to_string).collect();
-    let action = [
-        Operation::DescribeClusters.action(),
-        Operation::DescribeClusterSnapshots.action(),
-        Operation::DescribeEvents.action(),
-    ];
+    let looks = Operation::ALL.into_iter().filter(|one| one.is_look());
+    let mut action: Vec<&str> = looks.map(Operation::action).collect();
+    // As AWS lists them, where DescribeClusters comes before DescribeClusterSnapshots.
+    action.sort_by_key(|action| action.to_lowercase());
     (!regions.is_empty()).then(|| Statement {
         condition: conditions([("aws:RequestedRegion".to_owned(), regions)]),
         ..allowed("Read", &action, BTreeSet::from(["*".to_owned()]))

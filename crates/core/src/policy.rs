@@ -62,11 +62,45 @@ pub struct Protection {
 
 impl Default for Protection {
     fn default() -> Self {
+        Policy::PROTECTION
+    }
+}
+
+/// What holds where the policy file does not say, the one place of each default.
+impl Policy {
+    /// Of `jitter`.
+    pub const JITTER: TimeDelta = TimeDelta::zero();
+    /// Of `completion_window`.
+    pub const COMPLETION_WINDOW: TimeDelta = TimeDelta::hours(24);
+    /// Of `catch_up`.
+    pub const CATCH_UP: bool = true;
+    /// Of `enabled`.
+    pub const ENABLED: bool = true;
+    /// Of the keys that keep snapshots from going.
+    pub const PROTECTION: Protection = Protection {
+        min_good: 2,
+        guard: true,
+        guard_gone: TimeDelta::days(90),
+        keep_last: None,
+    };
+
+    /// A policy that says no more than it must. It is for no cluster yet.
+    pub fn new(name: PolicyName, schedule: Schedule, retention: Retentions) -> Self {
         Self {
-            min_good: 2,
-            guard: true,
-            guard_gone: TimeDelta::days(90),
-            keep_last: None,
+            name,
+            schedule,
+            selector: Selector::default(),
+            scopes: Vec::new(),
+            retention,
+            tags: Tags::new(),
+            jitter: Self::JITTER,
+            start_window: None,
+            completion_window: Self::COMPLETION_WINDOW,
+            catch_up: Self::CATCH_UP,
+            blackout: Vec::new(),
+            enabled: Self::ENABLED,
+            rpo: None,
+            protection: Self::PROTECTION,
         }
     }
 }

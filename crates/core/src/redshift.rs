@@ -1,21 +1,19 @@
 //! The seam to Redshift: what redkeep asks of the service, in redkeep's own types.
 //!
-//! Owns: the trait that the daemon calls, the operations, the description of a cluster, and the classes of refusal. Never
+//! Owns: the trait that the daemon calls and the operations (`operation`), the description of a cluster, and the classes of
+//! refusal. Never
 //! names the SDK (that is `aws`) and never decides what follows from an answer (that is `run` and `reply`).
 
 mod code;
 mod operation;
 
-use std::future::Future;
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
 use crate::names::{ClusterId, Retention, Tags};
-use crate::snapshot::{Snapshot, SnapshotId};
+use crate::snapshot::SnapshotId;
 
 pub use code::{error_class, known};
-pub use operation::Operation;
+pub use operation::{Operation, Redshift};
 
 /// A cluster as DescribeClusters describes it, as far as redkeep looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,47 +161,4 @@ impl ErrorClass {
             Self::Other => "unknown error",
         }
     }
-}
-
-/// Redshift in one scope.
-///
-/// Every method makes the call once (no retries: the run's state machine is the only retry layer), inside
-/// bounded time, and returns the answer as it came.
-pub trait Redshift: Send + Sync + 'static {
-    /// All clusters, all pages (DescribeClusters).
-    fn clusters(&self) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
-
-    /// All manual snapshots, all pages (DescribeClusterSnapshots).
-    fn snapshots(&self) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
-
-    /// The snapshots of one name: at most one of ours, and those that other accounts share with us. None when
-    /// AWS says that there is none.
-    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
-
-    /// Asks for a snapshot (CreateClusterSnapshot).
-    fn create(&self, request: &CreateRequest)
-    -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
-
-    /// Sets how long a manual snapshot is kept, counted from its SnapshotRetentionStartTime
-    /// (ModifyClusterSnapshot, never with `Force`).
-    fn keep_for(
-        &self,
-        id: &SnapshotId,
-        retention: Retention,
-    ) -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
-
-    /// Removes a manual snapshot of the cluster (DeleteClusterSnapshot with SnapshotClusterIdentifier).
-    fn delete(&self, id: &SnapshotId, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
-
-    /// Sets a tag of the resource with this ARN (CreateTags).
-    fn tag(&self, arn: &str, key: &str, value: &str) -> impl Future<Output = Answer<()>> + Send;
-
-    /// Removes a tag of the resource with this ARN (DeleteTags).
-    fn untag(&self, arn: &str, key: &str) -> impl Future<Output = Answer<()>> + Send;
-
-    /// The events of a snapshot in the last 14 days (DescribeEvents).
-    fn events(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<SnapshotEvent>>> + Send;
-
-    /// The number of the account that the credentials belong to (STS GetCallerIdentity).
-    fn account_number(&self) -> impl Future<Output = Answer<String>> + Send;
 }

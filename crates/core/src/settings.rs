@@ -12,6 +12,14 @@ use crate::schedule::{Schedule, Zone};
 use crate::slot::Scope;
 use crate::tzdb::ZoneData;
 
+/// The namespace where the policy file does not say.
+pub const DEFAULT_NAMESPACE: &str = "redkeep";
+/// The address of metrics and health where it does not say.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:9835";
+/// Where the history is where neither it nor systemd says.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/redkeep";
+/// The endpoint where it does not say, in its words.
+pub const DEFAULT_ENDPOINT: &str = "aws";
 /// The default quota of manual snapshots in a region ("Quotas and limits in Amazon Redshift").
 pub const DEFAULT_SNAPSHOT_QUOTA: u32 = 20;
 
@@ -60,6 +68,15 @@ pub struct Log {
     pub level: LogLevel,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            level: LogLevel::Info,
+        }
+    }
+}
+
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -86,7 +103,30 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogFormat {
+    /// All forms.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Text, Self::Json];
+
+    /// The form's word in the policy file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 impl LogLevel {
+    /// All levels, the most severe first.
+    pub const ALL: [Self; 5] = [
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
     /// The level's word in the policy file, which tracing's filters know too.
     pub fn as_str(self) -> &'static str {
         match self {

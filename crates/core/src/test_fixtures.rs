@@ -8,9 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::history::PairState;
 use crate::names::Retention;
 use crate::names::{Tier, Trigger};
-use crate::policy::{
-    Account, ClusterGlob, CredentialSource, Policy, Protection, Retentions, Selector,
-};
+use crate::policy::{Account, ClusterGlob, CredentialSource, Policy, Retentions, Selector};
 use crate::run::{Outcome, Run, RunState, SnapshotSpec};
 use crate::schedule::Schedule;
 use crate::settings::{Config, Endpoint, Log, LogFormat, LogLevel};
@@ -44,10 +42,9 @@ pub(crate) fn policy(
 ) -> Policy {
     let (globs, literals): (Vec<&str>, Vec<&str>) =
         clusters.iter().partition(|name| name.contains('*'));
+    let zone = crate::tzdb::bundled("Europe/Berlin").unwrap();
+    let schedule = Schedule::parse(schedule, zone).unwrap();
     Policy {
-        name: name.parse().unwrap(),
-        schedule: Schedule::parse(schedule, crate::tzdb::bundled("Europe/Berlin").unwrap())
-            .unwrap(),
         selector: Selector {
             literals: literals.iter().map(|name| name.parse().unwrap()).collect(),
             globs: globs
@@ -57,16 +54,7 @@ pub(crate) fn policy(
             ..Selector::default()
         },
         scopes: vec![scope("eu-central-1")],
-        retention,
-        tags: Default::default(),
-        jitter: TimeDelta::zero(),
-        start_window: None,
-        completion_window: TimeDelta::hours(24),
-        catch_up: true,
-        blackout: Vec::new(),
-        enabled: true,
-        rpo: None,
-        protection: Protection::default(),
+        ..Policy::new(name.parse().unwrap(), schedule, retention)
     }
 }
 

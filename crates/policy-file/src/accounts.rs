@@ -74,7 +74,8 @@ fn account(
         Some(regions) => declared_regions(&path.key("regions"), regions, report),
         None => ambient_region(path, raw.profile.as_deref(), ambient, report),
     };
-    let snapshot_quota = raw.snapshot_quota.unwrap_or(DEFAULT_SNAPSHOT_QUOTA);
+    let snapshot_quota = raw.snapshot_quota.as_ref();
+    let snapshot_quota = snapshot_quota.map_or(DEFAULT_SNAPSHOT_QUOTA, |count| count.0);
     if snapshot_quota == 0 {
         report.say(
             &path.key("snapshot_quota"),

@@ -38,8 +38,8 @@ pub(super) const SESSION_NAME: &str = "2 to 64 letters, digits and _ + = , . @ -
 pub(super) const BLACKOUT: &str =
     "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";
 
-/// What is wanted at `path`, where `found` has the wrong type.
-pub(super) fn shape(path: &KeyPath, found: Option<&Value>) -> String {
+/// What is wanted at `path`, where `found` has the wrong type; `kind` is what its kind wants.
+pub(super) fn shape(path: &KeyPath, found: Option<&Value>, kind: &str) -> String {
     if let [.., Step::Item(_)] = path.steps() {
         return match path.steps() {
             [_, _] => "a table".to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn shape(path: &KeyPath, found: Option<&Value>) -> String {
             "blackout" => BLACKOUT,
             _ => PolicyName::WANTED,
         },
-        _ => nested(key),
+        _ => nested(key).unwrap_or(kind),
     };
     match found {
         Some(Value::String(_, text)) if wanted.starts_with("a list") => {
@@ -79,8 +79,9 @@ fn top(key: &str) -> &'static str {
     }
 }
 
-fn nested(key: &str) -> &'static str {
-    match key {
+/// What is wanted at a key whose kind does not say all.
+fn nested(key: &str) -> Option<&'static str> {
+    Some(match key {
         "format" => "\"auto\", \"text\" or \"json\"",
         "level" => "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         "schedule" => SCHEDULE,
@@ -93,12 +94,6 @@ fn nested(key: &str) -> &'static str {
         "cluster_tags" => "a table of strings such as { env = \"prod\" }",
         "tags" => "a table of strings such as { team = \"data\" }",
         "retention" | "base" | "weekly" | "monthly" | "yearly" => Retention::WANTED,
-        "jitter" | "start_window" | "completion_window" | "duration" | "rpo" | "guard_gone" => {
-            "a duration in s, m, h, d or w such as \"4h\", in quotes"
-        }
-        "catch_up" | "enabled" | "guard" => "true or false",
-        "snapshot_quota" | "min_good" => "a whole number from 1",
-        "keep_last" => "a whole number",
-        _ => "a string",
-    }
+        _ => return None,
+    })
 }

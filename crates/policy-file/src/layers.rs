@@ -10,9 +10,9 @@ use toml_edit::ImDocument;
 
 use super::error::{clean, quoted};
 use super::path::KeyPath;
-use super::raw;
 use super::read::SourceFile;
 use super::report::{NAMED, Report};
+use super::schema;
 use super::secrets;
 use super::spans::Lines;
 use redkeep_core::suggest::{did_you_mean, nearest};
@@ -134,7 +134,7 @@ fn may_be_in_conf_d(
             format!("{key}: wanted tables, each under its own [[{key}]]")
         } else if secrets::is_secret_key(key) {
             secrets::ADVICE.to_owned()
-        } else if raw::TOP_KEYS.contains(&key) {
+        } else if schema::is_top_key(key) {
             format!("{key}: its place is the main file, {main}; conf.d adds [[policy]], [[account]] and [[blackout]]")
         } else {
             format!("unknown key {shown}{}", did_you_mean(key, NAMED))
@@ -155,9 +155,9 @@ fn variables(environment: &[(String, String)], files: &Figment, report: &mut Rep
             continue;
         }
         let setting = setting.to_lowercase().replace("__", ".");
-        if !raw::SCALARS.contains(&setting.as_str()) {
+        if !schema::is_setting(&setting) {
             // Without the prefix, which every name has and which says nothing of nearness.
-            let hint = nearest(&setting, raw::SCALARS.iter().copied())
+            let hint = nearest(&setting, schema::settings())
                 .map(|near| format!("; did you mean {:?}?", variable(near)))
                 .unwrap_or_default();
             report
@@ -166,7 +166,7 @@ fn variables(environment: &[(String, String)], files: &Figment, report: &mut Rep
             continue;
         }
         let parts: Vec<&str> = setting.split('.').collect();
-        let value = scalar(&parts, value);
+        let value = scalar(&setting, value);
         match parts.as_slice() {
             // A table that is no table is reported as such, and no variable hides it.
             [table, _]
@@ -199,9 +199,9 @@ fn variable(setting: &str) -> String {
 }
 
 /// A variable is a text, whatever it looks like, except where the setting is true or false.
-fn scalar(setting: &[&str], value: &str) -> Value {
+fn scalar(setting: &str, value: &str) -> Value {
     match value.parse::<bool>() {
-        Ok(flag) if setting.last().is_some_and(|key| raw::FLAGS.contains(key)) => flag.into(),
+        Ok(flag) if schema::is_flag(setting) => flag.into(),
         _ => value.into(),
     }
 }

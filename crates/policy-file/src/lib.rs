@@ -8,12 +8,14 @@
 //! The way: `read` the files → `layers` lays them over one another with figment → `secrets` takes
 //! credentials out → `extract` gives every key of `raw` its type → `validate` and `policies` give it its
 //! meaning. Each step adds to one `report`, so all errors come at once, each with its place from `locate`.
-//! `schema` tells editors of the same keys, in the words of `raw` and the patterns of `grammar`.
+//! `schema` tells editors of the same keys, in the words of `raw` and `keys` and the patterns of `grammar` and `kinds`.
 
 mod accounts;
 pub mod ambient;
 mod error;
 mod expected;
+mod keys;
+mod kinds;
 mod layers;
 pub mod network;
 mod path;

@@ -7,19 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-
 use super::error::quoted;
 use super::expected;
+use super::keys::{RawPolicy, plain};
+use super::kinds::Span;
 use super::path::KeyPath;
-use super::raw::{RawList, RawPolicy};
+use super::raw::RawList;
 use super::report::Report;
 use super::tiers::retentions;
 use super::validate::{items, name, schedule, unique};
-use super::values::{self, Bounds, ClusterPattern};
+use super::values::{self, ClusterPattern};
 use redkeep_core::names::{PolicyName, Tags, tag_fault};
-use redkeep_core::policy::{Account, ClusterGlob, Policy, Protection, Selector};
-use redkeep_core::schedule::{Blackout, Schedule};
+use redkeep_core::policy::{Account, ClusterGlob, Policy, Selector};
+use redkeep_core::schedule::Blackout;
 use redkeep_core::settings::scopes_of;
 use redkeep_core::slot::Scope;
 use redkeep_core::snapshot::tag;
@@ -85,8 +85,7 @@ fn defaults(raw: &RawPolicy, declared: &Declared, report: &mut Report) {
     selector(&path, raw, report);
     scopes(&path, raw, declared, report);
     own_tags(&path, raw, report);
-    timings(&path, raw, report);
-    protection(&path, raw, report);
+    drop(plain(&path, raw, report));
     blackout(&path, raw, declared, report);
 }
 
@@ -107,110 +106,36 @@ fn policy(
     if raw.clusters.is_none() {
         report.missing(path, "clusters", expected::CLUSTERS);
     }
-    let timings = timings(path, raw, report);
-    doubt_rpo(path, raw, timings.rpo.zip(schedule.as_ref()), report);
+    let plain = plain(path, raw, report);
     let selector = selector(path, raw, report);
     let scopes = scopes(path, raw, declared, report);
     let tags = own_tags(path, raw, report);
     let blackout = blackout(path, raw, declared, report);
-    let protection = protection(path, raw, report);
-    Some(Policy {
-        name: name?,
-        schedule: schedule?,
+    let policy = Policy {
         selector,
         scopes,
-        retention: retention?,
         tags,
-        jitter: timings.jitter,
-        start_window: timings.start_window,
-        completion_window: timings.completion_window,
-        catch_up: raw.catch_up.unwrap_or(true),
         blackout,
-        enabled: raw.enabled.unwrap_or(true),
-        rpo: timings.rpo,
-        protection: Protection {
-            guard_gone: timings.guard_gone,
-            ..protection
-        },
-    })
+        ..plain(Policy::new(name?, schedule?, retention?))
+    };
+    doubt_rpo(path, raw, &policy, report);
+    Some(policy)
 }
 
 /// Warns of an `rpo` that even a schedule without a failure passes.
-fn doubt_rpo(
-    path: &KeyPath,
-    raw: &RawPolicy,
-    both: Option<(TimeDelta, &Schedule)>,
-    report: &mut Report,
-) {
-    let longest = both.and_then(|(rpo, schedule)| {
-        let longest = schedule.usual_longest_interval()?;
+fn doubt_rpo(path: &KeyPath, raw: &RawPolicy, policy: &Policy, report: &mut Report) {
+    let longest = policy.rpo.and_then(|rpo| {
+        let longest = policy.schedule.usual_longest_interval()?;
         (rpo < longest).then(|| longest.to_std().ok()).flatten()
     });
-    if let Some(longest) = longest {
+    if let Some((longest, Span(got))) = longest.zip(raw.rpo.as_ref()) {
         let text = format!(
             "got {}, and up to {} lie between two slots: the alarm comes though no slot fails; wanted that, and the time \
              that a snapshot takes",
-            quoted(raw.rpo.as_deref().unwrap_or_default()),
+            quoted(got),
             humantime::format_duration(longest)
         );
         report.warn(&path.key("rpo"), text);
-    }
-}
-
-/// The numbers of snapshots to keep; `guard_gone` is a duration and read with the others.
-fn protection(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Protection {
-    let usual = Protection::default();
-    let min_good = raw.min_good.unwrap_or(2);
-    if !(1..=1000).contains(&min_good) {
-        let wanted = "1 to 1000: a cluster is never to be left without a good snapshot";
-        report.wrong(&path.key("min_good"), &min_good.to_string(), wanted);
-    }
-    let keep_last = raw.keep_last.filter(|keep_last| *keep_last > 0);
-    // In `[defaults]`, which has no name, the other number may still come with the policy.
-    let both_known = raw.min_good.is_some() || raw.name.is_some();
-    if let Some(keep_last) = keep_last.filter(|keep_last| both_known && *keep_last < min_good) {
-        let wanted = format!("0, or at least min_good, which is {min_good}");
-        report.wrong(&path.key("keep_last"), &keep_last.to_string(), wanted);
-    }
-    Protection {
-        min_good: min_good as usize,
-        guard: raw.guard.unwrap_or(usual.guard),
-        keep_last: keep_last.map(|keep_last| keep_last as usize),
-        ..usual
-    }
-}
-
-/// A policy's durations; a wrong one is reported and stands as its default.
-struct Timings {
-    jitter: TimeDelta,
-    start_window: Option<TimeDelta>,
-    completion_window: TimeDelta,
-    rpo: Option<TimeDelta>,
-    guard_gone: TimeDelta,
-}
-
-fn timings(path: &KeyPath, raw: &RawPolicy, report: &mut Report) -> Timings {
-    let mut read = |key: &str, text: &Option<String>, bounds: Bounds| {
-        let text = text.as_deref()?;
-        values::duration(text, bounds)
-            .map_err(|wanted| report.wrong(&path.key(key), text, wanted))
-            .ok()
-    };
-    let jitter = read("jitter", &raw.jitter, values::JITTER);
-    let start_window = read("start_window", &raw.start_window, values::START_WINDOW);
-    let completion_window = read(
-        "completion_window",
-        &raw.completion_window,
-        values::COMPLETION_WINDOW,
-    );
-    let rpo = read("rpo", &raw.rpo, values::RPO);
-    let guard_gone = read("guard_gone", &raw.guard_gone, values::GUARD_GONE);
-    Timings {
-        rpo,
-        guard_gone: guard_gone.unwrap_or(Protection::default().guard_gone),
-        jitter: jitter.unwrap_or_else(TimeDelta::zero),
-        start_window,
-        completion_window: completion_window.unwrap_or(TimeDelta::hours(24)),
     }
 }
 

@@ -8,9 +8,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use super::keys::RawPolicy;
 use super::policies::MOST_OWN_TAGS;
-use super::raw::RawPolicy;
 use super::tiers::RawTiers;
+use super::{LogFormat, LogLevel};
 
 /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`, the names that survive joining with hyphens.
 const HYPHENATED: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
@@ -74,24 +75,11 @@ pub(super) fn endpoint(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn log_format(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": ["auto", "text", "json"] })
+    json_schema!({ "type": "string", "enum": LogFormat::ALL.map(LogFormat::as_str) })
 }
 
 pub(super) fn log_level(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": ["error", "warn", "info", "debug", "trace"] })
-}
-
-pub(super) fn count(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })
-}
-
-/// From 0 on.
-pub(super) fn number(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
-}
-
-pub(super) fn flag(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "boolean" })
+    json_schema!({ "type": "string", "enum": LogLevel::ALL.map(LogLevel::as_str) })
 }
 
 pub(super) fn schedule(_: &mut SchemaGenerator) -> Schema {
@@ -104,11 +92,6 @@ pub(super) fn timezone(_: &mut SchemaGenerator) -> Schema {
         "pattern": "^[A-Za-z0-9_+/-]+$",
         "examples": ["UTC", "Europe/Berlin"]
     })
-}
-
-/// One period or several, as `1h30m`; the bounds are beyond a pattern.
-pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "pattern": "^([0-9]+[smhdw])+$", "examples": ["90s", "4h"] })
 }
 
 /// One period, or one for each tier.

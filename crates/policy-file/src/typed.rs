@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use super::error::{clean, quoted};
 use super::expected;
 use super::path::KeyPath;
-use super::raw::{Raw, RawTop, SCALARS, TOP_KEYS};
+use super::raw::{Raw, RawTop};
 use super::report::{NAMED, Report};
+use super::schema::is_setting;
 use redkeep_core::suggest::did_you_mean;
 
 /// Reads the merged tree, with `[defaults]` laid under every policy.
@@ -108,11 +109,11 @@ fn record(kind: &Kind, found: Option<&Value>, at: &KeyPath, report: &mut Report)
             let hint = unknown_key_hint(key, known, &table);
             report.say_at_key(at, &table, format!("unknown key {}{hint}", quoted(key)));
         }
-        Kind::InvalidType(..) | Kind::InvalidValue(..) => {
+        Kind::InvalidType(_, kind) | Kind::InvalidValue(_, kind) => {
             let got = found.map_or_else(|| "nothing".to_owned(), shown);
             report.say(
                 at,
-                format!("got {got}, wanted {}", expected::shape(at, found)),
+                format!("got {got}, wanted {}", expected::shape(at, found, kind)),
             );
         }
         other => report.say(at, clean(&other.to_string())),
@@ -123,10 +124,10 @@ fn unknown_key_hint(key: &str, known: &[&str], table: &KeyPath) -> String {
     let near = did_you_mean(key, known.iter().copied());
     if !near.is_empty() {
         near
-    } else if !table.steps().is_empty() && TOP_KEYS[..5].contains(&key) {
+    } else if !table.steps().is_empty() && is_setting(key) {
         // TOML has no way back to the top level after the first header.
         "; it is a key of the top level, above the first [table]".to_owned()
-    } else if table.steps().is_empty() && SCALARS.contains(&format!("defaults.{key}").as_str()) {
+    } else if table.steps().is_empty() && is_setting(&format!("defaults.{key}")) {
         "; it is a key of a [[policy]] or of [defaults]".to_owned()
     } else {
         format!("; the keys here are {}", known.join(", "))

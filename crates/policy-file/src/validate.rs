@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::ambient::{self, Ambient};
 use super::error::clean;
+use super::kinds::Span;
 use super::path::KeyPath;
 use super::policies::{self, Declared};
 use super::raw::{Raw, RawBlackout, RawList, RawLog};
@@ -22,12 +23,11 @@ use super::{
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
+use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_LISTEN};
+use redkeep_core::settings::{DEFAULT_NAMESPACE, DEFAULT_STATE_DIR};
 use redkeep_core::suggest::did_you_mean;
 use redkeep_core::tzdb;
 
-const DEFAULT_NAMESPACE: &str = "redkeep";
-const DEFAULT_LISTEN: &str = "127.0.0.1:9835";
-const DEFAULT_STATE_DIR: &str = "/var/lib/redkeep";
 /// The region of an endpoint that is not AWS's, and so may have none.
 const ELSEWHERE: &str = "us-east-1";
 
@@ -100,7 +100,7 @@ pub(super) fn parsed<T: FromStr>(
 }
 
 fn endpoint(text: Option<&str>, report: &mut Report) -> Option<Endpoint> {
-    values::endpoint(text.unwrap_or("aws"))
+    values::endpoint(text.unwrap_or(DEFAULT_ENDPOINT))
         .map_err(|why| report.say(&KeyPath::top("endpoint"), why))
         .ok()
 }
@@ -148,24 +148,14 @@ fn state_dir(text: Option<String>, sources: &Sources, report: &mut Report) -> Pa
 
 fn log(raw: &RawLog, report: &mut Report) -> Log {
     let path = KeyPath::top("log");
-    let formats = [
-        ("auto", LogFormat::Auto),
-        ("text", LogFormat::Text),
-        ("json", LogFormat::Json),
-    ];
-    let levels = [
-        LogLevel::Error,
-        LogLevel::Warn,
-        LogLevel::Info,
-        LogLevel::Debug,
-        LogLevel::Trace,
-    ]
-    .map(|level| (level.as_str(), level));
+    let usual = Log::default();
+    let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
+    let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
     Log {
         format: choice(&path.key("format"), raw.format.as_deref(), &formats, report)
-            .unwrap_or(LogFormat::Auto),
+            .unwrap_or(usual.format),
         level: choice(&path.key("level"), raw.level.as_deref(), &levels, report)
-            .unwrap_or(LogLevel::Info),
+            .unwrap_or(usual.level),
     }
 }
 
@@ -268,10 +258,8 @@ fn blackout(path: &KeyPath, raw: &RawBlackout, report: &mut Report) -> Option<Bl
         raw.timezone.as_deref(),
         report,
     );
-    let duration = match raw.duration.as_deref() {
-        Some(text) => values::duration(text, values::BLACKOUT)
-            .map_err(|wanted| report.wrong(&path.key("duration"), text, wanted))
-            .ok(),
+    let duration = match &raw.duration {
+        Some(span) => span.within(["1m", "31d"], &path.key("duration"), report),
         None => {
             report.missing(path, "duration", expected::DURATION);
             None
@@ -283,7 +271,7 @@ fn blackout(path: &KeyPath, raw: &RawBlackout, report: &mut Report) -> Option<Bl
         duration: duration?,
     };
     if blackout.is_endless() {
-        let got = raw.duration.as_deref().unwrap_or_default();
+        let got = raw.duration.as_ref().map_or("", |Span(text)| text);
         report.wrong(&path.key("duration"), got, expected::BLACKOUT_THAT_ENDS);
         return None;
     }

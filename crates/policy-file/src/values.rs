@@ -1,10 +1,8 @@
-//! Single values: durations, endpoints and patterns of clusters.
+//! Single values: endpoints and patterns of clusters.
 //!
 //! Owns: their grammars, as pure functions from text. Never knows where a text was written.
 
 use std::str::FromStr;
-
-use chrono::TimeDelta;
 
 use super::Endpoint;
 use super::error::{foreign, quoted};
@@ -13,72 +11,6 @@ use super::network::{host_and_port, is_clear_and_remote};
 use redkeep_core::names::ClusterId;
 use redkeep_core::policy::ClusterGlob;
 use redkeep_core::suggest::did_you_mean;
-
-/// The bounds of a duration, both included, and how they are written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    least: (u64, &'static str),
-    most: (u64, &'static str),
-}
-
-const DAY: u64 = 86_400;
-
-/// The bounds of `jitter`.
-pub(super) const JITTER: Bounds = Bounds {
-    least: (0, "0s"),
-    most: (DAY, "24h"),
-};
-/// The bounds of `start_window`.
-pub(super) const START_WINDOW: Bounds = Bounds {
-    least: (60, "60s"),
-    most: (30 * DAY, "30d"),
-};
-/// The bounds of `completion_window`.
-pub(super) const COMPLETION_WINDOW: Bounds = Bounds {
-    least: (60, "1m"),
-    most: (30 * DAY, "30d"),
-};
-/// The bounds of `rpo`.
-pub(super) const RPO: Bounds = Bounds {
-    least: (60, "1m"),
-    most: (3653 * DAY, "3653d"),
-};
-/// The bounds of `guard_gone`.
-pub(super) const GUARD_GONE: Bounds = Bounds {
-    least: (DAY, "1d"),
-    most: (3653 * DAY, "3653d"),
-};
-/// The bounds of a blackout's `duration`.
-pub(super) const BLACKOUT: Bounds = Bounds {
-    least: (60, "1m"),
-    most: (31 * DAY, "31d"),
-};
-
-/// Reads `90s`, `15m`, `4h`, `35d`, `8w`, or several of these as `1h30m`; the error is what is wanted.
-pub(super) fn duration(text: &str, bounds: Bounds) -> Result<TimeDelta, String> {
-    // humantime knows more units, among them months and years of a fixed length, and allows blanks.
-    let unit = |c: char| "smhdw".contains(c);
-    let plain = text.ends_with(unit)
-        && text.split_inclusive(unit).all(|part| {
-            let count = part.trim_end_matches(unit);
-            part.len() == count.len() + 1
-                && !count.is_empty()
-                && count.bytes().all(|b| b.is_ascii_digit())
-        });
-    let parsed = plain
-        .then(|| humantime::parse_duration(text).ok())
-        .flatten();
-    parsed
-        .filter(|duration| (bounds.least.0..=bounds.most.0).contains(&duration.as_secs()))
-        .and_then(|duration| TimeDelta::from_std(duration).ok())
-        .ok_or_else(|| {
-            let Bounds { least, most } = bounds;
-            format!(
-                "a duration in s, m, h, d or w such as \"90s\" or \"4h\", from {} to {}",
-                least.1, most.1
-            )
-        })
-}
 
 /// Reads an endpoint; the error is the whole message.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
@@ -189,46 +121,6 @@ fn read_pattern(text: &str, is_glob: bool) -> Result<ClusterPattern, Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_five_units_and_bounds() {
-        for (text, seconds) in [
-            ("0s", 0),
-            ("90s", 90),
-            ("15m", 900),
-            ("4h", 14_400),
-            ("1d", 86_400),
-            ("1h30m", 5_400),
-        ] {
-            assert_eq!(
-                duration(text, JITTER).unwrap().num_seconds(),
-                seconds,
-                "{text}"
-            );
-        }
-        assert_eq!(duration("2w", START_WINDOW).unwrap().num_days(), 14);
-        for bad in [
-            "",
-            "0",
-            "5",
-            "m",
-            "5M",
-            "5 m",
-            "5mo",
-            "5min",
-            "1y",
-            "-5m",
-            "1.5h",
-            "25h",
-            "5ms",
-            "5sm",
-            "99999999999999999999s",
-            "٣m",
-        ] {
-            assert!(duration(bad, JITTER).is_err(), "{bad:?} was accepted");
-        }
-        assert!(duration("59s", START_WINDOW).is_err());
-    }
 
     #[test]
     fn an_endpoint_is_a_word_or_a_plain_url() {

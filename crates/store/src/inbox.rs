@@ -5,16 +5,19 @@
 //! Never makes or migrates a file: only the holder of the state directory does.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::cell::to_text;
 use super::error::{Fault, StoreError};
 use super::file::File;
+use super::load::{each, pauses};
 use super::meta::{self, Installation};
 use super::operations;
-use super::read::{each, pauses};
-use super::row::{self, RUNS, to_text};
+use super::row::{self, PAUSES, PauseRow, RUNS, RunRow};
+use super::table::{bind, execute};
 use super::write::upsert_run;
 use redkeep_core::engine::Requests;
 use redkeep_core::names::PolicyName;
@@ -38,9 +41,7 @@ pub enum HandedIn {
 }
 
 /// A pause that began in this second and was ended again goes on.
-const PAUSE: &str = "
-    INSERT INTO pauses (policy, paused_at) VALUES (?1, ?2)
-    ON CONFLICT (policy, paused_at) DO UPDATE SET resumed_at = NULL";
+static PAUSE: LazyLock<String> = LazyLock::new(|| PAUSES.upsert());
 
 impl Inbox {
     /// Opens the history at `path` for handing in wishes, beside its owner.
@@ -73,7 +74,12 @@ impl Inbox {
             if let Some(since) = pauses(connection)?.since(policy) {
                 return Ok(since);
             }
-            connection.execute(PAUSE, [policy.as_str(), &to_text(now)])?;
+            let pause = PauseRow {
+                policy: policy.clone(),
+                paused_at: now,
+                resumed_at: None,
+            };
+            execute(connection, &PAUSE, &pause)?;
             Ok(pauses(connection)?.since(policy).unwrap_or(now))
         })
     }
@@ -171,20 +177,13 @@ impl std::fmt::Debug for Inbox {
 
 /// A run that a person asked for and AWS has not accepted, kept for as long as `run`.
 fn to_come(connection: &Connection, run: &Run) -> Result<Option<Run>, Fault> {
-    let pair = &run.slot.pair;
     let condition = " WHERE policy = :policy AND account = :account AND region = :region
         AND cluster = :cluster AND \"trigger\" = 'manual' AND progress IS NOT NULL
         AND accepted_at IS NULL AND retention_days = :retention_days
         AND deadline_at > :scheduled_at";
     let mut statement = connection.prepare(&(RUNS.select() + condition))?;
-    let mut rows = statement.query(named_params! {
-        ":policy": pair.policy.as_str(),
-        ":account": pair.scope.account.as_str(),
-        ":region": pair.scope.region.as_str(),
-        ":cluster": pair.cluster.as_str(),
-        ":retention_days": run.request.retention.days_or_minus_one(),
-        ":scheduled_at": to_text(run.slot.scheduled_at),
-    })?;
+    bind(&mut statement, &RunRow::from(run))?;
+    let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         let other = row::run(row)?;
         // In any other state AWS may have begun, or it is to end without a snapshot.
@@ -196,20 +195,14 @@ fn to_come(connection: &Connection, run: &Run) -> Result<Option<Run>, Fault> {
 }
 
 fn is_taken(connection: &Connection, run: &Run) -> Result<bool, Fault> {
-    let pair = &run.slot.pair;
-    let taken = connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM runs WHERE policy = ?1 AND account = ?2 AND region = ?3
-            AND cluster = ?4 AND scheduled_at = ?5)",
-        [
-            pair.policy.as_str(),
-            pair.scope.account.as_str(),
-            pair.scope.region.as_str(),
-            pair.cluster.as_str(),
-            &to_text(run.slot.scheduled_at),
-        ],
-        |row| row.get(0),
+    let mut statement = connection.prepare(
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE policy = :policy AND account = :account
+            AND region = :region AND cluster = :cluster AND scheduled_at = :scheduled_at)",
     )?;
-    Ok(taken)
+    bind(&mut statement, &RunRow::from(run))?;
+    let mut rows = statement.raw_query();
+    let taken = rows.next()?.map(|row| row.get(0)).transpose()?;
+    Ok(taken.unwrap_or_default())
 }
 
 /// What is asked for, if another connection has written since `seen`; `seen` becomes the present.

@@ -9,18 +9,22 @@
 //! is committed.
 
 mod backup;
+mod cell;
 mod error;
 mod file;
 mod image;
 mod inbox;
+mod load;
 mod meta;
 mod operations;
 mod pages;
 mod quarantine;
+mod query;
 mod read;
 mod rename;
 mod row;
 mod schema;
+mod table;
 mod write;
 mod writer;
 

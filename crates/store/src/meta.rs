@@ -9,9 +9,9 @@ use std::{fmt, fs};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::cell::{parse_instant, to_text};
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::row::{parse_instant, to_text};
 use redkeep_core::digest;
 use redkeep_core::names::Writer;
 

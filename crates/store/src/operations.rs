@@ -4,82 +4,100 @@
 //! is in doubt: nobody knows whether AWS was asked.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row};
 
+use super::cell::to_text;
 use super::error::Fault;
-use super::read::each;
-use super::row::{Fields, Table, pair_of, to_text};
-use super::write::json;
+use super::load::each;
+use super::row::{parts, slot_in};
+use super::table::{Stored, execute, table};
 use redkeep_core::history::{Change, History};
-use redkeep_core::names::PolicyName;
+use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region};
 use redkeep_core::operations::{
     ActionKind, Confirmation, End, Pass, PassResult, Removal, SnapshotAction, Why,
 };
-use redkeep_core::slot::Slot;
+use redkeep_core::slot::{Pair, Scope, Slot};
 use redkeep_core::snapshot::SnapshotId;
 
-pub(super) const REMOVALS: Table = Table {
-    name: "removals",
-    columns: &[
-        "policy",
-        "account",
-        "region",
-        "cluster",
-        "scheduled_at",
-        "snapshot_id",
-        "reason",
-        "planned_at",
-        "ended_at",
-        "result",
-        "message",
-    ],
-};
+table! {
+    /// The intent to remove a snapshot, and what came of it.
+    RemovalRow = REMOVALS, "removals", key (account, region, snapshot_id, planned_at) {
+        policy: PolicyName,
+        account: AccountName,
+        region: Region,
+        cluster: ClusterId,
+        scheduled_at: DateTime<Utc>,
+        snapshot_id: SnapshotId,
+        reason: Why,
+        planned_at: DateTime<Utc>,
+        ended_at: Option<DateTime<Utc>>,
+        result: Option<String>,
+        message: Option<String>,
+    }
+}
 
-const PASSES: Table = Table {
-    name: "prune_passes",
-    columns: &[
-        "policy",
-        "rules",
-        "passed_at",
-        "result",
-        "plan_hash",
-        "plan",
-    ],
-};
+table! {
+    /// The newest pass over a policy's snapshots.
+    PassRow = PASSES, "prune_passes", key (policy) {
+        policy: PolicyName,
+        rules: String,
+        passed_at: DateTime<Utc>,
+        result: PassResult,
+        plan_hash: String,
+        plan: Vec<String>,
+    }
+}
 
-const CONFIRMATIONS: Table = Table {
-    name: "confirmations",
-    columns: &[
-        "id",
-        "policy",
-        "rules",
-        "plan_hash",
-        "plan",
-        "confirmed_at",
-        "begun_at",
-    ],
-};
+table! {
+    /// A person's word that a plan is right. A new one has no number yet.
+    ConfirmationRow = CONFIRMATIONS, "confirmations", key (id) {
+        id: Option<i64>,
+        policy: PolicyName,
+        rules: String,
+        plan_hash: String,
+        plan: Vec<String>,
+        confirmed_at: DateTime<Utc>,
+        begun_at: Option<DateTime<Utc>>,
+    }
+}
 
-pub(super) const ERRANDS: Table = Table {
-    name: "errands",
-    columns: &[
-        "policy",
-        "account",
-        "region",
-        "cluster",
-        "scheduled_at",
-        "id",
-        "wanted",
-        "snapshot_id",
-        "asked_at",
-        "ended_at",
-        "result",
-        "message",
-        "trouble",
-    ],
-};
+table! {
+    /// What a person wants done to a snapshot, and what came of it. A new one has no number yet.
+    ActionRow = ERRANDS, "errands", key (id) {
+        policy: PolicyName,
+        account: AccountName,
+        region: Region,
+        cluster: ClusterId,
+        scheduled_at: DateTime<Utc>,
+        id: Option<i64>,
+        wanted: ActionKind,
+        snapshot_id: SnapshotId,
+        asked_at: DateTime<Utc>,
+        ended_at: Option<DateTime<Utc>>,
+        result: Option<String>,
+        message: Option<String>,
+        trouble: Option<String>,
+    }
+}
+
+/// What a removal is stays; only how it ended is told later, and once.
+static UPSERT_REMOVAL: LazyLock<String> = LazyLock::new(|| {
+    REMOVALS.insert()
+        + " ON CONFLICT (account, region, snapshot_id, planned_at) DO UPDATE SET
+             ended_at = excluded.ended_at, result = excluded.result, message = excluded.message
+         WHERE ended_at IS NULL"
+});
+static UPSERT_PASS: LazyLock<String> = LazyLock::new(|| PASSES.upsert());
+static INSERT_CONFIRMATION: LazyLock<String> = LazyLock::new(|| CONFIRMATIONS.insert());
+static INSERT_ERRAND: LazyLock<String> = LazyLock::new(|| ERRANDS.insert());
+
+/// What came of an action; the command has written the action.
+const UPDATE_ERRAND: &str = "
+    UPDATE errands SET trouble = :trouble, ended_at = :ended_at, result = :result, message = :message
+    WHERE id = :id AND ended_at IS NULL";
 
 /// Enough of the last removals for a listing that lags behind; nothing is lost by a few more.
 const LAST_REMOVED: &str = " WHERE result = 'removed' ORDER BY ended_at DESC LIMIT 100";
@@ -139,140 +157,162 @@ pub(super) fn open_actions(connection: &Connection) -> Result<Vec<SnapshotAction
 
 /// A row of [`REMOVALS`].
 pub(super) fn removal(row: &Row<'_>) -> Result<Removal, Fault> {
-    let table = &REMOVALS;
-    let fields = Fields { table, row };
-    let planned_at = fields.instant("planned_at")?;
+    let row = RemovalRow::read(row)?;
     Ok(Removal {
-        slot: slot(fields)?,
-        id: SnapshotId::recorded(fields.get("snapshot_id")?),
-        why: word(fields, "reason", Why::ALL, Why::as_str)?,
-        planned_at,
-        look_at: Some(planned_at),
-        end: end(fields, "removed")?,
+        id: row.snapshot_id,
+        why: row.reason,
+        planned_at: row.planned_at,
+        look_at: Some(row.planned_at),
+        end: end(row.ended_at, row.result, row.message, REMOVED),
+        slot: slot_in!(row),
     })
 }
 
+impl From<&Removal> for RemovalRow {
+    fn from(removal: &Removal) -> Self {
+        let (policy, account, region, cluster) = parts(&removal.slot.pair);
+        let (ended_at, result, message) = ending(removal.end.as_ref(), REMOVED);
+        Self {
+            policy,
+            account,
+            region,
+            cluster,
+            scheduled_at: removal.slot.scheduled_at,
+            snapshot_id: removal.id.clone(),
+            reason: removal.why,
+            planned_at: removal.planned_at,
+            ended_at,
+            result,
+            message,
+        }
+    }
+}
+
 fn pass(row: &Row<'_>) -> Result<Pass, Fault> {
-    let table = &PASSES;
-    let fields = Fields { table, row };
+    let row = PassRow::read(row)?;
     Ok(Pass {
-        policy: fields.parsed("policy")?,
-        rules: fields.get("rules")?,
-        passed_at: fields.instant("passed_at")?,
-        result: word(fields, "result", PassResult::ALL, PassResult::as_str)?,
-        plan_hash: fields.get("plan_hash")?,
-        plan: fields.json("plan")?,
+        policy: row.policy,
+        rules: row.rules,
+        passed_at: row.passed_at,
+        result: row.result,
+        plan_hash: row.plan_hash,
+        plan: row.plan,
         confirmation: None,
     })
 }
 
+impl From<&Pass> for PassRow {
+    fn from(pass: &Pass) -> Self {
+        let Pass {
+            policy,
+            rules,
+            passed_at,
+            result,
+            plan_hash,
+            plan,
+            confirmation: _,
+        } = pass.clone();
+        Self {
+            policy,
+            rules,
+            passed_at,
+            result,
+            plan_hash,
+            plan,
+        }
+    }
+}
+
 fn confirmation(row: &Row<'_>) -> Result<Confirmation, Fault> {
-    let table = &CONFIRMATIONS;
-    let fields = Fields { table, row };
+    let damage = || ConfirmationRow::damage(row, "id", "NULL");
+    let row = ConfirmationRow::read(row)?;
     Ok(Confirmation {
-        id: fields.get("id")?,
-        policy: fields.parsed("policy")?,
-        rules: fields.get("rules")?,
-        plan_hash: fields.get("plan_hash")?,
-        plan: fields.json("plan")?,
-        confirmed_at: fields.instant("confirmed_at")?,
-        is_begun: fields.instant_if_any("begun_at")?.is_some(),
+        id: row.id.ok_or_else(damage)?,
+        policy: row.policy,
+        rules: row.rules,
+        plan_hash: row.plan_hash,
+        plan: row.plan,
+        confirmed_at: row.confirmed_at,
+        is_begun: row.begun_at.is_some(),
     })
 }
 
 /// A row of [`ERRANDS`].
 pub(super) fn action(row: &Row<'_>) -> Result<SnapshotAction, Fault> {
-    let table = &ERRANDS;
-    let fields = Fields { table, row };
+    let damage = || ActionRow::damage(row, "id", "NULL");
+    let row = ActionRow::read(row)?;
     Ok(SnapshotAction {
-        id: fields.get("id")?,
-        kind: word(fields, "wanted", ActionKind::ALL, ActionKind::as_str)?,
-        slot: slot(fields)?,
-        snapshot: SnapshotId::recorded(fields.get("snapshot_id")?),
-        asked_at: fields.instant("asked_at")?,
-        trouble: fields.get("trouble")?,
-        end: end(fields, "done")?,
+        id: row.id.ok_or_else(damage)?,
+        kind: row.wanted,
+        snapshot: row.snapshot_id,
+        asked_at: row.asked_at,
+        trouble: row.trouble,
+        end: end(row.ended_at, row.result, row.message, DONE),
+        slot: slot_in!(row),
     })
 }
 
-fn slot(fields: Fields<'_>) -> Result<Slot, Fault> {
-    Ok(Slot {
-        pair: pair_of(fields.table, fields.row)?,
-        scheduled_at: fields.instant("scheduled_at")?,
-    })
+impl From<&SnapshotAction> for ActionRow {
+    fn from(action: &SnapshotAction) -> Self {
+        let (policy, account, region, cluster) = parts(&action.slot.pair);
+        let (ended_at, result, message) = ending(action.end.as_ref(), DONE);
+        Self {
+            policy,
+            account,
+            region,
+            cluster,
+            scheduled_at: action.slot.scheduled_at,
+            id: Some(action.id),
+            wanted: action.kind,
+            snapshot_id: action.snapshot.clone(),
+            asked_at: action.asked_at,
+            ended_at,
+            result,
+            message,
+            trouble: action.trouble.clone(),
+        }
+    }
 }
 
-fn end(fields: Fields<'_>, done: &str) -> Result<Option<End>, Fault> {
-    let Some(at) = fields.instant_if_any("ended_at")? else {
-        return Ok(None);
-    };
-    let (result, message): (String, String) = (fields.get("result")?, fields.get("message")?);
-    let result = match result == done {
+/// How a table says that something ended well, and that it did not.
+type Words = [&'static str; 2];
+const REMOVED: Words = ["removed", "kept"];
+const DONE: Words = ["done", "failed"];
+
+/// The end that three columns tell; the database sees to it that all of them are there, or none.
+fn end(
+    at: Option<DateTime<Utc>>,
+    result: Option<String>,
+    message: Option<String>,
+    [good, _]: Words,
+) -> Option<End> {
+    let (at, result, message) = (at?, result?, message?);
+    let result = match result == good {
         true => Ok(message),
         false => Err(message),
     };
-    Ok(Some(End { at, result }))
+    Some(End { at, result })
 }
 
-fn word<T: Copy, const N: usize>(
-    fields: Fields<'_>,
-    column: &str,
-    all: [T; N],
-    as_str: fn(T) -> &'static str,
-) -> Result<T, Fault> {
-    let got: String = fields.get(column)?;
-    let found = all.into_iter().find(|one| as_str(*one) == got);
-    found.ok_or_else(|| {
-        let wanted = all.map(as_str).join(", ");
-        fields.damage(column, format_args!("got {got:?}, wanted one of {wanted}"))
-    })
+/// The three columns that tell of an end.
+fn ending(
+    end: Option<&End>,
+    [good, bad]: Words,
+) -> (Option<DateTime<Utc>>, Option<String>, Option<String>) {
+    let word = |end: &End| if end.is_done() { good } else { bad }.to_owned();
+    (
+        end.map(|end| end.at),
+        end.map(word),
+        end.map(|end| end.text().to_owned()),
+    )
 }
 
 pub(super) fn write_removal(connection: &Connection, removal: &Removal) -> Result<(), Fault> {
-    let pair = &removal.slot.pair;
-    let end = removal.end.as_ref();
-    connection
-        .prepare_cached(
-            "INSERT INTO removals (policy, account, region, cluster, scheduled_at, snapshot_id, reason, planned_at,
-                 ended_at, result, message)
-             VALUES (:policy, :account, :region, :cluster, :scheduled_at, :snapshot_id, :reason, :planned_at,
-                 :ended_at, :result, :message)
-             ON CONFLICT (account, region, snapshot_id, planned_at) DO UPDATE SET
-                 ended_at = excluded.ended_at, result = excluded.result, message = excluded.message
-             WHERE ended_at IS NULL",
-        )?
-        .execute(named_params! {
-            ":policy": pair.policy.as_str(),
-            ":account": pair.scope.account.as_str(),
-            ":region": pair.scope.region.as_str(),
-            ":cluster": pair.cluster.as_str(),
-            ":scheduled_at": to_text(removal.slot.scheduled_at),
-            ":snapshot_id": removal.id.as_str(),
-            ":reason": removal.why.as_str(),
-            ":planned_at": to_text(removal.planned_at),
-            ":ended_at": end.map(|end| to_text(end.at)),
-            ":result": end.map(|end| if end.is_done() { "removed" } else { "kept" }),
-            ":message": end.map(End::text),
-        })?;
-    Ok(())
+    execute(connection, &UPSERT_REMOVAL, &RemovalRow::from(removal)).map(drop)
 }
 
 pub(super) fn write_pass(connection: &Connection, pass: &Pass) -> Result<(), Fault> {
-    connection
-        .prepare_cached(
-            "INSERT INTO prune_passes (policy, rules, passed_at, result, plan_hash, plan)
-             VALUES (:policy, :rules, :passed_at, :result, :plan_hash, :plan)
-             ON CONFLICT (policy) DO UPDATE SET rules = excluded.rules, passed_at = excluded.passed_at,
-                 result = excluded.result, plan_hash = excluded.plan_hash, plan = excluded.plan",
-        )?
-        .execute(named_params! {
-            ":policy": pass.policy.as_str(),
-            ":rules": pass.rules,
-            ":passed_at": to_text(pass.passed_at),
-            ":result": pass.result.as_str(),
-            ":plan_hash": pass.plan_hash,
-            ":plan": json(&pass.plan)?,
-        })?;
+    execute(connection, &UPSERT_PASS, &PassRow::from(pass))?;
     connection
         .prepare_cached(
             "UPDATE confirmations SET begun_at = ?2 WHERE id = ?1 AND begun_at IS NULL",
@@ -289,20 +329,7 @@ pub(super) fn write_pass(connection: &Connection, pass: &Pass) -> Result<(), Fau
 
 /// Writes what came of an action; the command has written the action.
 pub(super) fn write_action(connection: &Connection, action: &SnapshotAction) -> Result<(), Fault> {
-    let end = action.end.as_ref();
-    connection
-        .prepare_cached(
-            "UPDATE errands SET trouble = ?2, ended_at = ?3, result = ?4, message = ?5
-             WHERE id = ?1 AND ended_at IS NULL",
-        )?
-        .execute((
-            action.id,
-            &action.trouble,
-            end.map(|end| to_text(end.at)),
-            end.map(|end| if end.is_done() { "done" } else { "failed" }),
-            end.map(End::text),
-        ))?;
-    Ok(())
+    execute(connection, UPDATE_ERRAND, &ActionRow::from(action)).map(drop)
 }
 
 /// Hands an action in; returns its number.
@@ -310,21 +337,11 @@ pub(super) fn insert_action(
     connection: &Connection,
     action: &SnapshotAction,
 ) -> Result<i64, Fault> {
-    let pair = &action.slot.pair;
-    connection.execute(
-        "INSERT INTO errands (wanted, policy, account, region, cluster, scheduled_at, snapshot_id, asked_at)
-         VALUES (:wanted, :policy, :account, :region, :cluster, :scheduled_at, :snapshot_id, :asked_at)",
-        named_params! {
-            ":wanted": action.kind.as_str(),
-            ":policy": pair.policy.as_str(),
-            ":account": pair.scope.account.as_str(),
-            ":region": pair.scope.region.as_str(),
-            ":cluster": pair.cluster.as_str(),
-            ":scheduled_at": to_text(action.slot.scheduled_at),
-            ":snapshot_id": action.snapshot.as_str(),
-            ":asked_at": to_text(action.asked_at),
-        },
-    )?;
+    let row = ActionRow {
+        id: None,
+        ..ActionRow::from(action)
+    };
+    execute(connection, &INSERT_ERRAND, &row)?;
     Ok(connection.last_insert_rowid())
 }
 
@@ -333,17 +350,16 @@ pub(super) fn insert_confirmation(
     connection: &Connection,
     confirmation: &Confirmation,
 ) -> Result<i64, Fault> {
-    connection.execute(
-        "INSERT INTO confirmations (policy, rules, plan_hash, plan, confirmed_at)
-         VALUES (:policy, :rules, :plan_hash, :plan, :confirmed_at)",
-        named_params! {
-            ":policy": confirmation.policy.as_str(),
-            ":rules": confirmation.rules,
-            ":plan_hash": confirmation.plan_hash,
-            ":plan": json(&confirmation.plan)?,
-            ":confirmed_at": to_text(confirmation.confirmed_at),
-        },
-    )?;
+    let row = ConfirmationRow {
+        id: None,
+        policy: confirmation.policy.clone(),
+        rules: confirmation.rules.clone(),
+        plan_hash: confirmation.plan_hash.clone(),
+        plan: confirmation.plan.clone(),
+        confirmed_at: confirmation.confirmed_at,
+        begun_at: None,
+    };
+    execute(connection, &INSERT_CONFIRMATION, &row)?;
     Ok(connection.last_insert_rowid())
 }
 

@@ -8,9 +8,11 @@ use std::collections::VecDeque;
 
 use rusqlite::Connection;
 
+use super::cell::to_text;
 use super::error::{Fault, StoreError};
-use super::read::{Query, Reader, RunFilter};
-use super::row::{self, RUNS, to_text};
+use super::query::Query;
+use super::read::{Reader, RunFilter};
+use super::row::{self, RUNS};
 use redkeep_core::history::MissedRange;
 use redkeep_core::run::Run;
 

@@ -1,58 +1,27 @@
-//! Rows out of the history.
+//! The questions of the commands.
 //!
-//! Owns: what the daemon loads at its start, and the questions of the commands. Never writes: commands read
-//! through a connection of their own, beside a running daemon (WAL).
+//! Owns: what they may ask the history for. Never writes: commands read through a connection of their own, beside a
+//! running daemon (WAL).
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, Row};
 
+use super::cell::to_text;
 use super::error::{Fault, StoreError};
 use super::file::File;
+use super::load::load;
 use super::meta::{self, EndpointKind, Installation};
 use super::operations::{self, ERRANDS, REMOVALS};
-use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, Table, to_text};
+use super::query::Query;
+use super::row::{self, MISSED_RANGES, RUNS};
 use redkeep_core::history::{History, MissedRange};
 use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region};
 use redkeep_core::operations::{Removal, SnapshotAction};
-use redkeep_core::pause::Pauses;
 use redkeep_core::run::Run;
-use redkeep_core::slot::{Pair, Scope, Slot};
-use redkeep_core::snapshot::SnapshotId;
-
-/// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
-const TOTALS: [(&Table, &str); 2] = [
-    (
-        &RUNS,
-        "SELECT min(rowid), policy, account, region, cluster, state, count(*) FROM runs
-         WHERE state NOT IN ('due', 'requested', 'creating')
-         GROUP BY policy, account, region, cluster, state",
-    ),
-    (
-        &MISSED_RANGES,
-        "SELECT min(rowid), policy, account, region, cluster, 'missed', sum(count) FROM missed_ranges
-         GROUP BY policy, account, region, cluster",
-    ),
-];
-
-/// How often the end of a snapshot was put off, by pair.
-const EXTENSIONS_BY_PAIR: &str = "
-    SELECT min(rowid), policy, account, region, cluster, count(*) FROM extensions
-    GROUP BY policy, account, region, cluster";
-
-/// The runs that the next decision may need: open, with a snapshot that is there, or the newest of their pair.
-const WANTED_RUNS: [&str; 5] = [
-    " WHERE progress IS NOT NULL",
-    " WHERE state = 'available' AND gone_at IS NULL",
-    " WHERE state <> 'available' AND progress IS NULL AND gone_at IS NULL AND snapshot IS NOT NULL",
-    // The first one, which failed, may be there.
-    " WHERE generation = 2",
-    " WHERE (policy, account, region, cluster, scheduled_at) IN (
-         SELECT policy, account, region, cluster, max(scheduled_at) FROM runs
-         GROUP BY policy, account, region, cluster, \"trigger\")",
-];
+use redkeep_core::slot::{Pair, Scope};
 
 /// Which runs are asked for; every condition that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -240,9 +209,7 @@ impl Reader {
             query.of_pair(filter);
             query.compare(last, filter.since.map(to_text));
             query.compare(first, filter.until.map(to_text));
-            query
-                .sql
-                .push_str(" GROUP BY policy, account, region, cluster");
+            query.group_by_pair();
             pairs.extend(self.answer(query, |row| row::pair_of(table, row))?);
         }
         Ok(pairs)
@@ -273,207 +240,4 @@ impl std::fmt::Debug for Reader {
             .field("path", &self.file.path)
             .finish_non_exhaustive()
     }
-}
-
-/// A statement put together from fixed texts; what varies is bound.
-pub(super) struct Query {
-    sql: String,
-    values: Vec<Box<dyn ToSql>>,
-    is_newest_first: bool,
-}
-
-impl Query {
-    fn new(table: &Table) -> Self {
-        Self::from(table.select())
-    }
-
-    pub(super) fn from(select: String) -> Self {
-        Self {
-            sql: select + " WHERE true",
-            values: Vec::new(),
-            is_newest_first: false,
-        }
-    }
-
-    fn of_pair(&mut self, filter: &RunFilter) {
-        self.equal("policy", filter.policy.as_ref());
-        self.equal("account", filter.account.as_ref());
-        self.equal("region", filter.region.as_ref());
-        self.equal("cluster", filter.cluster.as_ref());
-    }
-
-    pub(super) fn equal(&mut self, column: &'static str, value: Option<&impl ToString>) {
-        if let Some(value) = value {
-            self.sql.extend([" AND ", column, " = ?"]);
-            self.values.push(Box::new(value.to_string()));
-        }
-    }
-
-    pub(super) fn compare(&mut self, condition: &'static str, value: Option<String>) {
-        if let Some(value) = value {
-            self.sql.extend([" AND ", condition]);
-            self.values.push(Box::new(value));
-        }
-    }
-
-    /// Of the snapshot `id`, or of the second one of its slot.
-    pub(super) fn of_snapshot(&mut self, id: Option<&String>) {
-        if let Some(id) = id {
-            let second = SnapshotId::recorded(id.clone()).second();
-            self.compare("snapshot_id IN (?, ?)", Some(id.clone()));
-            self.values.push(Box::new(second.to_string()));
-        }
-    }
-
-    /// Whose `columns` are `beyond` (an operator) those of `key`.
-    pub(super) fn beyond<const N: usize>(&mut self, columns: &str, beyond: &str, key: [String; N]) {
-        let marks = ["?"; N].join(", ");
-        let condition = format!(" AND ({columns}) {beyond} ({marks})");
-        self.sql.push_str(&condition);
-        let values = key
-            .into_iter()
-            .map(|value| Box::new(value) as Box<dyn ToSql>);
-        self.values.extend(values);
-    }
-
-    /// In the order of `columns`, at most so many.
-    pub(super) fn order(&mut self, columns: &str, limit: Option<u32>) {
-        self.sql.extend([" ORDER BY ", columns]);
-        if let Some(limit) = limit {
-            self.sql.push_str(" LIMIT ?");
-            self.values.push(Box::new(limit));
-        }
-    }
-
-    /// The statement, and what is bound to it.
-    pub(super) fn parts(&self) -> (&str, &[Box<dyn ToSql>]) {
-        (&self.sql, &self.values)
-    }
-
-    /// Orders by `instant`; a limit takes from the new end, and [`Query::run`] turns the rows around.
-    fn newest(&mut self, instant: &'static str, limit: Option<u32>) {
-        self.is_newest_first = limit.is_some();
-        let direction = if self.is_newest_first { " DESC" } else { "" };
-        let order =
-            [instant, "policy", "account", "region", "cluster"].join(&format!("{direction}, "));
-        self.sql.extend([" ORDER BY ", &order, direction]);
-        if let Some(limit) = limit {
-            self.sql.push_str(" LIMIT ?");
-            self.values.push(Box::new(limit));
-        }
-    }
-
-    /// Gives each row to `take`, as it is read.
-    fn each(
-        self,
-        connection: &Connection,
-        mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let mut statement = connection.prepare(&self.sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(self.values))?;
-        while let Some(row) = rows.next()? {
-            take(row)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn run<T>(
-        self,
-        connection: &Connection,
-        read: impl Fn(&Row<'_>) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Fault> {
-        let mut found = Vec::new();
-        let is_newest_first = self.is_newest_first;
-        self.each(connection, |row| {
-            found.push(read(row)?);
-            Ok(())
-        })?;
-        if is_newest_first {
-            found.reverse();
-        }
-        Ok(found)
-    }
-}
-
-/// The run of a slot.
-pub(super) fn run_of(connection: &Connection, slot: &Slot) -> Result<Option<Run>, Fault> {
-    let pair = &slot.pair;
-    let mut query = Query::new(&RUNS);
-    query.of_pair(&RunFilter {
-        policy: Some(pair.policy.clone()),
-        account: Some(pair.scope.account.clone()),
-        region: Some(pair.scope.region.clone()),
-        cluster: Some(pair.cluster.clone()),
-        ..RunFilter::default()
-    });
-    query.compare("scheduled_at = ?", Some(to_text(slot.scheduled_at)));
-    Ok(query.run(connection, row::run)?.pop())
-}
-
-/// The history as far as decisions and metrics need it, all as of one instant.
-pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
-    let snapshot = connection.unchecked_transaction()?;
-    let mut history = History::default();
-    history.rebuilt_at = meta::rebuilt_at(&snapshot)?;
-    each(&snapshot, &PAIRS.select(), |row| {
-        let (pair, state) = row::pair(row)?;
-        history.pairs.insert(pair, state);
-        Ok(())
-    })?;
-    for condition in WANTED_RUNS {
-        each(&snapshot, &(RUNS.select() + condition), |row| {
-            let run = row::run(row)?;
-            history.insert(run);
-            Ok(())
-        })?;
-    }
-    history.pauses = pauses(&snapshot)?;
-    each(&snapshot, &ACCOUNTS.select(), |row| {
-        let (name, number) = row::account(row)?;
-        history.account_numbers.insert(name, number);
-        Ok(())
-    })?;
-    each(&snapshot, EXTENSIONS_BY_PAIR, |row| {
-        let count: i64 = row.get(5)?;
-        let pair = row::pair_of(&EXTENSIONS, row)?;
-        history.extensions.insert(pair, count.unsigned_abs());
-        Ok(())
-    })?;
-    operations::load(&snapshot, &mut history)?;
-    for (table, totals) in TOTALS {
-        each(&snapshot, totals, |row| {
-            let pair = row::pair_of(table, row)?;
-            let (word, count): (String, i64) = (row.get(5)?, row.get(6)?);
-            history
-                .totals
-                .entry(pair)
-                .or_default()
-                .add(&word, count.unsigned_abs());
-            Ok(())
-        })?;
-    }
-    snapshot.commit()?;
-    Ok(history)
-}
-
-pub(super) fn pauses(connection: &Connection) -> Result<Pauses, Fault> {
-    let mut pauses = Vec::new();
-    each(connection, &PAUSES.select(), |row| {
-        pauses.push(row::pause(row)?);
-        Ok(())
-    })?;
-    Ok(pauses.into_iter().collect())
-}
-
-pub(super) fn each(
-    connection: &Connection,
-    sql: &str,
-    mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        take(row)?;
-    }
-    Ok(())
 }

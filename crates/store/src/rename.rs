@@ -5,10 +5,11 @@
 
 use rusqlite::{Connection, named_params};
 
+use super::cell::to_text;
 use super::error::Fault;
-use super::read::each;
-use super::row::{self, PAIRS, to_text};
-use super::write::{UPSERT_PAIR, write_pair};
+use super::load::each;
+use super::row::{self, PAIRS};
+use super::write::{write_account, write_pair};
 use redkeep_core::history::{Renaming, one_pair};
 
 const NOTE: &str = "
@@ -50,11 +51,7 @@ pub(super) fn rename(connection: &Connection, renaming: &Renaming) -> Result<(),
     }
     rename_pairs(connection, renaming)?;
     connection.execute("DELETE FROM accounts WHERE name = ?1", [from])?;
-    connection.execute(
-        "INSERT INTO accounts (name, number) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        [to, &renaming.number],
-    )?;
-    Ok(())
+    write_account(connection, &renaming.to, &renaming.number)
 }
 
 fn rename_pairs(connection: &Connection, renaming: &Renaming) -> Result<(), Fault> {
@@ -85,7 +82,7 @@ fn rename_pairs(connection: &Connection, renaming: &Renaming) -> Result<(), Faul
                 pair.cluster.as_str(),
             ],
         )?;
-        write_pair(connection, UPSERT_PAIR, &pair, &state)?;
+        write_pair(connection, &pair, &state)?;
     }
     Ok(())
 }

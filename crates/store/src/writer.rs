@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::error::StoreError;
 use super::file::File;
 use super::meta::{self, EndpointKind, Installation, NewDatabase};
-use super::{Command, Reread, inbox, quarantine, read, write};
+use super::{Command, Reread, inbox, load, quarantine, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
@@ -69,7 +69,7 @@ impl StoreWriter {
         check_not_lost(path, kind)?;
         let mut file = File::open(path)?;
         let identity = meta::bind(&mut file, kind, &NewDatabase::at(now))?;
-        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        let history = load::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, Some(file), history, identity))
     }
 
@@ -152,7 +152,7 @@ impl StoreWriter {
         let file = File::open_unwritable(path)?;
         file.check_sound().map_err(|fault| fault.at(path))?;
         let identity = meta::identify(&file, kind)?;
-        let history = read::load(&file.connection).map_err(|fault| fault.at(path))?;
+        let history = load::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, None, history, identity))
     }
 
@@ -170,7 +170,7 @@ impl StoreWriter {
         let read = || -> Result<Found, StoreError> {
             let mut image = File::open_image(path)?;
             let identity = meta::bind(&mut image, kind, &begun)?;
-            let history = read::load(&image.connection).map_err(|fault| fault.at(path))?;
+            let history = load::load(&image.connection).map_err(|fault| fault.at(path))?;
             Ok(Self::found(path, kind, None, history, identity))
         };
         match read() {
@@ -259,7 +259,7 @@ impl StoreWriter {
         if self.behind != Behind::Unread {
             return write::commit(file, changes);
         }
-        let known = read::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
+        let known = load::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
         let news = changes.iter().filter(|change| is_news(change, &known));
         let stay = write::commit(file, &news.cloned().collect::<Vec<_>>())?;
         self.behind = Behind::Readable;
@@ -271,7 +271,7 @@ impl StoreWriter {
         let (Behind::Readable, Some(file)) = (self.behind, &self.file) else {
             return Ok(None);
         };
-        let history = read::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
+        let history = load::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
         self.behind = Behind::Nothing;
         Ok(Some(Reread {
             history,

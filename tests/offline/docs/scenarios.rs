@@ -1,9 +1,12 @@
-//! docs/scenarios.md and the invariants of docs/semantics.md: each names its tests, and they exist.
+//! docs/scenarios.md and the invariants of docs/semantics.md: each names its tests or its check, and they exist; and what
+//! the source cites of them is there.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use super::page::{read, table};
+use super::page::{ROOT, read, table};
+
+const SEMANTICS: &str = "docs/semantics.md";
 
 /// The names of the tests of a source file.
 fn tests_of(path: &str) -> BTreeSet<String> {
@@ -44,22 +47,78 @@ fn every_scenario_has_its_tests() {
     assert_eq!(numbers, wanted.collect::<Vec<_>>());
 }
 
+/// The numbers and the checks of the invariants.
+fn invariants() -> BTreeMap<String, String> {
+    let rows = table(&read(SEMANTICS), "## 7. Invariants");
+    let of = |row: Vec<String>| match <[String; 3]>::try_from(row) {
+        Ok([number, _, checks]) => (number, checks),
+        Err(row) => panic!("{row:?}"),
+    };
+    rows.into_iter().map(of).collect()
+}
+
 #[test]
 fn every_invariant_has_its_check_in_the_simulation() {
-    let sources = ["src/sim", "src/seed", "tests/lives"]
-        .map(|folder| Path::new("crates/simulation").join(folder));
-    let files = sources.iter().flat_map(|folder| folder.read_dir().unwrap());
-    let files = files.map(|file| file.unwrap().path());
-    let texts = files.filter(|path| path.is_file());
-    let text: String = texts
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect();
-    for row in table(&read("docs/semantics.md"), "## 7. Invariants") {
-        let check = format!("\"{}: ", row[0]);
-        assert!(
-            text.contains(&check),
-            "{}: nothing fails in its words",
-            row[0]
-        );
+    for (number, checks) in invariants() {
+        let paths = checks.split("](../").skip(1);
+        let paths = paths.map(|rest| rest.split_once(')').unwrap().0);
+        let fails = |path: &str| read(path).contains(&format!("\"{number}: "));
+        let paths: Vec<&str> = paths.collect();
+        assert!(!paths.is_empty(), "{number} names no check");
+        for path in paths {
+            assert!(
+                fails(path),
+                "{number}: nothing in {path} fails in its words"
+            );
+        }
     }
+}
+
+/// The source files of the program, its crates and their tests.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The words of a text that are an `I` and a number.
+fn cited(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| {
+        let number = word.strip_prefix('I');
+        number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+#[test]
+fn every_rule_that_the_source_cites_is_in_the_rules() {
+    let (known, page) = (invariants(), read(SEMANTICS));
+    let mut files = Vec::new();
+    for folder in ["src", "crates", "tests"] {
+        sources(&Path::new(ROOT).join(folder), &mut files);
+    }
+    let (mut invariants, mut sections) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for number in cited(&text) {
+            assert!(known.contains_key(number), "{file:?} cites {number}");
+            invariants += 1;
+        }
+        for rest in text.split("semantics.md").skip(1) {
+            let section = rest.trim_start_matches([',', ' ']).strip_prefix("section ");
+            let Some(section) = section.and_then(|rest| rest.chars().next()) else {
+                continue;
+            };
+            let heading = format!("\n## {section}. ");
+            assert!(page.contains(&heading), "{file:?} cites section {section}");
+            sections += 1;
+        }
+    }
+    assert!(invariants > 50 && sections > 5, "{invariants}, {sections}");
 }

@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 
 use super::Facts;
 use crate::history::PairState;
-use crate::names::{PolicyName, Retention, Tags};
-use crate::policy::{Policy, Protection, Selector};
+use crate::names::{PolicyName, Retention};
+use crate::policy::Policy;
 use crate::schedule::{Schedule, Zone};
 use crate::slot::Pair;
 use crate::tzdb;
@@ -89,19 +89,7 @@ pub(super) fn edited_at(facts: Facts<'_>, pair: &Pair) -> Option<DateTime<Utc>> 
 /// A policy that is not in the file any more: nothing is known of it but its schedule, and nothing of it is started.
 fn withdrawn(name: PolicyName, schedule: Schedule) -> Policy {
     Policy {
-        name,
-        schedule,
-        selector: Selector::default(),
-        scopes: Vec::new(),
-        retention: Retention::Forever.into(),
-        tags: Tags::new(),
-        jitter: chrono::TimeDelta::zero(),
-        start_window: None,
-        completion_window: chrono::TimeDelta::days(1),
-        catch_up: true,
-        blackout: Vec::new(),
         enabled: false,
-        rpo: None,
-        protection: Protection::default(),
+        ..Policy::new(name, schedule, Retention::Forever.into())
     }
 }

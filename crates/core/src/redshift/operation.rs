@@ -1,4 +1,12 @@
-//! What redkeep asks of AWS: the one list of operations, which the requests, the metrics, IAM and the documentation read.
+//! What redkeep asks of AWS: the one list of operations, which the requests, the metrics, IAM and the documentation read,
+//! and the trait by which they are called.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::{Answer, Cluster, CreateRequest, SnapshotEvent};
+use crate::names::Retention;
+use crate::snapshot::{Snapshot, SnapshotId};
 
 /// An operation of Amazon Redshift, or of STS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +74,11 @@ impl Operation {
         }
     }
 
+    /// Whether it only looks in Redshift, so that IAM ties it to no resource.
+    pub fn is_look(self) -> bool {
+        self.action().starts_with("redshift:Describe")
+    }
+
     /// AWS's name for it.
     pub fn as_str(self) -> &'static str {
         let action = self.action();
@@ -96,4 +109,47 @@ impl Operation {
         };
         COMMON.iter().chain(own).copied()
     }
+}
+
+/// Redshift in one scope.
+///
+/// Every method makes the call once (no retries: the run's state machine is the only retry layer), inside
+/// bounded time, and returns the answer as it came.
+pub trait Redshift: Send + Sync + 'static {
+    /// All clusters, all pages (DescribeClusters).
+    fn clusters(&self) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
+
+    /// All manual snapshots, all pages (DescribeClusterSnapshots).
+    fn snapshots(&self) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
+
+    /// The snapshots of one name: at most one of ours, and those that other accounts share with us. None when
+    /// AWS says that there is none.
+    fn snapshot(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
+
+    /// Asks for a snapshot (CreateClusterSnapshot).
+    fn create(&self, request: &CreateRequest)
+    -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
+
+    /// Sets how long a manual snapshot is kept, counted from its SnapshotRetentionStartTime
+    /// (ModifyClusterSnapshot, never with `Force`).
+    fn keep_for(
+        &self,
+        id: &SnapshotId,
+        retention: Retention,
+    ) -> impl Future<Output = Answer<Arc<Snapshot>>> + Send;
+
+    /// Removes a manual snapshot of the cluster (DeleteClusterSnapshot with SnapshotClusterIdentifier).
+    fn delete(&self, id: &SnapshotId, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Sets a tag of the resource with this ARN (CreateTags).
+    fn tag(&self, arn: &str, key: &str, value: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Removes a tag of the resource with this ARN (DeleteTags).
+    fn untag(&self, arn: &str, key: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// The events of a snapshot in the last 14 days (DescribeEvents).
+    fn events(&self, id: &SnapshotId) -> impl Future<Output = Answer<Vec<SnapshotEvent>>> + Send;
+
+    /// The number of the account that the credentials belong to (STS GetCallerIdentity).
+    fn account_number(&self) -> impl Future<Output = Answer<String>> + Send;
 }

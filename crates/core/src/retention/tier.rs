@@ -108,32 +108,21 @@ pub fn choose(policy: &Policy, scheduled_at: DateTime<Utc>, others: &[TierSlot])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Retentions, Selector};
+    use crate::policy::Retentions;
     use crate::schedule::Schedule;
     use crate::tzdb::bundled;
-    use chrono::TimeDelta;
 
     fn policy(timezone: &str, tiers: &[(Tier, &str)]) -> Policy {
         let base = Retentions::from("14d".parse::<crate::names::Retention>().unwrap());
         let with = |retentions: Retentions, (tier, period): &(Tier, &str)| {
             retentions.with(*tier, period.parse().unwrap())
         };
-        Policy {
-            name: "p".parse().unwrap(),
-            schedule: Schedule::parse("30 2 * * *", bundled(timezone).unwrap()).unwrap(),
-            selector: Selector::default(),
-            scopes: Vec::new(),
-            retention: tiers.iter().fold(base, with),
-            tags: Default::default(),
-            jitter: TimeDelta::zero(),
-            start_window: None,
-            completion_window: TimeDelta::hours(24),
-            catch_up: true,
-            blackout: Vec::new(),
-            enabled: true,
-            rpo: None,
-            protection: Default::default(),
-        }
+        let schedule = Schedule::parse("30 2 * * *", bundled(timezone).unwrap()).unwrap();
+        Policy::new(
+            "p".parse().unwrap(),
+            schedule,
+            tiers.iter().fold(base, with),
+        )
     }
 
     const ALL: [(Tier, &str); 3] = [

@@ -136,19 +136,7 @@ impl Aws {
             Request::Untag(arn, key, to) => {
                 self.set_tag(fault_effect, region, (&arn, &key, None), to, now)
             }
-            Request::Events(id, to) => {
-                let tell = |aws: &mut Self| Ok(aws.events(region, id.as_str(), now));
-                let answer = self.answer(fault_effect, now, tell);
-                let what = format!("the events of {id}");
-                served(to, answer, &what, |events| {
-                    Some(format!("tells {} events of {id}", events.len()))
-                })
-            }
-            Request::AccountNumber(to) => {
-                let tell = |aws: &mut Self| Ok(aws.account.account_id.clone());
-                let answer = self.answer(fault_effect, now, tell);
-                served(to, answer, "the account's number", |_| None)
-            }
+            Request::Look(_, look) => look(self, fault_effect, region, now),
         }
     }
 
@@ -171,7 +159,8 @@ impl Aws {
         served(to, answer, &what, |()| Some(told))
     }
 
-    fn answer<T>(
+    /// The answer to a request, by what it suffers.
+    pub fn answer<T>(
         &mut self,
         fault_effect: &FaultEffect,
         now: DateTime<Utc>,
@@ -394,7 +383,7 @@ impl Aws {
             .collect()
     }
 
-    fn events(&self, region: &str, id: &str, now: DateTime<Utc>) -> Vec<SnapshotEvent> {
+    pub fn events(&self, region: &str, id: &str, now: DateTime<Utc>) -> Vec<SnapshotEvent> {
         let all = self.account.region(region).into_iter();
         all.flat_map(|region| &region.events)
             .filter(|event| event.source_identifier == id && event.date <= now)
@@ -407,7 +396,7 @@ impl Aws {
 }
 
 /// Hands the answer over when it has come, and says what it is.
-fn served<T: Send + 'static>(
+pub fn served<T: Send + 'static>(
     to: To<T>,
     answer: Answer<T>,
     what: &str,

@@ -20,6 +20,9 @@ use redkeep_core::snapshot::{Snapshot, SnapshotId};
 use redkeep_sandbox::faults::FaultEffect;
 use tokio::sync::oneshot;
 
+use super::aws::Aws;
+use super::serve::{Served, served};
+
 /// Where the answer to a request goes.
 pub type To<T> = oneshot::Sender<Answer<T>>;
 
@@ -41,11 +44,12 @@ pub enum Request {
     Tag(String, String, String, To<()>),
     /// DeleteTags: the ARN and the key.
     Untag(String, String, To<()>),
-    /// DescribeEvents.
-    Events(SnapshotId, To<Vec<SnapshotEvent>>),
-    /// GetCallerIdentity.
-    AccountNumber(To<String>),
+    /// Any other operation that only looks, and how it is carried out.
+    Look(&'static str, Look),
 }
+
+/// Carries a look out at AWS, with what it suffers, in a region, at an instant.
+pub type Look = Box<dyn FnOnce(&mut Aws, &FaultEffect, &str, DateTime<Utc>) -> Served + Send>;
 
 impl Request {
     /// Whether it asks for all that there is.
@@ -63,8 +67,7 @@ impl Request {
             Self::Delete(..) => "DeleteClusterSnapshot",
             Self::Tag(..) => "CreateTags",
             Self::Untag(..) => "DeleteTags",
-            Self::Events(..) => "DescribeEvents",
-            Self::AccountNumber(_) => "GetCallerIdentity",
+            Self::Look(operation, _) => operation,
         }
     }
 }
@@ -79,6 +82,24 @@ impl Client {
         let (to, from) = oneshot::channel();
         self.requests.send(request(to)).ok();
         from.await.unwrap_or_else(|_| unanswered())
+    }
+
+    /// Asks what AWS finds by `look`; the log says `told` of it, and `what` was looked for where it is refused.
+    async fn look<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        what: String,
+        look: impl FnOnce(&mut Aws, &str, DateTime<Utc>) -> T + Send + 'static,
+        told: impl FnOnce(&T) -> Option<String> + Send + 'static,
+    ) -> Answer<T> {
+        let carried_out = |to| -> Look {
+            Box::new(move |aws, fault_effect, region, now| {
+                let answer = aws.answer(fault_effect, now, |aws| Ok(look(aws, region, now)));
+                served(to, answer, &what, told)
+            })
+        };
+        self.ask(|to| Request::Look(operation, carried_out(to)))
+            .await
     }
 }
 
@@ -133,11 +154,24 @@ impl Redshift for Client {
     }
 
     async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {
-        self.ask(|to| Request::Events(id.clone(), to)).await
+        let (what, of, id) = (format!("the events of {id}"), id.clone(), id.clone());
+        self.look(
+            "DescribeEvents",
+            what,
+            move |aws, region, now| aws.events(region, id.as_str(), now),
+            move |events| Some(format!("tells {} events of {of}", events.len())),
+        )
+        .await
     }
 
     async fn account_number(&self) -> Answer<String> {
-        self.ask(Request::AccountNumber).await
+        self.look(
+            "GetCallerIdentity",
+            "the account's number".to_owned(),
+            |aws, _, _| aws.account.account_id.clone(),
+            |_| None,
+        )
+        .await
     }
 }
 
