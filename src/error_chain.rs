@@ -7,8 +7,13 @@ use std::error::Error;
 
 /// The error and its causes, outermost first, on one line; a cause that repeats what was said is left out.
 pub fn with_causes(error: &dyn Error) -> String {
+    told_with_causes(error.to_string(), error)
+}
+
+/// As [`with_causes`], with `told` in the place of the error's own text.
+pub fn told_with_causes(told: String, error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
-    causes.fold(error.to_string(), |told, cause| {
+    causes.fold(told, |told, cause| {
         let cause = cause.to_string();
         if told.contains(&cause) {
             told

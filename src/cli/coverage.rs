@@ -10,8 +10,8 @@ use crate::coverage::{Finding, Seen, findings};
 use crate::redshift::Redshift;
 
 use super::forecast::known;
-use super::listing::ask_scopes;
-use super::output::{Output, Row, write_rows};
+use super::output::{Column, Output, row, text, write_rows};
+use super::scopes::list;
 use super::{ConfigArgs, Failure, load};
 
 /// Asks AWS for all clusters and lists those that no policy protects, and the policies that protect nothing.
@@ -30,20 +30,37 @@ pub struct CoverageArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &[
-    "finding", "account", "region", "cluster", "policy", "detail",
+row! {
+    /// What nothing protects, or what protects nothing.
+    CoverageRow {
+        finding: &'static str,
+        account: Option<String>,
+        region: Option<String>,
+        cluster: Option<String>,
+        policy: Option<String>,
+        detail: String,
+    }
+}
+
+const COLUMNS: &[Column<CoverageRow>] = &[
+    Column("finding", |row| row.finding.to_owned()),
+    Column("account", |row| text(&row.account)),
+    Column("region", |row| text(&row.region)),
+    Column("cluster", |row| text(&row.cluster)),
+    Column("policy", |row| text(&row.policy)),
+    Column("detail", |row| row.detail.clone()),
 ];
 
 pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let history = known(&config)?;
     let clusters = |client: Arc<_>| async move { Redshift::clusters(&*client).await };
-    let seen: Seen = ask_scopes(&config, &clock, clusters).await;
+    let seen: Seen = list(&config, &clock, clusters).await;
     let findings = findings(&config, &history, &seen);
-    let rows: Vec<Row> = findings.iter().map(row).collect();
+    let rows: Vec<CoverageRow> = findings.iter().map(row).collect();
     let mut out = std::io::stdout().lock();
     if args.output != Output::Table || !rows.is_empty() {
-        write_rows(&mut out, args.output, FIELDS, FIELDS, &rows)?;
+        write_rows(&mut out, args.output, COLUMNS, &rows)?;
     }
     let answered = seen.values().flatten();
     let (scopes, clusters) = answered.fold((0, 0), |(scopes, count), clusters| {
@@ -62,25 +79,22 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
     Ok(())
 }
 
-fn row(finding: &Finding) -> Row {
-    let row = Row::default().with("finding", finding.word());
-    let row = match finding {
-        Finding::Unprotected { scope, cluster, .. } => row
-            .with("account", scope.account.as_str())
-            .with("region", scope.region.as_str())
-            .with("cluster", cluster.as_str()),
-        Finding::NoGoodSnapshot(pair) => row
-            .with("account", pair.scope.account.as_str())
-            .with("region", pair.scope.region.as_str())
-            .with("cluster", pair.cluster.as_str())
-            .with("policy", pair.policy.as_str()),
-        Finding::MatchesNothing(policy) => row.with("policy", policy.as_str()),
-        Finding::NoSuchCluster(policy, cluster, _) => row
-            .with("cluster", cluster.as_str())
-            .with("policy", policy.as_str()),
-        Finding::NotSeen(scope, _) => row
-            .with("account", scope.account.as_str())
-            .with("region", scope.region.as_str()),
+fn row(finding: &Finding) -> CoverageRow {
+    let (scope, cluster, policy) = match finding {
+        Finding::Unprotected { scope, cluster, .. } => (Some(scope), Some(cluster), None),
+        Finding::NoGoodSnapshot(pair) => {
+            (Some(&pair.scope), Some(&pair.cluster), Some(&pair.policy))
+        }
+        Finding::MatchesNothing(policy) => (None, None, Some(policy)),
+        Finding::NoSuchCluster(policy, cluster, _) => (None, Some(cluster), Some(policy)),
+        Finding::NotSeen(scope, _) => (Some(scope), None, None),
     };
-    row.with("detail", finding.words())
+    CoverageRow {
+        finding: finding.word(),
+        account: scope.map(|scope| scope.account.to_string()),
+        region: scope.map(|scope| scope.region.to_string()),
+        cluster: cluster.map(ToString::to_string),
+        policy: policy.map(ToString::to_string),
+        detail: finding.words(),
+    }
 }

@@ -8,18 +8,17 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::aws::Connector;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
 use crate::doctor::{
-    Asked, Evidence, Finding, Holder, Severity, deleting, evidence, of_host, of_scopes, of_zones,
+    Asked, Evidence, Finding, Severity, deleting, evidence, of_host, of_scopes, of_zones,
 };
 use crate::logging::one_line;
 use crate::slot::Scope;
 use crate::store::{EndpointKind, Reader};
 
-use super::output::{Output, Row, write_rows};
-use super::state_lock::target;
+use super::output::{Output, row, write_rows};
+use super::scopes::connector;
 use super::wiring::endpoint_kind;
 use super::{ConfigArgs, Failure, described, sources};
 
@@ -40,7 +39,18 @@ pub struct DoctorArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &["check", "account", "region", "result", "found", "advice"];
+row! {
+    /// What one check found.
+    FindingRow {
+        check: &'static str,
+        account: Option<String>,
+        region: Option<String>,
+        result: &'static str,
+        found: String,
+        advice: Option<String>,
+    }
+}
+
 const CONFIGURATION: &str = "configuration";
 
 pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
@@ -67,12 +77,7 @@ async fn examine(
     let mut findings = of_config(args, config);
     findings.push(of_zones(&config.zone_data, clock.now()));
     findings.extend(of_host(&host, clock.now()));
-    let asked = asked(
-        config,
-        matches!(host.holder, Ok(Holder::Daemon | Holder::Command)),
-        clock,
-    )
-    .await;
+    let asked = asked(config, &clock).await;
     let (of_scopes, is_unreachable) = of_scopes(&asked);
     findings.extend(of_scopes);
     tell(args.output, &findings)?;
@@ -114,13 +119,9 @@ fn of_config(args: &DoctorArgs, config: &Config) -> Vec<Finding> {
 }
 
 /// Asks every scope, unless there is nobody to ask.
-async fn asked(config: &Config, is_held: bool, clock: Arc<dyn Clock>) -> Vec<Asked> {
-    let target = target(config, is_held);
-    let mut answers = match target {
-        Some(target) => {
-            let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
-            Some(ask::scopes(config, &connector, &clock).await)
-        }
+async fn asked(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Asked> {
+    let mut answers = match connector(config, clock) {
+        Some(connector) => Some(ask::scopes(config, &connector, clock).await),
         None => None,
     };
     let reader = Reader::open(&config.database());
@@ -162,20 +163,21 @@ fn tell(output: Output, findings: &[Finding]) -> Result<(), Failure> {
             .iter()
             .try_for_each(|finding| write_text(&mut out, finding));
     }
-    let rows: Vec<Row> = findings.iter().map(row).collect();
-    write_rows(&mut out, output, FIELDS, &[], &rows)?;
+    let rows: Vec<FindingRow> = findings.iter().map(row).collect();
+    write_rows(&mut out, output, &[], &rows)?;
     Ok(())
 }
 
-fn row(finding: &Finding) -> Row {
+fn row(finding: &Finding) -> FindingRow {
     let scope = finding.scope.as_ref();
-    Row::default()
-        .with("check", finding.check)
-        .with("account", scope.map(|scope| scope.account.as_str()))
-        .with("region", scope.map(|scope| scope.region.as_str()))
-        .with("result", finding.verdict.as_str())
-        .with("found", finding.found.as_str())
-        .with("advice", finding.advice.as_deref())
+    FindingRow {
+        check: finding.check,
+        account: scope.map(|scope| scope.account.to_string()),
+        region: scope.map(|scope| scope.region.to_string()),
+        result: finding.verdict.as_str(),
+        found: finding.found.clone(),
+        advice: finding.advice.clone(),
+    }
 }
 
 fn write_text(out: &mut impl Write, finding: &Finding) -> Result<(), Failure> {

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
-use serde_json::Value;
 
 use crate::config::Config;
 use crate::explain::{Explanation, Part, Past, coming, missed_range, relations, run};
@@ -13,15 +12,15 @@ use crate::logging::one_line;
 use crate::names::{ClusterId, PolicyName, Writer};
 use crate::observed::Observed;
 use crate::plan::{Extent, Facts};
-use crate::run::Run;
+use crate::run::{OutcomeKind, Run};
 use crate::slot::{Pair, rfc3339};
 use crate::store::{Reader, RunFilter, StoreError};
 
 use super::history::unreadable;
-use super::output::{Output, Row, write_rows};
+use super::output::{Output, names_of, row, write_rows};
 use super::pause::configured;
 use super::state_lock::{Holder, holder};
-use super::{ConfigArgs, Failure, instant, load};
+use super::{ConfigArgs, Failure, load};
 
 /// Tells for each policy that touches a cluster, or nearly does, what happened, why, and what comes next.
 #[derive(Debug, Args)]
@@ -49,23 +48,26 @@ pub struct ExplainArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "about",
-    "touches",
-    "scheduled_at",
-    "local_time",
-    "starts_at",
-    "deadline_at",
-    "snapshot_id",
-    "state",
-    "slots",
-    "waits_until",
-    "words",
-];
+row! {
+    /// What a policy is to the cluster, or what became of one of its slots, or will.
+    ExplainRow {
+        policy: String,
+        account: Option<String>,
+        region: Option<String>,
+        cluster: String,
+        about: &'static str,
+        touches: bool,
+        scheduled_at: Option<String>,
+        local_time: Option<String>,
+        starts_at: Option<String>,
+        deadline_at: Option<String>,
+        snapshot_id: Option<String>,
+        state: Option<&'static str>,
+        slots: Option<u64>,
+        waits_until: Option<String>,
+        words: String,
+    }
+}
 
 /// Everything that is known without asking AWS.
 struct Known {
@@ -96,7 +98,7 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Table => write_text(&mut out, &args.cluster, &rows)?,
-        other => write_rows(&mut out, other, FIELDS, &[], &rows)?,
+        other => write_rows(&mut out, other, &[], &rows)?,
     }
     known.remarks(&parts)?;
     match parts.iter().any(|part| part.relation.touches()) {
@@ -143,7 +145,7 @@ impl Known {
     }
 
     /// The rows of one policy: what it is to the cluster, its slots, oldest first, and the next one.
-    fn part(&self, part: &Part, args: &ExplainArgs) -> Result<Vec<Row>, Failure> {
+    fn part(&self, part: &Part, args: &ExplainArgs) -> Result<Vec<ExplainRow>, Failure> {
         let mut rows = vec![self.head(part, &args.cluster)];
         let Some(pair) = part.pair(&args.cluster) else {
             return Ok(rows);
@@ -156,7 +158,7 @@ impl Known {
         Ok(rows)
     }
 
-    fn head(&self, part: &Part, cluster: &ClusterId) -> Row {
+    fn head(&self, part: &Part, cluster: &ClusterId) -> ExplainRow {
         let mut words = part.relation.words();
         if let Some(policy) = self.config.policy(&part.policy) {
             let schedule = &policy.schedule;
@@ -167,17 +169,19 @@ impl Known {
             );
         }
         let scope = part.scope.as_ref();
-        Row::default()
-            .with("policy", part.policy.as_str())
-            .with("account", scope.map(|scope| scope.account.as_str()))
-            .with("region", scope.map(|scope| scope.region.as_str()))
-            .with("cluster", cluster.as_str())
-            .with("about", "policy")
-            .with("touches", part.relation.touches())
-            .with("words", words)
+        ExplainRow {
+            policy: part.policy.to_string(),
+            account: scope.map(|scope| scope.account.to_string()),
+            region: scope.map(|scope| scope.region.to_string()),
+            cluster: cluster.to_string(),
+            about: "policy",
+            touches: part.relation.touches(),
+            words,
+            ..ExplainRow::default()
+        }
     }
 
-    fn slots(&self, pair: &Pair, touches: bool, limit: u32) -> Result<Vec<Row>, Failure> {
+    fn slots(&self, pair: &Pair, touches: bool, limit: u32) -> Result<Vec<ExplainRow>, Failure> {
         let Some((reader, history, writer)) = &self.past else {
             return Ok(Vec::new());
         };
@@ -204,7 +208,7 @@ impl Known {
             },
             recent: &recent,
         };
-        let mut rows: Vec<(DateTime<Utc>, Row)> = recent
+        let mut rows: Vec<(DateTime<Utc>, ExplainRow)> = recent
             .iter()
             .map(|one| {
                 (
@@ -223,25 +227,24 @@ impl Known {
         Ok(rows.into_iter().skip(surplus).map(|(_, row)| row).collect())
     }
 
-    fn slot(&self, run: &Run, touches: bool, told: Explanation) -> Row {
-        Row::of_pair(&run.slot.pair)
-            .with("about", "slot")
-            .with("touches", touches)
-            .with("scheduled_at", rfc3339(run.slot.scheduled_at))
-            .with(
-                "local_time",
-                self.local(&run.slot.pair, run.slot.scheduled_at),
-            )
-            .with("starts_at", rfc3339(run.request.starts_at))
-            .with("deadline_at", rfc3339(run.request.deadline))
-            .with("snapshot_id", run.request.snapshot_id.as_str())
-            .with("state", run.word())
-            .with("slots", 1)
-            .with("waits_until", instant(told.waits_until))
-            .with("words", told.words)
+    fn slot(&self, run: &Run, touches: bool, told: Explanation) -> ExplainRow {
+        let pair = &run.slot.pair;
+        ExplainRow {
+            touches,
+            scheduled_at: Some(rfc3339(run.slot.scheduled_at)),
+            local_time: self.local(pair, run.slot.scheduled_at),
+            starts_at: Some(rfc3339(run.request.starts_at)),
+            deadline_at: Some(rfc3339(run.request.deadline)),
+            snapshot_id: Some(run.request.snapshot_id.to_string()),
+            state: Some(run.word()),
+            slots: Some(1),
+            waits_until: told.waits_until.map(rfc3339),
+            words: told.words,
+            ..row_of(pair, "slot")
+        }
     }
 
-    fn coming(&self, pair: &Pair) -> Option<Row> {
+    fn coming(&self, pair: &Pair) -> Option<ExplainRow> {
         let policy = self.config.policy(&pair.policy)?;
         let history = self.past.as_ref().map(|(_, history, _)| history);
         let state = history.and_then(|history| history.pairs.get(pair));
@@ -255,19 +258,18 @@ impl Known {
             paused_since,
             self.now,
         )?;
-        Some(
-            Row::of_pair(pair)
-                .with("about", "next")
-                .with("touches", true)
-                .with("scheduled_at", rfc3339(next.slot.scheduled_at))
-                .with("local_time", self.local(pair, next.slot.scheduled_at))
-                .with("starts_at", instant(next.timing.starts_at))
-                .with("deadline_at", rfc3339(next.timing.deadline))
-                .with("snapshot_id", next.snapshot_id.as_str())
-                .with("slots", 1)
-                .with("waits_until", instant(next.told.waits_until))
-                .with("words", next.told.words),
-        )
+        Some(ExplainRow {
+            touches: true,
+            scheduled_at: Some(rfc3339(next.slot.scheduled_at)),
+            local_time: self.local(pair, next.slot.scheduled_at),
+            starts_at: next.timing.starts_at.map(rfc3339),
+            deadline_at: Some(rfc3339(next.timing.deadline)),
+            snapshot_id: Some(next.snapshot_id.to_string()),
+            slots: Some(1),
+            waits_until: next.told.waits_until.map(rfc3339),
+            words: next.told.words,
+            ..row_of(pair, "next")
+        })
     }
 
     fn local(&self, pair: &Pair, at: DateTime<Utc>) -> Option<String> {
@@ -277,36 +279,52 @@ impl Known {
     }
 }
 
-fn range_row(range: &MissedRange, touches: bool) -> Row {
-    Row::of_pair(&range.pair)
-        .with("about", "slot")
-        .with("touches", touches)
-        .with("scheduled_at", rfc3339(range.first_at))
-        .with("state", "missed")
-        .with("slots", range.count)
-        .with("words", missed_range(range))
+fn range_row(range: &MissedRange, touches: bool) -> ExplainRow {
+    ExplainRow {
+        touches,
+        scheduled_at: Some(rfc3339(range.first_at)),
+        state: Some(OutcomeKind::Missed.as_str()),
+        slots: Some(range.count),
+        words: missed_range(range),
+        ..row_of(&range.pair, "slot")
+    }
+}
+
+fn row_of(pair: &Pair, about: &'static str) -> ExplainRow {
+    let [policy, account, region, cluster] = names_of(pair);
+    ExplainRow {
+        policy,
+        account: Some(account),
+        region: Some(region),
+        cluster,
+        about,
+        ..ExplainRow::default()
+    }
 }
 
 /// A paragraph for each policy: what it is to the cluster, then a line for each slot.
-fn write_text(out: &mut impl Write, cluster: &ClusterId, rows: &[Row]) -> Result<(), Failure> {
+fn write_text(
+    out: &mut impl Write,
+    cluster: &ClusterId,
+    rows: &[ExplainRow],
+) -> Result<(), Failure> {
     for row in rows {
-        let text = |field| row.get(field).and_then(Value::as_str).map(one_line);
-        let words = text("words").unwrap_or_default();
-        match text("scheduled_at") {
+        let words = one_line(&row.words);
+        match &row.scheduled_at {
             None => {
-                let place = text("account").zip(text("region"));
+                let place = row.account.as_ref().zip(row.region.as_ref());
                 let place = place.map_or_else(String::new, |(account, region)| {
                     format!(" in {account}/{region}")
                 });
-                let verb = match row.get("touches") {
-                    Some(Value::Bool(true)) => "touches",
-                    _ => "does not touch",
+                let verb = match row.touches {
+                    true => "touches",
+                    false => "does not touch",
                 };
-                let policy = text("policy").unwrap_or_default();
+                let policy = &row.policy;
                 writeln!(out, "policy {policy}{place} {verb} {cluster}: {words}")?;
             }
             Some(scheduled_at) => {
-                let state = text("state").unwrap_or_else(|| "next".to_owned());
+                let state = row.state.unwrap_or("next");
                 writeln!(out, "  {scheduled_at}  {state:<9}  {words}")?;
             }
         }

@@ -2,22 +2,23 @@
 
 mod picture;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::forecast::{Forecast, Sample, ScopeForecast, forecast as foretell};
 use crate::history::History;
+use crate::names::PolicyName;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
 
 use super::history::unreadable;
-use super::output::{Output, Row, write_rows};
-use super::{ConfigArgs, Failure, instant, load};
+use super::output::{Column, Output, row, text, write_rows};
+use super::{ConfigArgs, Failure, load};
 
 /// Foretells how many manual snapshots each account will hold in each region, and compares that with the quota.
 #[derive(Debug, Args)]
@@ -49,54 +50,97 @@ pub struct ForecastArgs {
 /// How far a forecast looks by default, in days.
 pub(super) const YEAR: u16 = 365;
 
-const FIELDS: &[&str] = &[
-    "account",
-    "region",
-    "snapshot_quota",
-    "held",
-    "peak",
-    "peak_at",
-    "steady",
-    "over_quota_at",
-    "stored_bytes",
-    "peak_stored_bytes",
-    "sizes_known",
-    "policies",
+row! {
+    /// How many snapshots there will be in an account and region.
+    ForecastRow {
+        account: String,
+        region: String,
+        snapshot_quota: u32,
+        held: usize,
+        peak: usize,
+        peak_at: String,
+        steady: Option<usize>,
+        over_quota_at: Option<String>,
+        stored_bytes: Option<u64>,
+        peak_stored_bytes: Option<u64>,
+        sizes_known: usize,
+        policies: Vec<Share>,
+    }
+}
+
+const COLUMNS: &[Column<ForecastRow>] = &[
+    Column("account", |row| row.account.clone()),
+    Column("region", |row| row.region.clone()),
+    Column("held", |row| row.held.to_string()),
+    Column("peak", |row| row.peak.to_string()),
+    Column("peak_at", |row| row.peak_at.clone()),
+    Column("steady", |row| text(&row.steady)),
+    Column("snapshot_quota", |row| row.snapshot_quota.to_string()),
+    Column("over_quota_at", |row| text(&row.over_quota_at)),
+    Column("stored_bytes", |row| text(&row.stored_bytes)),
+    Column("peak_stored_bytes", |row| text(&row.peak_stored_bytes)),
 ];
-const COLUMNS: &[&str] = &[
-    "account",
-    "region",
-    "held",
-    "peak",
-    "peak_at",
-    "steady",
-    "snapshot_quota",
-    "over_quota_at",
-    "stored_bytes",
-    "peak_stored_bytes",
+
+row! {
+    /// How many snapshots there will be on a date.
+    DayRow {
+        account: String,
+        region: String,
+        date: String,
+        held: usize,
+        snapshot_quota: u32,
+    }
+}
+
+const DAY_COLUMNS: &[Column<DayRow>] = &[
+    Column("account", |row| row.account.clone()),
+    Column("region", |row| row.region.clone()),
+    Column("date", |row| row.date.clone()),
+    Column("held", |row| row.held.to_string()),
+    Column("snapshot_quota", |row| row.snapshot_quota.to_string()),
 ];
-const DAILY: &[&str] = &["account", "region", "date", "held", "snapshot_quota"];
-const SHARES: &[&str] = &["account", "region", "policy", "held", "peak", "steady"];
+
+row! {
+    /// What a policy contributes at the three moments.
+    Share {
+        held: Option<usize>,
+        peak: Option<usize>,
+        policy: String,
+        steady: Option<usize>,
+    }
+    beside {
+        account: String,
+        region: String,
+    }
+}
+
+const SHARE_COLUMNS: &[Column<Share>] = &[
+    Column("account", |row| row.account.clone()),
+    Column("region", |row| row.region.clone()),
+    Column("policy", |row| row.policy.clone()),
+    Column("held", |row| text(&row.held)),
+    Column("peak", |row| text(&row.peak)),
+    Column("steady", |row| text(&row.steady)),
+];
 
 pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let history = known(&config)?;
     let forecast = foretell(&config, &history, now, args.days);
     let mut out = std::io::stdout().lock();
-    let rows: Vec<Row> = match args.daily {
-        true => forecast.scopes.iter().flat_map(by_day).collect(),
-        false => forecast.scopes.iter().map(row).collect(),
-    };
-    let (fields, columns) = match args.daily {
-        true => (DAILY, DAILY),
-        false => (FIELDS, COLUMNS),
-    };
-    write_rows(&mut out, args.output, fields, columns, &rows)?;
+    let scopes = &forecast.scopes;
+    if args.daily {
+        let days: Vec<DayRow> = scopes.iter().flat_map(by_day).collect();
+        write_rows(&mut out, args.output, DAY_COLUMNS, &days)?;
+    } else {
+        let rows: Vec<ForecastRow> = scopes.iter().map(row).collect();
+        write_rows(&mut out, args.output, COLUMNS, &rows)?;
+    }
     if args.output == Output::Table && !args.daily {
-        let shares: Vec<Row> = forecast.scopes.iter().flat_map(shares).collect();
+        let shares: Vec<Share> = scopes.iter().flat_map(shares).collect();
         writeln!(out)?;
-        write_rows(&mut out, Output::Table, SHARES, SHARES, &shares)?;
-        for scope in &forecast.scopes {
+        write_rows(&mut out, Output::Table, SHARE_COLUMNS, &shares)?;
+        for scope in scopes {
             writeln!(out, "\n{}", picture::plot(scope))?;
         }
     }
@@ -139,65 +183,52 @@ fn tell_notes(forecast: &Forecast, days: u16) -> std::io::Result<()> {
     Ok(())
 }
 
-fn row(scope: &ScopeForecast) -> Row {
-    let bytes = |moment: &Sample| Value::from(moment.stored_bytes);
-    let policies: Vec<Value> = shares(scope)
-        .iter()
-        .map(|share| {
-            let field = |name| share.get(name).cloned().unwrap_or_default();
-            json!({
-                "policy": field("policy"),
-                "held": field("held"),
-                "peak": field("peak"),
-                "steady": field("steady"),
-            })
-        })
-        .collect();
-    of_scope(scope)
-        .with("snapshot_quota", scope.quota)
-        .with("held", scope.now.held)
-        .with("peak", scope.peak.held)
-        .with("peak_at", rfc3339(scope.peak.at))
-        .with("steady", scope.steady.as_ref().map(|steady| steady.held))
-        .with("over_quota_at", instant(scope.over_quota_at))
-        .with("stored_bytes", bytes(&scope.now))
-        .with("peak_stored_bytes", bytes(&scope.peak))
-        .with("sizes_known", scope.sizes_known)
-        .with("policies", policies)
+fn row(forecast: &ScopeForecast) -> ForecastRow {
+    ForecastRow {
+        account: forecast.scope.account.to_string(),
+        region: forecast.scope.region.to_string(),
+        snapshot_quota: forecast.quota,
+        held: forecast.now.held,
+        peak: forecast.peak.held,
+        peak_at: rfc3339(forecast.peak.at),
+        steady: forecast.steady.as_ref().map(|steady| steady.held),
+        over_quota_at: forecast.over_quota_at.map(rfc3339),
+        stored_bytes: forecast.now.stored_bytes,
+        peak_stored_bytes: forecast.peak.stored_bytes,
+        sizes_known: forecast.sizes_known,
+        policies: shares(forecast),
+    }
 }
 
-fn by_day(scope: &ScopeForecast) -> impl Iterator<Item = Row> + use<'_> {
-    scope.days.iter().map(move |day| {
-        of_scope(scope)
-            .with("date", day.date.to_string())
-            .with("held", day.held)
-            .with("snapshot_quota", scope.quota)
+fn by_day(forecast: &ScopeForecast) -> impl Iterator<Item = DayRow> + use<'_> {
+    forecast.days.iter().map(move |day| DayRow {
+        account: forecast.scope.account.to_string(),
+        region: forecast.scope.region.to_string(),
+        date: day.date.to_string(),
+        held: day.held,
+        snapshot_quota: forecast.quota,
     })
 }
 
-/// What each policy contributes at the three moments.
-fn shares(scope: &ScopeForecast) -> Vec<Row> {
-    let moments = [Some(&scope.now), Some(&scope.peak), scope.steady.as_ref()];
-    let policies: std::collections::BTreeSet<_> = moments
+/// What each policy contributes.
+fn shares(forecast: &ScopeForecast) -> Vec<Share> {
+    let (now, peak, steady) = (&forecast.now, &forecast.peak, forecast.steady.as_ref());
+    let moments = [Some(now), Some(peak), steady];
+    let policies: BTreeSet<&PolicyName> = moments
         .iter()
         .flatten()
         .flat_map(|moment| moment.by_policy.keys())
         .collect();
-    let share = |policy| {
-        let at = |moment: Option<&Sample>| {
-            moment.map(|moment| moment.by_policy.get(policy).copied().unwrap_or_default())
-        };
-        of_scope(scope)
-            .with("policy", policy.as_str())
-            .with("held", at(moments[0]))
-            .with("peak", at(moments[1]))
-            .with("steady", at(moments[2]))
+    let share = |policy: &PolicyName| {
+        let at = |moment: &Sample| moment.by_policy.get(policy).copied().unwrap_or_default();
+        Share {
+            account: forecast.scope.account.to_string(),
+            region: forecast.scope.region.to_string(),
+            policy: policy.to_string(),
+            held: Some(at(now)),
+            peak: Some(at(peak)),
+            steady: steady.map(at),
+        }
     };
     policies.into_iter().map(share).collect()
-}
-
-fn of_scope(scope: &ScopeForecast) -> Row {
-    Row::default()
-        .with("account", scope.scope.account.as_str())
-        .with("region", scope.scope.region.as_str())
 }

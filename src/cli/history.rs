@@ -2,22 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error_chain::with_causes;
 use crate::history::MissedRange;
 use crate::logging::one_line;
-use crate::names::{AccountName, ClusterId, PolicyName, Region};
-use crate::run::{Outcome, Run, RunState};
+use crate::names::{AccountName, ClusterId, PolicyName, Region, Trigger};
+use crate::run::{Outcome, OutcomeKind, Run, RunState};
 use crate::slot::rfc3339;
-use crate::snapshot::Hold;
+use crate::snapshot::{Hold, Snapshot};
 use crate::store::{Reader, Record, RunFilter, StoreError};
 
-use super::output::{Output, Row, write_pages, write_rows};
-use super::{ConfigArgs, Failure, instant, instant_from, load_to_read};
+use super::output::{Column, Output, Row, names_of, row, text, write_pages, write_rows};
+use super::{ConfigArgs, Failure, instant_from, load_to_read};
 
 /// Lists runs, oldest first.
 #[derive(Debug, Args)]
@@ -139,46 +141,80 @@ impl InstantArg {
     }
 }
 
-const FIELDS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "scheduled_at",
-    "trigger",
-    "snapshot_id",
-    "state",
-    "reason",
-    "attempts",
-    "starts_at",
-    "deadline_at",
-    "requested_at",
-    "accepted_at",
-    "available_at",
-    "ended_at",
-    "gone_at",
-    "gone_reason",
-    "on_hold",
-    "size_bytes",
-    "tier",
-    "tier_reason",
-    "retention_days",
-    "slots",
-    "last_scheduled_at",
-    "snapshot",
+row! {
+    /// What became of a slot, or of a range of missed ones.
+    HistoryRow {
+        policy: String,
+        account: String,
+        region: String,
+        cluster: String,
+        scheduled_at: String,
+        trigger: &'static str,
+        snapshot_id: Option<String>,
+        state: &'static str,
+        reason: Option<String>,
+        attempts: u32,
+        starts_at: Option<String>,
+        deadline_at: Option<String>,
+        requested_at: Option<String>,
+        accepted_at: Option<String>,
+        available_at: Option<String>,
+        ended_at: Option<String>,
+        gone_at: Option<String>,
+        gone_reason: Option<&'static str>,
+        on_hold: Option<bool>,
+        size_bytes: Option<u64>,
+        tier: Option<&'static str>,
+        tier_reason: Option<String>,
+        retention_days: Option<i32>,
+        slots: u64,
+        last_scheduled_at: Option<String>,
+        #[serde(serialize_with = "as_described")]
+        snapshot: Option<Arc<Snapshot>>,
+    }
+}
+
+/// A run with the command that restores its snapshot.
+#[derive(Debug, Serialize)]
+struct ShowRow {
+    #[serde(flatten)]
+    run: HistoryRow,
+    restore_command: String,
+}
+
+impl Row for ShowRow {
+    const FIELDS: &'static [&'static str] = &{
+        let mut fields = ["restore_command"; HistoryRow::FIELDS.len() + 1];
+        let (of_run, _) = fields.split_at_mut(HistoryRow::FIELDS.len());
+        of_run.copy_from_slice(HistoryRow::FIELDS);
+        fields
+    };
+}
+
+const COLUMNS: &[Column<HistoryRow>] = &[
+    Column("scheduled_at", |row| row.scheduled_at.clone()),
+    Column("policy", |row| row.policy.clone()),
+    Column("account", |row| row.account.clone()),
+    Column("region", |row| row.region.clone()),
+    Column("cluster", |row| row.cluster.clone()),
+    Column("state", |row| row.state.to_owned()),
+    Column("attempts", |row| row.attempts.to_string()),
+    Column("size_bytes", |row| text(&row.size_bytes)),
+    Column("snapshot_id", |row| text(&row.snapshot_id)),
+    Column("reason", |row| text(&row.reason)),
 ];
-const COLUMNS: &[&str] = &[
-    "scheduled_at",
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "state",
-    "attempts",
-    "size_bytes",
-    "snapshot_id",
-    "reason",
-];
+
+/// AWS's description of a snapshot, its members in alphabetical order.
+fn as_described<S: Serializer>(
+    snapshot: &Option<Arc<Snapshot>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    described(snapshot.as_deref()).serialize(serializer)
+}
+
+fn described(snapshot: Option<&Snapshot>) -> Value {
+    serde_json::to_value(snapshot).unwrap_or_default()
+}
 
 pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let filter = RunFilter {
@@ -198,18 +234,15 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
         let mut pages = reader.pages(&filter).map_err(unreadable)?;
         Ok(move || {
             let page = pages.next_page().map_err(unreadable)?;
-            let row = |record: &Record| record_row(record, args.output);
-            Ok(page.map(|page| page.iter().map(row).collect()))
+            Ok(page.map(|page| page.iter().map(record_row).collect()))
         })
     };
-    write_pages::<Failure, _>(&mut out, args.output, FIELDS, COLUMNS, begin)?;
+    write_pages::<_, Failure, _>(&mut out, args.output, COLUMNS, begin)?;
     Ok(out.flush()?)
 }
 
-/// A table shows nothing of AWS's description.
-fn record_row(record: &Record, output: Output) -> Row {
+fn record_row(record: &Record) -> HistoryRow {
     match record {
-        Record::Run(run) if output == Output::Table => row_without_snapshot(run),
         Record::Run(run) => row(run),
         Record::Missed(range) => range_row(range),
     }
@@ -234,50 +267,42 @@ pub(super) fn write_runs(
     output: Output,
     runs: &[Run],
 ) -> std::io::Result<()> {
-    let rows: Vec<Row> = runs.iter().map(row).collect();
-    write_rows(out, output, FIELDS, COLUMNS, &rows)
+    let rows: Vec<HistoryRow> = runs.iter().map(row).collect();
+    write_rows(out, output, COLUMNS, &rows)
 }
 
-fn row(run: &Run) -> Row {
-    let snapshot = run
-        .snapshot
-        .as_deref()
-        .and_then(|snapshot| serde_json::to_value(snapshot).ok());
-    row_without_snapshot(run).with("snapshot", snapshot)
-}
-
-fn row_without_snapshot(run: &Run) -> Row {
-    let pair = &run.slot.pair;
+fn row(run: &Run) -> HistoryRow {
     let available = run.state == RunState::Ended(Outcome::Available);
-    Row::of_pair(pair)
-        .with("scheduled_at", rfc3339(run.slot.scheduled_at))
-        .with("trigger", run.trigger.as_str())
-        .with("snapshot_id", run.request.snapshot_id.as_str())
-        .with("state", run.word())
-        .with("reason", run.reason())
-        .with("attempts", run.attempts)
-        .with("starts_at", rfc3339(run.request.starts_at))
-        .with("deadline_at", rfc3339(run.request.deadline))
-        .with("requested_at", instant(run.requested_at))
-        .with("accepted_at", instant(run.accepted_at))
-        .with("available_at", instant(run.ended_at.filter(|_| available)))
-        .with("ended_at", instant(run.ended_at))
-        .with("gone_at", instant(run.gone.as_ref().map(|gone| gone.at)))
-        .with(
-            "gone_reason",
-            run.gone.as_ref().map(|gone| gone.reason.as_str()),
-        )
-        .with("on_hold", on_hold(run))
-        .with(
-            "size_bytes",
-            run.snapshot
-                .as_ref()
-                .and_then(|snapshot| snapshot.size_bytes()),
-        )
-        .with("tier", run.request.tier.as_str())
-        .with("tier_reason", run.request.tier_reason.as_deref())
-        .with("retention_days", run.request.retention.days_or_minus_one())
-        .with("slots", 1)
+    let (request, gone) = (&run.request, run.gone.as_ref());
+    let [policy, account, region, cluster] = names_of(&run.slot.pair);
+    HistoryRow {
+        policy,
+        account,
+        region,
+        cluster,
+        scheduled_at: rfc3339(run.slot.scheduled_at),
+        trigger: run.trigger.as_str(),
+        snapshot_id: Some(request.snapshot_id.to_string()),
+        state: run.word(),
+        reason: run.reason(),
+        attempts: run.attempts,
+        starts_at: Some(rfc3339(request.starts_at)),
+        deadline_at: Some(rfc3339(request.deadline)),
+        requested_at: run.requested_at.map(rfc3339),
+        accepted_at: run.accepted_at.map(rfc3339),
+        available_at: run.ended_at.filter(|_| available).map(rfc3339),
+        ended_at: run.ended_at.map(rfc3339),
+        gone_at: gone.map(|gone| rfc3339(gone.at)),
+        gone_reason: gone.map(|gone| gone.reason.as_str()),
+        on_hold: on_hold(run),
+        size_bytes: run.snapshot.as_ref().and_then(|one| one.size_bytes()),
+        tier: Some(request.tier.as_str()),
+        tier_reason: request.tier_reason.clone(),
+        retention_days: Some(request.retention.days_or_minus_one()),
+        slots: 1,
+        last_scheduled_at: None,
+        snapshot: run.snapshot.clone(),
+    }
 }
 
 /// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.
@@ -286,15 +311,21 @@ fn on_hold(run: &Run) -> Option<bool> {
     there.map(|snapshot| snapshot.hold() == Hold::Held)
 }
 
-fn range_row(range: &MissedRange) -> Row {
-    Row::of_pair(&range.pair)
-        .with("scheduled_at", rfc3339(range.first_at))
-        .with("trigger", "schedule")
-        .with("state", "missed")
-        .with("reason", range.reason.as_str())
-        .with("attempts", 0)
-        .with("slots", range.count)
-        .with("last_scheduled_at", rfc3339(range.last_at))
+fn range_row(range: &MissedRange) -> HistoryRow {
+    let [policy, account, region, cluster] = names_of(&range.pair);
+    HistoryRow {
+        policy,
+        account,
+        region,
+        cluster,
+        scheduled_at: rfc3339(range.first_at),
+        trigger: Trigger::Schedule.as_str(),
+        state: OutcomeKind::Missed.as_str(),
+        reason: Some(range.reason.as_str().to_owned()),
+        slots: range.count,
+        last_scheduled_at: Some(rfc3339(range.last_at)),
+        ..HistoryRow::default()
+    }
 }
 
 pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
@@ -310,21 +341,36 @@ pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
         runs.push(run);
         return Err(ambiguous(&args.id, &runs));
     }
-    let row = row(&run).with("restore_command", restore_command(&run));
+    let restore_command = restore_command(&run);
     let mut out = std::io::stdout().lock();
-    if args.output != Output::Table {
-        let fields: Vec<&str> = FIELDS.iter().copied().chain(["restore_command"]).collect();
-        write_rows(&mut out, args.output, &fields, &[], &[row])?;
-        return Ok(());
+    match args.output {
+        Output::Table => write_text(&mut out, &run, &restore_command),
+        other => {
+            let run = row(&run);
+            let row = ShowRow {
+                run,
+                restore_command,
+            };
+            Ok(write_rows(&mut out, other, &[], &[row])?)
+        }
     }
-    for field in FIELDS.iter().filter(|field| **field != "snapshot") {
-        if let Some(text) = row.get(field).and_then(plain) {
+}
+
+/// A line for each field, and one for each member of AWS's description.
+fn write_text(out: &mut impl Write, run: &Run, restore_command: &str) -> Result<(), Failure> {
+    let row = HistoryRow {
+        snapshot: None,
+        ..row(run)
+    };
+    let values = serde_json::to_value(&row).unwrap_or_default();
+    for field in HistoryRow::FIELDS {
+        if let Some(text) = values.get(field).and_then(plain) {
             writeln!(out, "{field:<20} {text}")?;
         }
     }
-    if let Some(Value::Object(members)) = row.get("snapshot") {
+    if let Value::Object(members) = described(run.snapshot.as_deref()) {
         writeln!(out, "\nAs AWS described it last:")?;
-        for (member, value) in members {
+        for (member, value) in &members {
             if let Some(text) = plain(value) {
                 writeln!(out, "  {member:<46} {text}")?;
             }
@@ -332,8 +378,7 @@ pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
     }
     writeln!(
         out,
-        "\nTo restore it into a new cluster:\n  {}",
-        restore_command(&run)
+        "\nTo restore it into a new cluster:\n  {restore_command}"
     )?;
     Ok(())
 }

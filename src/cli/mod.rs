@@ -2,6 +2,7 @@
 //!
 //! Owns: arguments, help, exit codes. Data goes to stdout, talk to stderr. Never decides what is due.
 
+mod alone;
 mod check;
 mod completions;
 mod coverage;
@@ -10,7 +11,6 @@ mod explain;
 mod forecast;
 mod history;
 mod iam_policy;
-mod listing;
 mod man;
 mod operations;
 mod output;
@@ -22,6 +22,7 @@ mod report;
 mod run;
 mod sandbox;
 mod schema;
+mod scopes;
 mod state_lock;
 mod status;
 mod survey;
@@ -35,12 +36,10 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::aws;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Endpoint, Sources};
-use crate::slot::rfc3339;
 
 pub use output::Output;
 
@@ -300,8 +299,4 @@ fn instant_from(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|instant| instant.with_timezone(&Utc))
         .map_err(|_| "wanted an instant such as 2026-11-24T00:00:00Z".to_owned())
-}
-
-fn instant(at: Option<DateTime<Utc>>) -> Value {
-    at.map(rfc3339).into()
 }

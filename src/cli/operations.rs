@@ -10,23 +10,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
-use tokio::sync::mpsc;
 
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
-use crate::daemon::{Daemon, Mode, Signal};
+use crate::daemon::Mode;
 use crate::names::PolicyName;
 use crate::operations::{ActionKind, SnapshotAction};
 use crate::retention::prune::{Keep, Verdict};
 use crate::run::Run;
 use crate::store::Reader;
 
+use super::alone::{POLL_INTERVAL, Stopped, work_alone};
 use super::history::{PlaceArgs, ambiguous, named, unreadable};
 use super::pause::configured;
-use super::run::forward_signals;
-use super::state_lock::{self, daemon_wants};
 use super::survey::{survey, trouble};
-use super::wiring::{self, inbox, loaded, other};
+use super::wiring::{inbox, loaded};
 use super::{ConfigArgs, Failure};
 
 /// Keeps a snapshot until it is released: AWS does not let it expire, and redkeep does not remove it.
@@ -65,8 +63,6 @@ pub struct TakeoverArgs {
     policy: Option<PolicyName>,
 }
 
-/// Between two looks at the history.
-const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// What keeps an action from being finished for so long does not pass by itself.
 const PASSING: TimeDelta = TimeDelta::seconds(12);
 /// What is not carried out after so long is not waited for.
@@ -170,7 +166,7 @@ async fn run(
         }
         failed += 1;
         let why = match (result, &action.trouble) {
-            (Some(Err(why)), _) => why.clone(),
+            (Some(Err(why)), _) => why.to_string(),
             (_, trouble) => format!(
                 "{} is half done, and a daemon goes on with it: {}",
                 action.kind.as_str(),
@@ -205,19 +201,14 @@ pub(super) async fn carried_out<T>(
         if let Some(result) = done()? {
             return Ok(result);
         }
-        match state_lock::hold(&config.state_dir) {
-            Ok(lock) => {
-                let clock = Arc::clone(&clock);
-                let (parts, lock) =
-                    wiring::parts(config.clone(), sources.clone(), clock, lock).await?;
-                alone(Daemon::new(parts), config, &done).await?;
-                drop(lock);
-                // A daemon that asked for the place comes for it now: not to be first again.
-                sleep(POLL_INTERVAL).await;
-            }
-            Err(Failure::Busy(_)) => sleep(POLL_INTERVAL).await,
-            Err(failure) => return Err(failure),
+        let enough = tokio::time::timeout(ACTION_TIMEOUT, until_done(&done));
+        let clock = Arc::clone(&clock);
+        let stopped = work_alone(config, sources, clock, Mode::Operations, enough).await?;
+        if let Stopped::Enough(Ok(seen)) = stopped {
+            seen?;
         }
+        // A daemon that asked for the place comes for it now: not to be first again.
+        sleep(POLL_INTERVAL).await;
     }
     done()?.ok_or_else(|| {
         let what = "it is handed in and not done yet; the log of the daemon tells why, and it goes on with it";
@@ -225,32 +216,12 @@ pub(super) async fn carried_out<T>(
     })
 }
 
-/// Does what people have asked for, until it is done or takes too long, or a daemon wants to do it.
-async fn alone<T>(
-    daemon: Daemon<crate::aws::AwsRedshift>,
-    config: &Config,
-    done: &impl Fn() -> Result<Option<T>, Failure>,
-) -> Result<(), Failure> {
-    let (signal, signals) = mpsc::channel(4);
-    forward_signals(&signal).map_err(other)?;
-    let work = daemon.run(Mode::Operations, signals);
-    tokio::pin!(work);
-    let is_done = async {
-        loop {
-            sleep(POLL_INTERVAL).await;
-            if done()?.is_some() {
-                return Ok(());
-            }
+/// Ends when what was handed in is `done`, or cannot be read.
+async fn until_done<T>(done: &impl Fn() -> Result<Option<T>, Failure>) -> Result<(), Failure> {
+    loop {
+        sleep(POLL_INTERVAL).await;
+        if done()?.is_some() {
+            return Ok(());
         }
-    };
-    let seen: Result<(), Failure> = tokio::select! {
-        _ = &mut work => return Ok(()),
-        seen = is_done => seen,
-        () = daemon_wants(&config.state_dir) => Ok(()),
-        () = sleep(ACTION_TIMEOUT) => Ok(()),
-    };
-    // It lets the calls in flight end, as a daemon that is stopped does; one that is gone already has none.
-    let _ = signal.send(Signal::Stop).await;
-    work.await;
-    seen
+    }
 }

@@ -7,12 +7,11 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{Serialize, SerializeSeq, Serializer};
 use serde_json::Value;
 
 use crate::logging::one_line;
-use crate::names::PolicyName;
-use crate::slot::{Pair, Scope};
+use crate::slot::Pair;
 
 /// The form of a command's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -26,81 +25,91 @@ pub enum Output {
     Csv,
 }
 
-/// One row: fields by name, in order.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Row(Vec<(&'static str, Value)>);
+/// What a command tells of one thing: its fields are those of the JSON contract, in their order. [`row`] makes one.
+pub trait Row: Serialize {
+    /// The names of the fields, which are the header of CSV.
+    const FIELDS: &'static [&'static str];
+}
 
-impl Row {
-    /// A row that begins with the four fields of a pair.
-    pub fn of_pair(pair: &Pair) -> Self {
-        Self::of(&pair.policy, &pair.scope, pair.cluster.as_str())
-    }
-
-    /// A row that begins with the four fields of a pair, whose cluster may be a pattern.
-    pub fn of(policy: &PolicyName, scope: &Scope, cluster: &str) -> Self {
-        Self::default()
-            .with("policy", policy.as_str())
-            .with("account", scope.account.as_str())
-            .with("region", scope.region.as_str())
-            .with("cluster", cluster)
-    }
-
-    /// The row with one more field.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.0.push((name, value.into()));
-        self
-    }
-
-    /// The value of a field.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0
-            .iter()
-            .find(|(field, _)| *field == name)
-            .map(|(_, value)| value)
-    }
-
-    fn only(&self, fields: &[&'static str]) -> Self {
-        let value =
-            |field: &&'static str| (*field, self.get(field).cloned().unwrap_or(Value::Null));
-        Self(fields.iter().map(value).collect())
-    }
-
-    fn text(&self, name: &str) -> String {
-        match self.get(name) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
+/// Makes a struct whose fields are those of the JSON contract, and below `beside` what only people are told.
+macro_rules! row {
+    (
+        $(#[$about:meta])*
+        $name:ident {
+            $($(#[$of_field:meta])* $field:ident: $type:ty,)*
         }
+        $(beside {
+            $($beside:ident: $beside_type:ty,)*
+        })?
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Default, serde::Serialize)]
+        struct $name {
+            $($(#[$of_field])* $field: $type,)*
+            $($(#[serde(skip)] $beside: $beside_type,)*)?
+        }
+
+        impl crate::cli::output::Row for $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+    };
+}
+pub(super) use row;
+
+/// A column of a table for people: its name, and its text in a row.
+#[derive(Debug)]
+pub struct Column<R>(pub &'static str, pub fn(&R) -> String);
+
+impl<R> Column<R> {
+    fn title(&self) -> String {
+        self.0.to_uppercase().replace('_', " ")
+    }
+
+    fn text(&self, row: &R) -> String {
+        one_line(&self.1(row))
     }
 }
 
-impl Serialize for Row {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
+/// The text of a value that may be absent.
+pub(super) fn text(value: &Option<impl ToString>) -> String {
+    value.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Writes rows to `out`: a table of `columns`, or the other forms of `fields`; what a row lacks is null.
+/// The four names of a pair: policy, account, region and cluster.
+pub(super) fn names_of(pair: &Pair) -> [String; 4] {
+    let scope = &pair.scope;
+    [
+        pair.policy.to_string(),
+        scope.account.to_string(),
+        scope.region.to_string(),
+        pair.cluster.to_string(),
+    ]
+}
+
+/// Writes rows to `out`: a table of `columns`, or the other forms of all fields.
 ///
 /// # Errors
 /// When `out` cannot be written to.
-pub fn write_rows(
+pub fn write_rows<R: Row>(
     out: &mut impl Write,
     output: Output,
-    fields: &[&'static str],
-    columns: &[&'static str],
-    rows: &[Row],
+    columns: &[Column<R>],
+    rows: &[R],
 ) -> io::Result<()> {
-    let once = || {
-        let mut page = Some(rows.to_vec());
-        Ok(move || Ok(page.take()))
-    };
-    write_pages(out, output, fields, columns, once)
+    match output {
+        Output::Json => write_json::<R, _, _>(out, once(rows)),
+        Output::Csv => write_csv::<R, _, _>(out, once(rows)),
+        Output::Table => {
+            let (widths, count) = measure(columns, once(rows))?;
+            write_table(out, columns, &widths, count, once(rows))
+        }
+    }
+}
+
+/// One page with all rows.
+fn once<'a, R>(rows: &'a [R]) -> impl FnMut() -> io::Result<Option<&'a [R]>> {
+    let mut page = Some(rows);
+    move || Ok(page.take())
 }
 
 /// As [`write_rows`], of rows that come a page at a time, so that their number makes no difference to the memory. A
@@ -108,102 +117,106 @@ pub fn write_rows(
 ///
 /// # Errors
 /// When `out` cannot be written to, or there is no next page to be had.
-pub fn write_pages<E, P>(
+pub fn write_pages<R, E, P>(
     out: &mut impl Write,
     output: Output,
-    fields: &[&'static str],
-    columns: &[&'static str],
+    columns: &[Column<R>],
     begin: impl Fn() -> Result<P, E>,
 ) -> Result<(), E>
 where
+    R: Row,
     E: From<io::Error>,
-    P: FnMut() -> Result<Option<Vec<Row>>, E>,
+    P: FnMut() -> Result<Option<Vec<R>>, E>,
 {
     match output {
-        Output::Json => write_json(out, fields, begin()?),
-        Output::Csv => write_csv(out, fields, begin()?),
+        Output::Json => write_json::<R, _, _>(out, begin()?),
+        Output::Csv => write_csv::<R, _, _>(out, begin()?),
         Output::Table => {
-            let (ruler, count) = measure(columns, begin()?)?;
-            write_table(out, columns, &ruler, count, begin()?)
+            let (widths, count) = measure(columns, begin()?)?;
+            write_table(out, columns, &widths, count, begin()?)
         }
     }
 }
 
-fn write_json<E: From<io::Error>>(
+fn write_json<R: Row, G: AsRef<[R]>, E: From<io::Error>>(
     out: &mut impl Write,
-    fields: &[&'static str],
-    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+    mut next: impl FnMut() -> Result<Option<G>, E>,
 ) -> Result<(), E> {
     let mut json = serde_json::Serializer::pretty(&mut *out);
     let mut list = json.serialize_seq(None).map_err(io::Error::from)?;
     while let Some(rows) = next()? {
-        for row in rows {
-            let row = row.only(fields);
-            list.serialize_element(&row).map_err(io::Error::from)?;
+        for row in rows.as_ref() {
+            list.serialize_element(row).map_err(io::Error::from)?;
         }
     }
     SerializeSeq::end(list).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
 
-fn write_csv<E: From<io::Error>>(
+fn write_csv<R: Row, G: AsRef<[R]>, E: From<io::Error>>(
     out: &mut impl Write,
-    fields: &[&'static str],
-    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+    mut next: impl FnMut() -> Result<Option<G>, E>,
 ) -> Result<(), E> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(fields).map_err(unwrapped)?;
+    writer.write_record(R::FIELDS).map_err(unwrapped)?;
     while let Some(rows) = next()? {
-        for row in rows {
-            let values = fields.iter().map(|field| row.text(field));
-            writer.write_record(values).map_err(unwrapped)?;
+        for row in rows.as_ref() {
+            let values = serde_json::to_value(row).map_err(io::Error::from)?;
+            let cells = R::FIELDS.iter().map(|field| cell(values.get(field)));
+            writer.write_record(cells).map_err(unwrapped)?;
         }
     }
     Ok(writer.flush()?)
 }
 
-/// A row that is as wide as the widest of each column, and how many rows there are.
-fn measure<E>(
-    columns: &[&'static str],
-    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
-) -> Result<(Row, usize), E> {
+/// A value in CSV: nothing for what is absent, and JSON for what is no single value.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// How wide each column is, and how many rows there are.
+fn measure<R, G: AsRef<[R]>, E>(
+    columns: &[Column<R>],
+    mut next: impl FnMut() -> Result<Option<G>, E>,
+) -> Result<(Vec<usize>, usize), E> {
     let (mut widths, mut count) = (vec![0; columns.len()], 0);
     while let Some(rows) = next()? {
-        count += rows.len();
-        let wanted = table(columns, &rows).column_max_content_widths();
+        count += rows.as_ref().len();
+        let wanted = table(columns, None, rows.as_ref()).column_max_content_widths();
         for (width, wanted) in widths.iter_mut().zip(wanted) {
             *width = usize::from(wanted).max(*width);
         }
     }
-    let wide = |(column, width): (&&'static str, usize)| (*column, "x".repeat(width).into());
-    let ruler = Row(columns.iter().zip(widths).map(wide).collect());
-    Ok((ruler, count))
+    Ok((widths, count))
 }
 
 /// Rows that have come since they were measured are left out.
-fn write_table<E: From<io::Error>>(
+fn write_table<R, G: AsRef<[R]>, E: From<io::Error>>(
     out: &mut impl Write,
-    columns: &[&'static str],
-    ruler: &Row,
+    columns: &[Column<R>],
+    widths: &[usize],
     count: usize,
-    mut next: impl FnMut() -> Result<Option<Vec<Row>>, E>,
+    mut next: impl FnMut() -> Result<Option<G>, E>,
 ) -> Result<(), E> {
-    let ruled = |rows: Vec<Row>| {
-        let rows: Vec<Row> = [ruler.clone()].into_iter().chain(rows).collect();
-        table(columns, &rows).trim_fmt()
-    };
-    let header = ruled(Vec::new());
+    let header = table(columns, Some(widths), &[]).trim_fmt();
     writeln!(out, "{}", header.lines().next().unwrap_or_default())?;
     let mut left = count;
-    while let Some(mut rows) = next()?.filter(|_| left > 0) {
-        rows.truncate(left);
+    while let Some(rows) = next()?.filter(|_| left > 0) {
+        let rows = rows.as_ref();
+        let rows = rows.get(..left).unwrap_or(rows);
         left -= rows.len();
-        for line in ruled(rows).lines().skip(2) {
+        let page = table(columns, Some(widths), rows).trim_fmt();
+        for line in page.lines().skip(2) {
             writeln!(out, "{line}")?;
         }
     }
     Ok(())
 }
+
 /// csv's own conversion hides the kind, by which a closed pipe is known.
 fn unwrapped(error: csv::Error) -> io::Error {
     match error.into_kind() {
@@ -212,17 +225,17 @@ fn unwrapped(error: csv::Error) -> io::Error {
     }
 }
 
-fn table(columns: &[&'static str], rows: &[Row]) -> Table {
+/// A table, below whose header a line is as wide as `widths` says.
+fn table<R>(columns: &[Column<R>], widths: Option<&[usize]>, rows: &[R]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(
-        columns
-            .iter()
-            .map(|column| column.to_uppercase().replace('_', " ")),
-    );
+    table.set_header(columns.iter().map(Column::title));
+    if let Some(widths) = widths {
+        table.add_row(widths.iter().map(|width| "x".repeat(*width)));
+    }
     for row in rows {
-        table.add_row(columns.iter().map(|column| one_line(&row.text(column))));
+        table.add_row(columns.iter().map(|column| column.text(row)));
     }
     table
 }
@@ -231,24 +244,37 @@ fn table(columns: &[&'static str], rows: &[Row]) -> Table {
 mod tests {
     use super::*;
 
+    row! {
+        /// A row with one field that may be absent.
+        Sample {
+            policy: String,
+            reason: Option<String>,
+        }
+        beside {
+            remark: String,
+        }
+    }
+
+    const COLUMNS: &[Column<Sample>] = &[
+        Column("policy", |row| row.policy.clone()),
+        Column("reason", |row| text(&row.reason)),
+        Column("a_remark", |row| row.remark.clone()),
+    ];
+
     fn written(output: Output) -> String {
         let rows = [
-            Row::default()
-                .with("policy", "nightly")
-                .with("reason", "a \"b\"\n\u{1b}[31m"),
-            Row::default()
-                .with("policy", "hourly")
-                .with("reason", Value::Null),
+            Sample {
+                policy: "nightly".to_owned(),
+                reason: Some("a \"b\"\n\u{1b}[31m".to_owned()),
+                remark: "for people".to_owned(),
+            },
+            Sample {
+                policy: "hourly".to_owned(),
+                ..Sample::default()
+            },
         ];
         let mut out = Vec::new();
-        write_rows(
-            &mut out,
-            output,
-            &["policy", "reason"],
-            &["policy", "reason"],
-            &rows,
-        )
-        .unwrap();
+        write_rows(&mut out, output, COLUMNS, &rows).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -257,6 +283,7 @@ mod tests {
         let rows: Value = serde_json::from_str(&written(Output::Json)).unwrap();
         assert_eq!(rows[0]["reason"], "a \"b\"\n\u{1b}[31m");
         assert_eq!(rows[1]["reason"], Value::Null);
+        assert_eq!(rows[0].as_object().unwrap().len(), Sample::FIELDS.len());
     }
 
     #[test]
@@ -268,12 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn csv_without_a_row_has_its_header_all_the_same() {
+        let mut out = Vec::new();
+        write_rows::<Sample>(&mut out, Output::Csv, COLUMNS, &[]).unwrap();
+        assert_eq!(out, b"policy,reason\n");
+    }
+
+    #[test]
     fn a_table_shows_no_control_characters() {
         let table = written(Output::Table);
         assert!(
-            table.contains("POLICY") && table.contains("nightly"),
+            table.starts_with("POLICY   REASON") && table.contains("A REMARK"),
             "{table}"
         );
+        assert!(table.contains("for people"), "{table}");
         assert!(!table.contains('\u{1b}'), "{table:?}");
     }
 }

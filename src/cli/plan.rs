@@ -16,9 +16,9 @@ use crate::snapshot::{Generation, SnapshotId};
 use crate::store::Reader;
 use crate::timing::timing_of_all;
 
-use super::output::{Output, Row, write_rows};
+use super::output::{Column, Output, row, text, write_rows};
 use super::pause::configured;
-use super::{ConfigArgs, Failure, instant, instant_from, load};
+use super::{ConfigArgs, Failure, instant_from, load};
 
 /// Lists the slots after --from, up to and including --until, with the snapshots that they will have.
 #[derive(Debug, Args)]
@@ -50,29 +50,33 @@ pub struct PlanArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "scheduled_at",
-    "local_time",
-    "starts_at",
-    "snapshot_id",
-    "tier",
-    "tier_reason",
-    "retention_days",
-];
-const COLUMNS: &[&str] = &[
-    "local_time",
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "starts_at",
-    "snapshot_id",
-    "tier",
-    "retention_days",
+row! {
+    /// A slot to come, and the snapshot that it will have.
+    PlanRow {
+        policy: String,
+        account: String,
+        region: String,
+        cluster: String,
+        scheduled_at: String,
+        local_time: String,
+        starts_at: Option<String>,
+        snapshot_id: Option<String>,
+        tier: &'static str,
+        tier_reason: Option<String>,
+        retention_days: i32,
+    }
+}
+
+const COLUMNS: &[Column<PlanRow>] = &[
+    Column("local_time", |row| row.local_time.clone()),
+    Column("policy", |row| row.policy.clone()),
+    Column("account", |row| row.account.clone()),
+    Column("region", |row| row.region.clone()),
+    Column("cluster", |row| row.cluster.clone()),
+    Column("starts_at", |row| text(&row.starts_at)),
+    Column("snapshot_id", |row| text(&row.snapshot_id)),
+    Column("tier", |row| row.tier.to_owned()),
+    Column("retention_days", |row| row.retention_days.to_string()),
 ];
 const DEFAULT_COUNT: usize = 20;
 
@@ -97,17 +101,11 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
         )));
     }
     let mut tiers = Tiers::new(&config, now);
-    let rows: Vec<Row> = slots(&config, args.policy.as_ref(), range)
+    let rows: Vec<PlanRow> = slots(&config, args.policy.as_ref(), range)
         .iter()
         .map(|planned| planned.row(&config, tiers.of(planned, range.from)))
         .collect();
-    write_rows(
-        &mut std::io::stdout().lock(),
-        args.output,
-        FIELDS,
-        COLUMNS,
-        &rows,
-    )?;
+    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
     Ok(())
 }
 
@@ -244,7 +242,7 @@ fn held_before(
 }
 
 impl Planned<'_> {
-    fn row(&self, config: &Config, choice: Choice) -> Row {
+    fn row(&self, config: &Config, choice: Choice) -> PlanRow {
         let local = self.policy.schedule.timezone().local(self.scheduled_at);
         let slot = self.slot();
         let timing = match &slot {
@@ -253,20 +251,19 @@ impl Planned<'_> {
         };
         let id = slot.map(|slot| SnapshotId::derive(&config.namespace, &slot, Generation::First));
         let retention = self.policy.retention.of(choice.tier);
-        Row::of(&self.policy.name, self.scope, self.target.as_str())
-            .with("scheduled_at", rfc3339(self.scheduled_at))
-            .with(
-                "local_time",
-                local.to_rfc3339_opts(SecondsFormat::Secs, false),
-            )
-            .with(
-                "starts_at",
-                instant(timing.and_then(|timing| timing.starts_at)),
-            )
-            .with("snapshot_id", id.map(|id| id.to_string()))
-            .with("tier", choice.tier.as_str())
-            .with("tier_reason", choice.why)
-            .with("retention_days", retention.days_or_minus_one())
+        PlanRow {
+            policy: self.policy.name.to_string(),
+            account: self.scope.account.to_string(),
+            region: self.scope.region.to_string(),
+            cluster: self.target.as_str().to_owned(),
+            scheduled_at: rfc3339(self.scheduled_at),
+            local_time: local.to_rfc3339_opts(SecondsFormat::Secs, false),
+            starts_at: timing.and_then(|timing| timing.starts_at).map(rfc3339),
+            snapshot_id: id.map(|id| id.to_string()),
+            tier: choice.tier.as_str(),
+            tier_reason: choice.why,
+            retention_days: retention.days_or_minus_one(),
+        }
     }
 
     fn slot(&self) -> Option<Slot> {

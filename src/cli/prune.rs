@@ -15,7 +15,7 @@ use crate::config::{Config, Sources};
 use crate::engine::Engine;
 use crate::names::PolicyName;
 use crate::operations::{Confirmation, Removal};
-use crate::plan::{Blocked, PrunePlan, PruneRow};
+use crate::plan::{Blocked, PruneCandidate, PrunePlan};
 use crate::retention::prune::Verdict;
 use crate::slot::rfc3339;
 use crate::snapshot::tag;
@@ -23,11 +23,11 @@ use crate::store::Reader;
 
 use super::history::unreadable;
 use super::operations::carried_out;
-use super::output::{Output, Row, write_rows};
+use super::output::{Column, Output, names_of, row, text, write_rows};
 use super::pause::configured;
 use super::survey::{survey, trouble};
 use super::wiring::{begun, inbox, loaded};
-use super::{ConfigArgs, Failure, instant};
+use super::{ConfigArgs, Failure};
 
 /// Shows which snapshots the policies' keep_last removes, and confirms a plan that removes many.
 #[derive(Debug, Args)]
@@ -61,21 +61,31 @@ pub struct PruneArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "scheduled_at",
-    "snapshot_id",
-    "created_at",
-    "tier",
-    "verdict",
-    "reason",
-    "plan_hash",
-    "blocked",
+row! {
+    /// What becomes of a snapshot, and why.
+    PruneRow {
+        policy: String,
+        account: String,
+        region: String,
+        cluster: String,
+        scheduled_at: String,
+        snapshot_id: String,
+        created_at: Option<String>,
+        tier: Option<String>,
+        verdict: &'static str,
+        reason: String,
+        plan_hash: String,
+        blocked: Option<String>,
+    }
+}
+
+const COLUMNS: &[Column<PruneRow>] = &[
+    Column("policy", |row| row.policy.clone()),
+    Column("snapshot_id", |row| row.snapshot_id.clone()),
+    Column("tier", |row| text(&row.tier)),
+    Column("verdict", |row| row.verdict.to_owned()),
+    Column("reason", |row| row.reason.clone()),
 ];
-const COLUMNS: &[&str] = &["policy", "snapshot_id", "tier", "verdict", "reason"];
 
 pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
@@ -115,16 +125,16 @@ fn show(args: &PruneArgs, judged: &[(&PolicyName, PrunePlan)]) -> Result<(), Fai
         let rows = judgement.judged.iter();
         rows.map(|one| row(one, judgement))
     });
-    let rows: Vec<Row> = rows.collect();
+    let rows: Vec<PruneRow> = rows.collect();
     if args.output != Output::Table {
-        return Ok(write_rows(&mut out, args.output, FIELDS, COLUMNS, &rows)?);
+        return Ok(write_rows(&mut out, args.output, COLUMNS, &rows)?);
     }
     if judged.is_empty() {
         writeln!(out, "no policy has keep_last: redkeep removes no snapshot")?;
         return Ok(());
     }
     if !rows.is_empty() {
-        write_rows(&mut out, args.output, FIELDS, COLUMNS, &rows)?;
+        write_rows(&mut out, args.output, COLUMNS, &rows)?;
     }
     for (policy, judgement) in judged {
         writeln!(out, "{policy}: {}", summary(judgement))?;
@@ -158,33 +168,39 @@ fn summary(judgement: &PrunePlan) -> String {
     let (count, hash) = (judgement.removals().count(), &judgement.hash);
     let all = judgement.judged.len();
     let plan = format!("{count} of {all} snapshots would go; the plan's hash is {hash}");
-    match blocked_by(judgement).as_str() {
-        "" => plan,
-        blocked => format!("{plan}; blocked: {blocked}"),
+    match blocked_by(judgement) {
+        None => plan,
+        Some(blocked) => format!("{plan}; blocked: {blocked}"),
     }
 }
 
-fn blocked_by(judgement: &PrunePlan) -> String {
+/// What keeps a plan from being carried out, for people; `None` where nothing does.
+fn blocked_by(judgement: &PrunePlan) -> Option<String> {
     let words = judgement.blocked.iter().map(|blocked| blocked.as_str());
-    words.collect::<Vec<_>>().join(", ")
+    let words: Vec<&str> = words.collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
-fn row(one: &PruneRow, judgement: &PrunePlan) -> Row {
+fn row(one: &PruneCandidate, judgement: &PrunePlan) -> PruneRow {
     let verdict = match one.verdict {
         Verdict::Keep(_) => "keep",
         Verdict::Remove(_) => "remove",
     };
-    let tier = one.listed.tags.get(tag::TIER).map(String::as_str);
-    let blocked = blocked_by(judgement);
-    Row::of_pair(&one.slot.pair)
-        .with("scheduled_at", rfc3339(one.slot.scheduled_at))
-        .with("snapshot_id", one.listed.snapshot_identifier.as_str())
-        .with("created_at", instant(one.listed.snapshot_create_time))
-        .with("tier", tier)
-        .with("verdict", verdict)
-        .with("reason", one.verdict.to_string())
-        .with("plan_hash", judgement.hash.as_str())
-        .with("blocked", (!blocked.is_empty()).then_some(blocked))
+    let [policy, account, region, cluster] = names_of(&one.slot.pair);
+    PruneRow {
+        policy,
+        account,
+        region,
+        cluster,
+        scheduled_at: rfc3339(one.slot.scheduled_at),
+        snapshot_id: one.listed.snapshot_identifier.clone(),
+        created_at: one.listed.snapshot_create_time.map(rfc3339),
+        tier: one.listed.tags.get(tag::TIER).cloned(),
+        verdict,
+        reason: one.verdict.to_string(),
+        plan_hash: judgement.hash.clone(),
+        blocked: blocked_by(judgement),
+    }
 }
 
 async fn confirm(

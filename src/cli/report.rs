@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,10 +24,10 @@ use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 
 use super::history::{InstantArg, unreadable};
-use super::listing::ask_scopes;
-use super::output::{Output, Row, write_rows};
+use super::output::{Column, Output, names_of, row, text, write_rows};
 use super::pause::configured;
-use super::{ConfigArgs, Failure, instant, load};
+use super::scopes::list;
+use super::{ConfigArgs, Failure, load};
 
 /// Reports how well each cluster was protected over a period: what the slots brought, gaps, and breaches of rpo.
 #[derive(Debug, Args)]
@@ -57,51 +57,67 @@ pub struct ReportArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "slots",
-    "available",
-    "failed",
-    "missed",
-    "skipped",
-    "expired",
-    "conflict",
-    "open",
-    "excused",
-    "worst_gap_seconds",
-    "worst_gap_from",
-    "worst_gap_until",
-    "rpo_seconds",
-    "rpo_breaches",
-    "last_success_at",
-    "age_seconds",
-    "is_overdue",
-    "is_reconciled",
-    "not_at_aws",
-    "not_recorded",
-    "is_finding",
-];
-const COLUMNS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "slots",
-    "available",
-    "failed",
-    "missed",
-    "skipped",
-    "expired",
-    "conflict",
-    "open",
-    "worst_gap",
-    "breaches",
-    "age",
-    "rpo",
-    "differences",
+row! {
+    /// How well a pair was protected.
+    ReportRow {
+        policy: String,
+        account: String,
+        region: String,
+        cluster: String,
+        slots: u64,
+        available: u64,
+        failed: u64,
+        missed: u64,
+        skipped: u64,
+        expired: u64,
+        conflict: u64,
+        open: u64,
+        excused: u64,
+        worst_gap_seconds: Option<i64>,
+        worst_gap_from: Option<String>,
+        worst_gap_until: Option<String>,
+        rpo_seconds: Option<i64>,
+        rpo_breaches: Vec<Breach>,
+        last_success_at: Option<String>,
+        age_seconds: Option<i64>,
+        is_overdue: Option<bool>,
+        is_reconciled: bool,
+        not_at_aws: Option<Vec<String>>,
+        not_recorded: Option<Vec<String>>,
+        is_finding: bool,
+    }
+    beside {
+        worst_gap: Option<TimeDelta>,
+        age: Option<TimeDelta>,
+        rpo: Option<TimeDelta>,
+    }
+}
+
+/// When the newest good snapshot was older than `rpo`.
+#[derive(Debug, Clone, Serialize)]
+struct Breach {
+    from: String,
+    until: Option<String>,
+}
+
+const COLUMNS: &[Column<ReportRow>] = &[
+    Column("policy", |row| row.policy.clone()),
+    Column("account", |row| row.account.clone()),
+    Column("region", |row| row.region.clone()),
+    Column("cluster", |row| row.cluster.clone()),
+    Column("slots", |row| row.slots.to_string()),
+    Column("available", |row| row.available.to_string()),
+    Column("failed", |row| row.failed.to_string()),
+    Column("missed", |row| row.missed.to_string()),
+    Column("skipped", |row| row.skipped.to_string()),
+    Column("expired", |row| row.expired.to_string()),
+    Column("conflict", |row| row.conflict.to_string()),
+    Column("open", |row| row.open.to_string()),
+    Column("worst_gap", |row| text(&row.worst_gap.map(span))),
+    Column("breaches", |row| row.rpo_breaches.len().to_string()),
+    Column("age", |row| text(&row.age.map(span))),
+    Column("rpo", |row| text(&row.rpo.map(span))),
+    Column("differences", differing),
 ];
 
 pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
@@ -117,7 +133,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     };
     let held = held(&config, &past, &clock).await;
     let mut differing = past.differences(&config, &held)?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<ReportRow> = Vec::new();
     let pairs = past.pairs(args, &differing)?;
     // One that left the file may still have a past; a name that nothing bears is a slip.
     if let (Some(name), true) = (&args.policy, pairs.is_empty()) {
@@ -130,13 +146,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
         };
         rows.push(past.row(&config, &pair, difference.as_ref())?);
     }
-    write_rows(
-        &mut std::io::stdout().lock(),
-        args.output,
-        FIELDS,
-        COLUMNS,
-        &rows,
-    )?;
+    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
     for (scope, held) in &held {
         if let Inventory::Unknown(why) = held {
             writeln!(
@@ -145,10 +155,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
             )?;
         }
     }
-    match rows
-        .iter()
-        .any(|row| row.get("is_finding") == Some(&true.into()))
-    {
+    match rows.iter().any(|row| row.is_finding) {
         true => Err(Failure::Finding),
         false => Ok(()),
     }
@@ -181,7 +188,7 @@ async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<
             requests: number.requests + snapshots.requests,
         }
     };
-    let answers = ask_scopes(config, clock, question).await;
+    let answers = list(config, clock, question).await;
     let numbers = &past.history.account_numbers;
     let held = |(scope, answer): (Scope, Result<(String, Vec<_>), String>)| {
         let held = match (answer, numbers.get(&scope.account)) {
@@ -286,7 +293,7 @@ impl Past {
         config: &Config,
         pair: &Pair,
         differences: Option<&Differences>,
-    ) -> Result<Row, Failure> {
+    ) -> Result<ReportRow, Failure> {
         let filter = RunFilter {
             since: Some(self.period.since),
             until: Some(self.period.until),
@@ -311,28 +318,19 @@ impl Past {
         let good_at = self.history.last_good(pair).and_then(Run::created_at);
         let age = good_at.map(|at| (self.now - at).max(TimeDelta::zero()));
         let differs = differences.is_some_and(|found| *found != Differences::default());
-        let row = counts(Row::of_pair(pair), &report);
-        Ok(with_gaps(row, &report, self.period)
-            .with("rpo_seconds", rpo.map(|rpo| rpo.num_seconds()))
-            .with("rpo", rpo.map(span))
-            .with("last_success_at", instant(good_at))
-            .with("age_seconds", age.map(|age| age.num_seconds()))
-            .with("age", age.map(span))
-            .with("is_overdue", is_overdue)
-            .with("is_reconciled", differences.is_some())
-            .with(
-                "not_at_aws",
-                differences.map(|found| found.not_at_aws.clone()),
-            )
-            .with(
-                "not_recorded",
-                differences.map(|found| found.not_recorded.clone()),
-            )
-            .with(
-                "differences",
-                differences.map_or_else(|| "?".to_owned(), told),
-            )
-            .with("is_finding", report.is_finding() || differs))
+        Ok(ReportRow {
+            rpo_seconds: rpo.map(|rpo| rpo.num_seconds()),
+            rpo,
+            last_success_at: good_at.map(rfc3339),
+            age_seconds: age.map(|age| age.num_seconds()),
+            age,
+            is_overdue,
+            is_reconciled: differences.is_some(),
+            not_at_aws: differences.map(|found| found.not_at_aws.clone()),
+            not_recorded: differences.map(|found| found.not_recorded.clone()),
+            is_finding: report.is_finding() || differs,
+            ..counts(pair, &report, self.period)
+        })
     }
 }
 
@@ -346,35 +344,43 @@ fn of(pair: &Pair) -> RunFilter {
     }
 }
 
-fn counts(row: Row, report: &PairReport) -> Row {
-    let row = row.with("slots", report.slots());
-    let results = report.totals.by_result();
-    let row = results
-        .into_iter()
-        .fold(row, |row, (result, count)| row.with(result, count));
-    row.with("open", report.open)
-        .with("excused", report.excused)
-}
-
-fn with_gaps(row: Row, report: &PairReport, period: ReportPeriod) -> Row {
+/// What the runs and the gaps between them tell.
+fn counts(pair: &Pair, report: &PairReport, period: ReportPeriod) -> ReportRow {
+    let [policy, account, region, cluster] = names_of(pair);
     let worst = report.worst_gap;
-    let length = worst.map(|gap| gap.length(period));
-    let breach = |gap: &Gap| json!({ "from": rfc3339(gap.from), "until": instant(gap.until) });
-    let breaches: Vec<Value> = report.breaches.iter().map(breach).collect();
-    row.with(
-        "worst_gap_seconds",
-        length.map(|length| length.num_seconds()),
-    )
-    .with("worst_gap", length.map(span))
-    .with("worst_gap_from", instant(worst.map(|gap| gap.from)))
-    .with("worst_gap_until", instant(worst.and_then(|gap| gap.until)))
-    .with("breaches", report.breaches.len())
-    .with("rpo_breaches", breaches)
+    let worst_gap = worst.map(|gap| gap.length(period));
+    let breach = |gap: &Gap| Breach {
+        from: rfc3339(gap.from),
+        until: gap.until.map(rfc3339),
+    };
+    ReportRow {
+        policy,
+        account,
+        region,
+        cluster,
+        slots: report.slots(),
+        available: report.totals.available,
+        failed: report.totals.failed,
+        missed: report.totals.missed,
+        skipped: report.totals.skipped,
+        expired: report.totals.expired,
+        conflict: report.totals.conflict,
+        open: report.open,
+        excused: report.excused,
+        worst_gap_seconds: worst_gap.map(|length| length.num_seconds()),
+        worst_gap_from: worst.map(|gap| rfc3339(gap.from)),
+        worst_gap_until: worst.and_then(|gap| gap.until).map(rfc3339),
+        worst_gap,
+        rpo_breaches: report.breaches.iter().map(breach).collect(),
+        ..ReportRow::default()
+    }
 }
 
-fn told(differences: &Differences) -> String {
-    let (gone, new) = (&differences.not_at_aws, &differences.not_recorded);
-    match (gone.len(), new.len()) {
+/// How what AWS holds differs, for people.
+fn differing(row: &ReportRow) -> String {
+    let count = |ids: &Option<Vec<String>>| ids.as_ref().map_or(0, Vec::len);
+    match (count(&row.not_at_aws), count(&row.not_recorded)) {
+        _ if !row.is_reconciled => "?".to_owned(),
         (0, 0) => "none".to_owned(),
         (gone, 0) => format!("{gone} not at AWS"),
         (0, new) => format!("{new} not recorded"),

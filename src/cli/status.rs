@@ -14,14 +14,14 @@ use crate::explain::span;
 use crate::history::{History, PairState};
 use crate::names::PolicyName;
 use crate::rpo;
-use crate::run::Run;
+use crate::run::{OutcomeKind, Run};
 use crate::slot::{Pair, rfc3339};
 use crate::store::{Reader, RunFilter};
 
 use super::history::unreadable;
-use super::output::{Output, Row, write_rows};
+use super::output::{Column, Output, names_of, row, text, write_rows};
 use super::state_lock::{Holder, holder};
-use super::{ConfigArgs, Failure, instant, load_to_read};
+use super::{ConfigArgs, Failure, load_to_read};
 
 /// Shows for each policy and cluster the last good snapshot, what is under way, and the next slot.
 #[derive(Debug, Args)]
@@ -42,37 +42,61 @@ pub struct StatusArgs {
     output: Output,
 }
 
-const FIELDS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "active_since",
-    "paused_since",
-    "last_success_at",
-    "age_seconds",
-    "rpo_seconds",
-    "is_overdue",
-    "last_snapshot_id",
-    "size_bytes",
-    "in_progress",
-    "last_run_at",
-    "last_result",
-    "next_run_at",
+row! {
+    /// How well a pair is protected now; of a policy without any pair, since when it is paused.
+    StatusRow {
+        policy: String,
+        account: Option<String>,
+        region: Option<String>,
+        cluster: Option<String>,
+        active_since: Option<String>,
+        paused_since: Option<String>,
+        last_success_at: Option<String>,
+        age_seconds: Option<i64>,
+        rpo_seconds: Option<i64>,
+        is_overdue: Option<bool>,
+        last_snapshot_id: Option<String>,
+        size_bytes: Option<u64>,
+        in_progress: Option<&'static str>,
+        last_run_at: Option<String>,
+        last_result: Option<&'static str>,
+        next_run_at: Option<String>,
+    }
+    beside {
+        overdue_for: Option<TimeDelta>,
+        late_for: Option<TimeDelta>,
+    }
+}
+
+const COLUMNS: &[Column<StatusRow>] = &[
+    Column("policy", |row| row.policy.clone()),
+    Column("account", |row| text(&row.account)),
+    Column("region", |row| text(&row.region)),
+    Column("cluster", |row| text(&row.cluster)),
+    Column("last_success_at", |row| text(&row.last_success_at)),
+    Column("age", |row| text(&row.age_seconds.map(seconds))),
+    Column("rpo", |row| {
+        with_delay(row.rpo_seconds.map(seconds), row.overdue_for)
+    }),
+    Column("in_progress", |row| text(&row.in_progress)),
+    Column("last_result", |row| text(&row.last_result)),
+    Column("next_run_at", |row| {
+        with_delay(row.next_run_at.clone(), row.late_for)
+    }),
+    Column("paused_since", |row| text(&row.paused_since)),
 ];
-const COLUMNS: &[&str] = &[
-    "policy",
-    "account",
-    "region",
-    "cluster",
-    "last_success_at",
-    "age",
-    "rpo",
-    "in_progress",
-    "last_result",
-    "next_run_at",
-    "paused_since",
-];
+
+fn seconds(seconds: i64) -> String {
+    span(TimeDelta::seconds(seconds))
+}
+
+/// What is to be, and for how long it has not been.
+fn with_delay(told: Option<String>, delay: Option<TimeDelta>) -> String {
+    match (told, delay) {
+        (Some(told), Some(delay)) => format!("{told}, overdue for {}", span(delay)),
+        (told, _) => told.unwrap_or_default(),
+    }
+}
 
 pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let (config, is_whole) = load_to_read(&args.config).await?;
@@ -92,10 +116,9 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     let view = StatusView {
         config: &config,
         history: &history,
-        output: args.output,
         now,
     };
-    let mut rows: Vec<Row> = pairs
+    let mut rows: Vec<StatusRow> = pairs
         .iter()
         .zip(&ended)
         .map(|(pair, ended)| view.row(pair, active.get(pair).copied(), ended.as_ref()))
@@ -107,17 +130,11 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     if let Some(absence) = &absence {
         tell(absence, args.output)?;
     }
-    write_rows(
-        &mut std::io::stdout().lock(),
-        args.output,
-        FIELDS,
-        COLUMNS,
-        &rows,
-    )?;
+    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
     let lacking = |(pair, ended): (&&Pair, &Option<Ended>)| {
         active.contains_key(pair) && ended.as_ref().is_some_and(|ended| !ended.is_good)
     };
-    let is_overdue = |row: &Row| row.get("is_overdue") == Some(&true.into());
+    let is_overdue = |row: &StatusRow| row.is_overdue == Some(true);
     let is_found =
         absence.is_some() || pairs.iter().zip(&ended).any(lacking) || rows.iter().any(is_overdue);
     match (args.check, is_whole) {
@@ -130,10 +147,12 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
 }
 
 /// A policy without any pair is paused all the same.
-fn paused_row(history: &History, policy: &PolicyName) -> Row {
-    Row::default()
-        .with("policy", policy.as_str())
-        .with("paused_since", instant(history.pauses.since(policy)))
+fn paused_row(history: &History, policy: &PolicyName) -> StatusRow {
+    StatusRow {
+        policy: policy.to_string(),
+        paused_since: history.pauses.since(policy).map(rfc3339),
+        ..StatusRow::default()
+    }
 }
 
 /// That no daemon runs, in words; `None` where one does.
@@ -211,7 +230,7 @@ fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
     let ranges = reader.missed_ranges(&newest(Some(1))).map_err(unreadable)?;
     let range = ranges.into_iter().next_back().map(|range| Ended {
         at: range.last_at,
-        word: "missed",
+        word: OutcomeKind::Missed.as_str(),
         is_good: false,
     });
     Ok(run.into_iter().chain(range).max_by_key(|ended| ended.at))
@@ -221,26 +240,14 @@ fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
 struct StatusView<'a> {
     config: &'a Config,
     history: &'a History,
-    output: Output,
     now: DateTime<Utc>,
 }
 
 impl StatusView<'_> {
-    /// The next slot; one that has come already is told as late to a person.
-    fn next(&self, next: Option<DateTime<Utc>>) -> serde_json::Value {
-        match next {
-            Some(at) if self.output == Output::Table && at < self.now => {
-                format!("{}, overdue for {}", rfc3339(at), span(self.now - at)).into()
-            }
-            next => instant(next),
-        }
-    }
-
-    fn row(&self, pair: &Pair, state: Option<&PairState>, ended: Option<&Ended>) -> Row {
+    fn row(&self, pair: &Pair, state: Option<&PairState>, ended: Option<&Ended>) -> StatusRow {
         let (config, history, now) = (self.config, self.history, self.now);
         let good = history.last_good(pair);
         let good_at = good.and_then(Run::created_at);
-        let age = good_at.map(|at| (now - at).num_seconds().max(0));
         let open = history.of_pair(pair).rev().find(|run| !run.is_ended());
         let policy = config.policy(&pair.policy);
         let configured = policy.zip(state);
@@ -253,33 +260,27 @@ impl StatusView<'_> {
         let rpo = policy.and_then(|policy| policy.rpo);
         let overdue_since = configured
             .and_then(|(policy, state)| rpo::overdue_since(policy, history, pair, state, now));
-        let words = rpo.map(|rpo| match overdue_since {
-            Some(since) => format!("{}, overdue for {}", span(rpo), span(now - since)),
-            None => span(rpo),
-        });
-        Row::of_pair(pair)
-            .with(
-                "active_since",
-                instant(state.map(|state| state.active_from)),
-            )
-            .with("paused_since", instant(history.pauses.since(&pair.policy)))
-            .with("last_success_at", instant(good_at))
-            .with("age_seconds", age)
-            .with("age", age.map(|age| span(TimeDelta::seconds(age))))
-            .with("rpo_seconds", rpo.map(|rpo| rpo.num_seconds()))
-            .with("rpo", words)
-            .with("is_overdue", rpo.map(|_| overdue_since.is_some()))
-            .with(
-                "last_snapshot_id",
-                good.map(|run| run.request.snapshot_id.to_string()),
-            )
-            .with(
-                "size_bytes",
-                good.and_then(|run| run.snapshot.as_ref()?.size_bytes()),
-            )
-            .with("in_progress", open.map(|run| run.word()))
-            .with("last_run_at", instant(last))
-            .with("last_result", ended.map(|ended| ended.word))
-            .with("next_run_at", self.next(next))
+        let [policy, account, region, cluster] = names_of(pair);
+        StatusRow {
+            policy,
+            account: Some(account),
+            region: Some(region),
+            cluster: Some(cluster),
+            active_since: state.map(|state| rfc3339(state.active_from)),
+            paused_since: history.pauses.since(&pair.policy).map(rfc3339),
+            last_success_at: good_at.map(rfc3339),
+            age_seconds: good_at.map(|at| (now - at).num_seconds().max(0)),
+            rpo_seconds: rpo.map(|rpo| rpo.num_seconds()),
+            is_overdue: rpo.map(|_| overdue_since.is_some()),
+            last_snapshot_id: good.map(|run| run.request.snapshot_id.to_string()),
+            size_bytes: good.and_then(|run| run.snapshot.as_ref()?.size_bytes()),
+            in_progress: open.map(Run::word),
+            last_run_at: last.map(rfc3339),
+            last_result: ended.map(|ended| ended.word),
+            next_run_at: next.map(rfc3339),
+            overdue_for: overdue_since.map(|since| now - since),
+            // A slot that has come already is told as late.
+            late_for: next.filter(|at| *at < now).map(|at| now - at),
+        }
     }
 }

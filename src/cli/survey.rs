@@ -8,9 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
-use crate::aws::{AwsRedshift, Connector};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::execute;
@@ -21,9 +18,9 @@ use crate::store::Reader;
 
 use super::Failure;
 use super::history::unreadable;
-use super::state_lock::{Holder, holder, target};
+use super::scopes::{ask_each, connector, within};
 
-/// How long a listing is waited for.
+/// How long a listing of one scope is waited for, its credentials included.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The engine as the daemon would have it after one listing of `scopes`.
@@ -32,27 +29,20 @@ pub(super) async fn survey(
     scopes: &BTreeSet<Scope>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Engine, Failure> {
-    let is_held = holder(&config.state_dir).is_ok_and(|holder| holder != Holder::Nobody);
-    let target = target(config, is_held).ok_or_else(|| {
+    let connector = connector(config, clock).ok_or_else(|| {
         let what = "the embedded sandbox runs inside `redkeep run`, and none is running: start it";
         Failure::Unreachable(what.to_owned())
     })?;
-    let connector = Connector::new(target, config.namespace.clone(), Arc::clone(clock));
-    let mut asking = JoinSet::new();
-    for scope in scopes {
-        let client = client(config, &connector, scope).await;
+    let listing = |scope, client| {
         let call = Call::List {
-            scope: scope.clone(),
+            scope,
             asks_account: true,
         };
-        let listing = execute(call, client, clock.now());
-        asking.spawn(tokio::time::timeout(LISTING_TIMEOUT, listing));
-    }
-    let mut replies = Vec::new();
-    while let Some(ended) = asking.join_next().await {
-        // A listing that did not come leaves its scope unseen, which blocks every pass.
-        replies.extend(ended.ok().and_then(Result::ok));
-    }
+        within(LISTING_TIMEOUT, execute(call, client, clock.now()))
+    };
+    let replies = ask_each(config, &connector, scopes.iter().cloned(), listing).await;
+    // A listing that did not come leaves its scope unseen, which blocks every pass.
+    let replies = replies.into_values().flatten();
     // Read after the listings: whatever a daemon beside this command has made by then has its record here.
     let mut engine = known(config, &**clock)?;
     for reply in replies {
@@ -68,15 +58,6 @@ fn known(config: &Config, clock: &dyn Clock) -> Result<Engine, Failure> {
     let (identity, _) = reader.identity().map_err(unreadable)?;
     let writer = config.writer.clone().unwrap_or(identity.installation);
     Ok(Engine::new(config.clone(), history, writer, clock.now()))
-}
-
-async fn client(config: &Config, connector: &Connector, scope: &Scope) -> Arc<AwsRedshift> {
-    let identity = config
-        .account(&scope.account)
-        .map(|account| account.identity.clone())
-        .unwrap_or_default();
-    let meter = Arc::new(|_, _, _| {});
-    Arc::new(connector.client(&identity, &scope.region, meter).await)
 }
 
 /// The first reason why AWS could not be listed, for people.

@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use clap::Args;
-use tokio::sync::mpsc;
 
-use crate::aws::AwsRedshift;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
-use crate::daemon::{Daemon, Mode, Parts, Signal};
+use crate::daemon::Mode;
 use crate::names::Tier;
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
@@ -23,13 +21,12 @@ use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
+use super::alone::{POLL_INTERVAL, Stopped, work_alone};
 use super::history::{unreadable, write_runs};
 use super::output::Output;
 use super::pause::configured;
 use super::progress::Progress;
-use super::run::forward_signals;
-use super::state_lock::{daemon_wants, hold};
-use super::wiring::{inbox, loaded, other, parts};
+use super::wiring::{inbox, loaded};
 use super::{ConfigArgs, Failure};
 
 /// Takes one snapshot now, with the retention and the tags of a policy.
@@ -71,8 +68,6 @@ pub struct TakeArgs {
 
 /// When nothing has come of a run for so long, the command looks whether anybody works on it.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at the history.
-const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
@@ -104,24 +99,26 @@ async fn follow(
 ) -> Result<Run, Failure> {
     let mut progress = Progress::start(&run);
     while !is_done(args, &run) {
-        match hold(&config.state_dir) {
-            Ok(lock) => {
-                let (config_, sources, clock) =
-                    (config.clone(), sources.clone(), Arc::clone(&clock));
-                let (parts, lock) = parts(config_, sources, clock, lock).await?;
-                let stopped = alone(args, parts, config, &run, &mut progress).await?;
-                drop(lock);
+        let mode = match args.no_wait {
+            true => Mode::TakeAccepted(run.slot.clone()),
+            false => Mode::Take(run.slot.clone()),
+        };
+        let shown = show_for_ever(config, &run, &mut progress);
+        match work_alone(config, sources, Arc::clone(&clock), mode, shown).await? {
+            Stopped::Busy => {}
+            Stopped::Enough(unreadable) => return Err(unreadable),
+            Stopped::Finished => {
                 run = look(config, &run.slot)?;
                 progress.show(&run);
-                if stopped == Stopped::Asked {
-                    break;
-                }
-                // The daemon comes for it now: not to be first again.
-                run = watch(args, config, run, &mut progress).await?;
+                break;
             }
-            Err(Failure::Busy(_)) => run = watch(args, config, run, &mut progress).await?,
-            Err(failure) => return Err(failure),
+            // The daemon comes for it now: not to be first again.
+            Stopped::ForDaemon => {
+                run = look(config, &run.slot)?;
+                progress.show(&run);
+            }
         }
+        run = watch(args, config, run, &mut progress).await?;
     }
     Ok(run)
 }
@@ -131,51 +128,14 @@ fn is_done(args: &TakeArgs, run: &Run) -> bool {
     run.is_ended() || (args.no_wait && run.state != RunState::Due)
 }
 
-/// Why a command that held the state directory has stopped.
-#[derive(Debug, PartialEq, Eq)]
-enum Stopped {
-    /// The run has ended, or is accepted where that is enough; or the person has stopped it.
-    Asked,
-    /// A daemon wants the state directory, and goes on with the run.
-    ForDaemon,
-}
-
-/// Holds the state directory, and takes the snapshot.
-async fn alone(
-    args: &TakeArgs,
-    parts: Parts<AwsRedshift>,
-    config: &Config,
-    run: &Run,
-    progress: &mut Progress,
-) -> Result<Stopped, Failure> {
-    let mode = match args.no_wait {
-        true => Mode::TakeAccepted(run.slot.clone()),
-        false => Mode::Take(run.slot.clone()),
-    };
-    let (sender, signals) = mpsc::channel(4);
-    forward_signals(&sender).map_err(other)?;
-    let daemon = Daemon::new(parts).run(mode, signals);
-    tokio::pin!(daemon);
-    tokio::select! {
-        _ = &mut daemon => return Ok(Stopped::Asked),
-        shown = show_for_ever(config, run, progress) => return shown,
-        () = daemon_wants(&config.state_dir) => {}
-    }
-    // It drains like a daemon that is stopped; one that is gone already has nothing to drain.
-    let _ = sender.send(Signal::Stop).await;
-    daemon.await;
-    Ok(Stopped::ForDaemon)
-}
-
-/// Shows how the run gets on, until it is dropped; returns only what cannot be read.
-async fn show_for_ever(
-    config: &Config,
-    run: &Run,
-    progress: &mut Progress,
-) -> Result<Stopped, Failure> {
+/// Shows how the run gets on, until it is dropped; returns only that it cannot be read.
+async fn show_for_ever(config: &Config, run: &Run, progress: &mut Progress) -> Failure {
     loop {
         sleep(POLL_INTERVAL).await;
-        progress.show(&look(config, &run.slot)?);
+        match look(config, &run.slot) {
+            Ok(run) => progress.show(&run),
+            Err(failure) => return failure,
+        }
     }
 }
 

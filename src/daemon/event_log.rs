@@ -167,7 +167,7 @@ fn tell_run(run: &Run) {
         (RunState::Due, None) => tell!(info, run, "due"),
         (RunState::Asking { .. }, None) => tell!(info, run, attempt = run.attempts, "requested"),
         (RunState::Waiting { until, refusal }, None) => {
-            let (why, again_at) = (&refusal.why, rfc3339(*until));
+            let (why, again_at) = (refusal.why.to_string(), rfc3339(*until));
             tell!(warn, run, why, reason, again_at, "refused for now");
         }
         (RunState::InDoubt { .. }, None) => {
@@ -396,7 +396,8 @@ fn tell_pass(pass: &Pass, history: &History) {
 
 fn tell_action(action: &SnapshotAction) {
     let (snapshot, wanted) = (&action.snapshot, action.kind.as_str());
-    match action.end.as_ref().map(|end| (end.is_done(), end.text())) {
+    let end = action.end.as_ref().map(|end| (end.is_done(), end.text()));
+    match end.as_ref().map(|(done, text)| (*done, text.as_str())) {
         Some((true, said)) => info!(%snapshot, "{wanted}: {said}"),
         Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
         None => {

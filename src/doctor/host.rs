@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::io::Errno;
 
-use super::Finding;
-use crate::error_chain::with_causes;
+use super::{Finding, Severity};
+use crate::error_chain::told_with_causes;
 use crate::explain::span;
 use crate::slot::rfc3339;
 use crate::store::{EndpointKind, StoreError};
@@ -235,24 +235,19 @@ fn history(host: &Host) -> Finding {
             "there is none",
             "nothing, if redkeep was never started: `redkeep run` begins it; else look at `state_dir`",
         ),
-        Err(error @ StoreError::OlderSchema { .. }) => {
-            unusable(Finding::warning(CHECK, "", ""), error)
-        }
-        Err(error) => unusable(Finding::failed(CHECK, "", ""), error),
+        Err(error @ StoreError::OlderSchema { .. }) => unusable(Severity::Warning, error),
+        Err(error) => unusable(Severity::Failed, error),
     }
 }
 
-/// The store's errors say after a semicolon what to do.
-fn unusable(finding: Finding, error: &StoreError) -> Finding {
-    let told = with_causes(error);
-    let (found, advice) = told.split_once("; ").unwrap_or((
-        &told,
-        "look at the file and its directory, and as whom this is run",
-    ));
+/// A finding of a history that cannot be used.
+fn unusable(verdict: Severity, error: &StoreError) -> Finding {
+    let found = told_with_causes(error.problem(), error);
+    let advice = error.hint();
+    let advice = advice.unwrap_or("look at the file and its directory, and as whom this is run");
     Finding {
-        found: found.to_owned(),
-        advice: Some(advice.to_owned()),
-        ..finding
+        verdict,
+        ..Finding::warning("history", found, advice)
     }
 }
 

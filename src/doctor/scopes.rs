@@ -15,7 +15,7 @@ use crate::names::Region;
 use crate::observed::SKEW_LIMIT;
 use crate::operations::Removal;
 use crate::redshift::{ErrorClass, Operation, RedshiftError, ServerDate};
-use crate::run::{Outcome, Run, RunState};
+use crate::run::{Outcome, Reason, Run, RunState};
 use crate::slot::{Scope, rfc3339};
 
 /// What a scope is asked, all of it without side effects.
@@ -115,13 +115,12 @@ pub fn evidence(history: &History, scope: &Scope) -> Evidence {
 }
 
 fn told_by(run: &Run) -> Option<Evidence> {
-    let denied = ErrorClass::AccessDenied.reason();
-    let is_denied = match &run.state {
-        RunState::Waiting { refusal, .. } => refusal.why == denied,
-        RunState::Ended(Outcome::Expired(why)) => why.ends_with(denied),
-        _ => false,
+    let refusal = match &run.state {
+        RunState::Waiting { refusal, .. } => Some(&refusal.why),
+        RunState::Ended(Outcome::Expired(why)) => Some(why.refusal()),
+        _ => None,
     };
-    if is_denied {
+    if refusal == Some(&Reason::AccessDenied) {
         return Some(Evidence::Denied {
             at: run.asked_at?,
             message: run.message.clone().unwrap_or_default(),
@@ -141,12 +140,10 @@ pub fn deleting(last: Option<&Removal>) -> Evidence {
             at: end.at,
             id: removal.id.to_string(),
         },
-        Some((_, end)) if end.text().starts_with(ErrorClass::AccessDenied.reason()) => {
-            Evidence::Denied {
-                at: end.at,
-                message: end.text().to_owned(),
-            }
-        }
+        Some((_, end)) if end.is_denied() => Evidence::Denied {
+            at: end.at,
+            message: end.text(),
+        },
         _ => Evidence::None,
     }
 }
@@ -294,7 +291,7 @@ fn answered(probe: &ProbeResult, scope: &Scope) -> Finding {
 }
 
 fn refused(check: &'static str, error: &RedshiftError, scope: &Scope) -> Finding {
-    let found = format!("{}: {}", error.class.reason(), error.told());
+    let found = format!("{}: {}", Reason::from(error.class), error.told());
     match error.class {
         ErrorClass::Throttled => {
             Finding::warning(check, found, "try again; redkeep itself asks more slowly")

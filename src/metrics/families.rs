@@ -239,7 +239,11 @@ fn runs(view: &View) -> Vec<Sample> {
     let results = |pair: &PairView| {
         let labels = pair_labels(pair);
         pair.totals.by_result().map(|(result, count)| Sample {
-            labels: labels.iter().cloned().chain([result.to_owned()]).collect(),
+            labels: labels
+                .iter()
+                .cloned()
+                .chain([result.as_str().to_owned()])
+                .collect(),
             value: count as f64,
         })
     };

@@ -81,7 +81,7 @@ fn seen(created_at: DateTime<Utc>) -> Event {
 
 fn expired() -> [Event; 3] {
     let judged = Event::Concluding {
-        verdict: Outcome::Expired("cluster paused".to_owned()),
+        verdict: Outcome::Expired("cluster paused".into()),
         message: None,
     };
     [Event::Asked, judged, Event::Absent]

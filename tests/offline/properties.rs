@@ -14,7 +14,7 @@ use redkeep::names::{ClusterId, Namespace, Retention, Tags, Writer, tag_fault};
 use redkeep::names::{Tier, Trigger};
 use redkeep::ownership::{Ownership, ownership};
 use redkeep::policy::Policy;
-use redkeep::run::{Event, Missed, Outcome, Run, RunState, SnapshotSpec};
+use redkeep::run::{Event, Missed, Outcome, Reason, Run, RunState, SnapshotSpec};
 use redkeep::schedule::{Blackout, Schedule};
 use redkeep::slot::{Pair, Scope, Slot, rfc3339};
 use redkeep::snapshot::{Generation, Label, Snapshot, SnapshotId, tag};
@@ -247,8 +247,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Outcome::Missed(Missed::Late)),
         Just(Outcome::Missed(Missed::Coalesced)),
-        Just(Outcome::Expired("paused".to_owned())),
-        Just(Outcome::Failed("config".to_owned())),
+        Just(Outcome::Expired("paused".into())),
+        Just(Outcome::Failed("config".into())),
     ]
 }
 
@@ -264,7 +264,10 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => Just(Event::Asked),
         2 => (instant(), text(), text())
-            .prop_map(|(retry_at, why, message)| Event::Refused { retry_at, why, message }),
+            .prop_map(|(retry_at, why, message)| {
+                let why = Reason::from(why);
+                Event::Refused { retry_at, why, message }
+            }),
         2 => (instant(), text()).prop_map(|(look_at, message)| Event::Lost { look_at, message }),
         1 => instant().prop_map(|look_at| Event::StillLost { look_at }),
         1 => instant().prop_map(|retry_at| Event::NotAccepted { retry_at }),

@@ -19,7 +19,7 @@ use crate::names::{AccountName, PolicyName, Retention};
 use crate::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
 use crate::pause::Pauses;
 use crate::policy::Policy;
-use crate::run::{Missed, Run};
+use crate::run::{Missed, Outcome, OutcomeKind, Run};
 use crate::schedule::{ClockNote, Schedule};
 use crate::slot::{Pair, Slot};
 use crate::snapshot::Generation;
@@ -207,43 +207,48 @@ fn may_be_needed(run: &Run) -> bool {
 }
 
 impl Totals {
-    /// Counts `count` runs that ended with `result`, a word of [`crate::run::Outcome::word`].
-    pub fn add(&mut self, result: &str, count: u64) {
-        match result {
-            "available" => self.available += count,
-            "failed" => self.failed += count,
-            "missed" => self.missed += count,
-            "skipped" => self.skipped += count,
-            "expired" => self.expired += count,
-            "conflict" => self.conflict += count,
-            _ => {}
-        }
+    /// Counts `count` runs that ended with `result`.
+    pub fn add(&mut self, result: OutcomeKind, count: u64) {
+        *self.of_mut(result) += count;
     }
 
     /// Takes one back.
-    fn remove_one(&mut self, result: &str) {
-        let less = |count: &mut u64| *count = count.saturating_sub(1);
+    fn remove_one(&mut self, result: OutcomeKind) {
+        let count = self.of_mut(result);
+        *count = count.saturating_sub(1);
+    }
+
+    /// How many runs ended with `result`.
+    pub fn of(&self, result: OutcomeKind) -> u64 {
         match result {
-            "available" => less(&mut self.available),
-            "failed" => less(&mut self.failed),
-            "missed" => less(&mut self.missed),
-            "skipped" => less(&mut self.skipped),
-            "expired" => less(&mut self.expired),
-            "conflict" => less(&mut self.conflict),
-            _ => {}
+            OutcomeKind::Available => self.available,
+            OutcomeKind::Failed => self.failed,
+            OutcomeKind::Missed => self.missed,
+            OutcomeKind::Skipped => self.skipped,
+            OutcomeKind::Expired => self.expired,
+            OutcomeKind::Conflict => self.conflict,
         }
     }
 
-    /// The counts with their words, in the order of the documentation.
-    pub fn by_result(&self) -> [(&'static str, u64); 6] {
-        [
-            ("available", self.available),
-            ("failed", self.failed),
-            ("missed", self.missed),
-            ("skipped", self.skipped),
-            ("expired", self.expired),
-            ("conflict", self.conflict),
-        ]
+    fn of_mut(&mut self, result: OutcomeKind) -> &mut u64 {
+        match result {
+            OutcomeKind::Available => &mut self.available,
+            OutcomeKind::Failed => &mut self.failed,
+            OutcomeKind::Missed => &mut self.missed,
+            OutcomeKind::Skipped => &mut self.skipped,
+            OutcomeKind::Expired => &mut self.expired,
+            OutcomeKind::Conflict => &mut self.conflict,
+        }
+    }
+
+    /// The counts in the order of the documentation.
+    pub fn by_result(&self) -> [(OutcomeKind, u64); 6] {
+        OutcomeKind::ALL.map(|result| (result, self.of(result)))
+    }
+
+    /// How many runs ended.
+    pub fn ended(&self) -> u64 {
+        self.by_result().iter().map(|(_, count)| count).sum()
     }
 }
 
@@ -268,7 +273,7 @@ impl History {
                 self.totals
                     .entry(range.pair)
                     .or_default()
-                    .add("missed", range.count);
+                    .add(OutcomeKind::Missed, range.count);
             }
             Change::Extended(extension) => {
                 *self.extensions.entry(extension.slot.pair).or_default() += 1;
@@ -328,11 +333,9 @@ impl History {
     fn apply_run(&mut self, run: Run) {
         let ended_before = self.runs.get(&run.slot).is_some_and(Run::is_ended);
         let pair = run.slot.pair.clone();
-        if run.is_ended() && !ended_before {
-            self.totals
-                .entry(pair.clone())
-                .or_default()
-                .add(run.word(), 1);
+        if let Some(result) = run.outcome().map(Outcome::kind).filter(|_| !ended_before) {
+            let totals = self.totals.entry(pair.clone()).or_default();
+            totals.add(result, 1);
         }
         self.insert(run);
         self.forget_old(&pair);

@@ -19,6 +19,12 @@ pub const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 /// How far apart the listings of a scope are when nothing calls for one.
 pub const LISTING_INTERVAL: TimeDelta = TimeDelta::seconds(60);
 
+/// A listing older than this tells too little of what is there.
+pub const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(10);
+
+/// AWS shows what it has accepted, or removed, at most so long after: what a look contradicts then is not so.
+pub const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
+
 /// So many listings that fail in a row are no passing trouble: the next one would come soon.
 const BLIND_FROM: u32 = 2;
 

@@ -3,10 +3,14 @@
 //! Owns: the records of it, as the history has them. Never decides (that is `retention` and `plan`), never calls
 //! anything.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::names::PolicyName;
 use crate::observed::SKEW_LIMIT;
+use crate::redshift::RedshiftError;
+use crate::run::Reason;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::SnapshotId;
 
@@ -66,7 +70,7 @@ impl Removal {
 
     /// The same, ended so.
     #[must_use]
-    pub fn ended(self, at: DateTime<Utc>, result: Result<String, String>) -> Self {
+    pub fn ended(self, at: DateTime<Utc>, result: Result<String, Undone>) -> Self {
         let end = Some(End { at, result });
         Self { end, ..self }
     }
@@ -78,7 +82,54 @@ pub struct End {
     /// When.
     pub at: DateTime<Utc>,
     /// Done, with what is to be said of it; or not done, and why.
-    pub result: Result<String, String>,
+    pub result: Result<String, Undone>,
+}
+
+/// Why a removal or an action was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// What AWS refused it for, where it was AWS that did.
+    pub refusal: Option<Reason>,
+    /// What else is to be said of it.
+    pub message: String,
+}
+
+impl Undone {
+    /// AWS refused it.
+    pub fn refused(error: &RedshiftError) -> Self {
+        Self {
+            refusal: Some(Reason::from(error.class)),
+            message: error.told(),
+        }
+    }
+}
+
+impl From<String> for Undone {
+    /// Reads what the history has of it.
+    fn from(text: String) -> Self {
+        let refused = text
+            .split_once(": ")
+            .and_then(|(words, message)| Some((Reason::known(words)?, message.to_owned())));
+        match refused {
+            Some((reason, message)) => Self {
+                refusal: Some(reason),
+                message,
+            },
+            None => Self {
+                refusal: None,
+                message: text,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.refusal {
+            Some(reason) => write!(f, "{reason}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
 }
 
 impl End {
@@ -88,10 +139,21 @@ impl End {
     }
 
     /// What is to be said of it.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> String {
         match &self.result {
-            Ok(text) | Err(text) => text,
+            Ok(text) => text.clone(),
+            Err(why) => why.to_string(),
         }
+    }
+
+    /// Whether it was not done because IAM does not allow it.
+    pub fn is_denied(&self) -> bool {
+        let refusal = self
+            .result
+            .as_ref()
+            .err()
+            .and_then(|why| why.refusal.as_ref());
+        refusal == Some(&Reason::AccessDenied)
     }
 }
 
@@ -271,7 +333,7 @@ impl SnapshotAction {
 
     /// The same, ended so.
     #[must_use]
-    pub fn ended(self, at: DateTime<Utc>, result: Result<String, String>) -> Self {
+    pub fn ended(self, at: DateTime<Utc>, result: Result<String, Undone>) -> Self {
         let end = Some(End { at, result });
         Self { end, ..self }
     }

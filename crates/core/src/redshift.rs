@@ -143,22 +143,4 @@ impl ErrorClass {
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unknown | Self::Unsent)
     }
-
-    /// A few words for people, used as the reason of a run that ended with it.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Unknown => "no clear answer",
-            Self::Unsent => "unreachable",
-            Self::ClusterState => "cluster not available",
-            Self::AlreadyExists => "name exists",
-            Self::Quota => "quota",
-            Self::ClusterNotFound | Self::SnapshotNotFound => "not_found",
-            Self::AccessDenied => "access denied",
-            Self::Credentials => "credentials",
-            Self::ClockSkew => "clock skew",
-            Self::Invalid => "config",
-            Self::Other => "unknown error",
-        }
-    }
 }

@@ -63,6 +63,9 @@ fn exponential(attempts: u32) -> TimeDelta {
     TimeDelta::seconds(1_i64 << attempts.min(9)).min(LONGEST_WAIT)
 }
 
+/// Between two looks for a name of which the first did not tell what is to be known.
+pub const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
+
 /// When to list a scope again after `failures` failed listings in a row; scopes do not list in step.
 pub fn list_again_at(scope: &Scope, failures: u32, now: DateTime<Utc>) -> DateTime<Utc> {
     let half = exponential(failures) / 2;

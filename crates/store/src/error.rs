@@ -3,7 +3,7 @@
 //! Owns: [`StoreError`] and how SQLite's codes become one. Never decides what follows: the daemon asks
 //! [`StoreError::is_storage`] and keeps creating snapshots.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,21 +17,16 @@ use redkeep_serve::safe_file::Refused;
 #[non_exhaustive]
 pub enum StoreError {
     /// A command wants to read a history that was never begun.
-    #[error("there is no history at {path}; \"redkeep run\" begins it at its first start")]
     Missing {
         /// The file that was looked for.
         path: PathBuf,
     },
     /// The database file is a symbolic link, which somebody may have planted.
-    #[error(
-        "{path} is a symbolic link, wanted a file; put the file itself there, or set state_dir to its directory"
-    )]
     Symlink {
         /// The link.
         path: PathBuf,
     },
     /// The file, or one that SQLite keeps beside it, is another's, or no file at all.
-    #[error("{path} is not used: {why}; move it away")]
     Refused {
         /// What is refused.
         path: PathBuf,
@@ -39,18 +34,11 @@ pub enum StoreError {
         why: Refused,
     },
     /// The file is something else than an SQLite database.
-    #[error(
-        "{path} is not an SQLite database; \"redkeep run\" moves it aside and begins a new history"
-    )]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
     /// The file is another program's database.
-    #[error(
-        "{path} is another program's database (application_id {got:#010x}, wanted {wanted:#010x}); \
-         set state_dir to another directory"
-    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -60,10 +48,6 @@ pub enum StoreError {
         wanted: i32,
     },
     /// The file is damaged, or somebody wrote into it what redkeep never writes.
-    #[error(
-        "{path} is damaged: {what}; \"redkeep run\" moves it aside and rebuilds what the snapshots tell, or put \
-         the daily copy in its place"
-    )]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -71,9 +55,6 @@ pub enum StoreError {
         what: String,
     },
     /// The history was begun against another kind of endpoint: no toy snapshot may count for a real one.
-    #[error(
-        "{path} is the history of endpoint kind \"{got}\", the configuration wants \"{wanted}\"; set state_dir to another directory"
-    )]
     OtherEndpoint {
         /// The file.
         path: PathBuf,
@@ -83,9 +64,6 @@ pub enum StoreError {
         wanted: EndpointKind,
     },
     /// A newer redkeep wrote the file.
-    #[error(
-        "{path} has schema version {got}, this redkeep knows up to {wanted}; run the newer redkeep that wrote it"
-    )]
     NewerSchema {
         /// The file.
         path: PathBuf,
@@ -95,9 +73,6 @@ pub enum StoreError {
         wanted: i64,
     },
     /// A command met a file that only the daemon may bring up to date.
-    #[error(
-        "{path} has schema version {got}, wanted {wanted}; start \"redkeep run\" once, which migrates it"
-    )]
     OlderSchema {
         /// The file.
         path: PathBuf,
@@ -107,9 +82,6 @@ pub enum StoreError {
         wanted: i64,
     },
     /// The SQLite library has the WAL-reset bug, which can corrupt a database.
-    #[error(
-        "SQLite {got} can corrupt a database in WAL mode, wanted {wanted} or newer; build redkeep with the bundled SQLite"
-    )]
     OldSqlite {
         /// The version that redkeep was linked with.
         got: String,
@@ -117,9 +89,6 @@ pub enum StoreError {
         wanted: String,
     },
     /// The storage cannot have a log beside the file (sqlite.org/wal.html, "Disadvantages").
-    #[error(
-        "{path} cannot be used with a log (journal_mode {got:?}, wanted \"wal\"); set state_dir to a local disk"
-    )]
     NoLog {
         /// The file.
         path: PathBuf,
@@ -127,32 +96,21 @@ pub enum StoreError {
         got: String,
     },
     /// The open file is no longer the one at its path, so what is written would be lost.
-    #[error("{path} was removed or replaced while it was open; restart redkeep")]
     Replaced {
         /// The path.
         path: PathBuf,
     },
     /// The history was lost and rebuilt, and the copies tell more than it does.
-    #[error(
-        "{path} was lost and rebuilt: no copy of it is made until `redkeep prune --acknowledge` says that this is known"
-    )]
     Rebuilt {
         /// The history.
         path: PathBuf,
     },
     /// A new copy has fewer records than those that it would replace, or is another installation's.
-    #[error(
-        "{path} and the copy before it have more records than the history now, or another installation's; move them to          where you keep them, and a new copy is made"
-    )]
     WorthLess {
         /// The copy that stays.
         path: PathBuf,
     },
     /// Somebody holds the file for longer than a commit takes; it is sound.
-    #[error(
-        "{path} is locked by another program: end it, be it a shell of sqlite3 with an open transaction or a program \
-         that copies files"
-    )]
     Locked {
         /// The file.
         path: PathBuf,
@@ -160,9 +118,6 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// The disk is full, read-only or failing; the file itself may be sound.
-    #[error(
-        "cannot use {path} now; look at the free space, the mount and the permissions of its directory"
-    )]
     Storage {
         /// The file.
         path: PathBuf,
@@ -170,7 +125,6 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// A file or directory could not be made, read or renamed.
-    #[error("cannot {doing} {path}")]
     File {
         /// The verb.
         doing: &'static str,
@@ -180,7 +134,6 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Any other error of SQLite.
-    #[error("{path}: a statement failed")]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -188,7 +141,6 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// The schema could not be brought up to date; the file still has the old one.
-    #[error("cannot migrate {path}")]
     Migration {
         /// The file.
         path: PathBuf,
@@ -196,14 +148,114 @@ pub enum StoreError {
         source: Box<rusqlite_migration::Error>,
     },
     /// The system gave the store no thread.
-    #[error("cannot start a thread for the store")]
     Thread(#[source] io::Error),
     /// The store was closed, or its thread has died.
-    #[error("the store is closed")]
     Closed,
 }
 
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem())?;
+        match self.hint() {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl StoreError {
+    /// What is wrong, without what to do about it and without its cause.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Missing { path } => format!("there is no history at {}", path.display()),
+            Self::Symlink { path } => {
+                format!("{} is a symbolic link, wanted a file", path.display())
+            }
+            Self::Refused { path, why } => format!("{} is not used: {why}", path.display()),
+            Self::NotADatabase { path } => format!("{} is not an SQLite database", path.display()),
+            Self::Foreign { path, got, wanted } => format!(
+                "{} is another program's database (application_id {got:#010x}, wanted {wanted:#010x})",
+                path.display()
+            ),
+            Self::Corrupt { path, what } => format!("{} is damaged: {what}", path.display()),
+            Self::OtherEndpoint { path, got, wanted } => format!(
+                "{} is the history of endpoint kind \"{got}\", the configuration wants \"{wanted}\"",
+                path.display()
+            ),
+            Self::NewerSchema { path, got, wanted } => format!(
+                "{} has schema version {got}, this redkeep knows up to {wanted}",
+                path.display()
+            ),
+            Self::OlderSchema { path, got, wanted } => format!(
+                "{} has schema version {got}, wanted {wanted}",
+                path.display()
+            ),
+            Self::OldSqlite { got, wanted } => {
+                format!("SQLite {got} can corrupt a database in WAL mode, wanted {wanted} or newer")
+            }
+            Self::NoLog { path, got } => format!(
+                "{} cannot be used with a log (journal_mode {got:?}, wanted \"wal\")",
+                path.display()
+            ),
+            Self::Replaced { path } => format!(
+                "{} was removed or replaced while it was open",
+                path.display()
+            ),
+            Self::Rebuilt { path } => format!(
+                "{} was lost and rebuilt: no copy of it is made until `redkeep prune --acknowledge` says that this is \
+                 known",
+                path.display()
+            ),
+            Self::WorthLess { path } => format!(
+                "{} and the copy before it have more records than the history now, or another installation's",
+                path.display()
+            ),
+            Self::Locked { path, .. } => {
+                format!("{} is locked by another program", path.display())
+            }
+            Self::Storage { path, .. } => format!("cannot use {} now", path.display()),
+            Self::File { doing, path, .. } => format!("cannot {doing} {}", path.display()),
+            Self::Sqlite { path, .. } => format!("{}: a statement failed", path.display()),
+            Self::Migration { path, .. } => format!("cannot migrate {}", path.display()),
+            Self::Thread(_) => "cannot start a thread for the store".to_owned(),
+            Self::Closed => "the store is closed".to_owned(),
+        }
+    }
+
+    /// What an operator can do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Missing { .. } => "\"redkeep run\" begins it at its first start",
+            Self::Symlink { .. } => "put the file itself there, or set state_dir to its directory",
+            Self::Refused { .. } => "move it away",
+            Self::NotADatabase { .. } => "\"redkeep run\" moves it aside and begins a new history",
+            Self::Foreign { .. } | Self::OtherEndpoint { .. } => {
+                "set state_dir to another directory"
+            }
+            Self::Corrupt { .. } => {
+                "\"redkeep run\" moves it aside and rebuilds what the snapshots tell, or put the daily copy in its place"
+            }
+            Self::NewerSchema { .. } => "run the newer redkeep that wrote it",
+            Self::OlderSchema { .. } => "start \"redkeep run\" once, which migrates it",
+            Self::OldSqlite { .. } => "build redkeep with the bundled SQLite",
+            Self::NoLog { .. } => "set state_dir to a local disk",
+            Self::Replaced { .. } => "restart redkeep",
+            Self::WorthLess { .. } => "move them to where you keep them, and a new copy is made",
+            Self::Locked { .. } => {
+                "end it, be it a shell of sqlite3 with an open transaction or a program that copies files"
+            }
+            Self::Storage { .. } => {
+                "look at the free space, the mount and the permissions of its directory"
+            }
+            Self::Rebuilt { .. }
+            | Self::File { .. }
+            | Self::Sqlite { .. }
+            | Self::Migration { .. }
+            | Self::Thread(_)
+            | Self::Closed => return None,
+        })
+    }
+
     /// Whether the system does not let this user get there.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)

@@ -13,6 +13,7 @@ use super::table::Table;
 use super::{meta, operations};
 use redkeep_core::history::History;
 use redkeep_core::pause::Pauses;
+use redkeep_core::run::OutcomeKind;
 use redkeep_core::run::Run;
 use redkeep_core::slot::Slot;
 
@@ -97,11 +98,11 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
         each(&snapshot, totals, |row| {
             let pair = row::pair_of(table, row)?;
             let (word, count): (String, i64) = (row.get(5)?, row.get(6)?);
-            history
-                .totals
-                .entry(pair)
-                .or_default()
-                .add(&word, count.unsigned_abs());
+            let mut kinds = OutcomeKind::ALL.into_iter();
+            if let Some(kind) = kinds.find(|one| one.as_str() == word) {
+                let totals = history.totals.entry(pair).or_default();
+                totals.add(kind, count.unsigned_abs());
+            }
             Ok(())
         })?;
     }

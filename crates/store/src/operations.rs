@@ -289,7 +289,7 @@ fn end(
     let (at, result, message) = (at?, result?, message?);
     let result = match result == good {
         true => Ok(message),
-        false => Err(message),
+        false => Err(message.into()),
     };
     Some(End { at, result })
 }

@@ -318,10 +318,10 @@ fn outcome(word: &str, reason: Option<String>) -> Result<Outcome, (&'static str,
     let reason = reason.ok_or_else(|| ("reason", "NULL".to_owned()));
     Ok(match word {
         "available" => Outcome::Available,
-        "failed" => Outcome::Failed(reason?),
+        "failed" => Outcome::Failed(reason?.into()),
         "missed" => Outcome::Missed(missed(&reason?).map_err(|what| ("reason", what))?),
         "skipped" => Outcome::Skipped,
-        "expired" => Outcome::Expired(reason?),
+        "expired" => Outcome::Expired(reason?.into()),
         "conflict" => Outcome::Conflict(reason?),
         other => {
             let what = format!("got {other:?}, wanted an ended run's word");
@@ -335,7 +335,7 @@ impl From<&Run> for RunRow {
         let (policy, account, region, cluster) = parts(&run.slot.pair);
         let request = run.request.clone();
         let (reason, progress) = match &run.state {
-            RunState::Ended(outcome) => (outcome.reason().map(str::to_owned), None),
+            RunState::Ended(outcome) => (outcome.reason().map(|reason| reason.to_string()), None),
             open => (None, Some(open.clone())),
         };
         let size = run

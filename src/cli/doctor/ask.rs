@@ -8,18 +8,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use crate::aws::{AwsRedshift, Connector};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{Holding, ProbeResult, Question};
 use crate::names::Namespace;
-use crate::redshift::{Answer, ErrorClass, Redshift, RedshiftError, ServerDate};
+use crate::redshift::{Answer, Redshift, ServerDate};
 use crate::slot::Scope;
 use crate::snapshot::{Snapshot, SnapshotId};
 
-/// How long an answer is waited for.
+use crate::cli::scopes::{ask_each, within};
+
+/// How long the answer to one question is waited for.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What each scope of the configuration answers.
@@ -28,33 +28,15 @@ pub(super) async fn scopes(
     connector: &Connector,
     clock: &Arc<dyn Clock>,
 ) -> BTreeMap<Scope, Vec<ProbeResult>> {
-    let mut asking = JoinSet::new();
     // A snapshot that redkeep never makes: every name of its own has a hash at the end.
     let nameless = SnapshotId::recorded(format!("{}-doctor", config.namespace));
-    for scope in config.scopes() {
-        let identity = config
-            .account(&scope.account)
-            .map(|account| account.identity.clone());
-        let (connector, clock, id) = (connector.clone(), Arc::clone(clock), nameless.clone());
+    let question = |_, client: Arc<AwsRedshift>| {
+        let (clock, id) = (Arc::clone(clock), nameless.clone());
         let namespace = config.namespace.clone();
-        asking.spawn(async move {
-            let client = connector
-                .client(
-                    &identity.unwrap_or_default(),
-                    &scope.region,
-                    Arc::new(|_, _, _| {}),
-                )
-                .await;
-            let probes = ask(&client, &id, &*clock, &namespace).await;
-            (scope, probes)
-        });
-    }
-    let mut answers = BTreeMap::new();
-    while let Some(ended) = asking.join_next().await {
-        // A task that did not end well leaves its scope without answers, which is a finding.
-        answers.extend(ended.ok());
-    }
-    answers
+        async move { ask(&client, &id, &*clock, &namespace).await }
+    };
+    // A scope without answers is a finding.
+    ask_each(config, connector, config.scopes(), question).await
 }
 
 async fn ask(
@@ -108,13 +90,9 @@ async fn probe<T>(
     clock: &dyn Clock,
     say: impl FnOnce(&T) -> String,
 ) -> ProbeResult {
-    let answer = tokio::time::timeout(PROBE_TIMEOUT, call).await;
-    let answer = answer.unwrap_or_else(|_| Answer {
-        result: Err(RedshiftError {
-            class: ErrorClass::Unknown,
-            code: None,
-            message: format!("nothing came within {} s", PROBE_TIMEOUT.as_secs()),
-        }),
+    let answer = within(PROBE_TIMEOUT, call).await;
+    let answer = answer.unwrap_or_else(|error| Answer {
+        result: Err(error),
         server_date: ServerDate::NoAnswer,
         requests: 1,
     });

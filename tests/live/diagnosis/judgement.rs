@@ -429,7 +429,7 @@ fn the_history_tells_whether_creating_is_allowed() {
     denied.state = RunState::Waiting {
         until: at("2026-11-24 10:10"),
         refusal: Refusal {
-            why: "access denied".to_owned(),
+            why: "access denied".into(),
             times: 1,
         },
     };
@@ -460,7 +460,9 @@ fn where_a_policy_deletes_the_history_tells_whether_that_is_allowed() {
         end: None,
     };
     let ended = |result: Result<&str, &str>| {
-        let result = result.map(str::to_owned).map_err(str::to_owned);
+        let result = result
+            .map(str::to_owned)
+            .map_err(|why| why.to_owned().into());
         open.clone().ended(at(NOW), result)
     };
     for (last, wanted) in [

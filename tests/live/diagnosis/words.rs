@@ -77,7 +77,7 @@ fn told_in(config: &Config, history: &History, of: &Run, now: DateTime<Utc>) -> 
 
 fn refused(why: &str, times: u32, until: &str, message: &str) -> impl FnOnce(&mut Run) {
     let refusal = Refusal {
-        why: why.to_owned(),
+        why: why.into(),
         times,
     };
     let (until, message) = (at(until), message.to_owned());
@@ -258,19 +258,19 @@ fn every_outcome_is_told_with_its_reason() {
             &["asked for 0s after its slot, complete 10m after it; kept by AWS for 35 d"],
         ),
         (
-            Outcome::Failed("snapshot failed".to_owned()),
+            Outcome::Failed("snapshot failed".into()),
             &["could not complete it: E: because"],
         ),
         (
-            Outcome::Failed("not_found".to_owned()),
+            Outcome::Failed("not_found".into()),
             &["no such cluster here: E: because"],
         ),
         (
-            Outcome::Failed("config".to_owned()),
+            Outcome::Failed("config".into()),
             &["it is the policy that must change: E: because"],
         ),
         (
-            Outcome::Failed("deleted before it was available".to_owned()),
+            Outcome::Failed("deleted before it was available".into()),
             &["deleted before"],
         ),
         (
@@ -288,11 +288,11 @@ fn every_outcome_is_told_with_its_reason() {
         (Outcome::Missed(Missed::Paused), &["the policy was paused"]),
         (Outcome::Skipped, &["overlap: the snapshot"]),
         (
-            Outcome::Expired("cluster paused".to_owned()),
+            Outcome::Expired("cluster paused".into()),
             &["2026-11-24T09:30:00Z (cluster paused), after one create call: E: because"],
         ),
         (
-            Outcome::Expired("superseded: quota".to_owned()),
+            Outcome::Expired("superseded: quota".into()),
             &["had not accepted it (quota) when a newer slot was due too"],
         ),
         (

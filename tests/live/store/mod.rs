@@ -24,7 +24,7 @@ use self::sample::{Place, at, gone, missed_range, pair, pair_state, run, second_
 use chrono::TimeDelta;
 use redkeep::clock::{Clock, SystemClock};
 use redkeep::history::{Change, History};
-use redkeep::run::{GoneReason, Missed, Outcome, RunState};
+use redkeep::run::{GoneReason, Missed, Outcome, OutcomeKind, RunState};
 use redkeep::store::{Reader, RunFilter};
 
 fn change(run: redkeep::run::Run) -> Change {
@@ -124,11 +124,7 @@ async fn hostile_texts_come_back_unchanged() {
     let place = Place::new();
     let store = place.open().store;
     let hostile = "'; DROP TABLE runs; -- \"\\ \r\n\t\0 \u{1b}[31m \u{202e} größe 💥 %s ?1 :tags";
-    let mut run = run(
-        "dw",
-        0,
-        RunState::Ended(Outcome::Failed(hostile.to_owned())),
-    );
+    let mut run = run("dw", 0, RunState::Ended(Outcome::Failed(hostile.into())));
     run.message = Some(hostile.to_owned());
     run.request
         .tags
@@ -219,10 +215,12 @@ async fn totals_are_a_fold_over_all_rows() {
     let reader = Reader::open(&place.file()).unwrap();
     let mut fold = redkeep::history::Totals::default();
     for run in reader.runs(&RunFilter::default()).unwrap() {
-        fold.add(run.word(), 1);
+        if let Some(outcome) = run.outcome() {
+            fold.add(outcome.kind(), 1);
+        }
     }
     for range in reader.missed_ranges(&RunFilter::default()).unwrap() {
-        fold.add("missed", range.count);
+        fold.add(OutcomeKind::Missed, range.count);
     }
     assert_eq!(reader.history().unwrap().totals[&pair("dw")], fold);
 }

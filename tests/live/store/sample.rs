@@ -7,7 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use redkeep::history::{MissedRange, PairState};
 use redkeep::names::{Retention, Tags};
 use redkeep::names::{Tier, Trigger};
-use redkeep::run::{Gone, GoneReason, Missed, Outcome, Refusal, Run, RunState, SnapshotSpec};
+use redkeep::run::{
+    Gone, GoneReason, Missed, Outcome, Reason, Refusal, Run, RunState, SnapshotSpec,
+};
 use redkeep::schedule::ClockNote;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
@@ -154,16 +156,17 @@ pub fn gone(seconds: i64, reason: GoneReason) -> Option<Gone> {
 /// One of each outcome. A new one does not compile until it is here.
 pub fn outcomes() -> Vec<Outcome> {
     let text = || "a reason".to_owned();
+    let reason = || Reason::from(text());
     let all = vec![
         Outcome::Available,
-        Outcome::Failed(text()),
+        Outcome::Failed(reason()),
         Outcome::Missed(Missed::Late),
         Outcome::Missed(Missed::Blackout),
         Outcome::Missed(Missed::Coalesced),
         Outcome::Missed(Missed::Disabled),
         Outcome::Missed(Missed::Paused),
         Outcome::Skipped,
-        Outcome::Expired(text()),
+        Outcome::Expired(reason()),
         Outcome::Conflict(text()),
     ];
     for outcome in &all {
@@ -186,7 +189,7 @@ pub fn outcomes() -> Vec<Outcome> {
 pub fn states() -> Vec<RunState> {
     let fine = at(7) + TimeDelta::nanoseconds(123_456_789);
     let refusal = Refusal {
-        why: "cluster paused".to_owned(),
+        why: "cluster paused".into(),
         times: 3,
     };
     let mut all = vec![

@@ -20,7 +20,7 @@ const YEARS: [&str; 2] = ["2024", "2037"];
 const NO_ZONES: [&str; 2] = ["Factory", "localtime"];
 
 #[derive(Deserialize)]
-struct PruneRow {
+struct PruneCandidate {
     version: String,
     zones: Vec<Same>,
 }
@@ -33,7 +33,7 @@ struct Same {
 }
 
 /// What zoneinfo says; `None` where there is nobody to ask.
-fn judged() -> Option<PruneRow> {
+fn judged() -> Option<PruneCandidate> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("target/peers/bin/python");
     let asks = || finish(Command::new(&python).args(["-c", "import tzdata"]));

@@ -17,8 +17,8 @@ use crate::names::{PolicyName, Trigger, Writer};
 use crate::observed::Observed;
 use crate::operations::{Confirmation, SnapshotAction};
 use crate::plan::{
-    Alarm, Blocked, Extent, Facts, PrunePlan, PruneRow, Violation, alarms, blocked, judged, lapsed,
-    pass, wants_confirmed,
+    Alarm, Blocked, Extent, Facts, PruneCandidate, PrunePlan, Violation, alarms, blocked, judged,
+    lapsed, pass, wants_confirmed,
 };
 use crate::policy::Policy;
 use crate::run::Run;
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Every snapshot of a policy with what becomes of it, whether or not the policy removes any.
-    pub fn judge_all(&self, policy: &Policy, now: DateTime<Utc>) -> Vec<PruneRow> {
+    pub fn judge_all(&self, policy: &Policy, now: DateTime<Utc>) -> Vec<PruneCandidate> {
         judged(self.facts(now), policy)
     }
 

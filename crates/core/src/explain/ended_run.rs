@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::next_slot::blackout_at;
 use super::{Past, span};
 use crate::history::MissedRange;
-use crate::run::{GoneReason, Missed, Outcome, Run};
+use crate::run::{GoneReason, Missed, Outcome, Reason, Run};
 use crate::slot::rfc3339;
 use crate::snapshot::Generation;
 
@@ -90,38 +90,38 @@ fn tier(run: &Run) -> String {
         })
 }
 
-fn failed(run: &Run, why: &str) -> String {
+fn failed(run: &Run, why: &Reason) -> String {
     let told = said(run);
     match why {
-        Outcome::SNAPSHOT_FAILED => {
+        Reason::SnapshotFailed => {
             let second = match run.generation() {
                 Generation::First => "",
                 Generation::Second => ", and there was no second one in time",
             };
             format!("AWS accepted the snapshot and could not complete it{second}{told}")
         }
-        "not_found" => format!("AWS has no such cluster here{told}"),
-        "config" => {
+        Reason::NotFound => format!("AWS has no such cluster here{told}"),
+        Reason::Config => {
             format!("AWS refuses the request for good, it is the policy that must change{told}")
         }
-        Outcome::ACCOUNT_REMOVED => {
+        Reason::AccountRemoved => {
             format!("its account was taken out of the policy file before it ended{told}")
         }
         why => format!("{why}{told}"),
     }
 }
 
-fn expired(run: &Run, why: &str) -> String {
+fn expired(run: &Run, why: &Reason) -> String {
     let calls = match run.attempts {
         1 => "one create call".to_owned(),
         attempts => format!("{attempts} create calls"),
     };
-    match why.strip_prefix("superseded: ") {
-        Some(why) => format!(
+    match why {
+        Reason::Superseded(why) => format!(
             "AWS had not accepted it ({why}) when a newer slot was due too, after {calls}{}",
             said(run)
         ),
-        None => format!(
+        why => format!(
             "AWS had not accepted it when its start window ended at {} ({why}), after {calls}{}{}",
             rfc3339(run.request.deadline),
             said(run),
@@ -190,18 +190,18 @@ pub(super) fn said(run: &Run) -> String {
         .map_or_else(String::new, |message| format!(": {message}"))
 }
 
-/// What an operator can do about what stands in the way, in the words of [`crate::redshift::ErrorClass::reason`].
-pub(super) fn advice(why: &str) -> &'static str {
+/// What an operator can do about what stands in the way.
+pub(super) fn advice(why: &Reason) -> &'static str {
     match why {
-        "access denied" => "; compare the identity's permissions with `redkeep iam-policy`",
-        "quota" => "; delete manual snapshots, or have the quota raised",
-        "credentials" => "; look at the credentials of the account, `redkeep doctor` tries them",
-        "clock skew" => "; set this machine's clock",
-        "unreachable" | "no clear answer" => "; `redkeep doctor` tries to reach AWS",
-        "not_found" => "; look at the cluster's name and region",
-        why if why.starts_with("cluster ") => {
-            "; a cluster takes snapshots only while it is available"
+        Reason::AccessDenied => "; compare the identity's permissions with `redkeep iam-policy`",
+        Reason::Quota => "; delete manual snapshots, or have the quota raised",
+        Reason::Credentials => {
+            "; look at the credentials of the account, `redkeep doctor` tries them"
         }
+        Reason::ClockSkew => "; set this machine's clock",
+        Reason::Unreachable | Reason::NoClearAnswer => "; `redkeep doctor` tries to reach AWS",
+        Reason::NotFound => "; look at the cluster's name and region",
+        Reason::ClusterState(_) => "; a cluster takes snapshots only while it is available",
         _ => "",
     }
 }

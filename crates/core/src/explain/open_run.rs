@@ -11,7 +11,7 @@ use crate::names::Trigger;
 use crate::plan::advance::{is_configured, is_overlong, is_paused, queued_until, superseded};
 use crate::plan::open_runs::in_scope;
 use crate::retry;
-use crate::run::{Outcome, Refusal, Run, RunState};
+use crate::run::{Reason, Refusal, Run, RunState};
 use crate::schedule::first_open;
 use crate::slot::rfc3339;
 use crate::snapshot::{Generation, SnapshotStatus};
@@ -200,7 +200,7 @@ fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -
 fn refused(run: &Run, refusal: &Refusal) -> String {
     if run.generation() == Generation::Second
         && run.accepted_at.is_none()
-        && refusal.why == Outcome::SNAPSHOT_FAILED
+        && refusal.why == Reason::SnapshotFailed
     {
         return format!(
             "the first snapshot failed{}; a second one is asked for",

@@ -200,9 +200,11 @@ impl History {
                 }
                 None => (old, None),
             };
-            if let Some(other) = other.filter(Run::is_ended) {
+            if let Some((other, outcome)) =
+                other.as_ref().and_then(|run| Some((run, run.outcome()?)))
+            {
                 let totals = self.totals.entry(other.slot.pair.clone()).or_default();
-                totals.remove_one(other.word());
+                totals.remove_one(outcome.kind());
             }
             self.insert(stays);
         }

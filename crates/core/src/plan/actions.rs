@@ -20,7 +20,7 @@ pub(super) fn run(facts: Facts<'_>, plan: &mut Plan) {
         }
         match given_up(facts, action) {
             Some(why) => {
-                let ended = action.clone().ended(facts.now, Err(why));
+                let ended = action.clone().ended(facts.now, Err(why.into()));
                 plan.changes.push(Change::SnapshotAction(Box::new(ended)));
             }
             None => carry_on(facts, action, plan),

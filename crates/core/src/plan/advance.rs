@@ -12,7 +12,7 @@ use crate::history::Change;
 use crate::names::Trigger;
 use crate::observed::ScopeView;
 use crate::retention::Choice;
-use crate::run::{Event, Missed, Outcome, Refusal, Run, RunState};
+use crate::run::{Event, Missed, Outcome, Reason, Refusal, Run, RunState};
 use crate::schedule::first_open;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::Generation;
@@ -280,10 +280,7 @@ fn need_waiting(
         return Need::Nothing;
     }
     if superseded(facts, run) {
-        return judge(
-            unaccepted(run, format!("superseded: {}", refusal.why)),
-            None,
-        );
+        return judge(unaccepted(run, refusal.why.clone().superseded()), None);
     }
     if still_waits(facts, run.asked_at.unwrap_or(facts.now), until) {
         return Need::Wait(until.min(deadline));
@@ -292,10 +289,10 @@ fn need_waiting(
 }
 
 /// The end of a run that AWS did not accept in time. Where a first snapshot failed, that is what it ends with.
-fn unaccepted(run: &Run, why: String) -> Outcome {
+fn unaccepted(run: &Run, why: Reason) -> Outcome {
     match run.generation() {
         Generation::First => Outcome::Expired(why),
-        Generation::Second => Outcome::Failed(Outcome::SNAPSHOT_FAILED.to_owned()),
+        Generation::Second => Outcome::Failed(Reason::SnapshotFailed),
     }
 }
 

@@ -14,10 +14,9 @@ use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::policy::Policy;
-use crate::redshift::ErrorClass;
 use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
-use crate::run::{Refusal, Run, RunState};
+use crate::run::{Reason, Refusal, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
 
@@ -261,11 +260,10 @@ fn refusal(state: &RunState) -> Option<&Refusal> {
 
 /// The refusals that somebody has to do something about.
 fn of_refusal(refusal: &Refusal, scope: &Scope) -> Option<Alarm> {
-    let is = |class: ErrorClass| refusal.why == class.reason();
-    if is(ErrorClass::Quota) {
+    match refusal.why {
         // AWS is right, whatever the configured quota and our count say.
-        Some(Alarm::QuotaReached(scope.clone()))
-    } else {
-        is(ErrorClass::AccessDenied).then(|| Alarm::AccessDenied(scope.clone()))
+        Reason::Quota => Some(Alarm::QuotaReached(scope.clone())),
+        Reason::AccessDenied => Some(Alarm::AccessDenied(scope.clone())),
+        _ => None,
     }
 }

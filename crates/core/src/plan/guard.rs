@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Extension, PairState};
 use crate::names::Trigger;
-use crate::observed::{Listing, ScopeView};
+use crate::observed::{Listing, MAX_LISTING_AGE, ScopeView};
 use crate::operations::SnapshotAction;
 use crate::ownership::{Ownership, ownership};
 use crate::policy::Policy;
@@ -18,8 +18,6 @@ use crate::snapshot::SnapshotStatus;
 
 use super::{Call, Facts, Plan};
 
-/// A listing older than this tells too little of what is there.
-const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(10);
 /// The longest interval that a schedule is taken to have where none can be told.
 const LONGEST_INTERVAL: TimeDelta = TimeDelta::days(7);
 

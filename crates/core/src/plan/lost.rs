@@ -9,8 +9,7 @@ use chrono::TimeDelta;
 use crate::history::Change;
 use crate::names::Trigger;
 use crate::observed::{Listing, ScopeView};
-use crate::redshift::ErrorClass;
-use crate::run::{Event, Missed, Outcome, Run, RunState};
+use crate::run::{Event, Missed, Outcome, Reason, Run, RunState};
 use crate::slot::Scope;
 
 use super::open_runs::Open;
@@ -81,7 +80,7 @@ pub(super) fn give_up(facts: Facts<'_>, open: &Open<'_>, plan: &mut Plan) {
 
 /// What the run ends with, and what AWS may have of it.
 fn end(run: &Run) -> (Outcome, Option<String>) {
-    let lost = || Outcome::Failed(Outcome::ACCOUNT_REMOVED.to_owned());
+    let lost = || Outcome::Failed(Reason::AccountRemoved);
     let told = |rest: &str| Some(format!("{}; {rest}", reason(&run.slot.pair.scope)));
     match &run.state {
         RunState::Due if run.trigger == Trigger::Schedule => {
@@ -96,7 +95,7 @@ fn end(run: &Run) -> (Outcome, Option<String>) {
             (lost(), told(&last))
         }
         RunState::Failing { .. } => (
-            Outcome::Failed(Outcome::SNAPSHOT_FAILED.to_owned()),
+            Outcome::Failed(Reason::SnapshotFailed),
             told("AWS was not asked why it failed"),
         ),
         RunState::Creating { .. } => (
@@ -118,8 +117,5 @@ fn never_asked(run: &Run) -> (Outcome, Option<String>) {
     let message = format!(
         "the daemon that runs has no account {account}: have it read its configuration again, and ask once more"
     );
-    (
-        Outcome::Failed(ErrorClass::Invalid.reason().to_owned()),
-        Some(message),
-    )
+    (Outcome::Failed(Reason::Config), Some(message))
 }

@@ -42,7 +42,9 @@ use crate::snapshot::SnapshotId;
 pub use alarms::{Alarm, alarms};
 pub use lint::{Violation, lint};
 pub use materialize::manual_run;
-pub use prune::{Blocked, PrunePlan, PruneRow, blocked, judged, lapsed, pass, wants_confirmed};
+pub use prune::{
+    Blocked, PruneCandidate, PrunePlan, blocked, judged, lapsed, pass, wants_confirmed,
+};
 
 use open_runs::Open;
 

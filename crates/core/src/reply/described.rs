@@ -21,8 +21,6 @@ use crate::run::{Event, Run, RunState};
 use crate::slot::Slot;
 use crate::snapshot::Snapshot;
 
-/// Between two looks for a snapshot that is missing, where the first told nothing.
-const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// After so long of looks that AWS does not answer, a slot that AWS was never asked for ends without one.
 const LOOK_PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
@@ -73,7 +71,7 @@ pub(super) fn taken_in(
                 is_absent: false,
             });
             if !is_identified {
-                missing.look_at = now + LOOK_AGAIN;
+                missing.look_at = now + retry::LOOK_AGAIN;
                 return Vec::new();
             }
             missing.is_absent = true;
@@ -93,7 +91,7 @@ pub(super) fn taken_in(
         }
         Named::None | Named::Unclear => {
             if let Some(missing) = observed.missing.get_mut(&slot) {
-                missing.look_at = now + LOOK_AGAIN;
+                missing.look_at = now + retry::LOOK_AGAIN;
             }
             doubt(run, now).and_then(|event| change(run, event, now))
         }
@@ -201,7 +199,7 @@ fn is_accepted(run: &Run) -> bool {
 fn next_look(run: &Run, now: DateTime<Utc>) -> DateTime<Utc> {
     match run.is_creating() {
         true => retry::follow_at(run, now),
-        false => now + LOOK_AGAIN,
+        false => now + retry::LOOK_AGAIN,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::observed::ScopeView;
 use crate::ownership::{Ownership, ownership};
 use crate::redshift::{ErrorClass, RedshiftError, SnapshotEvent};
 use crate::retry;
-use crate::run::{Event, Outcome, Run, RunState};
+use crate::run::{Event, Outcome, Reason, Run, RunState};
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 
 use super::reconcile;
@@ -133,15 +133,15 @@ fn accepted(
 
 fn judged(error: &RedshiftError) -> Event {
     Event::Concluding {
-        verdict: Outcome::Failed(error.class.reason().to_owned()),
+        verdict: Outcome::Failed(Reason::from(error.class)),
         message: Some(error.told()),
     }
 }
 
 /// What stands in the way, for a cluster with its status; the next listing brings that up to date.
-fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -> String {
+fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -> Reason {
     if class != ErrorClass::ClusterState {
-        return class.reason().to_owned();
+        return Reason::from(class);
     }
     view.want_listing(now);
     let status = view
@@ -150,10 +150,7 @@ fn why(run: &Run, view: &mut ScopeView, class: ErrorClass, now: DateTime<Utc>) -
         .and_then(|clusters| clusters.get(&run.slot.pair.cluster))
         .map(|cluster| cluster.status.as_str())
         .filter(|status| *status != "available");
-    match status {
-        Some(status) => format!("cluster {status}"),
-        None => class.reason().to_owned(),
-    }
+    Reason::ClusterState(status.map(str::to_owned))
 }
 
 pub(super) fn explained(

@@ -8,17 +8,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Change, History};
-use crate::observed::{Backoff, Observed};
-use crate::operations::{Removal, SnapshotAction};
+use crate::observed::{Backoff, MAX_LISTING_LAG, Observed};
+use crate::operations::{Removal, SnapshotAction, Undone};
 use crate::redshift::{Answer, ErrorClass, RedshiftError};
-use crate::retry::SLOWLY;
+use crate::retry::{LOOK_AGAIN, SLOWLY};
 use crate::run::{Gone, GoneReason, Run};
 use crate::snapshot::{Snapshot, SnapshotId};
-
-/// Between two looks for a snapshot whose removal AWS has not answered.
-const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
-/// A snapshot that is still there so long after its removal was intended was not removed.
-const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
 /// For how long a denial is told: until after the next pass, which tries again.
 const TELL_DENIAL: TimeDelta = TimeDelta::hours(2);
@@ -58,19 +53,17 @@ pub(super) fn removed(
         look_at,
         ..removal.clone()
     };
+    // What is still there so long after its removal was intended was not removed.
     let is_young = now < removal.planned_at + MAX_LISTING_LAG && now >= removal.planned_at;
     let ended = match answer.result {
         Err(error) if error.class == ErrorClass::Unknown || was_in_doubt => in_doubt,
-        Err(error) => {
-            let why = format!("{}: {}", error.class.reason(), error.told());
-            removal.ended(now, Err(why))
-        }
-        Ok(Removed::Refused(why)) => removal.ended(now, Err(why)),
+        Err(error) => removal.ended(now, Err(Undone::refused(&error))),
+        Ok(Removed::Refused(why)) => removal.ended(now, Err(why.into())),
         Ok(Removed::Done) => return gone(removal, history, observed, now),
         Ok(Removed::Absent) if was_in_doubt => return gone(removal, history, observed, now),
-        Ok(Removed::Absent) => removal.ended(now, Err("it was gone before".to_owned())),
+        Ok(Removed::Absent) => removal.ended(now, Err("it was gone before".to_owned().into())),
         Ok(Removed::Present) if is_young => in_doubt,
-        Ok(Removed::Present) => removal.ended(now, Err("AWS did not remove it".to_owned())),
+        Ok(Removed::Present) => removal.ended(now, Err("AWS did not remove it".to_owned().into())),
     };
     vec![Change::Removal(Box::new(ended))]
 }
@@ -179,7 +172,7 @@ fn untold(
     if !passes && action.trouble.is_none() {
         observed.action_trouble.remove(&action.id);
         return vec![Change::SnapshotAction(Box::new(
-            action.ended(now, Err(message)),
+            action.ended(now, Err(message.into())),
         ))];
     }
     let until = now + if passes { TRY_AGAIN } else { SLOWLY };

@@ -5,19 +5,16 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::events::{is_of, sighted};
 use super::{change, operations};
 use crate::history::{Change, History};
-use crate::observed::{Missing, SKEW_LIMIT, SnapshotListing};
+use crate::observed::{MAX_LISTING_LAG, Missing, SKEW_LIMIT, SnapshotListing};
 use crate::operations::Removal;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
 use crate::snapshot::{Snapshot, SnapshotId};
-
-/// A snapshot that cannot be found so soon after AWS accepted it may still appear.
-const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
 /// What a complete listing shows.
 #[derive(Clone, Copy)]

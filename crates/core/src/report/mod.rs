@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{MissedRange, PairState, Totals};
-use crate::run::{Missed, Outcome, Run, RunState};
+use crate::run::{Missed, Outcome, OutcomeKind, Run, RunState};
 use crate::schedule::Schedule;
 use crate::tzdb;
 
@@ -75,14 +75,12 @@ impl Gap {
 impl PairReport {
     /// All slots of the period.
     pub fn slots(&self) -> u64 {
-        let ended: u64 = self.totals.by_result().iter().map(|(_, count)| count).sum();
-        ended + self.open
+        self.totals.ended() + self.open
     }
 
     /// Whether a slot brought no snapshot without being excused, or `rpo` was breached.
     pub fn is_finding(&self) -> bool {
-        let ended: u64 = self.totals.by_result().iter().map(|(_, count)| count).sum();
-        let lacking = ended - self.totals.available;
+        let lacking = self.totals.ended() - self.totals.available;
         lacking > self.excused || !self.breaches.is_empty()
     }
 }
@@ -123,7 +121,7 @@ impl Tally {
             self.open += 1;
             return;
         };
-        self.totals.add(outcome.word(), 1);
+        self.totals.add(outcome.kind(), 1);
         let is_excused = matches!(outcome, Outcome::Missed(why) if excuses(*why));
         self.excused += u64::from(is_excused);
     }
@@ -142,7 +140,7 @@ pub fn of_pair(known: PairFacts<'_>) -> PairReport {
     };
     for range in known.ranges {
         let count = slots_inside(range, known.state, period);
-        report.totals.add("missed", count);
+        report.totals.add(OutcomeKind::Missed, count);
         if excuses(range.reason) {
             report.excused += count;
         }

@@ -70,8 +70,8 @@ fn every_slot_of_the_period_counts_once_and_what_was_wanted_so_is_no_finding() {
     for outcome in [
         Outcome::Missed(Missed::Late),
         Outcome::Skipped,
-        Outcome::Failed("config".to_owned()),
-        Outcome::Expired("quota".to_owned()),
+        Outcome::Failed("config".into()),
+        Outcome::Expired("quota".into()),
         Outcome::Conflict("tags".to_owned()),
     ] {
         let more = [&runs[..], &[ended("2026-07-04T00:00:00Z", outcome)]].concat();

@@ -14,6 +14,7 @@
 //! Owns: a run and its states; `transition` owns the events and which of them leads where. Never computes when
 //! to try again (`retry`), never calls anything, never reads a clock.
 
+mod reason;
 mod transition;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::redshift::CreateRequest;
 use crate::slot::Slot;
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 
+pub use reason::Reason;
 pub use transition::Event;
 
 /// A slot's record.
@@ -164,8 +166,8 @@ pub enum RunState {
 /// What stood in the way of a snapshot, and how often in a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// In the words that the run expires with.
-    pub why: String,
+    /// What the run expires with, if it comes to that.
+    pub why: Reason,
     /// Refusals for the same reason in a row, this one included.
     pub times: u32,
 }
@@ -177,13 +179,13 @@ pub enum Outcome {
     /// The snapshot is complete.
     Available,
     /// AWS refused for good, or the snapshot failed.
-    Failed(String),
+    Failed(Reason),
     /// The slot was not started in time.
     Missed(Missed),
     /// The pair's previous snapshot was still being made.
     Skipped,
     /// The deadline passed before AWS accepted.
-    Expired(String),
+    Expired(Reason),
     /// The name exists, and is not ours.
     Conflict(String),
 }
@@ -218,31 +220,72 @@ impl Missed {
 }
 
 impl Outcome {
-    /// The reason of a run whose snapshot AWS could not complete.
-    pub const SNAPSHOT_FAILED: &'static str = "snapshot failed";
-
-    /// The reason of a run that nobody can follow any more.
-    pub const ACCOUNT_REMOVED: &'static str = "account removed";
-
-    /// The bare word of the JSON contract and of the metric's `result`.
-    pub fn word(&self) -> &'static str {
+    /// The outcome without its reason.
+    pub fn kind(&self) -> OutcomeKind {
         match self {
-            Self::Available => "available",
-            Self::Failed(_) => "failed",
-            Self::Missed(_) => "missed",
-            Self::Skipped => "skipped",
-            Self::Expired(_) => "expired",
-            Self::Conflict(_) => "conflict",
+            Self::Available => OutcomeKind::Available,
+            Self::Failed(_) => OutcomeKind::Failed,
+            Self::Missed(_) => OutcomeKind::Missed,
+            Self::Skipped => OutcomeKind::Skipped,
+            Self::Expired(_) => OutcomeKind::Expired,
+            Self::Conflict(_) => OutcomeKind::Conflict,
         }
     }
 
-    /// The reason, where there is one to give.
-    pub fn reason(&self) -> Option<&str> {
+    /// The bare word of the JSON contract and of the metric's `result`.
+    pub fn word(&self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// The words of the reason, where there is one to give.
+    pub fn reason(&self) -> Option<String> {
         match self {
             Self::Available => None,
-            Self::Failed(reason) | Self::Expired(reason) | Self::Conflict(reason) => Some(reason),
-            Self::Missed(missed) => Some(missed.as_str()),
-            Self::Skipped => Some("overlap"),
+            Self::Failed(reason) | Self::Expired(reason) => Some(reason.to_string()),
+            Self::Conflict(what) => Some(what.clone()),
+            Self::Missed(missed) => Some(missed.as_str().to_owned()),
+            Self::Skipped => Some("overlap".to_owned()),
+        }
+    }
+}
+
+/// An outcome without its reason, as runs are counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// [`Outcome::Available`].
+    Available,
+    /// [`Outcome::Failed`].
+    Failed,
+    /// [`Outcome::Missed`].
+    Missed,
+    /// [`Outcome::Skipped`].
+    Skipped,
+    /// [`Outcome::Expired`].
+    Expired,
+    /// [`Outcome::Conflict`].
+    Conflict,
+}
+
+impl OutcomeKind {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::Available,
+        Self::Failed,
+        Self::Missed,
+        Self::Skipped,
+        Self::Expired,
+        Self::Conflict,
+    ];
+
+    /// The word in the history, in the JSON contract and in the metric's `result`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Failed => "failed",
+            Self::Missed => "missed",
+            Self::Skipped => "skipped",
+            Self::Expired => "expired",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -287,12 +330,20 @@ impl Run {
     }
 
     /// How often in a row AWS refused for `why`, up to the create call that is under way.
-    pub fn refusals_for(&self, why: &str) -> u32 {
+    pub fn refusals_for(&self, why: &Reason) -> u32 {
         match &self.state {
             RunState::Asking {
                 refusal: Some(refusal),
-            } if refusal.why == why => refusal.times,
+            } if refusal.why == *why => refusal.times,
             _ => 0,
+        }
+    }
+
+    /// How the run ended, if it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.state {
+            RunState::Ended(outcome) => Some(outcome),
+            _ => None,
         }
     }
 
@@ -348,13 +399,10 @@ impl Run {
 
     /// The outcome's reason and AWS's message as one text.
     pub fn reason(&self) -> Option<String> {
-        let reason = match &self.state {
-            RunState::Ended(outcome) => outcome.reason(),
-            _ => None,
-        };
+        let reason = self.outcome().and_then(Outcome::reason);
         match (reason, &self.message) {
             (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
-            (Some(reason), None) => Some(reason.to_owned()),
+            (Some(reason), None) => Some(reason),
             (None, _) if self.state == RunState::Ended(Outcome::Available) => None,
             (None, message) => message.clone(),
         }

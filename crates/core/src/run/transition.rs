@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Outcome, Refusal, Run, RunState};
+use super::{Outcome, Reason, Refusal, Run, RunState};
 use crate::names::Retention;
 use crate::names::Tier;
 use crate::snapshot::{Snapshot, SnapshotStatus, tag};
@@ -30,8 +30,8 @@ pub enum Event {
     Refused {
         /// When to ask again.
         retry_at: DateTime<Utc>,
-        /// What stood in the way, in a few words.
-        why: String,
+        /// What stood in the way.
+        why: Reason,
         /// Code and message.
         message: String,
     },
@@ -262,7 +262,7 @@ fn from_in_doubt(since: DateTime<Utc>, event: &Event, now: DateTime<Utc>) -> Opt
         }),
         Event::NotAccepted { retry_at } => {
             let refusal = Refusal {
-                why: "no clear answer".to_owned(),
+                why: Reason::NoClearAnswer,
                 times: 1,
             };
             Some(RunState::Waiting {
@@ -281,16 +281,12 @@ fn from_judged(verdict: &Outcome, event: &Event) -> Option<RunState> {
 fn from_creating(event: &Event) -> Option<RunState> {
     match event {
         Event::NotSeen { look_at } => Some(RunState::Creating { look_at: *look_at }),
-        Event::Vanished => {
-            let reason = "deleted before it was available".to_owned();
-            Some(RunState::Ended(Outcome::Failed(reason)))
-        }
+        Event::Vanished => Some(RunState::Ended(Outcome::Failed(Reason::Vanished))),
         _ => None,
     }
 }
 
 fn from_failing(since: DateTime<Utc>, event: &Event) -> Option<RunState> {
-    let failed = Outcome::SNAPSHOT_FAILED.to_owned();
     match event {
         Event::Unexplained { ask_at } => Some(RunState::Failing {
             since,
@@ -301,7 +297,7 @@ fn from_failing(since: DateTime<Utc>, event: &Event) -> Option<RunState> {
             ..
         } => {
             let refusal = Refusal {
-                why: failed,
+                why: Reason::SnapshotFailed,
                 times: 1,
             };
             Some(RunState::Waiting {
@@ -309,7 +305,7 @@ fn from_failing(since: DateTime<Utc>, event: &Event) -> Option<RunState> {
                 refusal,
             })
         }
-        Event::Explained { .. } => Some(RunState::Ended(Outcome::Failed(failed))),
+        Event::Explained { .. } => Some(RunState::Ended(Outcome::Failed(Reason::SnapshotFailed))),
         _ => None,
     }
 }

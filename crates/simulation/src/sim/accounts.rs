@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::history::{History, Totals};
 use redkeep_core::names::Trigger;
-use redkeep_core::run::{Run, RunState};
+use redkeep_core::run::{OutcomeKind, Run, RunState};
 use redkeep_core::schedule::Schedule;
 use redkeep_core::slot::{Pair, Scope, Slot, rfc3339};
 use redkeep_core::snapshot::tag;
@@ -216,17 +216,17 @@ pub(super) fn due(
 /// I17: what the metrics count is the fold of what was committed.
 pub(super) fn check_totals(ledger: &Ledger, history: &History) {
     let mut totals: BTreeMap<Pair, Totals> = BTreeMap::new();
-    for run in ledger.runs.values().filter(|run| run.is_ended()) {
-        totals
-            .entry(run.slot.pair.clone())
-            .or_default()
-            .add(run.word(), 1);
+    for run in ledger.runs.values() {
+        if let Some(outcome) = run.outcome() {
+            let counted = totals.entry(run.slot.pair.clone()).or_default();
+            counted.add(outcome.kind(), 1);
+        }
     }
     for range in &ledger.ranges {
         totals
             .entry(range.pair.clone())
             .or_default()
-            .add("missed", range.count);
+            .add(OutcomeKind::Missed, range.count);
     }
     let counted = history
         .totals

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::plan::Call;
-use redkeep_core::run::{GoneReason, Outcome, Run, RunState};
+use redkeep_core::run::{GoneReason, Outcome, Reason, Run, RunState};
 use redkeep_core::slot::Scope;
 use redkeep_core::snapshot::tag;
 use redkeep_sandbox::tag::Tag;
@@ -140,7 +140,12 @@ impl Evidence {
 
 /// Whether the change says that AWS has the snapshot no more, by what a listing lacks.
 fn is_absence(before: Option<&Run>, run: &Run) -> bool {
-    let vanished = |run: &Run| matches!(&run.state, RunState::Ended(Outcome::Failed(why)) if why.starts_with("deleted"));
+    let vanished = |run: &Run| {
+        matches!(
+            &run.state,
+            RunState::Ended(Outcome::Failed(Reason::Vanished))
+        )
+    };
     let gone = |run: &Run| {
         run.gone
             .as_ref()

@@ -377,10 +377,10 @@ impl Sim {
         let (_, history, _) = self.hosts[host].process_mut().engine.falsify();
         for change in changes.iter().filter(|_| twice) {
             if let Change::Run(run) = change
-                && run.is_ended()
+                && let Some(outcome) = run.outcome()
             {
                 let totals = history.totals.entry(run.slot.pair.clone()).or_default();
-                totals.add(run.word(), 1);
+                totals.add(outcome.kind(), 1);
             }
         }
         let changes = news(changes, &stay);

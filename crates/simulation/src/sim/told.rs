@@ -58,7 +58,10 @@ impl fmt::Display for Told<'_> {
                 )
             }
             Change::SnapshotAction(action) => {
-                let said = action.end.as_ref().map_or("open", |end| end.text());
+                let said = action
+                    .end
+                    .as_ref()
+                    .map_or("open".to_owned(), |end| end.text());
                 write!(f, "{} {}: {said}", action.kind.as_str(), action.snapshot)
             }
             Change::Missed(range) => {

@@ -15,7 +15,7 @@ use redkeep_core::operations::{Removal, Why, named};
 use redkeep_core::plan::Call;
 use redkeep_core::redshift::ServerDate;
 use redkeep_core::reply::Reply;
-use redkeep_core::run::{Outcome, Run, RunState};
+use redkeep_core::run::{Outcome, Reason, Run, RunState};
 use redkeep_core::schedule::Schedule;
 use redkeep_core::slot::{Scope, Slot, rfc3339};
 use redkeep_core::snapshot::{Snapshot, tag};
@@ -314,8 +314,7 @@ impl Witness {
                     ),
                 }
             }
-            RunState::Ended(Outcome::Failed(reason))
-                if reason == "snapshot failed" || reason == Outcome::ACCOUNT_REMOVED => {}
+            RunState::Ended(Outcome::Failed(Reason::SnapshotFailed | Reason::AccountRemoved)) => {}
             RunState::Ended(Outcome::Missed(_) | Outcome::Expired(_) | Outcome::Failed(_)) => {
                 let key = (run.slot.pair.scope.clone(), id.to_owned());
                 let asked = self.asked.get(&key);

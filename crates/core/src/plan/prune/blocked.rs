@@ -5,16 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
-
-use crate::observed::{Barred, ServerClock};
+use crate::observed::{Barred, MAX_LISTING_AGE, ServerClock};
 use crate::operations::PassResult;
 use crate::plan::Facts;
 use crate::policy::Policy;
 use crate::slot::Scope;
-
-/// A listing older than this tells too little of what is there.
-const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(10);
 
 /// What keeps a policy's passes from being carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

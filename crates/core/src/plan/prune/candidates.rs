@@ -16,23 +16,29 @@ use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus, tag};
 
-use super::judgement::PruneRow;
+use super::judgement::PruneCandidate;
 
 /// Every listed snapshot of the policy with its verdict, the oldest first.
-pub fn judged(facts: Facts<'_>, policy: &Policy) -> Vec<PruneRow> {
+pub fn judged(facts: Facts<'_>, policy: &Policy) -> Vec<PruneCandidate> {
     let views = facts.observed.working();
     let views = views.filter(|(scope, _)| policy.scopes.contains(scope));
-    let mut judged: Vec<PruneRow> = views
+    let mut judged: Vec<PruneCandidate> = views
         .flat_map(|(scope, view)| judged_in(facts, policy, scope, view))
         .collect();
     judged.sort_by(|a, b| {
-        let key = |one: &PruneRow| (one.listed.snapshot_create_time, one.slot.clone(), one.id());
+        let key =
+            |one: &PruneCandidate| (one.listed.snapshot_create_time, one.slot.clone(), one.id());
         key(a).cmp(&key(b))
     });
     judged
 }
 
-fn judged_in(facts: Facts<'_>, policy: &Policy, scope: &Scope, view: &ScopeView) -> Vec<PruneRow> {
+fn judged_in(
+    facts: Facts<'_>,
+    policy: &Policy,
+    scope: &Scope,
+    view: &ScopeView,
+) -> Vec<PruneCandidate> {
     let mut by_pair: BTreeMap<Pair, Vec<(Slot, Arc<Snapshot>, bool)>> = BTreeMap::new();
     let runs = runs_by_name(facts, policy, scope);
     let listed = view.snapshots.iter().flat_map(|listing| &listing.by_id);
@@ -70,12 +76,12 @@ fn judged_in(facts: Facts<'_>, policy: &Policy, scope: &Scope, view: &ScopeView)
         let verdicts = verdicts(rules(facts, policy, view, &pair), &items, facts.now);
         let judged = listed.into_iter().zip(verdicts);
         judged
-            .map(|((slot, listed, _), verdict)| PruneRow {
+            .map(|((slot, listed, _), verdict)| PruneCandidate {
                 slot,
                 listed,
                 verdict,
             })
-            .collect::<Vec<PruneRow>>()
+            .collect::<Vec<PruneCandidate>>()
     };
     by_pair.into_iter().flat_map(judged).collect()
 }

@@ -23,7 +23,7 @@ const MANY: usize = 10;
 
 /// A snapshot and its verdict.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PruneRow {
+pub struct PruneCandidate {
     /// Its slot.
     pub slot: Slot,
     /// As listed.
@@ -32,7 +32,7 @@ pub struct PruneRow {
     pub verdict: Verdict,
 }
 
-impl PruneRow {
+impl PruneCandidate {
     /// The snapshot's name.
     pub fn id(&self) -> SnapshotId {
         SnapshotId::recorded(self.listed.snapshot_identifier.clone())
@@ -55,7 +55,7 @@ impl PruneRow {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrunePlan {
     /// Every snapshot of the policy, the oldest first.
-    pub judged: Vec<PruneRow>,
+    pub judged: Vec<PruneCandidate>,
     /// What keeps the pass from being carried out.
     pub blocked: BTreeSet<Blocked>,
     /// The fingerprint of the rules.
@@ -68,13 +68,13 @@ pub struct PrunePlan {
 
 impl PrunePlan {
     /// Those that would go, the oldest first.
-    pub fn removals(&self) -> impl Iterator<Item = (&PruneRow, Why)> {
+    pub fn removals(&self) -> impl Iterator<Item = (&PruneCandidate, Why)> {
         let judged = self.judged.iter();
         judged.filter_map(|judged| Some((judged, judged.removal()?)))
     }
 
     /// Those of them that may go, unless something blocks the pass.
-    pub fn allowed(&self) -> impl Iterator<Item = (&PruneRow, Why)> {
+    pub fn allowed(&self) -> impl Iterator<Item = (&PruneCandidate, Why)> {
         let only = self.only.as_ref();
         self.removals()
             .filter(move |(judged, _)| only.is_none_or(|only| only.contains(&named(&judged.key()))))
@@ -89,7 +89,7 @@ impl PrunePlan {
 
     /// Whether it would remove so many that a person has to confirm it.
     fn is_many(&self) -> bool {
-        let ours = |judged: &&PruneRow| {
+        let ours = |judged: &&PruneCandidate| {
             !matches!(
                 judged.verdict,
                 Verdict::Keep(Keep::NotProven | Keep::OtherWriter)

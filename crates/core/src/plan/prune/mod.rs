@@ -28,7 +28,7 @@ use judgement::fingerprint;
 
 pub use blocked::{Blocked, blocked, denied};
 pub use candidates::judged;
-pub use judgement::{PrunePlan, PruneRow, pass};
+pub use judgement::{PruneCandidate, PrunePlan, pass};
 
 /// Plans the passes that are due, and the calls for what the last ones intended.
 pub(super) fn prune(facts: Facts<'_>, plan: &mut Plan) {
@@ -146,11 +146,11 @@ fn make_pass(facts: Facts<'_>, policy: &Policy, plan: &mut Plan) {
         return;
     }
     // Those that AWS has refused come last, the least recent first, so that none holds up the others.
-    let is_free = |(judged, _): &(&PruneRow, Why)| {
+    let is_free = |(judged, _): &(&PruneCandidate, Why)| {
         let mut actions = facts.history.actions_of(&judged.slot);
         actions.next().is_none()
     };
-    let mut removals: Vec<(&PruneRow, Why)> = judgement.allowed().filter(is_free).collect();
+    let mut removals: Vec<(&PruneCandidate, Why)> = judgement.allowed().filter(is_free).collect();
     removals.sort_by_key(|(judged, _)| facts.history.unremovable.get(&judged.key()));
     let intents = removals.into_iter().take(MAX_DELETES_PER_PASS);
     let intents = intents.map(|(judged, why)| Removal {
@@ -183,7 +183,7 @@ fn carry_on<'a>(facts: Facts<'a>, plan: &mut Plan) -> BTreeSet<&'a PolicyName> {
         };
         match given_up(facts, removal, may_go) {
             Some(why) => {
-                let ended = removal.clone().ended(facts.now, Err(why));
+                let ended = removal.clone().ended(facts.now, Err(why.into()));
                 plan.changes.push(Change::Removal(Box::new(ended)));
             }
             None => remove(facts, removal, plan),

@@ -103,7 +103,7 @@ fn the_newest_two_are_kept_when_the_newest_slot_brought_none() {
 fn nothing_is_done_while_snapshots_come_or_the_end_is_far() {
     let good = run(8.0, RunState::Ended(Outcome::Available));
     assert_eq!(done(due(&good), &[(8.0, 7), (3.0, 6)], 8.5), []);
-    let failed = run(8.0, RunState::Ended(Outcome::Failed("x".to_owned())));
+    let failed = run(8.0, RunState::Ended(Outcome::Failed("x".into())));
     assert_eq!(done(due(&failed), &[(7.0, 7), (6.0, 7)], 8.5), []);
     assert_eq!(done(due(&failed), &[(7.0, -1), (6.0, -1)], 8.5), []);
     // The newest slot may still bring one, and there is time.

@@ -1,0 +1,65 @@
+//! A command that does a daemon's work where no daemon runs.
+//!
+//! Owns: holding the state directory for it, and giving that up to a daemon that starts meanwhile. Never decides what the
+//! work is, or whether it is done.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::config::{Config, Sources};
+use crate::daemon::{Daemon, Mode, Signal};
+
+use super::Failure;
+use super::run::forward_signals;
+use super::state_lock::{daemon_wants, hold};
+use super::wiring::{other, parts};
+
+/// Between two looks at the history for what has become of the work.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Why a command does not work on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stopped<T> {
+    /// Somebody else holds the state directory, and does the work.
+    Busy,
+    /// The work is done, or the person has stopped it.
+    Finished,
+    /// The command has seen enough, and this is what.
+    Enough(T),
+    /// A daemon wants the state directory, and goes on with the work.
+    ForDaemon,
+}
+
+/// Does a daemon's work for `mode`, until that is finished, `enough` has ended, or a daemon wants to do it.
+pub(super) async fn work_alone<T>(
+    config: &Config,
+    sources: &Sources,
+    clock: Arc<dyn Clock>,
+    mode: Mode,
+    enough: impl Future<Output = T>,
+) -> Result<Stopped<T>, Failure> {
+    let lock = match hold(&config.state_dir) {
+        Ok(lock) => lock,
+        Err(Failure::Busy(_)) => return Ok(Stopped::Busy),
+        Err(failure) => return Err(failure),
+    };
+    // Held until the work has ended.
+    let (parts, _lock) = parts(config.clone(), sources.clone(), clock, lock).await?;
+    let (signal, signals) = mpsc::channel(4);
+    forward_signals(&signal).map_err(other)?;
+    let work = Daemon::new(parts).run(mode, signals);
+    tokio::pin!(work);
+    let stopped = tokio::select! {
+        _ = &mut work => return Ok(Stopped::Finished),
+        seen = enough => Stopped::Enough(seen),
+        () = daemon_wants(&config.state_dir) => Stopped::ForDaemon,
+    };
+    // It lets the calls in flight end, as a daemon that is stopped does; one that is gone already has none.
+    let _ = signal.send(Signal::Stop).await;
+    work.await;
+    Ok(stopped)
+}
