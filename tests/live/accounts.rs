@@ -15,20 +15,9 @@ const GOOD: &str = "arn:aws:iam::111111111111:role/redkeep";
 const BROKEN: &str = "arn:aws:iam::222222222222:role/redkeep";
 
 fn sandbox() -> Sandbox {
-    Sandbox::start(&[
-        "--account",
-        "000000000000",
-        "--account",
-        "111111111111",
-        "--account",
-        "222222222222",
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "1",
-        "--quota",
-        "1000",
-    ])
+    let numbers = ["000000000000", "111111111111", "222222222222"];
+    let accounts = numbers.map(|number| ["--account", number]).concat();
+    Sandbox::taking("1", &["dw"], &accounts)
 }
 
 fn policies() -> String {

@@ -28,10 +28,7 @@ fn policy(name: &str, schedule: &str, clusters: &str, more: &str) -> String {
 
 /// A policy file for commands without a daemon.
 fn config(dir: &Dir, endpoint: &str, policies: &str) -> PathBuf {
-    let state = dir.0.join("state");
-    let state = state.display();
-    let text = format!("state_dir = \"{state}\"\nendpoint = \"{endpoint}\"\n{ACCOUNT}{policies}");
-    dir.write("redkeep.toml", &text)
+    dir.policy_file(endpoint, &format!("{ACCOUNT}{policies}"))
 }
 
 fn ask(config: &Path, words: &[&str]) -> Output {

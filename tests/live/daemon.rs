@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Daemon, Dir, Sandbox, eventually, http, in_state, redkeep};
+use crate::support::{
+    Daemon, Dir, MINUTE, Sandbox, eventually, http, in_state, redkeep, soon_and_then_each_minute,
+};
 
 const EACH_FIVE_SECONDS: &str = r#"
 [[policy]]
@@ -22,26 +24,11 @@ retention = "7d"
 tags = { team = "data" }
 "#;
 
-fn soon() -> Duration {
-    Duration::from_secs(60)
-}
-
-fn sandbox() -> Sandbox {
-    Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "1",
-        "--quota",
-        "1000",
-    ])
-}
-
 #[test]
 fn a_slot_becomes_a_snapshot_that_is_followed_to_available_and_counted() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    let rows = daemon.wait("two available", soon(), |rows| {
+    let rows = daemon.wait("two available", MINUTE, |rows| {
         in_state(rows, "available").count() >= 2
     });
     let row = in_state(&rows, "available").next().unwrap();
@@ -76,16 +63,16 @@ fn a_slot_becomes_a_snapshot_that_is_followed_to_available_and_counted() {
 
 #[test]
 fn a_kill_9_in_the_middle_loses_nothing_and_doubles_nothing() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
     for round in 0..4 {
         let before = daemon.history().len();
-        daemon.wait("a new run", soon(), |rows| rows.len() > before);
+        daemon.wait("a new run", MINUTE, |rows| rows.len() > before);
         std::thread::sleep(Duration::from_millis(37 * round));
         daemon.kill_9();
         daemon.restart(&dir);
     }
-    let rows = daemon.wait("all settled", soon(), |rows| {
+    let rows = daemon.wait("all settled", MINUTE, |rows| {
         in_state(rows, "available").count() >= 4
             && in_state(rows, "requested")
                 .chain(in_state(rows, "due"))
@@ -111,14 +98,14 @@ fn a_kill_9_in_the_middle_loses_nothing_and_doubles_nothing() {
 
 #[test]
 fn a_lost_reply_is_looked_up_and_the_snapshot_adopted() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     sandbox.control(
         "POST",
         "/_sandbox/faults",
         r#"{"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"lost_reply"}}"#,
     );
     let daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    let rows = daemon.wait("one available", soon(), |rows| {
+    let rows = daemon.wait("one available", MINUTE, |rows| {
         in_state(rows, "available").count() >= 1
     });
     assert_eq!(rows[0]["state"], "available", "{rows:#?}");
@@ -127,22 +114,18 @@ fn a_lost_reply_is_looked_up_and_the_snapshot_adopted() {
 
 #[test]
 fn a_cluster_that_is_busy_for_a_moment_still_gets_its_snapshot() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     sandbox.control(
         "POST",
         "/_sandbox/faults",
         r#"{"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"error","code":"InvalidClusterState","status":400,"message":"busy with something"}}"#,
     );
-    let policy = EACH_FIVE_SECONDS.replace("*/5 * * * * *", "*/30 * * * * *");
+    let policy = EACH_FIVE_SECONDS.replace("*/5 * * * * *", &soon_and_then_each_minute());
     let daemon = Daemon::start(&dir, &sandbox.url, &policy);
-    let rows = daemon.wait(
-        "available after a refusal",
-        Duration::from_secs(90),
-        |rows| {
-            rows.iter()
-                .any(|row| row["state"] == "available" && row["attempts"] == 2)
-        },
-    );
+    let rows = daemon.wait("available after a refusal", MINUTE * 2, |rows| {
+        rows.iter()
+            .any(|row| row["state"] == "available" && row["attempts"] == 2)
+    });
     let row = rows.iter().find(|row| row["attempts"] == 2).unwrap();
     assert_eq!(row["reason"], serde_json::Value::Null);
 }
@@ -154,13 +137,13 @@ fn a_refusal_for_good_is_recorded_with_the_words_of_aws() {
         ("TagLimitExceededFault", "config"),
         ("InvalidRetentionPeriodFault", "config"),
     ] {
-        let (dir, sandbox) = (Dir::new(), sandbox());
+        let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
         let fault = format!(
             r#"{{"operation":"CreateClusterSnapshot","fault":{{"kind":"error","code":"{code}","status":400,"message":"a message of AWS's"}}}}"#
         );
         sandbox.control("POST", "/_sandbox/faults", &fault);
         let daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-        let rows = daemon.wait(code, soon(), |rows| {
+        let rows = daemon.wait(code, MINUTE, |rows| {
             in_state(rows, "failed").next().is_some()
         });
         let reason = in_state(&rows, "failed").next().unwrap()["reason"]
@@ -173,7 +156,7 @@ fn a_refusal_for_good_is_recorded_with_the_words_of_aws() {
 
 #[test]
 fn a_snapshot_under_our_name_that_contradicts_is_a_conflict_and_stays_untouched() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let policy = EACH_FIVE_SECONDS.replace("*/5 * * * * *", "*/20 * * * * *");
     let daemon = Daemon::start(&dir, &sandbox.url, &policy);
     let config = daemon.config.to_str().unwrap();
@@ -183,7 +166,7 @@ fn a_snapshot_under_our_name_that_contradicts_is_a_conflict_and_stays_untouched(
     let plan: Vec<serde_json::Value> = serde_json::from_slice(&plan.stdout).unwrap();
     let id = plan[1]["snapshot_id"].as_str().unwrap().to_owned();
     foreign_snapshot(&sandbox, &id);
-    let rows = daemon.wait("a conflict", soon(), |rows| {
+    let rows = daemon.wait("a conflict", MINUTE, |rows| {
         in_state(rows, "conflict").next().is_some()
     });
     let row = in_state(&rows, "conflict").next().unwrap();
@@ -208,15 +191,15 @@ fn foreign_snapshot(sandbox: &Sandbox, id: &str) {
 
 #[test]
 fn a_failed_snapshot_is_explained_and_tried_once_more() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     sandbox.control(
         "POST",
         "/_sandbox/faults",
         r#"{"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"fail_snapshot","message":"the node was lost"}}"#,
     );
-    let policy = EACH_FIVE_SECONDS.replace("*/5 * * * * *", "*/20 * * * * *");
+    let policy = EACH_FIVE_SECONDS.replace("*/5 * * * * *", &soon_and_then_each_minute());
     let daemon = Daemon::start(&dir, &sandbox.url, &policy);
-    let rows = daemon.wait("a second generation", soon(), |rows| {
+    let rows = daemon.wait("a second generation", MINUTE * 2, |rows| {
         rows.iter()
             .any(|row| row["state"] == "available" && row["attempts"] == 2)
     });
@@ -230,9 +213,9 @@ fn a_failed_snapshot_is_explained_and_tried_once_more() {
 
 #[test]
 fn a_second_daemon_on_the_same_state_directory_exits_with_75() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    eventually("the first one listens", soon(), || {
+    eventually("the first one listens", MINUTE, || {
         std::net::TcpStream::connect(daemon.listen).is_ok()
     });
     let second = redkeep(&["run", "--config", daemon.config.to_str().unwrap()]);
@@ -245,10 +228,10 @@ fn a_second_daemon_on_the_same_state_directory_exits_with_75() {
 
 #[test]
 fn sigterm_ends_it_at_once_and_snapshots_are_not_waited_for() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     sandbox.control("PUT", "/_sandbox/limits", r#"{"snapshot_seconds":3600}"#);
     let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    daemon.wait("creating", soon(), |rows| {
+    daemon.wait("creating", MINUTE, |rows| {
         in_state(rows, "creating").next().is_some()
     });
     daemon.process.signal("-TERM");
@@ -281,9 +264,9 @@ fn assert_readable(config: &Path) {
 
 #[test]
 fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    daemon.wait("a run", soon(), |rows| !rows.is_empty());
+    daemon.wait("a run", MINUTE, |rows| !rows.is_empty());
     let good = std::fs::read_to_string(&daemon.config).unwrap();
     // Broken, and as an editor may leave it that writes it anew just then.
     let half = good.split_at(good.len() - 15).0;
@@ -293,11 +276,11 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
     {
         std::fs::write(&daemon.config, bad).unwrap();
         daemon.process.signal("-HUP");
-        eventually("it is told", soon(), || {
+        eventually("it is told", MINUTE, || {
             daemon.log().matches("configuration not reloaded").count() == count + 1
         });
         // The log tells before the metrics are published.
-        eventually("the metrics tell", soon(), || {
+        eventually("the metrics tell", MINUTE, || {
             let metrics = daemon.metrics();
             metrics.contains("redkeep_config_last_reload_successful 0")
         });
@@ -305,13 +288,13 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
         // The old one stays in force: its slots go on.
         std::fs::write(&daemon.config, &good).unwrap();
         let before = daemon.history().len();
-        daemon.wait("more slots", soon(), |rows| rows.len() >= before + 2);
+        daemon.wait("more slots", MINUTE, |rows| rows.len() >= before + 2);
     }
     std::fs::write(&daemon.config, good.replace("\"often\"", "\"renamed\"")).unwrap();
     daemon.process.signal("-HUP");
     eventually(
         "the new policy is in the metrics, the old one is not",
-        soon(),
+        MINUTE,
         || {
             let metrics = daemon.metrics();
             metrics.contains("redkeep_config_last_reload_successful 1")
@@ -324,7 +307,7 @@ fn sighup_takes_a_good_file_and_refuses_a_broken_one() {
 #[test]
 fn trouble_of_a_region_ends_in_the_log_when_it_is_over_and_not_when_the_region_leaves_the_file() {
     const WORKS_AGAIN: &str = "listing works again scope=default/eu-west-1";
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let fault = |times: u32| {
         let rule = format!(
             r#"[{{"operation": "DescribeClusterSnapshots", "region": "eu-west-1", "times": {times},
@@ -341,34 +324,34 @@ fn trouble_of_a_region_ends_in_the_log_when_it_is_over_and_not_when_the_region_l
             .matches("listing failed scope=default/eu-west-1")
             .count()
     };
-    eventually("the trouble is told", soon(), || failures() == 1);
+    eventually("the trouble is told", MINUTE, || failures() == 1);
     let valid = std::fs::read_to_string(&daemon.config).unwrap();
     let reload = |text: &str| {
         let before = daemon.log().matches("configuration reloaded").count();
         std::fs::write(&daemon.config, text).unwrap();
         daemon.process.signal("-HUP");
-        eventually("it is reloaded", soon(), || {
+        eventually("it is reloaded", MINUTE, || {
             daemon.log().matches("configuration reloaded").count() > before
         });
     };
     reload(&valid.replace(", \"eu-west-1\"", ""));
     let runs = daemon.history().len();
-    daemon.wait("the loop has gone on", soon(), |rows| rows.len() > runs);
+    daemon.wait("the loop has gone on", MINUTE, |rows| rows.len() > runs);
     assert!(!daemon.log().contains(WORKS_AGAIN), "{}", daemon.log());
     fault(1);
     reload(&valid);
-    eventually("the trouble is told again", soon(), || failures() == 2);
-    eventually("its end is told", soon(), || {
+    eventually("the trouble is told again", MINUTE, || failures() == 2);
+    eventually("its end is told", MINUTE, || {
         daemon.log().contains(WORKS_AGAIN)
     });
 }
 
 #[test]
 fn a_second_snapshot_is_skipped_while_the_first_is_being_made() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     sandbox.control("PUT", "/_sandbox/limits", r#"{"snapshot_seconds":3600}"#);
     let daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    let rows = daemon.wait("skipped", soon(), |rows| {
+    let rows = daemon.wait("skipped", MINUTE, |rows| {
         in_state(rows, "skipped").count() >= 2
     });
     assert_eq!(in_state(&rows, "creating").count(), 1);
@@ -381,16 +364,11 @@ fn a_second_snapshot_is_skipped_while_the_first_is_being_made() {
 
 #[test]
 fn two_policies_on_one_cluster_queue_and_both_get_their_snapshot() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
-    let policies = format!(
-        "{}{}",
-        EACH_FIVE_SECONDS.replace("*/5 * * * * *", "*/20 * * * * *"),
-        EACH_FIVE_SECONDS
-            .replace("*/5 * * * * *", "*/20 * * * * *")
-            .replace("often", "also")
-    );
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
+    let policy = EACH_FIVE_SECONDS.replace("*/5 * * * * *", &soon_and_then_each_minute());
+    let policies = format!("{policy}{}", policy.replace("often", "also"));
     let daemon = Daemon::start(&dir, &sandbox.url, &policies);
-    daemon.wait("both", soon(), |rows| {
+    daemon.wait("both", MINUTE * 2, |rows| {
         let of = |policy: &str| in_state(rows, "available").any(|row| row["policy"] == policy);
         of("often") && of("also")
     });
@@ -398,9 +376,9 @@ fn two_policies_on_one_cluster_queue_and_both_get_their_snapshot() {
 
 #[test]
 fn a_cluster_that_does_not_exist_is_tried_three_times_and_then_failed() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let policy = EACH_FIVE_SECONDS
-        .replace("*/5 * * * * *", "*/30 * * * * *")
+        .replace("*/5 * * * * *", &soon_and_then_each_minute())
         .replace("\"dw\"", "\"nowhere\"");
     let daemon = Daemon::start(&dir, &sandbox.url, &policy);
     let rows = daemon.wait("failed or expired", Duration::from_secs(120), |rows| {
@@ -419,9 +397,9 @@ fn a_cluster_that_does_not_exist_is_tried_three_times_and_then_failed() {
 
 #[test]
 fn one_pass_takes_what_is_due_waits_for_it_and_ends() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    daemon.wait("active", soon(), |rows| !rows.is_empty());
+    daemon.wait("active", MINUTE, |rows| !rows.is_empty());
     daemon.process.signal("-TERM");
     daemon.process.exit_code(Duration::from_secs(10));
     std::thread::sleep(Duration::from_secs(6));

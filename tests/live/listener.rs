@@ -13,16 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{AtTheEnd, Daemon, Dir, Sandbox, http, in_state};
+use crate::support::{AtTheEnd, Daemon, Dir, EACH_TWO_SECONDS, Sandbox, http, in_state};
 use serde_json::Value;
-
-const EACH_TWO_SECONDS: &str = r#"
-[[policy]]
-name = "often"
-schedule = "*/2 * * * * *"
-clusters = ["dw"]
-retention = "7d"
-"#;
 
 /// Longer than the listener waits for the head of a request.
 const HEADER_TIMEOUT_OVER: Duration = Duration::from_millis(11_500);
@@ -30,14 +22,7 @@ const HEADER_TIMEOUT_OVER: Duration = Duration::from_millis(11_500);
 /// A daemon that has taken its first snapshot and goes on, and what it needs.
 fn busy() -> (Dir, Sandbox, Daemon) {
     let dir = Dir::new();
-    let sandbox = Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "0",
-        "--quota",
-        "1000",
-    ]);
+    let sandbox = Sandbox::taking("0", &["dw"], &[]);
     let daemon = Daemon::start(&dir, &sandbox.url, EACH_TWO_SECONDS);
     daemon.wait("a first snapshot", Duration::from_secs(60), |rows| {
         in_state(rows, "available").next().is_some()

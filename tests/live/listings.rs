@@ -1,22 +1,8 @@
 //! Listings that go wrong, as the real binary takes them: odd members, answers without end, markers in a circle, and no
 //! listing at all.
 
-use std::time::Duration;
-
 use crate::support::proxy::{Proxy, with_body};
-use crate::support::{Daemon, Dir, Sandbox, in_state};
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn sandbox() -> Sandbox {
-    Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", "1"])
-}
-
-fn policy(schedule: &str, more: &str) -> String {
-    format!(
-        "[[policy]]\nname = \"often\"\nschedule = \"{schedule}\"\nclusters = [\"dw\"]\nretention = \"7d\"\n{more}\n"
-    )
-}
+use crate::support::{Daemon, Dir, EACH_TWO_SECONDS, MINUTE, Sandbox, in_state};
 
 /// Snapshots of somebody else with values that the API's model does not have, and one without a name.
 const ODD: &str = "\
@@ -35,7 +21,7 @@ const ODD_CLUSTERS: &str = "<Cluster/><Cluster><ClusterIdentifier>-</ClusterIden
 
 #[test]
 fn an_odd_member_of_a_listing_spoils_nothing_of_the_others() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let proxy = Proxy::answering(sandbox.address(), |exchange, answer| {
         let odd = match exchange.get("Action") {
             "DescribeClusterSnapshots" => ("<Snapshots>", ODD),
@@ -48,7 +34,7 @@ fn an_odd_member_of_a_listing_spoils_nothing_of_the_others() {
         })
     });
     let endpoint = format!("http://{}", proxy.address);
-    let daemon = Daemon::start(&dir, &endpoint, &policy("*/2 * * * * *", ""));
+    let daemon = Daemon::start(&dir, &endpoint, EACH_TWO_SECONDS);
     daemon.wait("three snapshots", MINUTE, |rows| {
         in_state(rows, "available").count() >= 3
     });

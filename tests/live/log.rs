@@ -10,16 +10,9 @@ use std::time::Duration;
 
 use crate::support::process::Running;
 use crate::support::{
-    Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, http, in_state,
+    Daemon, Dir, EACH_TWO_SECONDS, MINUTE, Process, REDKEEP, Sandbox, credentials, eventually,
+    free_port, http, in_state,
 };
-
-const EACH_TWO_SECONDS: &str = r#"
-[[policy]]
-name = "often"
-schedule = "*/2 * * * * *"
-clusters = ["dw"]
-retention = "7d"
-"#;
 
 /// Some 50 kB a second.
 const TALKATIVE: &str = "trace,aws_config=trace,aws_runtime=trace,aws_sdk_redshift=trace,\
@@ -27,22 +20,6 @@ const TALKATIVE: &str = "trace,aws_config=trace,aws_runtime=trace,aws_sdk_redshi
 
 /// What an empty pipe takes on Linux.
 const PIPE_BYTES: usize = 64 << 10;
-
-fn soon() -> Duration {
-    Duration::from_secs(60)
-}
-
-fn sandbox() -> Sandbox {
-    let arguments = [
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "0",
-        "--quota",
-        "1000",
-    ];
-    Sandbox::start(&arguments)
-}
 
 /// A pipe that is full, as long as nobody reads.
 fn full_pipe() -> (PipeReader, PipeWriter) {
@@ -54,11 +31,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 /// A daemon that logs into `log`, at the level that `RUST_LOG` says.
 fn daemon(dir: &Dir, sandbox: &Sandbox, level: &str, log: impl Into<Stdio>) -> Daemon {
     let port = free_port();
-    let text = format!(
-        "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"{}\"\n{EACH_TWO_SECONDS}",
-        sandbox.url
-    );
-    let config = dir.write("redkeep.toml", &text);
+    let config = dir.daemons_file(port, &sandbox.url, EACH_TWO_SECONDS);
     let mut command = Command::new(REDKEEP);
     let child = credentials(&mut command)
         .env("RUST_LOG", level)
@@ -91,7 +64,7 @@ fn dropped(daemon: &Daemon) -> u64 {
 fn works_and_ends(mut daemon: Daemon) {
     let available = |daemon: &Daemon| in_state(&daemon.history(), "available").count();
     let before = available(&daemon);
-    daemon.wait("three more snapshots", soon(), |rows| {
+    daemon.wait("three more snapshots", MINUTE, |rows| {
         in_state(rows, "available").count() >= before + 3
     });
     assert_eq!(http(daemon.listen, "GET", "/readyz", "").status, 200);
@@ -101,7 +74,7 @@ fn works_and_ends(mut daemon: Daemon) {
 
 #[test]
 fn a_log_that_nobody_reads_holds_up_no_slot_and_no_sigterm() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("0", &["dw"], &[]));
     let (_nobody, log) = full_pipe();
     let daemon = daemon(&dir, &sandbox, "info", log);
     works_and_ends(daemon);
@@ -109,7 +82,7 @@ fn a_log_that_nobody_reads_holds_up_no_slot_and_no_sigterm() {
 
 #[test]
 fn what_nobody_reads_is_dropped_and_counted_and_told_when_somebody_reads_again() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("0", &["dw"], &[]));
     let (reader, log) = full_pipe();
     let daemon = daemon(&dir, &sandbox, TALKATIVE, log);
     eventually("lines are dropped", Duration::from_secs(180), || {
@@ -120,7 +93,7 @@ fn what_nobody_reads_is_dropped_and_counted_and_told_when_somebody_reads_again()
         let mut told = lines.filter(|line| line.contains("lines of the log were dropped"));
         told.next()
     });
-    eventually("somebody is told", soon(), || told.is_finished());
+    eventually("somebody is told", MINUTE, || told.is_finished());
     let told = told.join().unwrap().unwrap();
     let (_, lines) = told.rsplit_once("lines=").unwrap();
     let lines: u64 = lines.parse().unwrap();
@@ -132,22 +105,18 @@ fn what_nobody_reads_is_dropped_and_counted_and_told_when_somebody_reads_again()
 
 #[test]
 fn a_log_whose_reader_is_gone_ends_nothing_and_each_line_counts_as_dropped() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("0", &["dw"], &[]));
     let (nobody, log) = pipe().unwrap();
     drop(nobody);
     let daemon = daemon(&dir, &sandbox, "info", log);
-    eventually("lines are dropped", soon(), || dropped(&daemon) > 0);
+    eventually("lines are dropped", MINUTE, || dropped(&daemon) > 0);
     works_and_ends(daemon);
 }
 
 #[test]
 fn a_take_whose_talk_nobody_reads_makes_its_snapshot_and_ends() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
-    let text = format!(
-        "state_dir = \"state\"\nendpoint = \"{}\"\n{EACH_TWO_SECONDS}",
-        sandbox.url
-    );
-    let config = dir.write("redkeep.toml", &text);
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("0", &["dw"], &[]));
+    let config = dir.policy_file(&sandbox.url, EACH_TWO_SECONDS);
     let (_nobody, talk) = full_pipe();
     let mut command = Command::new(REDKEEP);
     let arguments = ["take", "--policy", "often", "--cluster", "dw", "--config"];

@@ -7,6 +7,7 @@ mod daemon;
 mod diagnosis;
 mod hanging;
 mod hold;
+mod kills;
 mod listener;
 mod listings;
 mod log;

@@ -1,20 +1,11 @@
 //! The way to AWS, as the real binary takes it: which hosts it calls, through which proxy, and what it refuses to send.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use crate::support::tunnel::Tunnel;
-use crate::support::{Daemon, Dir, Sandbox, eventually, http, in_state, redkeep};
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-const POLICY: &str = r#"
-[[policy]]
-name = "often"
-schedule = "*/2 * * * * *"
-clusters = ["dw"]
-retention = "7d"
-"#;
+use crate::support::{
+    Daemon, Dir, EACH_TWO_SECONDS, MINUTE, Sandbox, eventually, http, in_state, redkeep,
+};
 
 /// One account with the credentials at hand, and one with a role.
 const ACCOUNTS: &str = r#"
@@ -33,7 +24,7 @@ fn tunnels(environment: &[(&str, &str)]) -> Vec<String> {
     let (dir, tunnel) = (Dir::new(), Tunnel::start());
     let url = tunnel.url();
     let proxy = [("HTTPS_PROXY", url.as_str())];
-    let policies = format!("{ACCOUNTS}{POLICY}");
+    let policies = format!("{ACCOUNTS}{EACH_TWO_SECONDS}");
     let daemon = Daemon::start_among(&dir, &policies, &[&proxy[..], environment].concat());
     eventually("both services are wanted", MINUTE, || {
         let asked = tunnel.asked();
@@ -89,7 +80,7 @@ fn hosts_in_no_proxy_are_called_directly() {
         let (dir, tunnel) = (Dir::new(), Tunnel::start());
         let url = tunnel.url();
         let proxy = [("HTTPS_PROXY", url.as_str())];
-        let daemon = Daemon::start_among(&dir, POLICY, &[&proxy, environment].concat());
+        let daemon = Daemon::start_among(&dir, EACH_TWO_SECONDS, &[&proxy, environment].concat());
         eventually("the listing has failed", MINUTE, || {
             daemon.log().contains("listing failed")
         });
@@ -104,7 +95,7 @@ fn what_is_on_this_host_is_never_asked_for_through_a_proxy() {
     let url = tunnel.url();
     let proxies =
         ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, url.as_str()));
-    let policies = format!("endpoint = \"{}\"\n{POLICY}", sandbox.url);
+    let policies = format!("endpoint = \"{}\"\n{EACH_TWO_SECONDS}", sandbox.url);
     let daemon = Daemon::start_among(&dir, &policies, &proxies);
     daemon.wait("two", MINUTE, |rows| {
         in_state(rows, "available").count() >= 2
@@ -123,8 +114,8 @@ fn the_endpoint_of_the_policy_file_goes_over_those_of_the_environment() {
         ("AWS_USE_FIPS_ENDPOINT", "true"),
         ("AWS_USE_DUALSTACK_ENDPOINT", "true"),
     ];
-    let policies =
-        format!("endpoint = \"sandbox\"\n{ACCOUNTS}{POLICY}").replace("\"dw\"", "\"dw-prod\"");
+    let policies = format!("endpoint = \"sandbox\"\n{ACCOUNTS}{EACH_TWO_SECONDS}")
+        .replace("\"dw\"", "\"dw-prod\"");
     let daemon = Daemon::start_among(&dir, &policies, &environment);
     daemon.wait("both accounts", MINUTE, |rows| {
         ["direct", "assumed"]
@@ -138,7 +129,7 @@ fn the_endpoint_of_the_policy_file_goes_over_those_of_the_environment() {
 fn a_url_has_no_fips_form_and_this_is_told() {
     let dir = Dir::new();
     let sandbox = Sandbox::start(&["--cluster", "dw"]);
-    let policies = format!("endpoint = \"{}\"\n{POLICY}", sandbox.url);
+    let policies = format!("endpoint = \"{}\"\n{EACH_TWO_SECONDS}", sandbox.url);
     let daemon = Daemon::start_among(&dir, &policies, &[("AWS_USE_FIPS_ENDPOINT", "true")]);
     eventually("it is told", MINUTE, || {
         daemon
@@ -159,7 +150,7 @@ fn the_endpoint_of_redshift_alone_can_be_replaced() {
         ("AWS_ENDPOINT_URL_REDSHIFT", sandbox.url.as_str()),
         ("HTTPS_PROXY", url.as_str()),
     ];
-    let daemon = Daemon::start_among(&dir, POLICY, &environment);
+    let daemon = Daemon::start_among(&dir, EACH_TWO_SECONDS, &environment);
     daemon.wait("two", MINUTE, |rows| {
         in_state(rows, "available").count() >= 2
     });
@@ -177,7 +168,7 @@ fn remote() -> Option<TcpListener> {
 #[test]
 fn an_endpoint_in_clear_on_another_host_is_refused_wherever_it_is_named() {
     let dir = Dir::new();
-    let policies = format!("{ACCOUNTS}{POLICY}");
+    let policies = format!("{ACCOUNTS}{EACH_TWO_SECONDS}");
     for name in [
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_REDSHIFT",
@@ -194,7 +185,7 @@ fn an_endpoint_in_clear_on_another_host_is_refused_wherever_it_is_named() {
     }
     let file = dir.write(
         "clear.toml",
-        &format!("endpoint = \"http://192.0.2.1\"\n{POLICY}"),
+        &format!("endpoint = \"http://192.0.2.1\"\n{EACH_TWO_SECONDS}"),
     );
     let output = redkeep(&["check", "--config", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78), "{output:?}");
@@ -209,7 +200,7 @@ fn an_endpoint_in_clear_that_only_an_aws_profile_names_is_not_called() {
     );
     let profile = dir.write("aws-config", &format!("[default]\nendpoint_url = {url}\n"));
     let environment = [("AWS_CONFIG_FILE", profile.to_str().unwrap())];
-    let daemon = Daemon::start_among(&dir, POLICY, &environment);
+    let daemon = Daemon::start_among(&dir, EACH_TWO_SECONDS, &environment);
     eventually("it is told", MINUTE, || {
         daemon
             .log()
@@ -228,7 +219,7 @@ fn an_endpoint_in_clear_that_only_an_aws_profile_names_is_not_called() {
 fn a_proxy_that_cannot_be_used_is_refused_and_its_password_is_not_told() {
     let dir = Dir::new();
     let environment = [("HTTPS_PROXY", "socks5://user:hunter2@127.0.0.1:1080")];
-    let mut daemon = Daemon::start_among(&dir, POLICY, &environment);
+    let mut daemon = Daemon::start_among(&dir, EACH_TWO_SECONDS, &environment);
     assert_eq!(daemon.process.exit_code(MINUTE), Some(78));
     let log = daemon.log();
     assert!(

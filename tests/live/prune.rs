@@ -10,23 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::support::{Daemon, Dir, Sandbox, eventually, history, in_state, redkeep};
+use crate::support::{
+    Daemon, Dir, Sandbox, eventually, history, in_state, redkeep, soon_and_then_each_minute,
+};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(90);
 const DELETE: &str = "DeleteClusterSnapshot";
 
 fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::start(&[
-        "--cluster",
-        "da",
-        "--cluster",
-        "db",
-        "--snapshot-seconds",
-        "1",
-    ]);
-    sandbox.control("PUT", "/_sandbox/limits", "{\"manual_snapshots\": 200}");
-    sandbox
+    Sandbox::of(&["da", "db"])
 }
 
 fn policy(schedule: &str, more: &str) -> String {
@@ -45,20 +38,20 @@ fn edit(daemon: &Daemon, policies: &str) {
 }
 
 /// A daemon with two clusters and at least `count` good snapshots of each, which a policy that has `keep_last = 2` from
-/// now on has to say something about. The next slot comes in 40 s at most, and so the plan stays for a while.
+/// now on has to say something about. After its first slot the next one comes in a minute, and so the plan stays for long.
 fn with_snapshots(dir: &Dir, sandbox: &Sandbox, count: usize) -> Daemon {
     let daemon = Daemon::start(dir, &sandbox.url, &policy("*/2 * * * * *", ""));
     daemon.wait("good ones", SOON, |rows| good(rows).len() >= 2 * count);
-    edit(&daemon, &policy("*/40 * * * * *", "keep_last = 2\n"));
-    let coarse = |row: &&Value| {
-        let at = row["scheduled_at"].as_str().unwrap();
-        at.ends_with(":00Z") || at.ends_with(":40Z")
-    };
+    let schedule = soon_and_then_each_minute();
+    edit(&daemon, &policy(&schedule, "keep_last = 2\n"));
+    let (second, _) = schedule.split_once(' ').unwrap();
+    let end = format!(":{second:0>2}Z");
+    let new = |row: &&Value| row["scheduled_at"].as_str().unwrap().ends_with(&end);
     let began = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     daemon.wait("one slot of the new schedule", SOON, |rows| {
-        let good = good(rows).into_iter();
-        let new = good.filter(|row| row["scheduled_at"].as_str().unwrap() > began.as_str());
-        new.filter(coarse).count() >= 2
+        let good = good(rows).into_iter().filter(new);
+        let since = good.filter(|row| row["scheduled_at"].as_str().unwrap() > began.as_str());
+        since.count() >= 2
     });
     daemon
 }
@@ -239,6 +232,10 @@ fn a_denied_delete_is_told_and_creating_goes_on() {
         "{doctor}"
     );
     let before = good(&daemon.history()).len();
+    edit(
+        &daemon,
+        &policy(&soon_and_then_each_minute(), "keep_last = 2\n"),
+    );
     daemon.wait("another slot", SOON, |rows| good(rows).len() >= before + 2);
     assert_eq!(in_state(&daemon.history(), "failed").count(), 0);
 }

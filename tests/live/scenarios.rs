@@ -18,26 +18,13 @@ use std::time::{Duration, Instant};
 use crate::support::proxy::Proxy;
 use crate::support::{
     Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, http, in_state,
-    redkeep,
+    often, redkeep, soon_and_then_each_minute,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 
-fn policy(schedule: &str, clusters: &str) -> String {
-    format!(
-        "\n[[policy]]\nname = \"often\"\nschedule = \"{schedule}\"\nclusters = [\"{clusters}\"]\n\
-         retention = \"7d\"\n"
-    )
-}
-
 fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
-}
-
-fn sandbox(clusters: &[&str]) -> Sandbox {
-    let clusters = clusters.iter().flat_map(|cluster| ["--cluster", cluster]);
-    let more = ["--snapshot-seconds", "1", "--quota", "1000"];
-    Sandbox::start(&clusters.chain(more).collect::<Vec<_>>())
 }
 
 fn stop(daemon: &mut Daemon) {
@@ -81,8 +68,12 @@ fn a_year_ago(database: &Path) {
 
 #[test]
 fn a_minutely_policy_starts_within_a_second_after_a_year_of_downtime() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw"]));
-    let mut daemon = Daemon::start(&dir, &sandbox.url, &policy("* * * * *", "dw"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
+    let mut daemon = Daemon::start(
+        &dir,
+        &sandbox.url,
+        &often(&soon_and_then_each_minute(), "dw"),
+    );
     daemon.wait("active, and a first slot", minutes(2), |rows| {
         in_state(rows, "available").next().is_some()
     });
@@ -118,14 +109,21 @@ fn whatever_comes_in_place_of_an_answer_each_slot_has_one_snapshot() {
         ("truncated", r#"{"kind":"truncate"}"#, 1),
         ("lost", r#"{"kind":"lost_reply"}"#, 1),
     ];
-    let (dir, sandbox) = (Dir::new(), sandbox(&faults.map(|(cluster, _, _)| cluster)));
+    let (dir, sandbox) = (
+        Dir::new(),
+        Sandbox::of(&faults.map(|(cluster, _, _)| cluster)),
+    );
     for (cluster, fault, _) in faults {
         let rule = format!(
             r#"{{"operation":"CreateClusterSnapshot","cluster":"{cluster}","times":1,"fault":{fault}}}"#
         );
         sandbox.control("POST", "/_sandbox/faults", &rule);
     }
-    let daemon = Daemon::start(&dir, &sandbox.url, &policy("*/30 * * * * *", "*"));
+    let daemon = Daemon::start(
+        &dir,
+        &sandbox.url,
+        &often(&soon_and_then_each_minute(), "*"),
+    );
     let rows = daemon.wait("a snapshot of each", minutes(3), |rows| {
         faults.iter().all(|(cluster, _, _)| {
             rows.iter()
@@ -141,7 +139,7 @@ fn whatever_comes_in_place_of_an_answer_each_slot_has_one_snapshot() {
 
 /// A daemon whose clock is so many seconds ahead of AWS's, since its first snapshot, and the alarm of that.
 fn with_a_clock_ahead(dir: &Dir, sandbox: &Sandbox, seconds: i32) -> Daemon {
-    let daemon = Daemon::start(dir, &sandbox.url, &policy("*/5 * * * * *", "dw"));
+    let daemon = Daemon::start(dir, &sandbox.url, &often("*/5 * * * * *", "dw"));
     daemon.wait("a first snapshot", minutes(1), |rows| {
         in_state(rows, "available").next().is_some()
     });
@@ -169,7 +167,7 @@ fn set_clock(sandbox: &Sandbox, offset: i32) {
 
 #[test]
 fn a_clock_twenty_minutes_ahead_of_awss_is_an_alarm_and_starts_nothing_until_it_is_right() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw"]));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let daemon = with_a_clock_ahead(&dir, &sandbox, 1_200);
     let before = sandbox.snapshots();
     std::thread::sleep(Duration::from_secs(7));
@@ -182,7 +180,7 @@ fn a_clock_twenty_minutes_ahead_of_awss_is_an_alarm_and_starts_nothing_until_it_
 
 #[test]
 fn a_clock_twenty_minutes_behind_awss_is_an_alarm_and_the_sdk_makes_good_for_it() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw"]));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let daemon = with_a_clock_ahead(&dir, &sandbox, -1_200);
     let before = daemon.history().len();
     daemon.wait("it goes on", minutes(2), |rows| {
@@ -206,10 +204,10 @@ fn told_at(log: &str, what: &str, slot: &str) -> DateTime<Utc> {
 
 #[test]
 fn a_connection_without_a_byte_ends_after_thirty_seconds() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw"]));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let hang = r#"{"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"hang"}}"#;
     sandbox.control("POST", "/_sandbox/faults", hang);
-    let policy = policy("*/30 * * * * *", "dw") + "start_window = \"5m\"\n";
+    let policy = often(&soon_and_then_each_minute(), "dw") + "start_window = \"5m\"\n";
     let daemon = Daemon::start(&dir, &sandbox.url, &policy);
     eventually("the call has ended", minutes(2), || {
         daemon.log().contains("looking for the snapshot")
@@ -255,8 +253,8 @@ fn old_history(path: &Path, version: u32) -> Connection {
 
 #[test]
 fn a_migration_that_is_cut_off_leaves_the_old_schema_or_the_new_one() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw"]));
-    let mut daemon = Daemon::start(&dir, &sandbox.url, &policy("*/5 * * * * *", "dw"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
+    let mut daemon = Daemon::start(&dir, &sandbox.url, &often("*/5 * * * * *", "dw"));
     daemon.wait("a first snapshot", minutes(1), |rows| {
         in_state(rows, "available").next().is_some()
     });
@@ -300,20 +298,18 @@ fn contents(directory: &Path) -> Vec<Vec<u8>> {
 
 #[test]
 fn planted_secrets_are_in_no_log_no_database_and_no_metric() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw"]));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let faults = r#"[{"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"error","code":"ExpiredToken","status":403}},
         {"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"truncate"}},
         {"operation":"CreateClusterSnapshot","times":1,"fault":{"kind":"error","code":"SignatureDoesNotMatch","status":403}},
         {"operation":"DescribeClusters","times":1,"fault":{"kind":"error","code":"AccessDenied","status":403}}]"#;
     sandbox.control("PUT", "/_sandbox/faults", faults);
     let port = free_port();
-    let config = dir.write(
-        "redkeep.toml",
-        &format!(
-            "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"{}\"\n[log]\nlevel = \"trace\"\n{}",
-            sandbox.url,
-            policy("*/5 * * * * *", "dw")
-        ),
+    let policy = often("*/5 * * * * *", "dw");
+    let config = dir.daemons_file(
+        port,
+        &sandbox.url,
+        &format!("[log]\nlevel = \"trace\"\n{policy}"),
     );
     let log = dir.0.join("log");
     let mut command = Command::new(REDKEEP);
@@ -369,17 +365,14 @@ fn refusal(dir: &Dir) -> String {
 fn a_misspelt_key_is_refused_with_its_line_and_the_key_that_was_meant() {
     let dir = Dir::new();
     let text =
-        policy("@daily", "dw").replace("retention", "retention.base = \"7d\"\nretention.dialy");
+        often("@daily", "dw").replace("retention", "retention.base = \"7d\"\nretention.dialy");
     dir.write("redkeep.toml", &text);
     let told = refusal(&dir);
-    assert!(told.contains("redkeep.toml:7:"), "{told}");
-    dir.write(
-        "redkeep.toml",
-        &(policy("@daily", "dw") + "keep_lsat = 3\n"),
-    );
+    assert!(told.contains("redkeep.toml:6:"), "{told}");
+    dir.write("redkeep.toml", &(often("@daily", "dw") + "keep_lsat = 3\n"));
     let told = refusal(&dir);
     assert!(
-        told.contains("redkeep.toml:7:1: ") && told.contains("keep_last"),
+        told.contains("redkeep.toml:6:1: ") && told.contains("keep_last"),
         "{told}"
     );
 }
@@ -387,7 +380,7 @@ fn a_misspelt_key_is_refused_with_its_line_and_the_key_that_was_meant() {
 #[test]
 fn a_policy_file_that_everybody_may_change_is_refused() {
     let dir = Dir::new();
-    let config = dir.write("redkeep.toml", &policy("@daily", "dw"));
+    let config = dir.write("redkeep.toml", &often("@daily", "dw"));
     fs::set_permissions(&config, fs::Permissions::from_mode(0o666)).unwrap();
     let told = refusal(&dir);
     assert!(told.contains("everybody may change it"), "{told}");
@@ -421,10 +414,10 @@ fn cut(answer: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_listing_that_ends_too_early_says_nothing_of_what_it_lacks() {
-    let (dir, sandbox) = (Dir::new(), sandbox(&["dw-1", "dw-2", "dw-3"]));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw-1", "dw-2", "dw-3"]));
     let proxy = Proxy::amending(sandbox.address(), &[], cut);
     let endpoint = format!("http://{}", proxy.address);
-    let daemon = Daemon::start(&dir, &endpoint, &policy("*/5 * * * * *", "dw-*"));
+    let daemon = Daemon::start(&dir, &endpoint, &often("*/5 * * * * *", "dw-*"));
     daemon.wait("three snapshots", minutes(1), |rows| {
         in_state(rows, "available").count() >= 3
     });

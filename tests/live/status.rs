@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::support::{Daemon, Dir, Sandbox, in_state, redkeep};
+use crate::support::{Daemon, Dir, Sandbox, in_state, often, redkeep};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use redkeep::history::{Change, MissedRange, PairState};
 use redkeep::names::Retention;
@@ -22,14 +22,6 @@ use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
 use redkeep::store::{EndpointKind, Store};
 use serde_json::Value;
-
-const MINUTELY: &str = r#"
-[[policy]]
-name = "often"
-schedule = "* * * * *"
-clusters = ["dw"]
-retention = "7d"
-"#;
 
 fn pair() -> Pair {
     Pair {
@@ -109,8 +101,10 @@ async fn past(dir: &Dir, from: DateTime<Utc>, changes: Vec<Change>) -> PathBuf {
         .unwrap();
     opened.store.close().await.unwrap();
     let account = "[[account]]\nname = \"prod\"\nregions = [\"us-east-1\"]\n";
-    let text =
-        format!("state_dir = \"state\"\nendpoint = \"http://127.0.0.1:9\"\n{account}{MINUTELY}");
+    let text = format!(
+        "state_dir = \"state\"\nendpoint = \"http://127.0.0.1:9\"\n{account}{}",
+        often("* * * * *", "dw")
+    );
     dir.write("redkeep.toml", &text)
 }
 
@@ -199,7 +193,7 @@ async fn a_next_run_that_has_come_is_told_as_late() {
 fn a_daemon_that_is_dead_is_told_first_and_fails_the_check() {
     let dir = Dir::new();
     let sandbox = Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", "0"]);
-    let policy = MINUTELY.replace("* * * * *", "*/10 * * * * *");
+    let policy = often("*/10 * * * * *", "dw");
     let mut daemon = Daemon::start(&dir, &sandbox.url, &policy);
     daemon.wait("a good snapshot", Duration::from_secs(90), |rows| {
         in_state(rows, "available").next().is_some()

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::support::process::Running;
 use crate::support::{
-    Daemon, Dir, REDKEEP, Sandbox, credentials, eventually, finish, history, in_state,
+    Daemon, Dir, EACH_FIVE_SECONDS, MINUTE, REDKEEP, Sandbox, credentials, eventually, finish,
+    history, in_state,
 };
 use serde_json::Value;
 
@@ -26,31 +27,11 @@ retention = "7d"
 tags = { team = "data" }
 "#;
 
-const EACH_FIVE_SECONDS: &str = r#"
-[[policy]]
-name = "often"
-schedule = "*/5 * * * * *"
-clusters = ["dw"]
-retention = "7d"
-"#;
-
-fn soon() -> Duration {
-    Duration::from_secs(60)
-}
-
-fn sandbox(snapshot_seconds: &str) -> Sandbox {
-    Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", snapshot_seconds])
-}
-
 /// A policy file for commands without a daemon.
 fn config(dir: &Dir, endpoint: &str, policies: &str) -> PathBuf {
-    let state = dir.0.join("state");
-    let text = format!(
-        "namespace = \"rk\"\nstate_dir = \"{}\"\nendpoint = \"{endpoint}\"\n[[account]]\nname = \"default\"\n\
-         regions = [\"us-east-1\"]\n{policies}",
-        state.display()
-    );
-    dir.write("redkeep.toml", &text)
+    let account =
+        "namespace = \"rk\"\n[[account]]\nname = \"default\"\nregions = [\"us-east-1\"]\n";
+    dir.policy_file(endpoint, &format!("{account}{policies}"))
 }
 
 fn command(config: &PathBuf, arguments: &[&str]) -> Command {
@@ -80,7 +61,7 @@ fn take(config: &PathBuf, more: &[&str]) -> Running {
 fn daemon(dir: &Dir, endpoint: &str, policies: &str) -> Daemon {
     let daemon = Daemon::start(dir, endpoint, policies);
     let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();
-    eventually("the listener", soon(), is_up);
+    eventually("the listener", MINUTE, is_up);
     daemon
 }
 
@@ -102,7 +83,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn without_a_daemon_take_makes_the_snapshot_itself_and_follows_it_to_its_end() {
-    let (dir, sandbox) = (Dir::new(), sandbox("3"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("3", &["dw"], &[]));
     let config = config(&dir, &sandbox.url, YEARLY);
     let row = row(&take(&config, &["--retention", "3d"]).output());
     assert_eq!(row["state"], "available");
@@ -128,7 +109,7 @@ fn without_a_daemon_take_makes_the_snapshot_itself_and_follows_it_to_its_end() {
 
 #[test]
 fn beside_a_daemon_take_watches_and_the_daemon_makes_the_snapshot_within_two_seconds() {
-    let (dir, sandbox) = (Dir::new(), sandbox("3"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("3", &["dw"], &[]));
     let daemon = daemon(&dir, &sandbox.url, YEARLY);
     let output = take(&daemon.config, &[]).output();
     let row = row(&output);
@@ -150,7 +131,7 @@ fn beside_a_daemon_take_watches_and_the_daemon_makes_the_snapshot_within_two_sec
 #[test]
 fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() {
     for with_daemon in [false, true] {
-        let (dir, sandbox) = (Dir::new(), sandbox("3"));
+        let (dir, sandbox) = (Dir::new(), Sandbox::taking("3", &["dw"], &[]));
         let daemon = with_daemon.then(|| daemon(&dir, &sandbox.url, YEARLY));
         let config = match &daemon {
             Some(daemon) => daemon.config.clone(),
@@ -165,7 +146,7 @@ fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() 
         // A third comes when the snapshot is under way: it holds nothing of what happened since.
         let first = take(&config, &[]);
         let creating = || in_state(&history(&config), "creating").count() == 1;
-        eventually("creating", soon(), creating);
+        eventually("creating", MINUTE, creating);
         let second = take(&config, &[]);
         let later = [first, second].map(|person| row(&person.output()));
         assert_ne!(later[0]["snapshot_id"], later[1]["snapshot_id"]);
@@ -184,12 +165,12 @@ fn two_people_at_once_get_a_snapshot_each_of_what_they_asked_for_or_share_one() 
 
 #[test]
 fn with_no_wait_take_ends_when_it_is_asked_for_and_the_next_daemon_goes_on() {
-    let (dir, sandbox) = (Dir::new(), sandbox("4"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("4", &["dw"], &[]));
     let config = config(&dir, &sandbox.url, YEARLY);
     let row = row(&take(&config, &["--no-wait"]).output());
     assert_eq!(row["state"], "creating");
     let daemon = daemon(&dir, &sandbox.url, YEARLY);
-    let rows = daemon.wait("available", soon(), |rows| {
+    let rows = daemon.wait("available", MINUTE, |rows| {
         in_state(rows, "available").count() == 1
     });
     assert_eq!(rows[0]["snapshot_id"], row["snapshot_id"]);
@@ -197,17 +178,17 @@ fn with_no_wait_take_ends_when_it_is_asked_for_and_the_next_daemon_goes_on() {
 
 #[test]
 fn a_take_whose_daemon_dies_goes_on_by_itself_and_gives_the_place_up_to_the_next() {
-    let (dir, sandbox) = (Dir::new(), sandbox("14"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("14", &["dw"], &[]));
     let mut daemon = daemon(&dir, &sandbox.url, YEARLY);
     let person = take(&daemon.config, &[]);
     let creating = || in_state(&history(&daemon.config), "creating").count() == 1;
-    eventually("creating", soon(), creating);
+    eventually("creating", MINUTE, creating);
     daemon.kill_9();
     // It looks after five seconds of nothing whether anybody works on it, and then does so itself.
     std::thread::sleep(Duration::from_secs(8));
     daemon.restart(&dir);
     let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();
-    eventually("the daemon in its place", soon(), is_up);
+    eventually("the daemon in its place", MINUTE, is_up);
     assert_eq!(row(&person.output())["state"], "available");
     assert_eq!(sandbox.snapshots().len(), 1);
     assert_eq!(
@@ -246,7 +227,7 @@ fn what_the_policy_does_not_name_and_policies_that_there_are_not_are_usage_error
 
 #[test]
 fn a_snapshot_that_cannot_be_had_ends_the_command_with_1_and_the_reason() {
-    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let policies = YEARLY.replace("exclude = [\"dx\"]", "");
     let config = config(&dir, &sandbox.url, &policies);
     let invalid = r#"{"operation": "CreateClusterSnapshot",
@@ -263,15 +244,15 @@ fn a_snapshot_that_cannot_be_had_ends_the_command_with_1_and_the_reason() {
 
 #[test]
 fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume() {
-    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let mut daemon = daemon(&dir, &sandbox.url, EACH_FIVE_SECONDS);
-    daemon.wait("one available", soon(), |rows| {
+    daemon.wait("one available", MINUTE, |rows| {
         in_state(rows, "available").count() >= 1
     });
     let paused = finish(&mut command(&daemon.config, &["pause", "often"]));
     assert!(paused.status.success(), "{}", stderr(&paused));
     let is_missed = |rows: &[Value]| in_state(rows, "missed").any(|row| row["reason"] == "paused");
-    daemon.wait("a slot missed (paused)", soon(), is_missed);
+    daemon.wait("a slot missed (paused)", MINUTE, is_missed);
     let metric = "redkeep_policy_paused_timestamp_seconds{policy=\"often\"} 1";
     assert!(daemon.metrics().contains(metric), "{}", daemon.metrics());
     daemon.kill_9();
@@ -279,11 +260,11 @@ fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume
     daemon.restart(&dir);
     let made = sandbox.requests("CreateClusterSnapshot").len();
     let before = daemon.history().len();
-    daemon.wait("more slots", soon(), |rows| rows.len() >= before + 3);
+    daemon.wait("more slots", MINUTE, |rows| rows.len() >= before + 3);
     assert_eq!(sandbox.requests("CreateClusterSnapshot").len(), made);
     let resumed = finish(&mut command(&daemon.config, &["resume", "often"]));
     assert!(String::from_utf8_lossy(&resumed.stdout).contains("it was paused since"));
-    let rows = daemon.wait("available again", soon(), |rows| {
+    let rows = daemon.wait("available again", MINUTE, |rows| {
         rows.last().is_some_and(|row| row["state"] == "available")
     });
     assert!(!daemon.metrics().contains(metric));
@@ -319,7 +300,7 @@ fn outgrown(dir: &Dir, sandbox: &Sandbox) -> Daemon {
 
 #[test]
 fn a_snapshot_in_a_region_that_the_daemon_has_not_read_of_yet_is_made_all_the_same() {
-    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let created = "CreateCluster&ClusterIdentifier=dw&NodeType=ra3.xlplus&MasterUsername=admin\
                    &MasterUserPassword=Passw0rd1&DBName=dev";
     assert_eq!(sandbox.aws_in("eu-west-1", "test", created).status, 200);
@@ -334,7 +315,7 @@ fn a_snapshot_in_a_region_that_the_daemon_has_not_read_of_yet_is_made_all_the_sa
 
 #[test]
 fn a_snapshot_in_an_account_that_the_daemon_has_not_read_of_yet_ends_at_once_and_says_so() {
-    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let daemon = outgrown(&dir, &sandbox);
     let output = take(&daemon.config, &["--account", "other"]).output();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -346,7 +327,7 @@ fn a_snapshot_in_an_account_that_the_daemon_has_not_read_of_yet_ends_at_once_and
 
 #[test]
 fn status_shows_what_is_asked_for_and_paused_also_where_no_pair_is_active() {
-    let (dir, sandbox) = (Dir::new(), sandbox("600"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("600", &["dw"], &[]));
     let other = YEARLY.replace("yearly", "other").replace("d*", "x*");
     let config = config(&dir, &sandbox.url, &format!("{YEARLY}{other}"));
     let taken = row(&take(&config, &["--no-wait"]).output());
@@ -374,7 +355,7 @@ fn status_shows_what_is_asked_for_and_paused_also_where_no_pair_is_active() {
 #[test]
 fn what_root_makes_in_the_directory_of_another_user_is_that_users() {
     use std::os::unix::fs::{MetadataExt, chown};
-    let (dir, sandbox) = (Dir::new(), sandbox("1"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = config(&dir, &sandbox.url, YEARLY);
     let state = dir.0.join("state");
     std::fs::create_dir(&state).unwrap();
@@ -396,11 +377,11 @@ fn what_root_makes_in_the_directory_of_another_user_is_that_users() {
 
 #[test]
 fn doctor_does_not_take_a_command_that_holds_the_state_directory_for_a_daemon() {
-    let (dir, sandbox) = (Dir::new(), sandbox("600"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("600", &["dw"], &[]));
     let config = config(&dir, &sandbox.url, YEARLY);
     let person = take(&config, &[]);
     let creating = || in_state(&history(&config), "creating").count() == 1;
-    eventually("creating", soon(), creating);
+    eventually("creating", MINUTE, creating);
     let found = finish(&mut command(&config, &["doctor"]));
     let found = String::from_utf8_lossy(&found.stdout).into_owned();
     assert!(found.contains("daemon: only a command"), "{found}");

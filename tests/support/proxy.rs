@@ -1,5 +1,9 @@
 //! A recording proxy: every request and answer between redkeep and an endpoint, answers that get lost, and
 //! exchanges that are stopped at a named point, so that something can be done to the client just then.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests of the real binary live in real time"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -9,12 +13,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 /// No endpoint of a test answers with more.
 const ANSWER_MAX: u64 = 64 << 20;
 
 /// One request and the status of its answer; 0 before there is one.
 #[derive(Debug, Clone)]
 pub struct Exchange {
+    /// When the request had arrived here.
+    pub arrived_at: DateTime<Utc>,
     pub parameters: BTreeMap<String, String>,
     pub status: u16,
 }
@@ -150,6 +158,7 @@ impl Shared {
         let text = String::from_utf8_lossy(&request).into_owned();
         let (head, body) = text.split_once("\r\n\r\n")?;
         let mut exchange = Exchange {
+            arrived_at: Utc::now(),
             parameters: form_urlencoded::parse(body.as_bytes())
                 .into_owned()
                 .collect(),

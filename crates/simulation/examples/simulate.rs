@@ -23,8 +23,8 @@ use redkeep_simulation::seed::{Past, Wish, fresh_seed, live, told_again};
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  simulate --seeds 1000 --days 30 --fresh      a thousand months, other ones each time
-  simulate --seeds 20 --days 365               twenty years
+  simulate --proof                             a thousand months and twenty years, other ones each time
+  simulate --seeds 300 --days 30 --fresh       three hundred months, other ones each time
   simulate --seeds 100 --days 30 --from 5000   other seeds
   simulate --seed 17 --days 30 --log           one of them, with everything that happened
 
@@ -39,6 +39,9 @@ struct Arguments {
     /// Begin with a seed that nobody has lived before.
     #[arg(long, conflicts_with_all = ["seed", "from"])]
     fresh: bool,
+    /// What every release has lived: a thousand months and twenty years, all of seeds that nobody has lived before.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "from", "fresh", "days"])]
+    proof: bool,
     /// One seed.
     #[arg(long)]
     seed: Option<u64>,
@@ -56,16 +59,33 @@ struct Arguments {
     no_leaps: bool,
 }
 
+/// Of a proof: how many seeds, and how many days each lives.
+const PROOF: [(u64, u32); 2] = [(1_000, 30), (20, 365)];
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
+    if !arguments.proof {
+        return ExitCode::from(u8::from(lived(&mut arguments) > 0));
+    }
+    arguments.fresh = true;
+    let parts = PROOF.map(|(seeds, days)| {
+        (arguments.seeds, arguments.days) = (seeds, days);
+        lived(&mut arguments)
+    });
+    ExitCode::from(u8::from(parts.iter().sum::<usize>() > 0))
+}
+
+/// Lives what is asked for and tells of it; how many failed.
+fn lived(arguments: &mut Arguments) -> usize {
     if arguments.fresh {
         arguments.from = fresh_seed();
-        println!("seeds from {}", arguments.from);
+        let (from, end) = (arguments.from, arguments.from + arguments.seeds);
+        println!("seeds {from}..{end}, {} days each", arguments.days);
     }
     let began = Instant::now();
     let failed = match arguments.seed {
-        Some(seed) => usize::from(!one(&arguments, seed)),
-        None => many(&arguments),
+        Some(seed) => usize::from(!one(arguments, seed)),
+        None => many(arguments),
     };
     let seconds = began.elapsed().as_secs_f64();
     let seeds = arguments.seed.map_or(arguments.seeds, |_| 1);
@@ -75,7 +95,7 @@ fn main() -> ExitCode {
         seeds as f64 / seconds,
         seconds * cores() as f64 / (seeds as f64 * f64::from(arguments.days) / 365.0),
     );
-    ExitCode::from(u8::from(failed > 0))
+    failed
 }
 
 fn strain(name: &str) -> Result<Strain, String> {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::credentials::{MINUTE, POLICY, ROLE, Sources, Way, doctor, identity, sandbox};
+use crate::credentials::{ROLE, Sources, Way, doctor, identity, sandbox};
 use crate::support::sources::Mood;
-use crate::support::{Daemon, Dir, eventually};
+use crate::support::{Daemon, Dir, EACH_TWO_SECONDS, MINUTE, eventually};
 
 #[test]
 fn a_source_that_is_broken_is_told_by_its_name_and_nothing_else_is_used() {
@@ -122,7 +122,10 @@ fn a_command_that_hangs_is_ended_with_all_that_it_started() {
         !started().iter().any(|pid| is_alive(pid))
     });
     let account = "[[account]]\nname = \"one\"\nregions = [\"us-east-1\"]\nprofile = \"hang\"\n";
-    let policies = format!("endpoint = \"{}\"\n{account}{POLICY}", sandbox.url);
+    let policies = format!(
+        "endpoint = \"{}\"\n{account}{EACH_TWO_SECONDS}",
+        sandbox.url
+    );
     let mut daemon = Daemon::start_among(&dir, &policies, &environment);
     let before = started().len();
     eventually("two tries", MINUTE * 2, || started().len() >= before + 4);

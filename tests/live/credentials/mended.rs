@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::credentials::{MINUTE, OF_PROFILE, POLICY, PRINTS, ROLE, Sources, sandbox};
+use crate::credentials::{OF_PROFILE, PRINTS, ROLE, Sources, sandbox};
 use crate::support::sources::Mood;
-use crate::support::{Daemon, Dir, eventually, http, in_state};
+use crate::support::{Daemon, Dir, EACH_TWO_SECONDS, MINUTE, eventually, http, in_state};
 
 const ACCOUNTS: [&str; 5] = ["plain", "process", "instance", "container", "token"];
 
@@ -35,7 +35,7 @@ fn what_was_broken_at_the_start_is_taken_up_once_it_is_mended_and_told_once_till
         format!("[[account]]\nname = \"{name}\"\nregions = [\"us-east-1\"]\nprofile = \"{name}\"\n")
     });
     let endpoint = format!("endpoint = \"{}\"\n", sources.front.url());
-    let policies = format!("{endpoint}{}{POLICY}", accounts.concat());
+    let policies = format!("{endpoint}{}{EACH_TWO_SECONDS}", accounts.concat());
     let daemon = Daemon::start_among(&sources.dir, &policies, &environment);
     let said = "begins with a byte order mark";
     eventually("it is told", MINUTE, || daemon.log().contains(said));
@@ -110,7 +110,7 @@ fn session_keys_that_expire_are_taken_up_when_they_are_replaced_in_the_file() {
         ("AWS_ACCESS_KEY_ID", ""),
         ("AWS_SECRET_ACCESS_KEY", ""),
     ];
-    let policies = format!("endpoint = \"{}\"\n{POLICY}", sandbox.url);
+    let policies = format!("endpoint = \"{}\"\n{EACH_TWO_SECONDS}", sandbox.url);
     let daemon = Daemon::start_among(&dir, &policies, &environment);
     daemon.wait("the first", MINUTE, |rows| {
         in_state(rows, "available").count() >= 1

@@ -13,13 +13,11 @@ mod mended;
 mod named;
 
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use crate::support::sources::Fake;
-use crate::support::{Dir, REDKEEP, Sandbox, credentials, finish};
+use crate::support::{Dir, REDKEEP, Sandbox, credentials, finish, often};
 use serde_json::Value;
 
-const MINUTE: Duration = Duration::from_secs(60);
 const OF_INSTANCE: &str = "111111111111";
 const OF_CONTAINER: &str = "222222222222";
 const OF_TOKEN: &str = "333333333333";
@@ -27,9 +25,6 @@ const OF_PROFILE: &str = "444444444444";
 const OF_PROCESS: &str = "555555555555";
 const OF_ROLE: &str = "666666666666";
 const ROLE: &str = "arn:aws:iam::666666666666:role/redkeep";
-
-const POLICY: &str = "[[policy]]\nname = \"often\"\nschedule = \"*/2 * * * * *\"\nclusters = [\"dw\"]\n\
-                      retention = \"7d\"\n";
 
 fn sandbox() -> Sandbox {
     let accounts = [
@@ -40,16 +35,10 @@ fn sandbox() -> Sandbox {
         OF_PROCESS,
         OF_ROLE,
     ];
-    let mut arguments = vec![
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "1",
-        "--quota",
-        "1000",
-    ];
-    arguments.extend(accounts.iter().flat_map(|number| ["--account", number]));
-    Sandbox::start(&arguments)
+    let accounts: Vec<&str> = { accounts.iter() }
+        .flat_map(|number| ["--account", number])
+        .collect();
+    Sandbox::taking("1", &["dw"], &accounts)
 }
 
 /// All sources at once, each of another account.
@@ -189,7 +178,7 @@ fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
 }
 
 fn file(dir: &Dir, endpoint: &str, account: &str) -> String {
-    let policy = POLICY.replace("*/2 * * * * *", "@daily");
+    let policy = often("@daily", "dw");
     let text = format!(
         "state_dir = \"state\"\nendpoint = \"{endpoint}\"\n[[account]]\nname = \"one\"\nregions = [\"us-east-1\"]\n\
          {account}\n{policy}"

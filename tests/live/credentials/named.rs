@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use crate::credentials::{
-    MINUTE, POLICY, PRINTS, Sources, assert_plain, command, doctor, file, identity, sandbox,
-};
+use crate::credentials::{PRINTS, Sources, assert_plain, command, doctor, file, identity, sandbox};
 use crate::support::process::Running;
-use crate::support::{Daemon, Dir, eventually, finish};
+use crate::support::{Daemon, Dir, EACH_TWO_SECONDS, MINUTE, eventually, finish};
 
 #[test]
 fn a_profile_that_is_not_found_is_refused_and_no_other_identity_is_taken() {
@@ -127,7 +125,7 @@ fn the_region_is_that_of_the_named_profile_and_a_wrong_one_is_named() {
     );
     let config = config.display().to_string();
     let regions = |account: &str, environment: &[(&str, &str)]| {
-        let text = format!("endpoint = \"http://127.0.0.1:9\"\n{account}{POLICY}");
+        let text = format!("endpoint = \"http://127.0.0.1:9\"\n{account}{EACH_TWO_SECONDS}");
         let file = dir.write("regions.toml", &text).display().to_string();
         let environment = [&[("AWS_CONFIG_FILE", config.as_str())], environment].concat();
         let mut command = command(
@@ -168,7 +166,7 @@ fn where_there_are_no_credentials_one_sentence_says_where_was_looked_and_what_to
     let (dir, sandbox) = (Dir::new(), sandbox());
     let file = file(&dir, &sandbox.url, "");
     let sentence = "no AWS credentials found: none in AWS_ACCESS_KEY_ID, ";
-    let policies = format!("endpoint = \"{}\"\n{POLICY}", sandbox.url);
+    let policies = format!("endpoint = \"{}\"\n{EACH_TWO_SECONDS}", sandbox.url);
     let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
     let daemon = Daemon::start_among(&dir, &policies, &none);
     eventually("it is told", MINUTE, || daemon.log().contains(sentence));

@@ -8,32 +8,17 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::diagnosis::asked;
-use crate::support::{Daemon, Dir, Sandbox, free_port, in_state, redkeep};
+use crate::support::{Daemon, Dir, EACH_FIVE_SECONDS, Sandbox, free_port, in_state, redkeep};
 
-const POLICY: &str = "[[policy]]\nname = \"often\"\nschedule = \"*/5 * * * * *\"\nclusters = [\"dw\"]\nretention = \"7d\"\n";
 const ACCOUNT: &str = "[[account]]\nname = \"prod\"\nregions = [\"us-east-1\", \"eu-west-1\"]\n";
 const LIMIT: Duration = Duration::from_secs(10);
-
-fn sandbox() -> Sandbox {
-    Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "1",
-        "--quota",
-        "1000",
-    ])
-}
 
 /// A policy file for `endpoint`, whose state directory is there and empty.
 fn file(dir: &Dir, endpoint: &str) -> PathBuf {
     let state = dir.0.join("state");
     fs::create_dir(&state).unwrap();
     fs::set_permissions(state, Permissions::from_mode(0o700)).unwrap();
-    dir.write(
-        "redkeep.toml",
-        &format!("state_dir = \"state\"\nendpoint = \"{endpoint}\"\n{ACCOUNT}{POLICY}"),
-    )
+    dir.policy_file(endpoint, &format!("{ACCOUNT}{EACH_FIVE_SECONDS}"))
 }
 
 fn rows_of<'a>(rows: &'a [Value], check: &str) -> Vec<&'a Value> {
@@ -61,8 +46,8 @@ fn timed(config: &Path) -> (Vec<Value>, Option<i32>) {
 
 #[test]
 fn a_healthy_installation_is_ok_and_is_asked_for_no_change() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
-    let daemon = Daemon::start(&dir, &sandbox.url, &format!("{ACCOUNT}{POLICY}"));
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
+    let daemon = Daemon::start(&dir, &sandbox.url, &format!("{ACCOUNT}{EACH_FIVE_SECONDS}"));
     daemon.wait("a snapshot", Duration::from_secs(60), |rows| {
         in_state(rows, "available").next().is_some()
     });
@@ -103,7 +88,7 @@ fn a_healthy_installation_is_ok_and_is_asked_for_no_change() {
 
 #[test]
 fn a_scope_that_hangs_delays_the_others_by_no_more_than_its_patience() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = file(&dir, &sandbox.url);
     sandbox.control(
         "POST",
@@ -143,7 +128,7 @@ fn a_port_that_nobody_listens_on_is_unreachable() {
 
 #[test]
 fn a_permission_that_lacks_is_a_finding_and_its_text_does_not_steer_the_terminal() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = file(&dir, &sandbox.url);
     sandbox.control(
         "POST",
@@ -182,7 +167,7 @@ fn a_permission_that_lacks_is_a_finding_and_its_text_does_not_steer_the_terminal
 
 #[test]
 fn a_clock_that_is_off_is_told_by_how_much() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = file(&dir, &sandbox.url);
     sandbox.control("PUT", "/_sandbox/clock", r#"{"offset_seconds": 120}"#);
     let (rows, code) = timed(&config);
@@ -207,7 +192,7 @@ fn a_clock_that_is_off_is_told_by_how_much() {
 
 #[test]
 fn modes_that_let_others_in_are_found() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = file(&dir, &sandbox.url);
     for (mode, result, code) in [
         (0o700, "ok", 0),
@@ -226,7 +211,7 @@ fn modes_that_let_others_in_are_found() {
 
 #[test]
 fn a_history_that_is_not_there_is_a_warning_and_a_damaged_one_failed() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = file(&dir, &sandbox.url);
     let (rows, code) = timed(&config);
     assert_eq!(
@@ -243,7 +228,7 @@ fn a_history_that_is_not_there_is_a_warning_and_a_damaged_one_failed() {
         "{rows:#?}"
     );
     fs::remove_file(&database).unwrap();
-    let mut daemon = Daemon::start(&dir, &sandbox.url, &format!("{ACCOUNT}{POLICY}"));
+    let mut daemon = Daemon::start(&dir, &sandbox.url, &format!("{ACCOUNT}{EACH_FIVE_SECONDS}"));
     daemon.wait("some slots", Duration::from_secs(60), |rows| rows.len() > 3);
     daemon.process.signal("-TERM");
     daemon.process.exit_code(Duration::from_secs(30));
@@ -269,7 +254,7 @@ fn the_embedded_sandbox_is_asked_only_while_it_runs() {
     let dir = Dir::new();
     let port = free_port();
     let text = format!(
-        "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"sandbox\"\n{ACCOUNT}{POLICY}"
+        "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"sandbox\"\n{ACCOUNT}{EACH_FIVE_SECONDS}"
     );
     let config = dir.write("redkeep.toml", &text);
     let (rows, code) = timed(&config);
@@ -333,7 +318,7 @@ fn a_bad_policy_file_is_all_that_is_told() {
 
 #[test]
 fn two_names_for_the_same_account_are_found() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let config = file(&dir, &sandbox.url);
     let text = fs::read_to_string(&config).unwrap();
     let role = "arn:aws:iam::000000000000:role/again";

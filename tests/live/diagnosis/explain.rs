@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::diagnosis::asked;
-use crate::support::{Daemon, Dir, Sandbox, redkeep};
+use crate::support::{Daemon, Dir, MINUTE, Sandbox, eventually, redkeep};
 
 const CLUSTERS: [&str; 7] = [
     "good", "stuck", "broken", "denied", "wrong", "taken", "idle",
 ];
 
 fn sandbox() -> Sandbox {
-    let named = CLUSTERS.iter().flat_map(|cluster| ["--cluster", cluster]);
-    let limits = ["--snapshot-seconds", "1", "--quota", "1000"];
-    let sandbox = Sandbox::start(&named.chain(limits).collect::<Vec<_>>());
+    let sandbox = Sandbox::of(&CLUSTERS);
     let rule = |cluster: &str, more: &str, fault: &str| {
         format!(
             r#"{{"operation": "CreateClusterSnapshot", "cluster": "{cluster}", {more} "fault": {fault}}}"#
@@ -114,6 +112,9 @@ fn take_names(sandbox: &Sandbox, config: &Path) {
 fn each_outcome_is_told_with_what_aws_said() {
     let (dir, sandbox) = (Dir::new(), sandbox());
     let daemon = Daemon::start(&dir, &sandbox.url, POLICIES);
+    eventually("the history has begun", MINUTE, || {
+        daemon.log().contains(" active policy=")
+    });
     // Those of `idle` are made one after the other.
     take_names(&sandbox, &daemon.config);
     wait(&daemon, "good", "available", "kept by AWS for 7 d");

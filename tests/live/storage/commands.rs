@@ -7,8 +7,10 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use crate::storage::disk::{Disk, Stage};
-use crate::storage::{EACH_THREE_SECONDS, all_recorded, held_by_another, sandbox, soon};
-use crate::support::{Dir, REDKEEP, Sandbox, credentials, eventually, finish, free_port, in_state};
+use crate::storage::{EACH_THREE_SECONDS, all_recorded, held_by_another};
+use crate::support::{
+    Dir, MINUTE, REDKEEP, Sandbox, credentials, eventually, finish, free_port, in_state,
+};
 
 /// The commands that read the history, each with arguments of its own; `ID` stands for a snapshot.
 const READING: [&[&str]; 8] = [
@@ -136,21 +138,16 @@ fn pass(disk: &Disk, config: &Path) -> Output {
 
 #[test]
 fn a_pass_that_could_not_write_the_history_fails_and_the_next_one_records_its_snapshot() {
-    let (dir, sandbox): (Dir, Sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let Some(disk) = Disk::mount(&dir.0.join("state")) else {
         return;
     };
-    let text = format!(
-        "state_dir = \"state\"\nlisten = \"127.0.0.1:{}\"\nendpoint = \"{}\"\n{EACH_THREE_SECONDS}",
-        free_port(),
-        sandbox.url
-    );
-    let config = dir.write("redkeep.toml", &text);
+    let config = dir.daemons_file(free_port(), &sandbox.url, EACH_THREE_SECONDS);
     // The first one makes the policy active.
     let first = pass(&disk, &config);
     assert_eq!(first.status.code(), Some(0), "{first:?}");
     let came = Instant::now() + Duration::from_secs(4);
-    eventually("a slot has come", soon(), || Instant::now() > came);
+    eventually("a slot has come", MINUTE, || Instant::now() > came);
     disk.fill();
     let before = sandbox.snapshots().len();
     let unwritten = pass(&disk, &config);

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::storage::{EACH_THREE_SECONDS, all_recorded, sandbox, soon};
+use crate::storage::{EACH_THREE_SECONDS, all_recorded};
 use crate::support::{
-    Dir, Process, REDKEEP, Sandbox, credentials, eventually, finish, first_line, free_port, http,
+    Dir, MINUTE, Process, REDKEEP, Sandbox, credentials, eventually, finish, first_line, free_port,
+    http,
 };
 
 /// A small disk in a mount namespace of its own, which lives as long as this does.
@@ -133,15 +134,11 @@ impl Stage {
 
     /// A daemon that starts for the first time on what `prepare` makes of the disk.
     pub fn set_on(prepare: impl FnOnce(&Disk)) -> Option<Self> {
-        let (dir, sandbox) = (Dir::new(), sandbox());
+        let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
         let disk = Disk::mount(&dir.0.join("state"))?;
         prepare(&disk);
         let port = free_port();
-        let text = format!(
-            "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"{}\"\n{EACH_THREE_SECONDS}",
-            sandbox.url
-        );
-        let config = dir.write("redkeep.toml", &text);
+        let config = dir.daemons_file(port, &sandbox.url, EACH_THREE_SECONDS);
         let daemon = disk.daemon(&dir, &config);
         Some(Self {
             dir,
@@ -180,7 +177,7 @@ impl Stage {
     /// Waits until AWS has so many more snapshots, and returns how many.
     pub fn more_snapshots(&self, more: usize) -> usize {
         let wanted = self.sandbox.snapshots().len() + more;
-        eventually("more snapshots", soon(), || {
+        eventually("more snapshots", MINUTE, || {
             self.sandbox.snapshots().len() >= wanted
         });
         wanted
@@ -188,7 +185,7 @@ impl Stage {
 
     /// Waits until all snapshots, at least so many, have their record.
     pub fn all_recorded_with(&self, count: usize) {
-        eventually("all recorded", soon(), || {
+        eventually("all recorded", MINUTE, || {
             let there = self.sandbox.snapshots().len();
             there >= count && all_recorded(&self.sandbox, &self.disk.history(&self.config))
         });

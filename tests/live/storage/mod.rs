@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::disk::Stage;
-use crate::support::{Daemon, Dir, Sandbox, eventually, in_state};
+use crate::support::{Daemon, Dir, MINUTE, Sandbox, eventually, in_state};
 use serde_json::Value;
 
 const EACH_THREE_SECONDS: &str = r#"
@@ -35,27 +35,12 @@ const OLDER: &str = "DROP TRIGGER runs_ended_stay_in_their_account; DROP TABLE r
     DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
     DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;";
 
-fn soon() -> Duration {
-    Duration::from_secs(60)
-}
-
-fn sandbox() -> Sandbox {
-    Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "1",
-        "--quota",
-        "1000",
-    ])
-}
-
 /// A daemon that has taken a snapshot and ended, and the program that holds its history since.
 fn held_by_another(dir: &Dir) -> (Sandbox, Daemon, rusqlite::Connection) {
-    let sandbox = sandbox();
+    let sandbox = Sandbox::of(&["dw"]);
     let mut daemon = Daemon::start(dir, &sandbox.url, EACH_THREE_SECONDS);
     let is_good = |rows: &[Value]| in_state(rows, "available").next().is_some();
-    daemon.wait("the first", soon(), is_good);
+    daemon.wait("the first", MINUTE, is_good);
     daemon.process.signal("-TERM");
     assert_eq!(daemon.process.exit_code(Duration::from_secs(30)), Some(0));
     let shell = rusqlite::Connection::open(dir.0.join("state/history.db")).unwrap();
@@ -107,17 +92,17 @@ fn a_history_that_is_lost_in_any_way_is_rebuilt_and_nothing_is_made_twice() {
             fs::remove_file(file).unwrap()
         }),
     ];
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let mut daemon = Daemon::start(&dir, &sandbox.url, EACH_THREE_SECONDS);
     let state = dir.0.join("state");
     for (what, harm) in harms {
         let before = sandbox.snapshots().len();
-        daemon.wait("one more", soon(), |_| sandbox.snapshots().len() > before);
+        daemon.wait("one more", MINUTE, |_| sandbox.snapshots().len() > before);
         daemon.kill_9();
         let aside = damaged(&state).len();
         harm(&state.join("history.db"));
         daemon.restart(&dir);
-        daemon.wait(what, soon(), |rows| all_recorded(&sandbox, rows));
+        daemon.wait(what, MINUTE, |rows| all_recorded(&sandbox, rows));
         assert_eq!(damaged(&state).len() > aside, what != "deleted", "{what}");
         assert_eq!(
             daemon.log().contains("the history was lost"),
@@ -138,7 +123,7 @@ fn a_full_disk_stops_no_snapshot_and_they_are_recorded_when_there_is_room() {
     let Some(stage) = Stage::set() else { return };
     stage.disk.fill();
     let count = stage.more_snapshots(3);
-    eventually("it is told", soon(), || {
+    eventually("it is told", MINUTE, || {
         stage.log().contains("the history cannot be written")
     });
     let recorded = in_state(&stage.disk.history(&stage.config), "available").count();
@@ -179,7 +164,7 @@ fn a_start_on_a_read_only_disk_takes_snapshots_and_records_them_later() {
         stage.disk.remount("ro");
         stage.restart();
         let count = stage.more_snapshots(2);
-        eventually("it is told", soon(), || {
+        eventually("it is told", MINUTE, || {
             stage.log().contains("the history cannot be written")
         });
         stage.disk.remount("rw");

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::storage::{EACH_THREE_SECONDS, sandbox, soon};
-use crate::support::{Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port};
+use crate::storage::EACH_THREE_SECONDS;
+use crate::support::{Dir, MINUTE, Process, REDKEEP, Sandbox, credentials, eventually, free_port};
 
 /// Anybody's but root's.
 const SERVICE: u32 = 12_345;
@@ -29,7 +29,7 @@ impl Stage {
             eprintln!("skipped: only root can give a directory to somebody else");
             return None;
         }
-        let sandbox = sandbox();
+        let sandbox = Sandbox::of(&["dw"]);
         let state = dir.0.join("state");
         fs::create_dir(&state).unwrap();
         chown(&state, Some(SERVICE), Some(SERVICE)).unwrap();
@@ -155,7 +155,7 @@ fn what_is_planted_in_the_place_of_any_other_file_is_not_written_through() {
             put(&stage.precious, &stage.state.join(name));
             // It runs or refuses; either way it does not hang, and what is root's stays.
             let mut daemon = stage.command(&["run"]);
-            eventually(&what, soon(), || {
+            eventually(&what, MINUTE, || {
                 let log = stage.log();
                 log.contains("started") || log.contains("redkeep: ")
             });
@@ -175,7 +175,7 @@ fn what_is_planted_in_the_place_of_any_other_file_is_not_written_through() {
 fn what_root_makes_in_the_services_directory_belongs_to_the_service() {
     let Some(stage) = Stage::set() else { return };
     let mut daemon = stage.command(&["run"]);
-    eventually("it runs", soon(), || stage.log().contains("started"));
+    eventually("it runs", MINUTE, || stage.log().contains("started"));
     daemon.signal("-TERM");
     assert_eq!(daemon.exit_code(Duration::from_secs(30)), Some(0));
     for entry in fs::read_dir(&stage.state).unwrap() {

@@ -11,17 +11,6 @@ use crate::zones::write_copy;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn sandbox() -> Sandbox {
-    Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "1",
-        "--quota",
-        "1000",
-    ])
-}
-
 fn start(dir: &Dir, sandbox: &Sandbox, schedule: &str, tzdir: &Path) -> Daemon {
     let policy = format!(
         "endpoint = \"{}\"\n[[account]]\nname = \"a\"\nregions = [\"us-east-1\"]\n[[policy]]\nname = \"nightly\"\n\
@@ -47,7 +36,7 @@ fn is_up(daemon: &Daemon) -> bool {
 
 #[test]
 fn data_that_is_renewed_is_taken_up_while_the_daemon_runs() {
-    let (dir, sandbox) = (Dir::new(), sandbox());
+    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
     let zones = dir.0.join("zoneinfo");
     write_copy(&zones, "9999a", 0);
     let daemon = start(&dir, &sandbox, "30 2 * * *", &zones);
@@ -85,7 +74,7 @@ fn data_that_is_renewed_is_taken_up_while_the_daemon_runs() {
 
 #[test]
 fn a_host_with_other_data_is_told_from_this_one_in_the_log() {
-    let (here, there, sandbox) = (Dir::new(), Dir::new(), sandbox());
+    let (here, there, sandbox) = (Dir::new(), Dir::new(), Sandbox::of(&["dw"]));
     let (zones, others) = (here.0.join("zoneinfo"), there.0.join("zoneinfo"));
     write_copy(&zones, "9999a", 0);
     // Their clocks are five seconds ahead.

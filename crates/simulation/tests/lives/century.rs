@@ -1,7 +1,8 @@
-//! Nearly thirty years of lives in every test run, on as many threads as there are cores: some the same each time, some
-//! that nobody has lived before. `examples/simulate` lives as many as are asked for.
+//! More than nine years of lives in every test run, on as many threads as there are cores: some the same each time, some
+//! that nobody has lived before. `examples/simulate` lives as many as are asked for, and what a release has to have lived.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
 use crate::cores::on_every_core;
 use redkeep_simulation::seed::{Past, Wish, fresh_seed, live, told_again};
@@ -18,7 +19,8 @@ fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
 }
 
 fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
-    println!("seeds {seeds:?}, {days} days each");
+    // Past the harness, which shows nothing of a test that passes.
+    let _ = writeln!(std::io::stderr(), "seeds {seeds:?}, {days} days each");
     let failures = failures(seeds, days);
     assert!(
         failures.is_empty(),
@@ -29,20 +31,20 @@ fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
 }
 
 #[test]
-fn two_hundred_months() {
-    assert_well(0..200, 30);
+fn sixty_months() {
+    assert_well(0..60, 30);
 }
 
 /// Seeds that nobody has lived before: each run of the tests finds out a little more.
 #[test]
-fn a_hundred_months_of_fresh_seeds() {
+fn forty_months_of_fresh_seeds() {
     let from = fresh_seed();
-    assert_well(from..from + 100, 30);
+    assert_well(from..from + 40, 30);
 }
 
 #[test]
-fn three_years() {
-    assert_well(5_000..5_003, 365);
+fn a_year() {
+    assert_well(5_000..5_001, 365);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Bad weather: faults, paused clusters and wrong clocks, drawn anew every second or so.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use super::dice::Dice;
 use super::{OURS, SETUPS};
@@ -37,11 +40,18 @@ const ON_CREATE: [&str; 5] = [
 /// that future to complete.
 const OFFSETS: [i32; 2] = [-1_200, -600];
 
+/// From when to when the sandbox's clock was behind. What it had shown late is then ahead of its time, and not shown.
+pub type WrongClocks = Mutex<Vec<[DateTime<Utc>; 2]>>;
+
 /// Rages until it is over; the weather of the last moment stays.
-pub fn rage(sandbox: &Sandbox, dice: &mut Dice, over: &AtomicBool) {
+pub fn rage(sandbox: &Sandbox, dice: &mut Dice, over: &AtomicBool, clocks: &WrongClocks) {
     while !over.load(Ordering::Relaxed) {
         match dice.below(12) {
-            0 => with_a_wrong_clock(sandbox, dice),
+            0 => {
+                let from = Utc::now();
+                with_a_wrong_clock(sandbox, dice);
+                clocks.lock().unwrap().push([from, Utc::now()]);
+            }
             1 => with_a_paused_cluster(sandbox, dice),
             _ => with_faults(sandbox, dice),
         }

@@ -3,7 +3,7 @@
 //! Passes are an hour apart, so each kill has a policy of its own, and a confirmation makes its pass come at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::support::proxy::{Exchange, Held, Proxy, Stage};
 use crate::support::{
     Daemon, Dir, Process, REDKEEP, Sandbox, credentials, eventually, free_port, in_state, redkeep,
+    soon_and_then_each_minute,
 };
 
 /// Where the kill comes: the intent is committed before each of them.
@@ -46,28 +47,23 @@ const SOON: Duration = Duration::from_secs(90);
 fn policies(schedule: &str, more: &str) -> String {
     let each = |number| {
         format!(
-            "[[policy]]\nname = \"p{number:02}\"\nschedule = \"{schedule} * * * * *\"\n\
+            "[[policy]]\nname = \"p{number:02}\"\nschedule = \"{schedule}\"\n\
              clusters = [\"c{number:02}\"]\nretention = \"7d\"\n{more}"
         )
     };
     (0..KILLS).map(each).collect()
 }
 
-fn config(proxy: &Proxy, port: u16, policies: &str) -> String {
-    format!(
-        "state_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"http://{}\"\n\
-         [[account]]\nname = \"home\"\nregions = [\"us-east-1\"]\n{policies}",
-        proxy.address
-    )
+/// Writes the policy file.
+fn write(dir: &Dir, proxy: &Proxy, port: u16, policies: &str) -> PathBuf {
+    let account = "[[account]]\nname = \"home\"\nregions = [\"us-east-1\"]\n";
+    let endpoint = format!("http://{}", proxy.address);
+    dir.daemons_file(port, &endpoint, &format!("{account}{policies}"))
 }
 
 fn sandbox() -> Sandbox {
     let clusters: Vec<String> = (0..KILLS).map(|number| format!("c{number:02}")).collect();
-    let mut arguments = vec!["--snapshot-seconds", "1", "--quota", "1000"];
-    for cluster in &clusters {
-        arguments.extend(["--cluster", cluster.as_str()]);
-    }
-    Sandbox::start(&arguments)
+    Sandbox::of(&clusters.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// How many good snapshots each policy has since an instant, at least.
@@ -164,12 +160,11 @@ fn note_deletes(sandbox: &Sandbox, deletes: &mut Deletes) {
 fn each_snapshot_is_deleted_once_however_often_the_daemon_is_killed() {
     let (dir, sandbox) = (Dir::new(), sandbox());
     let (proxy, port) = (Proxy::start(sandbox.address(), &[]), free_port());
-    let text = config(&proxy, port, &policies("*/3", ""));
-    let file = dir.write("redkeep.toml", &text);
+    let file = write(&dir, &proxy, port, &policies("*/3 * * * * *", ""));
     let mut daemon = Daemon::start_with(&dir, &file, port);
     daemon.wait("four good ones of each", SOON, |rows| fewest(rows, "") >= 4);
-    let text = config(&proxy, port, &policies("*/40", "keep_last = 2\n"));
-    std::fs::write(&file, text).unwrap();
+    let schedule = soon_and_then_each_minute();
+    write(&dir, &proxy, port, &policies(&schedule, "keep_last = 2\n"));
     daemon.process.signal("-HUP");
     let edited = chrono::Utc::now() + chrono::TimeDelta::seconds(3);
     let edited = edited.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
