@@ -21,7 +21,8 @@ impl File {
         let [application_id, version, tables] = self.marks().map_err(|fault| fault.at(&path))?;
         let wanted = latest_version();
         let is_new = [application_id, version, tables] == [0, 0, 0];
-        if is_new && !may_migrate {
+        let is_begun = || !self.has_our_tables() || self.has_identity();
+        if !may_migrate && (is_new || !is_begun()) {
             Err(StoreError::Missing { path })
         } else if !is_new && application_id != i64::from(APPLICATION_ID) && self.has_our_tables() {
             let what = format!("its application_id is {application_id:#010x}");
@@ -65,6 +66,13 @@ impl File {
         let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('meta', 'pairs', 'runs')";
         let found = self.connection.query_row(count, [], |row| row.get(0));
         found == Ok(3)
+    }
+
+    /// Whether its owner has begun it: the tables of a new file are there a moment before its first rows.
+    fn has_identity(&self) -> bool {
+        let first = "SELECT EXISTS (SELECT 1 FROM meta)";
+        let found = self.connection.query_row(first, [], |row| row.get(0));
+        found != Ok(false)
     }
 
     /// Each migration is one transaction together with its version: old or new, never mixed.

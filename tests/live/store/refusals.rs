@@ -44,6 +44,18 @@ fn a_command_without_a_history_says_who_begins_one() {
     ));
 }
 
+/// The daemon makes the tables first, and then writes whose history it is.
+#[tokio::test]
+async fn a_history_that_is_just_being_begun_is_none_yet() {
+    let place = Place::new();
+    place.open().store.close().await.unwrap();
+    place.shell().execute("DELETE FROM meta", []).unwrap();
+    let error = reader_refusal(&place.file());
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    place.open().store.close().await.unwrap();
+    Reader::open(&place.file()).unwrap();
+}
+
 #[test]
 fn a_file_that_is_no_database_is_refused_untouched() {
     let place = Place::new();
