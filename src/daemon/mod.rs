@@ -52,6 +52,10 @@ use reload::loaded;
 use ticker::Tick;
 use zones::Watch;
 
+/// So many answers are taken in before one plan: a signal and a tick are heard in between.
+const MAX_ANSWERS_PER_TURN: usize = 200;
+/// Showing how things stand takes one part in so many of the time at most.
+const SHOW_EACH: u32 = 30;
 /// Wall and monotonic clock further apart than this: somebody set the clock.
 const CLOCK_STEP: TimeDelta = TimeDelta::seconds(5);
 
@@ -110,6 +114,10 @@ pub struct Daemon<R> {
     inbox_failed: bool,
     clocks: (DateTime<Utc>, Duration),
     failures: usize,
+    /// Whether something has happened since the metrics were published.
+    is_outdated: bool,
+    /// Not before this are they published again.
+    show_from: Duration,
     status_told: String,
     zones: Watch,
 }
@@ -131,6 +139,8 @@ impl<R: Redshift> Daemon<R> {
             inbox_failed: false,
             clocks,
             failures: 0,
+            is_outdated: false,
+            show_from: Duration::ZERO,
             status_told: String::new(),
             zones: Watch::new(parts.clock.monotonic()),
             parts,
@@ -154,6 +164,7 @@ impl<R: Redshift> Daemon<R> {
         }
         // The histograms of the policies exist from the first publication on.
         self.publish();
+        self.beat();
         self.begin_writing();
         self.parts.engine.recover(self.parts.clock.now());
         self.parts.notifier.ready(&self.status());
@@ -174,6 +185,8 @@ impl<R: Redshift> Daemon<R> {
             }
         }
         self.drain().await;
+        self.show_from = Duration::ZERO;
+        self.show_in_time();
         info!("stopped");
         self.ending(mode).await
     }
@@ -190,6 +203,7 @@ impl<R: Redshift> Daemon<R> {
             tokio::select! {
                 Some(reply) = self.calls.join_next_with_id() => {
                     self.answered(reply);
+                    self.take_in_the_others();
                     return true;
                 }
                 Some(tick) = ticking.recv() => if self.ticked(tick).await {
@@ -204,6 +218,16 @@ impl<R: Redshift> Daemon<R> {
                 },
                 () = &mut longest => return true,
             }
+        }
+    }
+
+    /// Takes in the answers that have come as well: one plan is made for all of them.
+    fn take_in_the_others(&mut self) {
+        for _ in 1..MAX_ANSWERS_PER_TURN {
+            let Some(reply) = self.calls.try_join_next_with_id() else {
+                return;
+            };
+            self.answered(reply);
         }
     }
 
@@ -230,10 +254,24 @@ impl<R: Redshift> Daemon<R> {
             }
         };
         self.count_violations();
+        self.beat();
+        self.show_in_time();
+    }
+
+    /// Tells of alarms and publishes, unless that was done so lately that it would take too large a part of the time: a
+    /// tick comes back to it.
+    fn show_in_time(&mut self) {
+        let began_at = self.parts.clock.monotonic();
+        self.is_outdated = began_at < self.show_from;
+        if self.is_outdated {
+            return;
+        }
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
         event_log::alarms(&self.alarms, &alarms, &self.parts.engine);
         self.alarms = alarms;
         self.publish();
+        let ended_at = self.parts.clock.monotonic();
+        self.show_from = ended_at + ended_at.saturating_sub(began_at) * SHOW_EACH;
     }
 
     /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags
@@ -328,6 +366,9 @@ impl<R: Redshift> Daemon<R> {
     async fn ticked(&mut self, tick: Tick) -> bool {
         match tick {
             Tick::Second => {
+                if self.is_outdated {
+                    self.show_in_time();
+                }
                 let is_news = self.receive().await | self.watch_zones().await;
                 is_news || self.wake_at <= self.parts.clock.now()
             }

@@ -1,4 +1,4 @@
-//! Telling the outside how things stand, after every turn.
+//! Telling the outside how things stand.
 //!
 //! Owns: what the metrics, the probes and the service manager are given. Never waits for any of them.
 
@@ -10,9 +10,9 @@ use crate::redshift::Redshift;
 use crate::slot::Scope;
 
 impl<R: Redshift> Daemon<R> {
-    /// Tells the listener, the metrics and the service manager how things stand.
+    /// Tells the metrics and the service manager how things stand.
     pub(super) fn publish(&mut self) {
-        let (now, turned_at) = (self.parts.clock.now(), self.parts.clock.monotonic());
+        let now = self.parts.clock.now();
         if self.intervals.is_stale(now) {
             self.intervals = Intervals::compute(self.parts.engine.config(), now);
         }
@@ -22,6 +22,12 @@ impl<R: Redshift> Daemon<R> {
         view.history_writable = !self.pending.is_failing();
         view.prune_blocked = self.parts.engine.prune_blocked(now);
         self.parts.metrics.publish(view);
+        self.tell_status();
+    }
+
+    /// Says that the loop turns, and what it cannot reach: after every turn.
+    pub(super) fn beat(&mut self) {
+        let turned_at = self.parts.clock.monotonic();
         let unreached = unreached(&self.parts.engine);
         self.parts.health.update(|health| {
             health.last_turn = turned_at;
@@ -29,7 +35,6 @@ impl<R: Redshift> Daemon<R> {
             health.unreached = unreached;
         });
         self.parts.notifier.feed_watchdog();
-        self.tell_status();
     }
 
     /// The service manager is told only what it does not know yet.

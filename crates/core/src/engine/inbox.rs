@@ -93,6 +93,9 @@ impl Engine {
                 news.push(Request::Snapshot(Box::new(run)));
             }
         }
+        if !news.is_empty() {
+            self.agenda.mark_all();
+        }
         news
     }
 

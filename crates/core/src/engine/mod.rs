@@ -4,6 +4,7 @@
 //! requests (`inbox`) and which scopes are looked at (`scopes`). Never has an effect and never reads a clock: the daemon
 //! and the simulation drive the same engine, each with its own clock, store and clients.
 
+mod agenda;
 mod inbox;
 mod scopes;
 mod step;
@@ -29,6 +30,7 @@ use crate::snapshot::tag;
 pub use inbox::{Pending, Request, Requests};
 pub use step::Step;
 
+use agenda::Agenda;
 use step::Turn;
 
 /// Everything that decisions are made from, but for the clock.
@@ -47,6 +49,8 @@ pub struct Engine {
     /// Whether the store has taken everything that was committed: while it has not, nothing is removed.
     is_written: bool,
     turn: Turn,
+    agenda: Agenda,
+    turns: u64,
     violations: Vec<Violation>,
 }
 
@@ -61,6 +65,8 @@ impl Engine {
             extent: Extent::Endless,
             is_written: true,
             turn: Turn::default(),
+            agenda: Agenda::default(),
+            turns: 0,
             violations: Vec::new(),
         };
         engine.observed = Observed::nothing(engine.scopes(), now);
@@ -91,16 +97,33 @@ impl Engine {
     /// the commands never call it (`tests/offline/layers.rs`).
     #[doc(hidden)]
     pub fn falsify(&mut self) -> (&Config, &mut History, &mut Observed) {
+        self.agenda.mark_all();
         (&self.config, &mut self.history, &mut self.observed)
+    }
+
+    /// Loses every mark of what is due to be planned, as a planted fault does.
+    #[doc(hidden)]
+    pub fn lose_marks(&mut self) {
+        self.agenda.lose_marks();
+    }
+
+    /// Loses every instant at which something is due, as a planted fault does.
+    #[doc(hidden)]
+    pub fn lose_wakes(&mut self) {
+        self.agenda.lose_wakes();
     }
 
     /// Sets how far the work goes.
     pub fn set_extent(&mut self, extent: Extent) {
         self.extent = extent;
+        self.agenda.mark_all();
     }
 
     /// Notes whether the store has taken everything that was committed.
     pub fn set_written(&mut self, is_written: bool) {
+        if self.is_written != is_written {
+            self.agenda.mark_all();
+        }
         self.is_written = is_written;
     }
 

@@ -37,6 +37,7 @@ impl Engine {
     /// Begins to look at the scopes of open runs that are not looked at yet, as a restart would: somebody may ask for
     /// a snapshot in a region that came into the file later.
     pub fn reach_out(&mut self, now: DateTime<Utc>) {
+        self.agenda.mark_all();
         let scopes = self.scopes();
         let seen = &mut self.observed.scopes;
         for scope in scopes {
@@ -46,6 +47,7 @@ impl Engine {
 
     /// Swaps the configuration; what was seen of the scopes that stay is kept.
     pub fn reconfigure(&mut self, config: Config, now: DateTime<Utc>) {
+        self.agenda.mark_all();
         // An account with other credentials may be another account.
         let old = std::mem::replace(&mut self.config, config);
         let edited = edited(&old, &self.config);
@@ -70,16 +72,19 @@ impl Engine {
     /// Swaps the time zone data; what was seen stays.
     pub fn renew_zones(&mut self, config: Config) {
         self.config = config;
+        self.agenda.mark_all();
     }
 
     /// Somebody has set the clock: AWS's is asked again before anything starts.
     pub fn forget_clocks(&mut self, now: DateTime<Utc>) {
         self.observed.forget_clocks(now);
+        self.agenda.mark_all();
     }
 
     /// Lists every scope again soon: its client is another one.
     pub fn look_again(&mut self, now: DateTime<Utc>) {
         self.observed.look_again(now);
+        self.agenda.mark_all();
     }
 }
 

@@ -3,20 +3,27 @@
 //! Owns: the order plan → commit → call → plan again, the bound on one turn, and what an answer or a start adds. Never
 //! carries a step out: the driver commits, calls and sleeps, and tells the engine what came of each.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
 use super::Engine;
 use crate::history::{Change, History};
 use crate::names::Writer;
-use crate::observed::Listing;
-use crate::plan::{Call, Plan, Violation, lint, plan};
+use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
+use crate::plan::{
+    Call, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, of_scope, open_runs,
+    operations, plan,
+};
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
+use crate::slot::Scope;
 
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
 const PLANS_PER_TURN: usize = 16;
+
+/// Of so many turns, one ends with an audit in debug builds.
+const AUDIT_EACH: u64 = 8;
 
 /// What the driver is to do before it asks again.
 #[derive(Debug)]
@@ -50,6 +57,19 @@ pub(super) struct Turn {
     is_settled: bool,
 }
 
+/// What a reply may change beyond its own runs.
+#[derive(PartialEq)]
+struct Standing {
+    bars: Vec<Option<Barred>>,
+    numbers: usize,
+    clock: Option<(bool, Option<Doubted>)>,
+    has_clock: bool,
+    is_identified: bool,
+    listed_at: Option<DateTime<Utc>>,
+    was_looked_at: bool,
+    snapshots_at: Option<DateTime<Utc>>,
+}
+
 impl Turn {
     fn is_over(&self) -> bool {
         self.is_settled || self.plans >= PLANS_PER_TURN
@@ -79,6 +99,7 @@ impl Engine {
             }
             if self.turn.is_over() {
                 let until = self.turn.sleeps_until();
+                self.audit_now_and_then();
                 self.turn = Turn::default();
                 return Step::Sleep { until };
             }
@@ -86,9 +107,9 @@ impl Engine {
         }
     }
 
-    /// Plans once more in this turn.
+    /// Plans what is due once more in this turn.
     fn plan_on(&mut self, now: DateTime<Utc>) {
-        let plan = self.plan(now);
+        let plan = self.plan_due(now);
         let violations = lint(&plan, self.facts(now));
         if let Some(violation) = violations.first() {
             debug_assert!(false, "{violation}; the plan is {plan:?}");
@@ -105,6 +126,74 @@ impl Engine {
         };
     }
 
+    /// The parts of the plan that are due: the pairs and slots first and alone, as in [`plan`].
+    fn plan_due(&mut self, now: DateTime<Utc>) -> Plan {
+        let due = self.agenda.due(now);
+        let mut agenda = std::mem::take(&mut self.agenda);
+        let facts = self.facts(now);
+        let mut plan = Plan::nothing(now);
+        if due.pairs {
+            activations(facts, &mut plan);
+            agenda.looked_at_pairs(now);
+        }
+        if due.slots {
+            agenda.looked_at_slots(due_slots(facts, &mut plan));
+        }
+        if plan.changes.is_empty() {
+            for (scope, open) in open_runs::by_scope(facts, due.scopes.as_ref()) {
+                let part = of_scope(facts, scope, open);
+                agenda.planned(scope, now, part.wake_at);
+                plan.take(part);
+            }
+            plan.wake_at = now + LONGEST_SLEEP;
+            operations(facts, &mut plan);
+            agenda.done(&due, now, plan.wake_at);
+        }
+        plan.wake_at = agenda.wake_at(now);
+        self.agenda = agenda;
+        plan
+    }
+
+    /// A debug build stops where a mark is missing.
+    fn audit_now_and_then(&mut self) {
+        self.turns += 1;
+        if cfg!(debug_assertions)
+            && self.turns.is_multiple_of(AUDIT_EACH)
+            && let Err(violation) = self.audit()
+        {
+            debug_assert!(false, "{violation}");
+        }
+    }
+
+    /// Looks for marks that are missing: what nothing says is due comes, planned once more as of the instant when it was
+    /// planned last, to nothing new.
+    ///
+    /// # Errors
+    /// The violation of I25.
+    pub fn audit(&self) -> Result<(), Violation> {
+        if let Some(scope) = self.agenda.sleeper() {
+            return Err(Violation::Unmarked(format!("the wake-up of {scope}")));
+        }
+        if let Some(at) = self.agenda.settled_pairs() {
+            let mut plan = Plan::nothing(at);
+            activations(self.facts(at), &mut plan);
+            if let Some(change) = plan.changes.first() {
+                return Err(Violation::Unmarked(format!("the pairs: {change:?}")));
+            }
+        }
+        for (scope, at) in self.agenda.settled() {
+            let (facts, only) = (self.facts(at), BTreeSet::from([scope.clone()]));
+            for (scope, open) in open_runs::by_scope(facts, Some(&only)) {
+                let plan = of_scope(facts, scope, open);
+                if !plan.changes.is_empty() || !plan.calls.is_empty() {
+                    let what = format!("{scope}, planned at {at}: {plan:?}");
+                    return Err(Violation::Unmarked(what));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be done now, as a value.
     pub fn plan(&self, now: DateTime<Utc>) -> Plan {
         plan(self.facts(now))
@@ -119,9 +208,11 @@ impl Engine {
     /// the store before and stay as they are.
     pub fn committed(&mut self, changes: Vec<Change>, stay: Vec<Run>) {
         for change in changes {
+            self.agenda.mark_change(&change);
             self.history.apply(change);
         }
         for run in stay {
+            self.agenda.mark(&run.slot.pair.scope);
             self.history.insert(run);
         }
     }
@@ -150,6 +241,36 @@ impl Engine {
     }
 
     fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
+        let scope = reply.scope().clone();
+        let before = self.standing(&scope);
+        let changes = self.took_in(reply, now);
+        let after = self.standing(&scope);
+        self.agenda.mark(&scope);
+        if before.bars != after.bars {
+            self.agenda.mark_all();
+        } else if before != after {
+            self.agenda.mark_pairs();
+        }
+        changes
+    }
+
+    /// What a reply may change beyond its own runs: who works where, what was listed and which clocks are believed.
+    fn standing(&self, scope: &Scope) -> Standing {
+        let views = &self.observed.scopes;
+        let view = views.get(scope);
+        Standing {
+            bars: views.values().map(|view| view.barred.clone()).collect(),
+            numbers: self.observed.account_numbers.len(),
+            clock: view.map(|view| (view.clocks_agree(), view.doubted)),
+            has_clock: view.is_some_and(|view| view.server_clock != ServerClock::Unasked),
+            is_identified: view.is_some_and(|view| view.is_identified),
+            listed_at: view.and_then(|view| view.reached_at),
+            was_looked_at: view.is_some_and(ScopeView::was_looked_at),
+            snapshots_at: view.and_then(|view| Some(view.snapshots.as_ref()?.began_at)),
+        }
+    }
+
+    fn took_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
         let known = ReplyContext {
             config: &self.config,
             history: &self.history,
@@ -204,6 +325,7 @@ impl Engine {
         let in_flight = &self.observed.in_flight;
         let is_under_way =
             |change: &Change| matches!(change, Change::Run(run) if in_flight.contains(&run.slot));
+        self.agenda.mark_all();
         let mut recovered = self.recovered(now);
         recovered.retain(|change| !is_under_way(change));
         self.turn.changes.extend(recovered);

@@ -3,18 +3,20 @@
 //! Owns: the index. Pairs are compared once and not for each of their runs: a pair that is asked every hour has
 //! hundreds, and its name is most of a slot. Never decides which runs are to be known.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use chrono::{DateTime, Utc};
 
 use crate::names::AccountName;
 use crate::run::Run;
-use crate::slot::{Pair, Slot};
+use crate::slot::{Pair, Scope, Slot};
 
 /// Runs by pair, and by the instant of their slot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Runs {
     by_pair: BTreeMap<Pair, BTreeMap<DateTime<Utc>, Run>>,
+    /// The pairs of `by_pair`, so that what concerns one scope looks at no other.
+    by_scope: BTreeMap<Scope, BTreeSet<Pair>>,
 }
 
 impl Runs {
@@ -38,6 +40,17 @@ impl Runs {
         self.by_pair.keys()
     }
 
+    /// The pairs of a scope that have a run, in their order.
+    pub fn pairs_in(&self, scope: &Scope) -> impl Iterator<Item = &Pair> {
+        self.by_scope.get(scope).into_iter().flatten()
+    }
+
+    /// Every run of a scope, in the order of the slots.
+    pub fn in_scope<'a>(&'a self, scope: &Scope) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let pairs = self.by_scope.get(scope).into_iter().flatten();
+        pairs.flat_map(|pair| self.of_pair(pair))
+    }
+
     /// The runs of a pair, oldest first.
     pub fn of_pair<'a>(
         &'a self,
@@ -59,6 +72,8 @@ impl Runs {
             Some(runs) => drop(runs.insert(at, run)),
             None => {
                 let pair = run.slot.pair.clone();
+                let of_scope = self.by_scope.entry(pair.scope.clone()).or_default();
+                of_scope.insert(pair.clone());
                 self.by_pair.insert(pair, BTreeMap::from([(at, run)]));
             }
         }
@@ -69,6 +84,7 @@ impl Runs {
         let pairs = self.by_pair.keys();
         let pairs = pairs.filter(|pair| pair.scope.account == *account);
         let pairs: Vec<Pair> = pairs.cloned().collect();
+        self.by_scope.retain(|scope, _| scope.account != *account);
         let taken = pairs.iter().filter_map(|pair| self.by_pair.remove(pair));
         taken.flat_map(BTreeMap::into_values).collect()
     }
@@ -79,6 +95,9 @@ impl Runs {
             runs.get_mut().retain(|_, run| keep(run));
             if runs.get().is_empty() {
                 runs.remove();
+                if let Some(of_scope) = self.by_scope.get_mut(&pair.scope) {
+                    of_scope.remove(pair);
+                }
             }
         }
     }

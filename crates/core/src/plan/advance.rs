@@ -4,7 +4,6 @@
 //! every scope: its rate budget and the number of calls under way.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
@@ -20,7 +19,7 @@ use crate::snapshot::Generation;
 use super::blind::was_told_since;
 use super::materialize::tier_now;
 use super::open_runs::Open;
-use super::{Call, Facts, Plan, lost};
+use super::{Call, Facts, Plan};
 
 /// What one run needs.
 enum Need {
@@ -34,48 +33,41 @@ enum Need {
     Call(Call),
 }
 
-/// Plans what the open runs need.
+/// Plans what the open runs of a scope need.
 pub(super) fn advance<'a>(
     facts: Facts<'a>,
-    mut open: BTreeMap<&'a Scope, Open<'a>>,
+    (scope, view): (&Scope, &ScopeView),
+    open: &mut Open<'a>,
     plan: &mut Plan,
 ) {
-    for (_, open) in open.extract_if(.., |scope, _| lost::is_out_of_reach(facts, scope)) {
-        lost::give_up(facts, &open, plan);
+    // What began in another account cannot be followed in this one.
+    if view.is_other_account() {
+        return;
     }
-    for (scope, view) in &facts.observed.scopes {
-        // What began in another account cannot be followed in this one.
-        if view.is_other_account() {
+    let budget = plan.budget_left(scope, view, facts.now);
+    let mut left = budget.min(plan.room_left(scope, facts.observed));
+    let runs = open.runs.clone();
+    for run in runs.into_iter().filter(|run| facts.extent.has(run)) {
+        if facts.observed.in_flight.contains(&run.slot) {
             continue;
         }
-        let budget = plan.budget_left(scope, view, facts.now);
-        let mut left = budget.min(plan.room_left(scope, facts.observed));
-        let Some(mut open) = open.remove(scope) else {
-            continue;
-        };
-        let runs = std::mem::take(&mut open.runs);
-        for run in runs.into_iter().filter(|run| facts.extent.has(run)) {
-            if facts.observed.in_flight.contains(&run.slot) {
-                continue;
-            }
-            match need(facts, view, run, &open) {
-                Need::Wait(at) => plan.wake(at),
-                Need::Nothing => {}
-                Need::Event(event) => record(facts, run, event, plan),
-                Need::Call(_) if left == 0 => plan.wake(view.budget.holds_at(1, facts.now)),
-                Need::Call(call) => {
-                    left -= 1;
-                    let call = match call {
-                        Call::Create { .. } => {
-                            open.ask(run);
-                            let run = promoted(facts, run);
-                            record(facts, &run, Event::Asked, plan);
-                            create(&run)
-                        }
-                        other => other,
-                    };
-                    plan.calls.push(call);
-                }
+        match need(facts, view, run, open) {
+            Need::Wait(at) => plan.wake(at),
+            Need::Nothing => {}
+            Need::Event(event) => record(facts, run, event, plan),
+            Need::Call(_) if left == 0 => plan.wake(view.budget.holds_at(1, facts.now)),
+            Need::Call(call) => {
+                left -= 1;
+                let call = match call {
+                    Call::Create { .. } => {
+                        open.ask(run);
+                        let run = promoted(facts, run);
+                        record(facts, &run, Event::Asked, plan);
+                        create(&run)
+                    }
+                    other => other,
+                };
+                plan.calls.push(call);
             }
         }
     }

@@ -8,48 +8,47 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::open_runs::{self, Open};
+use super::open_runs::Open;
 use super::{Call, Facts, Plan};
 use crate::observed::{LOOKS_LEAVE, RESERVE, ScopeView};
 use crate::run::{Run, RunState};
 use crate::slot::{Scope, Slot};
 
-/// Plans the looks that are due.
-pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
-    let is_blind = |(_, view): &(&Scope, &ScopeView)| view.is_blind(facts.now);
-    let blind: Vec<(&Scope, &ScopeView)> = facts.observed.working().filter(is_blind).collect();
-    if blind.is_empty() {
+/// Plans the looks that are due in a scope.
+pub(super) fn look(
+    facts: Facts<'_>,
+    (scope, view): (&Scope, &ScopeView),
+    open: &Open<'_>,
+    plan: &mut Plan,
+) {
+    if view.barred.is_some() || !view.is_blind(facts.now) {
         return;
     }
-    let mut open_runs = open_runs::by_scope(facts);
-    for (scope, view) in blind {
-        let open = open_runs.remove(scope).unwrap_or_default();
-        let runs = open.runs.iter().filter(|run| facts.extent.has(run));
-        // What a look has not found is `missing`'s.
-        let runs = runs.filter(|run| !facts.observed.missing.contains_key(&run.slot));
-        let waited_for = waited_for(facts, view, &open);
-        let due = runs.filter_map(|run| Some((look_at(facts, run, &waited_for)?, *run)));
-        let mut due: Vec<(DateTime<Utc>, &Run)> = due.collect();
-        due.sort_by_key(|(at, _)| *at);
-        for (at, run) in due {
-            if at > facts.now {
-                plan.wake(at);
-                break;
-            }
-            if plan.is_busy(&run.slot, facts) {
-                continue;
-            }
-            let call = describe(run);
-            let needed = RESERVE + call.requests();
-            if plan.budget_left(scope, view, facts.now) < needed as usize {
-                plan.wake(view.budget.holds_at(needed, facts.now));
-                break;
-            }
-            if plan.room_left(scope, facts.observed) <= LOOKS_LEAVE {
-                break;
-            }
-            plan.calls.push(call);
+    let runs = open.runs.iter().filter(|run| facts.extent.has(run));
+    // What a look has not found is `missing`'s.
+    let runs = runs.filter(|run| !facts.observed.missing.contains_key(&run.slot));
+    let waited_for = waited_for(facts, view, open);
+    let due = runs.filter_map(|run| Some((look_at(facts, run, &waited_for)?, *run)));
+    let mut due: Vec<(DateTime<Utc>, &Run)> = due.collect();
+    due.sort_by_key(|(at, _)| *at);
+    for (at, run) in due {
+        if at > facts.now {
+            plan.wake(at);
+            break;
         }
+        if plan.is_busy(&run.slot, facts) {
+            continue;
+        }
+        let call = describe(run);
+        let needed = RESERVE + call.requests();
+        if plan.budget_left(scope, view, facts.now) < needed as usize {
+            plan.wake(view.budget.holds_at(needed, facts.now));
+            break;
+        }
+        if plan.room_left(scope, facts.observed) <= LOOKS_LEAVE {
+            break;
+        }
+        plan.calls.push(call);
     }
 }
 

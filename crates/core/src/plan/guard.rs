@@ -13,7 +13,7 @@ use crate::ownership::{Ownership, ownership};
 use crate::policy::Policy;
 use crate::retention::guard::{Care, Good, Supply, care, is_near};
 use crate::run::Run;
-use crate::slot::{Pair, Slot};
+use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::SnapshotStatus;
 
 use super::{Call, Facts, Plan};
@@ -21,10 +21,11 @@ use super::{Call, Facts, Plan};
 /// The longest interval that a schedule is taken to have where none can be told.
 const LONGEST_INTERVAL: TimeDelta = TimeDelta::days(7);
 
-/// Plans the calls that put off the end of the last good snapshots.
-pub(super) fn extend(facts: Facts<'_>, plan: &mut Plan) {
-    for (run, care) in cares(facts) {
-        let (slot, scope) = (&run.slot, &run.slot.pair.scope);
+/// Plans the calls that put off the end of the last good snapshots of a scope.
+pub(super) fn extend(facts: Facts<'_>, scope: &Scope, plan: &mut Plan) {
+    let pairs = facts.history.runs.pairs_in(scope);
+    for (run, care) in pairs.flat_map(|pair| cares_of(facts, pair).unwrap_or_default()) {
+        let slot = &run.slot;
         let seen_to = facts.observed.seen_to.get(slot);
         let waits = seen_to.is_some_and(|until| facts.now < *until);
         // What is half done keeps nothing from expiring, and may take long.

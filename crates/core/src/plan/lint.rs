@@ -36,6 +36,8 @@ pub enum Violation {
     UnsureRemoval(String),
     /// A snapshot's end would be moved forward (I2).
     Shortened(Slot),
+    /// Something that is not due to be planned would come to something else (I25).
+    Unmarked(String),
 }
 
 impl Violation {
@@ -51,6 +53,7 @@ impl Violation {
             Self::OutsideStartWindow(_) => "I10",
             Self::OverBudget(_) => "I11",
             Self::UnsureRemoval(_) => "I15",
+            Self::Unmarked(_) => "I25",
         }
     }
 
@@ -75,6 +78,7 @@ impl fmt::Display for Violation {
             Self::UnsureRemoval(name) => {
                 write!(f, "{name} would be deleted without being sure of it")
             }
+            Self::Unmarked(what) => write!(f, "a mark is missing for {what}"),
             Self::Shortened(slot) => {
                 write!(f, "the snapshot of {slot} would be kept for less long")
             }

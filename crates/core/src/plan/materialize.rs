@@ -23,8 +23,9 @@ use super::{Facts, Plan, edits};
 /// More slots than this missed in a row are one range.
 const RANGE_FROM: usize = 100;
 
-/// Plans a run for every slot that has become due.
-pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
+/// Plans a run for every slot that has become due; when the next slot without a record is, or far off if there is none.
+pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
+    let mut first = DateTime::<Utc>::MAX_UTC;
     for (pair, state) in facts
         .history
         .pairs
@@ -58,9 +59,7 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
         if last.is_some_and(|last| next > last) {
             continue;
         }
-        if next > facts.now {
-            plan.wake(next);
-        }
+        first = first.min(next);
         let horizon = view.map_or(Some(facts.now), |view| view.horizon(facts.now));
         let until = horizon.map(|horizon| last.map_or(horizon, |last| last.min(horizon)));
         if let Some(until) = until.filter(|until| next <= *until) {
@@ -74,6 +73,7 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) {
             backlog.open(facts, plan);
         }
     }
+    first
 }
 
 /// The slots of a pair that have no record, from its watermark on.

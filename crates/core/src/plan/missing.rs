@@ -6,11 +6,12 @@
 
 use super::{Call, Facts, Plan};
 use crate::observed::LOOKS_LEAVE;
+use crate::slot::Scope;
 
-/// Plans the looks that are due.
-pub(super) fn look(facts: Facts<'_>, plan: &mut Plan) {
-    for (slot, missing) in &facts.observed.missing {
-        let scope = &slot.pair.scope;
+/// Plans the looks that are due in a scope.
+pub(super) fn look(facts: Facts<'_>, scope: &Scope, plan: &mut Plan) {
+    let missing = facts.observed.missing.iter();
+    for (slot, missing) in missing.filter(|(slot, _)| slot.pair.scope == *scope) {
         let view = facts.observed.scopes.get(scope);
         let run = facts.history.runs.get(slot);
         let run = run.filter(|run| run.is_creating() || run.has_snapshot());

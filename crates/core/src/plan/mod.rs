@@ -22,8 +22,6 @@ pub(crate) mod open_runs;
 mod pairs;
 mod prune;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Change, Extension, History};
@@ -250,33 +248,82 @@ pub const LONGEST_SLEEP: TimeDelta = TimeDelta::seconds(30);
 /// Activations and newly due slots come first and alone: once they are committed the caller plans again, so
 /// that each decision is made from a history that is in the store.
 pub fn plan(facts: Facts<'_>) -> Plan {
-    let mut plan = Plan {
-        wake_at: facts.now + LONGEST_SLEEP,
-        ..Plan::default()
-    };
-    if *facts.extent != Extent::Requests {
-        pairs::activate(facts, &mut plan);
-    }
+    let mut plan = Plan::nothing(facts.now);
+    activations(facts, &mut plan);
+    let slot_at = due_slots(facts, &mut plan);
+    plan.wake(if slot_at > facts.now {
+        slot_at
+    } else {
+        facts.now + LONGEST_SLEEP
+    });
     if plan.changes.is_empty() {
-        materialize::open_slots(facts, &mut plan);
-    }
-    if plan.changes.is_empty() {
-        // The listings first: when calls are scarce, a look that many runs wait for is worth the most.
-        let open = open_runs::by_scope(facts);
-        list_scopes(facts, &open, &mut plan);
-        advance::advance(facts, open, &mut plan);
-        blind::look(facts, &mut plan);
-        missing::look(facts, &mut plan);
-        if *facts.extent != Extent::Requests {
-            guard::extend(facts, &mut plan);
+        for (scope, open) in open_runs::by_scope(facts, None) {
+            plan.take(of_scope(facts, scope, open));
         }
-        actions::run(facts, &mut plan);
-        prune::prune(facts, &mut plan);
+        operations(facts, &mut plan);
     }
     plan
 }
 
+/// Which pairs are active.
+pub(crate) fn activations(facts: Facts<'_>, plan: &mut Plan) {
+    if *facts.extent != Extent::Requests {
+        pairs::activate(facts, plan);
+    }
+}
+
+/// Which slots get a run, where the pairs are settled; when the next slot is, which may have come and wait for AWS's clock.
+pub(crate) fn due_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
+    match plan.changes.is_empty() {
+        true => materialize::open_slots(facts, plan),
+        false => facts.now,
+    }
+}
+
+/// What one scope needs, whatever the others do.
+pub(crate) fn of_scope<'a>(facts: Facts<'a>, scope: &Scope, mut open: Open<'a>) -> Plan {
+    let mut plan = Plan::nothing(facts.now);
+    if lost::is_out_of_reach(facts, scope) {
+        lost::give_up(facts, &open, &mut plan);
+    }
+    let Some(view) = facts.observed.scopes.get(scope) else {
+        return plan;
+    };
+    // The listing first: when calls are scarce, a look that many runs wait for is worth the most.
+    list(facts, (scope, view), &open, &mut plan);
+    if !lost::is_out_of_reach(facts, scope) {
+        advance::advance(facts, (scope, view), &mut open, &mut plan);
+    }
+    blind::look(facts, (scope, view), &open, &mut plan);
+    missing::look(facts, scope, &mut plan);
+    if *facts.extent != Extent::Requests {
+        guard::extend(facts, scope, &mut plan);
+    }
+    plan
+}
+
+/// What operators want done, and what is removed: a pass over a policy's snapshots concerns all of its scopes.
+pub(crate) fn operations(facts: Facts<'_>, plan: &mut Plan) {
+    actions::run(facts, plan);
+    prune::prune(facts, plan);
+}
+
 impl Plan {
+    /// Nothing is to be done before the longest sleep is over.
+    pub(crate) fn nothing(now: DateTime<Utc>) -> Self {
+        Self {
+            wake_at: now + LONGEST_SLEEP,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what another part of the same plan asks for.
+    pub(crate) fn take(&mut self, part: Self) {
+        self.changes.extend(part.changes);
+        self.calls.extend(part.calls);
+        self.wake(part.wake_at);
+    }
+
     /// How many requests of the scope's budget the planned calls leave.
     fn budget_left(&self, scope: &Scope, view: &ScopeView, now: DateTime<Utc>) -> usize {
         let planned = self.calls.iter().filter(|call| call.scope() == scope);
@@ -311,32 +358,30 @@ impl Plan {
 }
 
 /// A listing is due at the scope's pace, or at once when a decision waits for one.
-fn list_scopes(facts: Facts<'_>, open: &BTreeMap<&Scope, Open<'_>>, plan: &mut Plan) {
-    let scopes = facts.observed.scopes.iter();
-    for (scope, view) in scopes.filter(|(scope, _)| facts.works_in(scope)) {
-        let Listing::Next { at, failures } = view.listing else {
-            continue;
-        };
-        let look_at = open
-            .get(scope)
-            .and_then(|open| advance::look_wanted_at(facts, view, open));
-        let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
-        let wanted_at = look_at.into_iter().chain(date_at).min();
-        let at = match failures {
-            0 => at.min(wanted_at.unwrap_or(at)),
-            _ => at,
-        };
-        let call = Call::List {
-            scope: scope.clone(),
-            // A number that bars the scope is asked for again: somebody may have mended the credentials.
-            asks_account: facts.observed.account_number(&scope.account).is_none()
-                || view.wants_account(),
-        };
-        let affordable_at = view.budget.holds_at(call.requests(), facts.now);
-        if at <= facts.now && affordable_at <= facts.now {
-            plan.calls.push(call);
-        } else {
-            plan.wake(at.max(affordable_at));
-        }
+fn list(facts: Facts<'_>, (scope, view): (&Scope, &ScopeView), open: &Open<'_>, plan: &mut Plan) {
+    let Listing::Next { at, failures } = view.listing else {
+        return;
+    };
+    if !facts.works_in(scope) {
+        return;
+    }
+    let look_at = advance::look_wanted_at(facts, view, open);
+    let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
+    let wanted_at = look_at.into_iter().chain(date_at).min();
+    let at = match failures {
+        0 => at.min(wanted_at.unwrap_or(at)),
+        _ => at,
+    };
+    let call = Call::List {
+        scope: scope.clone(),
+        // A number that bars the scope is asked for again: somebody may have mended the credentials.
+        asks_account: facts.observed.account_number(&scope.account).is_none()
+            || view.wants_account(),
+    };
+    let affordable_at = view.budget.holds_at(call.requests(), facts.now);
+    if at <= facts.now && affordable_at <= facts.now {
+        plan.calls.push(call);
+    } else {
+        plan.wake(at.max(affordable_at));
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: the index by which a run finds those that it has to wait for. It is made once a turn: looking through all
 //! open runs for each of them, a turn's work would grow with their square. Never decides how long to wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
 use super::advance::blocks;
@@ -23,10 +23,18 @@ pub(crate) struct Open<'a> {
     asked: Vec<&'a Run>,
 }
 
-/// The open runs of every scope.
-pub(crate) fn by_scope<'a>(facts: Facts<'a>) -> BTreeMap<&'a Scope, Open<'a>> {
-    let mut scopes: BTreeMap<&Scope, Open<'a>> = BTreeMap::new();
-    for run in facts.history.open() {
+/// The open runs of every scope that is looked at or has one; of those among `only`, where it is given.
+pub(crate) fn by_scope<'a>(
+    facts: Facts<'a>,
+    only: Option<&BTreeSet<Scope>>,
+) -> BTreeMap<&'a Scope, Open<'a>> {
+    let is_wanted = |scope: &Scope| only.is_none_or(|only| only.contains(scope));
+    let seen = facts.observed.scopes.keys();
+    let seen = seen.filter(|scope| is_wanted(scope));
+    let mut scopes: BTreeMap<&Scope, Open<'a>> =
+        seen.map(|scope| (scope, Open::default())).collect();
+    let open = facts.history.open();
+    for run in open.filter(|run| is_wanted(&run.slot.pair.scope)) {
         let pair = &run.slot.pair;
         let open = scopes.entry(&pair.scope).or_default();
         open.runs.push(run);
@@ -39,7 +47,10 @@ pub(crate) fn by_scope<'a>(facts: Facts<'a>) -> BTreeMap<&'a Scope, Open<'a>> {
 
 /// The open runs of one scope alone.
 pub(crate) fn in_scope<'a>(facts: Facts<'a>, scope: &Scope) -> Open<'a> {
-    by_scope(facts).remove(scope).unwrap_or_default()
+    let only = BTreeSet::from([scope.clone()]);
+    by_scope(facts, Some(&only))
+        .remove(scope)
+        .unwrap_or_default()
 }
 
 impl<'a> Open<'a> {

@@ -75,8 +75,7 @@ pub(super) fn unrecorded(
 /// The names of the scope's snapshots whose runs are known, in their order. Another account has the same names where its
 /// clusters have.
 fn recorded<'a>(history: &'a History, scope: &Scope) -> Vec<&'a str> {
-    let runs = history.runs.values();
-    let runs = runs.filter(|run| run.slot.pair.scope == *scope);
+    let runs = history.runs.in_scope(scope);
     let mut names: Vec<&str> = runs.map(|run| run.request.snapshot_id.as_str()).collect();
     names.sort();
     names

@@ -82,9 +82,8 @@ fn matched(
     let Some(listing) = seen.filter(|listing| listing.began_at == began_at) else {
         return Vec::new();
     };
-    let idle =
-        |run: &&Run| run.slot.pair.scope == *scope && !observed.in_flight.contains(&run.slot);
-    let runs = known.history.runs.values().filter(idle);
+    let idle = |run: &&Run| !observed.in_flight.contains(&run.slot);
+    let runs = known.history.runs.in_scope(scope).filter(idle);
     let sight = reconcile::Sight {
         listing,
         account,

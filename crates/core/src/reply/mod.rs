@@ -48,6 +48,21 @@ pub enum Reply {
     Done(Box<SnapshotAction>, Answer<(Arc<Snapshot>, String)>),
 }
 
+impl Reply {
+    /// The scope in which the call was made.
+    pub fn scope(&self) -> &Scope {
+        let slot = match self {
+            Self::Listed(listed) => return &listed.scope,
+            Self::Created(slot, _) | Self::Explained(slot, _) => slot,
+            Self::Described(described) => &described.slot,
+            Self::Extended(extension, _) => &extension.slot,
+            Self::Removed(removal, _) => &removal.slot,
+            Self::Done(action, _) => &action.slot,
+        };
+        &slot.pair.scope
+    }
+}
+
 /// The answers to the requests of one listing.
 #[derive(Debug)]
 pub struct Listed {

@@ -83,6 +83,10 @@ pub enum Bug {
     ForgottenEdit,
     /// A slot is skipped while a snapshot by hand is being made.
     BehindByHand,
+    /// What has changed is not planned before the half minute is over.
+    LostMark,
+    /// The instants that scopes wait for are lost.
+    LostWake,
 }
 
 impl Bug {
@@ -104,6 +108,12 @@ impl Bug {
 
     /// What it does to what the engine knows.
     pub fn bend_engine(self, engine: &mut Engine, now: DateTime<Utc>) {
+        match self {
+            Self::LostMark => return engine.lose_marks(),
+            Self::LostWake => return engine.lose_wakes(),
+            Self::ForgottenEdit | Self::Impatient | Self::StaleListing => {}
+            _ => return,
+        }
         let (config, history, observed) = engine.falsify();
         if self == Self::ForgottenEdit {
             for (pair, state) in &mut history.pairs {

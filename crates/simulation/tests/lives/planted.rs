@@ -46,7 +46,19 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 27] = [
+const TABLE: [Row; 29] = [
+    row(
+        "a change is planned",
+        Bug::LostMark,
+        "I25: a mark is missing",
+        0,
+    ),
+    row(
+        "no wake-up is lost",
+        Bug::LostWake,
+        "I25: a mark is missing",
+        0,
+    ),
     row(
         "one record for every due slot",
         Bug::NoRun,

@@ -363,7 +363,7 @@ fn a_listing_that_looked_before_the_last_attempt_proves_nothing() {
     sim.latency.back = usual;
     sim.until("2026-11-24 02:30:08");
     // The witness checks by which look it ends.
-    assert!(sim.outcome("nightly", SLOT).starts_with("open: Judged"));
+    assert!(sim.outcome("nightly", SLOT).starts_with("open: Concluding"));
     sim.until("2026-11-24 02:32");
     assert_eq!(sim.outcome("nightly", SLOT), "failed(config)");
     sim.assert_accounted();

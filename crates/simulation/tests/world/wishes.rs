@@ -358,7 +358,7 @@ fn while_nobody_tells_whose_account_it_is_snapshots_go_on_and_what_is_missing_pr
     assert!(sim.hosts[0].process().engine.history().pairs[&pair("p", "dw")].is_active());
     for night in ["2026-11-26 02:30", "2026-11-27 02:30"] {
         let outcome = sim.outcome("p", night);
-        assert!(outcome.starts_with("open: Judged"), "{outcome}");
+        assert!(outcome.starts_with("open: Concluding"), "{outcome}");
     }
     sim.aws.heal();
     sim.until("2026-11-27 05:00");
