@@ -76,6 +76,7 @@ fn config(policies: Vec<Policy>) -> Config {
                 "us-east-1".parse().unwrap(),
             ],
             snapshot_quota: 20,
+            max_requests_per_second: 20,
             identity: CredentialSource::default(),
         }],
         policies,

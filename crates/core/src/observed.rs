@@ -3,13 +3,18 @@
 //! Owns: for each scope its last complete listings, its clock, its rate budget and what is in flight. Never
 //! calls AWS and never outlives the process: what must survive is in the history.
 
+mod budget;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub use budget::Budget;
+
 use crate::names::{AccountName, ClusterId, PolicyName};
 use crate::redshift::{Cluster, ServerDate};
+use crate::settings::DEFAULT_MAX_REQUESTS_PER_SECOND;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Hold, Snapshot, SnapshotId};
 
@@ -239,68 +244,6 @@ pub enum Listing {
     },
 }
 
-/// A token bucket: so many requests at once, so many a second in the long run.
-///
-/// How many pages a listing has is known only afterwards: what it took beyond the bucket is a debt, and nothing is
-/// sent before that is paid off. After a listing of 1,800 snapshots a full bucket still lets a slot start within
-/// two seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    tokens: f64,
-    filled_at: DateTime<Utc>,
-}
-
-impl Budget {
-    const BURST: f64 = 20.0;
-    const PER_SECOND: f64 = 5.0;
-
-    /// A full bucket.
-    pub fn full(now: DateTime<Utc>) -> Self {
-        Self {
-            tokens: Self::BURST,
-            filled_at: now,
-        }
-    }
-
-    /// How many requests may be sent at `now`.
-    pub fn available(&self, now: DateTime<Utc>) -> usize {
-        self.at(now).tokens as usize
-    }
-
-    /// The bucket after so many requests by `now`.
-    #[must_use]
-    pub fn spent(&self, requests: u32, now: DateTime<Utc>) -> Self {
-        let mut budget = self.at(now);
-        budget.tokens -= f64::from(requests);
-        budget
-    }
-
-    /// The bucket as it is, filling from `now` by another clock.
-    #[must_use]
-    fn restarted(self, now: DateTime<Utc>) -> Self {
-        Self {
-            filled_at: now,
-            ..self
-        }
-    }
-
-    /// When so many requests may be sent at once.
-    pub fn holds_at(&self, requests: u32, now: DateTime<Utc>) -> DateTime<Utc> {
-        let wanting = (f64::from(requests) - self.at(now).tokens).max(0.0);
-        now + TimeDelta::milliseconds((wanting / Self::PER_SECOND * 1000.0).ceil() as i64)
-    }
-
-    fn at(self, now: DateTime<Utc>) -> Self {
-        let elapsed = (now - self.filled_at)
-            .max(TimeDelta::zero())
-            .as_seconds_f64();
-        Self {
-            tokens: (self.tokens + elapsed * Self::PER_SECOND).min(Self::BURST),
-            filled_at: now,
-        }
-    }
-}
-
 impl ScopeView {
     /// A scope of which nothing has been seen, to be listed at once.
     pub fn unseen(now: DateTime<Utc>) -> Self {
@@ -314,7 +257,7 @@ impl ScopeView {
                 at: now,
                 failures: 0,
             },
-            budget: Budget::full(now),
+            budget: Budget::full(DEFAULT_MAX_REQUESTS_PER_SECOND, now),
             reached_at: None,
             trouble: None,
             lacks_credentials: false,

@@ -284,6 +284,8 @@ pub struct Account {
     pub regions: Vec<Region>,
     /// The quota of manual snapshots in each region.
     pub snapshot_quota: u32,
+    /// The most requests a second that are sent to AWS in each region.
+    pub max_requests_per_second: u32,
     /// Whose credentials are used.
     pub identity: CredentialSource,
 }

@@ -22,6 +22,8 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/redkeep";
 pub const DEFAULT_ENDPOINT: &str = "aws";
 /// The default quota of manual snapshots in a region ("Quotas and limits in Amazon Redshift").
 pub const DEFAULT_SNAPSHOT_QUOTA: u32 = 20;
+/// The most requests a second in a region, where the file does not say.
+pub const DEFAULT_MAX_REQUESTS_PER_SECOND: u32 = 20;
 
 /// Everything that the operator can set, valid as a whole.
 #[derive(Debug, Clone)]
@@ -149,6 +151,14 @@ impl Config {
     pub fn quota(&self, scope: &Scope) -> u32 {
         self.account(&scope.account)
             .map_or(DEFAULT_SNAPSHOT_QUOTA, |account| account.snapshot_quota)
+    }
+
+    /// The most requests a second in a scope.
+    pub fn max_requests_per_second(&self, scope: &Scope) -> u32 {
+        let account = self.account(&scope.account);
+        account.map_or(DEFAULT_MAX_REQUESTS_PER_SECOND, |account| {
+            account.max_requests_per_second
+        })
     }
 
     /// Every schedule that is configured, of policies and of blackouts.

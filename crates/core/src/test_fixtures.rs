@@ -76,6 +76,7 @@ pub(crate) fn config(policies: Vec<Policy>) -> Config {
         accounts: vec![Account {
             name: "prod".parse().unwrap(),
             regions: scopes.into_iter().map(|scope| scope.region).collect(),
+            max_requests_per_second: 20,
             snapshot_quota: 20,
             identity: CredentialSource::default(),
         }],

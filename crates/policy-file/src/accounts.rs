@@ -14,7 +14,7 @@ use super::report::Report;
 use super::validate::{items, name, parsed, unique};
 use redkeep_core::names::{AccountName, Region};
 use redkeep_core::policy::{Account, CredentialSource, Role};
-use redkeep_core::settings::DEFAULT_SNAPSHOT_QUOTA;
+use redkeep_core::settings::{DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA};
 
 const DEFAULT_ACCOUNT: &str = "default";
 
@@ -82,6 +82,14 @@ fn account(
             "got 0, wanted a whole number from 1",
         );
     }
+    let pace = raw.max_requests_per_second.as_ref();
+    let max_requests_per_second = pace.map_or(DEFAULT_MAX_REQUESTS_PER_SECOND, |count| count.0);
+    if !(1..=100).contains(&max_requests_per_second) {
+        report.say(
+            &path.key("max_requests_per_second"),
+            format!("got {max_requests_per_second}, wanted a whole number from 1 to 100"),
+        );
+    }
     let identity = identity(path, raw, report);
     if let Some(identity) = &identity {
         refuse_other_partitions(path, &regions, identity, report);
@@ -90,6 +98,7 @@ fn account(
         name: name?,
         regions,
         snapshot_quota,
+        max_requests_per_second,
         identity: identity?,
     })
 }

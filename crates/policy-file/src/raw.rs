@@ -14,7 +14,9 @@ use super::kinds::{Count, Span};
 use super::schema_types;
 use redkeep_core::schedule::Zone;
 use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_LISTEN, DEFAULT_NAMESPACE};
-use redkeep_core::settings::{DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log};
+use redkeep_core::settings::{
+    DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log,
+};
 
 /// Strings, in which `None` stands for an item that was reported already.
 pub(super) type RawList = Vec<Option<String>>;
@@ -111,6 +113,10 @@ pub(super) struct RawAccount {
     /// How many manual snapshots AWS lets a region hold. redkeep compares and warns; it cannot raise it.
     #[schemars(with = "Count", extend("default" = DEFAULT_SNAPSHOT_QUOTA))]
     pub(super) snapshot_quota: Option<Count>,
+    /// The most requests a second that redkeep sends to AWS in each region, 1 to 100. It begins with 10, grows while AWS
+    /// throttles nothing, and halves when it does.
+    #[schemars(with = "Count", extend("default" = DEFAULT_MAX_REQUESTS_PER_SECOND))]
+    pub(super) max_requests_per_second: Option<Count>,
 }
 
 /// A time at which no snapshot begins.

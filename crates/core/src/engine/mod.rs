@@ -70,6 +70,7 @@ impl Engine {
             violations: Vec::new(),
         };
         engine.observed = Observed::nothing(engine.scopes(), now);
+        engine.limit_pace();
         engine
     }
 

@@ -25,6 +25,14 @@ impl Engine {
             .collect()
     }
 
+    /// Gives each scope the limit that its account has.
+    pub(super) fn limit_pace(&mut self) {
+        for (scope, view) in &mut self.observed.scopes {
+            let limit = self.config.max_requests_per_second(scope);
+            view.budget = view.budget.limited(limit);
+        }
+    }
+
     /// Where something is under way.
     fn begun(&self) -> impl Iterator<Item = &Scope> {
         let runs = self.history.open().map(|run| &run.slot);
@@ -43,6 +51,7 @@ impl Engine {
         for scope in scopes {
             seen.entry(scope).or_insert_with(|| ScopeView::unseen(now));
         }
+        self.limit_pace();
     }
 
     /// Swaps the configuration; what was seen of the scopes that stay is kept.
@@ -67,6 +76,7 @@ impl Engine {
         let is_under_way = |view: &ScopeView| matches!(view.listing, Listing::UnderWay { .. });
         let outdated = dropped.into_iter().filter(|(_, view)| is_under_way(view));
         self.observed.outdate(outdated.map(|(scope, _)| scope), now);
+        self.limit_pace();
     }
 
     /// Swaps the time zone data; what was seen stays.

@@ -23,7 +23,7 @@ use crate::history::{Change, Extension, History};
 use crate::names::{AccountName, Writer};
 use crate::observed::{Observed, ScopeView};
 use crate::operations::{Removal, SnapshotAction};
-use crate::redshift::{Answer, Cluster, SnapshotEvent};
+use crate::redshift::{Answer, Cluster, ErrorClass, SnapshotEvent};
 use crate::run::{Event, Run};
 use crate::settings::Config;
 use crate::slot::{Scope, Slot};
@@ -60,6 +60,23 @@ impl Reply {
             Self::Done(action, _) => &action.slot,
         };
         &slot.pair.scope
+    }
+
+    /// Whether AWS has throttled a request of the call.
+    fn is_throttled(&self) -> bool {
+        fn of<T>(answer: &Answer<T>) -> bool {
+            let error = answer.result.as_ref().err();
+            error.is_some_and(|error| error.class == ErrorClass::Throttled)
+        }
+        match self {
+            Self::Listed(listed) => of(&listed.clusters) || of(&listed.snapshots),
+            Self::Created(_, answer) => of(answer),
+            Self::Explained(_, answer) => of(answer),
+            Self::Described(described) => of(&described.snapshots),
+            Self::Extended(_, answer) => of(answer),
+            Self::Removed(_, answer) => of(answer),
+            Self::Done(_, answer) => of(answer),
+        }
     }
 }
 
@@ -110,6 +127,11 @@ pub fn take_in(
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let history = known.history;
+    if reply.is_throttled()
+        && let Some(view) = observed.scopes.get_mut(reply.scope())
+    {
+        view.budget = view.budget.throttled(now);
+    }
     match reply {
         Reply::Listed(listed) => listing::taken_in(*listed, known, observed, now),
         Reply::Created(slot, answer) => one_run(

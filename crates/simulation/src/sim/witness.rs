@@ -25,9 +25,9 @@ use redkeep_sandbox::snapshot::Snapshot as ModelSnapshot;
 use super::aws::Aws;
 use super::journal::{Journal, removal_key};
 
-/// docs/semantics.md: "Each scope has its own rate budget"; so many requests at once, so many a second.
+/// docs/semantics.md: "Each scope has its own rate budget"; so many requests at once, so many a second at most.
 const BURST: f64 = 20.0;
-const PER_SECOND: f64 = 5.0;
+const PER_SECOND: f64 = 20.0;
 const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 /// Nothing is removed by a listing that is ten minutes old by the host's clock, which may have been put back by five since.
 const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(16);

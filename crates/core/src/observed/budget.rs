@@ -1,0 +1,170 @@
+//! How fast AWS is asked in one scope.
+//!
+//! Owns: the token bucket and its pace, which finds its own level: it grows while AWS throttles nothing and halves when it
+//! does (docs/semantics.md section 3). Never waits: it says how many requests may be sent, and when more may.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A token bucket: so many requests at once, so many a second in the long run.
+///
+/// How many pages a listing has is known only afterwards: what it took beyond the bucket is a debt, and nothing is
+/// sent before that is paid off. After a listing of 1,800 snapshots a full bucket still lets a slot start within
+/// two seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    tokens: f64,
+    filled_at: DateTime<Utc>,
+    /// Requests a second at `paced_at`.
+    pace: f64,
+    /// When the pace was set last: at the start, or by a throttling answer.
+    paced_at: DateTime<Utc>,
+    /// The pace never exceeds this.
+    limit: f64,
+}
+
+impl Budget {
+    /// So many requests may be sent at once.
+    pub const BURST: u32 = 20;
+    /// The pace at the start, in requests a second.
+    pub const FIRST_PACE: f64 = 10.0;
+    /// The slowest pace.
+    const SLOWEST: f64 = 1.0;
+    /// By this the pace grows each minute without throttling.
+    const GROWTH: f64 = 1.25;
+    /// Throttling answers of requests that were sent together count once.
+    const ONE_WAVE: TimeDelta = TimeDelta::seconds(1);
+    /// From the slowest pace to the highest limit it takes fewer minutes than this.
+    const MINUTES_OF_GROWTH: i64 = 30;
+
+    /// A full bucket, whose pace never exceeds `limit` requests a second.
+    pub fn full(limit: u32, now: DateTime<Utc>) -> Self {
+        Self {
+            tokens: f64::from(Self::BURST),
+            filled_at: now,
+            pace: Self::FIRST_PACE,
+            paced_at: now,
+            limit: f64::from(limit),
+        }
+    }
+
+    /// The same with another limit.
+    #[must_use]
+    pub fn limited(self, limit: u32) -> Self {
+        let limit = f64::from(limit);
+        Self { limit, ..self }
+    }
+
+    /// How many requests a second may be sent in the long run.
+    pub fn pace(&self, now: DateTime<Utc>) -> f64 {
+        let minutes = (now - self.paced_at).num_minutes();
+        let minutes = minutes.clamp(0, Self::MINUTES_OF_GROWTH);
+        let grown = self.pace * Self::GROWTH.powi(minutes as i32);
+        grown.min(self.limit)
+    }
+
+    /// AWS has throttled a request: half the pace from now on, and no burst.
+    #[must_use]
+    pub fn throttled(self, now: DateTime<Utc>) -> Self {
+        let budget = self.at(now);
+        let is_same_wave = budget.pace < Self::FIRST_PACE.min(budget.limit)
+            && (now - budget.paced_at).abs() < Self::ONE_WAVE;
+        if is_same_wave {
+            return budget;
+        }
+        Self {
+            tokens: budget.tokens.min(1.0),
+            pace: (budget.pace(now) / 2.0).max(Self::SLOWEST),
+            paced_at: now,
+            ..budget
+        }
+    }
+
+    /// How many requests may be sent at `now`.
+    pub fn available(&self, now: DateTime<Utc>) -> usize {
+        self.at(now).tokens as usize
+    }
+
+    /// The bucket after so many requests by `now`.
+    #[must_use]
+    pub fn spent(&self, requests: u32, now: DateTime<Utc>) -> Self {
+        let mut budget = self.at(now);
+        budget.tokens -= f64::from(requests);
+        budget
+    }
+
+    /// The bucket as it is, filling from `now` by another clock.
+    #[must_use]
+    pub(super) fn restarted(self, now: DateTime<Utc>) -> Self {
+        Self {
+            filled_at: now,
+            pace: self.pace(self.filled_at),
+            paced_at: now,
+            ..self
+        }
+    }
+
+    /// When so many requests may be sent at once.
+    pub fn holds_at(&self, requests: u32, now: DateTime<Utc>) -> DateTime<Utc> {
+        let wanting = (f64::from(requests) - self.at(now).tokens).max(0.0);
+        now + TimeDelta::milliseconds((wanting / self.pace(now) * 1000.0).ceil() as i64)
+    }
+
+    fn at(self, now: DateTime<Utc>) -> Self {
+        let elapsed = (now - self.filled_at)
+            .max(TimeDelta::zero())
+            .as_seconds_f64();
+        let filled = self.tokens + elapsed * self.pace(now);
+        Self {
+            tokens: filled.min(f64::from(Self::BURST)),
+            filled_at: now,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn the_pace_grows_by_a_quarter_a_minute_up_to_its_limit() {
+        let budget = Budget::full(20, at(0));
+        let paces = [0, 59, 60, 120, 180, 240, 100_000].map(|second| budget.pace(at(second)));
+        assert_eq!(paces[..4], [10.0, 10.0, 12.5, 15.625]);
+        assert_eq!(paces[5..], [20.0, 20.0]);
+        assert_eq!(Budget::full(3, at(0)).pace(at(0)), 3.0);
+    }
+
+    #[test]
+    fn a_wave_of_throttling_halves_the_pace_once_and_never_below_one() {
+        let mut budget = Budget::full(20, at(0));
+        for _ in 0..8 {
+            budget = budget.throttled(at(10));
+        }
+        assert_eq!(budget.pace(at(10)), 5.0);
+        assert_eq!(budget.available(at(10)), 1);
+        for second in 12..40 {
+            budget = budget.throttled(at(second));
+        }
+        assert_eq!(budget.pace(at(39)), 1.0);
+        assert!(budget.pace(at(39 + 15 * 60)) > 19.0);
+    }
+
+    #[test]
+    fn no_more_is_sent_than_the_burst_and_the_pace_allow() {
+        let mut budget = Budget::full(20, at(0));
+        let mut sent = 0;
+        for millisecond in (0..60_000).step_by(10) {
+            let now = at(0) + TimeDelta::milliseconds(millisecond);
+            while budget.available(now) > 0 {
+                budget = budget.spent(1, now);
+                sent += 1;
+            }
+        }
+        assert!((618..=621).contains(&sent), "{sent}");
+    }
+}
