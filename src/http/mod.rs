@@ -2,22 +2,25 @@
 //!
 //! Owns: the paths and what each answers. Read-only, without a body to parse or a parameter to believe:
 //! nothing that arrives here changes what the daemon does. Every answer comes from memory, so a slow disk
-//! or a slow AWS never makes a scrape late. The bounds on connections are [`serve()`]'s.
+//! or a slow AWS never makes a scrape late, and a scrape of thousands of series never makes a slot late. The bounds on connections are [`serve()`]'s.
 
+mod gzip;
 mod health;
+mod scrape;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
 pub use self::health::{Condition, Health, ProbeAnswer, STALLED_AFTER, alive, ready};
+use self::scrape::Turn;
 use crate::clock::Clock;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use redkeep_serve::listener::{Limits, serve};
 
 const INDEX: &str = concat!(
@@ -44,6 +47,12 @@ pub struct Site {
     pub clock: Arc<dyn Clock>,
 }
 
+/// The site, and the scrape that has its turn.
+struct Served {
+    site: Arc<Site>,
+    turn: Turn,
+}
+
 /// Serves the site on `listener` until `shutdown` is ready.
 pub async fn listen(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
     serve(listener, router(site), Limits::default(), shutdown).await;
@@ -57,29 +66,23 @@ fn router(site: Arc<Site>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { (StatusCode::NOT_FOUND, PLAIN, "not found\n") })
-        .with_state(site)
+        .with_state(Arc::new(Served {
+            site,
+            turn: Turn::default(),
+        }))
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    match site.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot answer a scrape"
-            );
-            let told = format!("{error}\n");
-            (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, told).into_response()
-        }
-    }
+async fn metrics(State(served): State<Arc<Served>>, request: HeaderMap) -> Response {
+    scrape::answer(&served.turn, Arc::clone(&served.site.metrics), &request).await
 }
 
-async fn healthz(State(site): State<Arc<Site>>) -> Response {
+async fn healthz(State(served): State<Arc<Served>>) -> Response {
+    let site = &served.site;
     answer(alive(&site.health.condition(), site.clock.monotonic()))
 }
 
-async fn readyz(State(site): State<Arc<Site>>) -> Response {
-    answer(ready(&site.health.condition()))
+async fn readyz(State(served): State<Arc<Served>>) -> Response {
+    answer(ready(&served.site.health.condition()))
 }
 
 fn answer(verdict: ProbeAnswer) -> Response {

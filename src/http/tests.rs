@@ -26,6 +26,11 @@ impl Clock for Fixed {
 
 /// Answers to raw requests on one listener each.
 async fn answer_to(request: &str, change: impl FnOnce(&mut Condition)) -> String {
+    let answer = bytes_to(request, "", change).await;
+    String::from_utf8(answer).unwrap()
+}
+
+async fn bytes_to(request: &str, headers: &str, change: impl FnOnce(&mut Condition)) -> Vec<u8> {
     let _deadline = Deadline::begin(None);
     let health = Health::starting(Duration::from_secs(100));
     health.update(change);
@@ -41,10 +46,11 @@ async fn answer_to(request: &str, change: impl FnOnce(&mut Condition)) -> String
         let _ = stopped.await;
     }));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("{request} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
     stop.send(()).unwrap();
     server.await.unwrap();
     answer
@@ -71,6 +77,21 @@ async fn metrics_have_the_content_type_that_prometheus_wants() {
         body(&answer).contains("\nprocess_resident_memory_bytes "),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn metrics_come_in_gzip_to_whoever_takes_it() {
+    let answer = bytes_to("GET /metrics", "Accept-Encoding: gzip\r\n", well).await;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let (head, body) = answer.split_at(end.unwrap() + 4);
+    let head = std::str::from_utf8(head).unwrap();
+    for line in ["content-encoding: gzip\r\n", "vary: accept-encoding\r\n"] {
+        assert!(head.contains(line), "{head}");
+    }
+    let mut text = String::new();
+    let mut decoder = flate2::read::GzDecoder::new(body);
+    std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
+    assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
 }
 
 #[tokio::test]

@@ -1,112 +1,117 @@
 //! The metrics that are computed from the view at each scrape.
 //!
-//! Owns: the table of their names, help texts and labels, and the way from a value to the library's types.
-//! One collector for all of them, so that a scrape sees one view and not two.
-
-use std::sync::{Arc, PoisonError};
+//! Owns: the table of their names, help texts and labels, and how each is shown. One view for all of them, so that a
+//! scrape never sees two.
 
 use chrono::{DateTime, Utc};
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::Published;
+use super::requests::Requests;
+use super::text::{Kind, Labels, Lines, Text};
 use super::view::{PairView, ScopeGauges, View};
-use crate::names::PolicyName;
 use crate::plan::Blocked;
 
-const PAIR: &[&str] = &["account", "region", "policy", "cluster"];
-const SCOPE: &[&str] = &["account", "region"];
-
-/// One value with the values of its labels, in the order of the family's label names.
-pub(super) struct Sample {
-    pub(super) labels: Vec<String>,
-    pub(super) value: f64,
+/// What a scrape shows, with the labels of its pairs and scopes written, and in the order in which they are shown.
+pub(super) struct Shown<'a> {
+    view: &'a View,
+    pairs: Vec<(Labels, &'a PairView)>,
+    scopes: Vec<(Labels, &'a ScopeGauges)>,
+    requests: &'a Requests,
 }
 
-/// How a metric's samples come from a view.
-type Samples = fn(&View) -> Vec<Sample>;
+/// How a metric's lines come from what is shown.
+type Show = fn(&Shown, &mut Lines);
 
 /// A metric of the table.
-struct Definition {
-    name: &'static str,
+pub(super) struct Definition {
+    pub(super) name: &'static str,
     help: &'static str,
-    kind: MetricType,
-    labels: &'static [&'static str],
-    samples: Samples,
+    kind: Kind,
+    show: Show,
 }
 
-const fn gauge(
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-    samples: Samples,
-) -> Definition {
+const fn gauge(name: &'static str, help: &'static str, show: Show) -> Definition {
     Definition {
         name,
         help,
-        kind: MetricType::GAUGE,
-        labels,
-        samples,
+        kind: Kind::Gauge,
+        show,
     }
 }
 
+const fn counter(name: &'static str, help: &'static str, show: Show) -> Definition {
+    Definition {
+        name,
+        help,
+        kind: Kind::Counter,
+        show,
+    }
+}
+
+impl Definition {
+    pub(super) fn write(&self, shown: &Shown, text: &mut Text) {
+        let mut lines = text.family(self.name, self.help, self.kind);
+        (self.show)(shown, &mut lines);
+    }
+}
+
+/// The whole table, in the order of the names: that of the text.
+pub(super) fn definitions() -> Vec<&'static Definition> {
+    let mut all: Vec<_> = DEFINITIONS.iter().collect();
+    all.sort_by_key(|definition| definition.name);
+    all
+}
+
 const DEFINITIONS: &[Definition] = &[
-    Definition {
-        name: "redkeep_runs_total",
-        help: "Runs that have ended, by result, over the whole history.",
-        kind: MetricType::COUNTER,
-        labels: &["account", "region", "policy", "cluster", "result"],
-        samples: runs,
-    },
-    Definition {
-        name: "redkeep_guard_extensions_total",
-        help: "Expiries of good snapshots that were put off because no newer one had come, over the whole history.",
-        kind: MetricType::COUNTER,
-        labels: PAIR,
-        samples: |view| pairs(view, |pair| Some(pair.extensions as f64)),
-    },
+    counter(
+        "redkeep_runs_total",
+        "Runs that have ended, by result, over the whole history.",
+        runs,
+    ),
+    counter(
+        "redkeep_guard_extensions_total",
+        "Expiries of good snapshots that were put off because no newer one had come, over the whole history.",
+        |shown, lines| pairs(shown, lines, |pair| Some(pair.extensions as f64)),
+    ),
+    counter(
+        "redkeep_aws_requests_total",
+        "Requests to AWS since the daemon started, by their outcome: ok, the error's code, or other.",
+        |shown, lines| shown.requests.write(lines),
+    ),
     gauge(
         "redkeep_run_in_progress",
         "1 while a run has no result yet.",
-        PAIR,
-        |view| pairs(view, |pair| Some(flag(pair.in_progress))),
+        |shown, lines| pairs(shown, lines, |pair| Some(flag(pair.in_progress))),
     ),
     gauge(
         "redkeep_completion_deadline_timestamp_seconds",
         "Until when AWS should have made the snapshot that it is making (completion_window); absent while it makes none.",
-        PAIR,
-        |view| pairs(view, |pair| pair.completion_deadline.map(seconds)),
+        |shown, lines| pairs(shown, lines, |pair| pair.completion_deadline.map(seconds)),
     ),
     gauge(
         "redkeep_last_success_timestamp_seconds",
         "SnapshotCreateTime of the newest complete snapshot that still exists; absent before the first.",
-        PAIR,
-        |view| pairs(view, |pair| pair.last_success.map(seconds)),
+        |shown, lines| pairs(shown, lines, |pair| pair.last_success.map(seconds)),
     ),
     gauge(
         "redkeep_active_since_timestamp_seconds",
         "When the policy became active for the cluster.",
-        PAIR,
-        |view| pairs(view, |pair| Some(seconds(pair.active_since))),
+        |shown, lines| pairs(shown, lines, |pair| Some(seconds(pair.active_since))),
     ),
     gauge(
         "redkeep_last_run_timestamp_seconds",
         "The instant for which the newest run was scheduled, whatever came of it.",
-        PAIR,
-        |view| pairs(view, |pair| pair.last_run.map(seconds)),
+        |shown, lines| pairs(shown, lines, |pair| pair.last_run.map(seconds)),
     ),
     gauge(
         "redkeep_next_run_timestamp_seconds",
         "The instant for which the next run is scheduled; in the past when that run is overdue.",
-        PAIR,
-        |view| pairs(view, |pair| pair.next_run.map(seconds)),
+        |shown, lines| pairs(shown, lines, |pair| pair.next_run.map(seconds)),
     ),
     gauge(
         "redkeep_schedule_interval_seconds",
         "The longest time between two scheduled runs within the next year.",
-        PAIR,
-        |view| {
-            pairs(view, |pair| {
+        |shown, lines| {
+            pairs(shown, lines, |pair| {
                 pair.interval.map(|interval| interval.as_seconds_f64())
             })
         },
@@ -114,48 +119,40 @@ const DEFINITIONS: &[Definition] = &[
     gauge(
         "redkeep_rpo_seconds",
         "The age that the newest complete snapshot may reach (rpo); absent where the policy sets none.",
-        PAIR,
-        |view| pairs(view, |pair| pair.rpo.map(|rpo| rpo.as_seconds_f64())),
+        |shown, lines| {
+            pairs(shown, lines, |pair| {
+                pair.rpo.map(|rpo| rpo.as_seconds_f64())
+            })
+        },
     ),
     gauge(
         "redkeep_snapshot_size_bytes",
         "TotalBackupSizeInMegaBytes of the newest complete snapshot that still exists, in bytes.",
-        PAIR,
-        |view| pairs(view, |pair| pair.size_bytes.map(|bytes| bytes as f64)),
+        |shown, lines| {
+            pairs(shown, lines, |pair| {
+                pair.size_bytes.map(|bytes| bytes as f64)
+            })
+        },
     ),
     gauge(
         "redkeep_policy_paused_timestamp_seconds",
         "When the policy was paused; absent while it is not.",
-        &["policy"],
-        |view| {
-            let sample = |(policy, since): (&PolicyName, &DateTime<Utc>)| Sample {
-                labels: vec![policy.to_string()],
-                value: seconds(*since),
-            };
-            view.paused.iter().map(sample).collect()
+        |shown, lines| {
+            for (policy, since) in &shown.view.paused {
+                lines.add(&Labels::new([("policy", policy.as_str())]), seconds(*since));
+            }
         },
     ),
     gauge(
         "redkeep_prune_blocked",
         "1 while the reason keeps redkeep from deleting what keep_last leaves over; policies with keep_last only.",
-        &["policy", "reason"],
-        |view| {
-            let policies = view.prune_blocked.iter();
-            let samples = policies.flat_map(|(policy, blocked)| {
-                Blocked::ALL.map(|reason| Sample {
-                    labels: vec![policy.to_string(), reason.as_str().to_owned()],
-                    value: flag(blocked.contains(&reason)),
-                })
-            });
-            samples.collect()
-        },
+        prune_blocked,
     ),
     gauge(
         "redkeep_manual_snapshots",
         "Manual snapshots in the region, redkeep's and others; absent before the first listing.",
-        SCOPE,
-        |view| {
-            scopes(view, |scope| {
+        |shown, lines| {
+            scopes(shown, lines, |scope| {
                 scope.manual_snapshots.map(|count| count as f64)
             })
         },
@@ -163,15 +160,13 @@ const DEFINITIONS: &[Definition] = &[
     gauge(
         "redkeep_manual_snapshot_quota",
         "Manual snapshots that the region may hold, as configured.",
-        SCOPE,
-        |view| scopes(view, |scope| Some(f64::from(scope.quota))),
+        |shown, lines| scopes(shown, lines, |scope| Some(f64::from(scope.quota))),
     ),
     gauge(
         "redkeep_unprotected_clusters",
         "Clusters in the region that no enabled policy selects; absent before the first listing.",
-        SCOPE,
-        |view| {
-            scopes(view, |scope| {
+        |shown, lines| {
+            scopes(shown, lines, |scope| {
                 scope.unprotected_clusters.map(|count| count as f64)
             })
         },
@@ -179,9 +174,8 @@ const DEFINITIONS: &[Definition] = &[
     gauge(
         "redkeep_clock_skew_seconds",
         "This machine's clock minus that of AWS; absent while that is not known.",
-        SCOPE,
-        |view| {
-            scopes(view, |scope| {
+        |shown, lines| {
+            scopes(shown, lines, |scope| {
                 scope.clock_skew.map(|skew| skew.as_seconds_f64())
             })
         },
@@ -189,106 +183,130 @@ const DEFINITIONS: &[Definition] = &[
     gauge(
         "redkeep_config_last_reload_successful",
         "1 if the configuration was valid when it was last read.",
-        &[],
-        |view| one(Some(flag(view.reload.successful))),
+        |shown, lines| lines.add(&Labels::default(), flag(shown.view.reload.successful)),
     ),
     gauge(
         "redkeep_config_last_reload_success_timestamp_seconds",
         "When a valid configuration was last read.",
-        &[],
-        |view| one(view.reload.succeeded_at.map(seconds)),
+        |shown, lines| {
+            lines.add(
+                &Labels::default(),
+                shown.view.reload.succeeded_at.map(seconds),
+            )
+        },
     ),
     gauge(
         "redkeep_history_writable",
         "1 if the history could be written when that was last tried; while it cannot, it is kept in memory and nothing is deleted.",
-        &[],
-        |view| one(Some(flag(view.history_writable))),
+        |shown, lines| lines.add(&Labels::default(), flag(shown.view.history_writable)),
     ),
     gauge(
         "redkeep_sandbox",
         "1 if the snapshots are those of the embedded sandbox and protect nothing.",
-        &[],
-        |view| one(Some(flag(view.sandbox))),
+        |shown, lines| lines.add(&Labels::default(), flag(shown.view.sandbox)),
     ),
     gauge(
         "redkeep_tzdb_info",
         "The version of IANA's time zone data that schedules are read with, and whose copy it is (bundled or system); always 1.",
-        &["version", "source"],
-        |view| {
-            let data = &view.zone_data;
-            vec![Sample {
-                labels: vec![data.version.to_string(), data.source.as_str().to_owned()],
-                value: 1.0,
-            }]
+        |shown, lines| {
+            let data = &shown.view.zone_data;
+            let version = data.version.to_string();
+            let labels = [("version", &*version), ("source", data.source.as_str())];
+            lines.add(&Labels::new(labels), 1.0);
         },
     ),
     gauge(
         "redkeep_build_info",
         "The version of redkeep; always 1.",
-        &["version"],
-        |_| {
-            vec![Sample {
-                labels: vec![env!("CARGO_PKG_VERSION").to_owned()],
-                value: 1.0,
-            }]
+        |_, lines| {
+            let labels = Labels::new([("version", env!("CARGO_PKG_VERSION"))]);
+            lines.add(&labels, 1.0);
         },
     ),
 ];
 
-fn runs(view: &View) -> Vec<Sample> {
-    let results = |pair: &PairView| {
-        let labels = pair_labels(pair);
-        pair.totals.by_result().map(|(result, count)| Sample {
-            labels: labels
-                .iter()
-                .cloned()
-                .chain([result.as_str().to_owned()])
+impl<'a> Shown<'a> {
+    pub(super) fn new(view: &'a View, requests: &'a Requests) -> Self {
+        let mut pairs: Vec<&PairView> = view.pairs.iter().collect();
+        pairs.sort_by_key(|view| {
+            let pair = &view.pair;
+            (&pair.scope, &pair.policy, &pair.cluster)
+        });
+        let mut scopes: Vec<&ScopeGauges> = view.scopes.iter().collect();
+        scopes.sort_by_key(|gauges| &gauges.scope);
+        Self {
+            view,
+            pairs: pairs
+                .into_iter()
+                .map(|pair| (of_pair(pair), pair))
                 .collect(),
-            value: count as f64,
-        })
-    };
-    view.pairs.iter().flat_map(results).collect()
+            scopes: scopes
+                .into_iter()
+                .map(|gauges| (of_scope(gauges), gauges))
+                .collect(),
+            requests,
+        }
+    }
+
+    /// About as many bytes as it takes to show this.
+    pub(super) fn bytes(&self) -> usize {
+        const OF_THE_REST: usize = 16 << 10;
+        const OF_SCOPE: usize = 20 << 10;
+        const OF_PAIR: usize = 1_536;
+        OF_THE_REST + self.scopes.len() * OF_SCOPE + self.pairs.len() * OF_PAIR
+    }
 }
 
-fn pairs(view: &View, value: fn(&PairView) -> Option<f64>) -> Vec<Sample> {
-    let sample = |pair| {
-        Some(Sample {
-            value: value(pair)?,
-            labels: pair_labels(pair).to_vec(),
-        })
-    };
-    view.pairs.iter().filter_map(sample).collect()
-}
-
-fn pair_labels(view: &PairView) -> [String; 4] {
+fn of_pair(view: &PairView) -> Labels {
     let pair = &view.pair;
-    [
-        pair.scope.account.to_string(),
-        pair.scope.region.to_string(),
-        pair.policy.to_string(),
-        pair.cluster.to_string(),
-    ]
+    Labels::new([
+        ("account", pair.scope.account.as_str()),
+        ("region", pair.scope.region.as_str()),
+        ("policy", pair.policy.as_str()),
+        ("cluster", pair.cluster.as_str()),
+    ])
 }
 
-fn scopes(view: &View, value: fn(&ScopeGauges) -> Option<f64>) -> Vec<Sample> {
-    let sample = |gauges: &ScopeGauges| {
-        Some(Sample {
-            value: value(gauges)?,
-            labels: vec![
-                gauges.scope.account.to_string(),
-                gauges.scope.region.to_string(),
-            ],
-        })
-    };
-    view.scopes.iter().filter_map(sample).collect()
+fn of_scope(gauges: &ScopeGauges) -> Labels {
+    let scope = &gauges.scope;
+    Labels::new([
+        ("account", scope.account.as_str()),
+        ("region", scope.region.as_str()),
+    ])
 }
 
-fn one(value: Option<f64>) -> Vec<Sample> {
-    let sample = |value| Sample {
-        labels: Vec::new(),
-        value,
-    };
-    value.map(sample).into_iter().collect()
+fn runs(shown: &Shown, lines: &mut Lines) {
+    for (labels, pair) in &shown.pairs {
+        let mut results = pair.totals.by_result();
+        results.sort_by_key(|(result, _)| result.as_str());
+        for (result, count) in results {
+            lines.add_with(labels, ("result", result.as_str()), count as f64);
+        }
+    }
+}
+
+fn prune_blocked(shown: &Shown, lines: &mut Lines) {
+    let mut reasons = Blocked::ALL;
+    reasons.sort_by_key(|reason| reason.as_str());
+    for (policy, blocked) in &shown.view.prune_blocked {
+        let labels = Labels::new([("policy", policy.as_str())]);
+        for reason in reasons {
+            let value = flag(blocked.contains(&reason));
+            lines.add_with(&labels, ("reason", reason.as_str()), value);
+        }
+    }
+}
+
+fn pairs(shown: &Shown, lines: &mut Lines, value: fn(&PairView) -> Option<f64>) {
+    for (labels, pair) in &shown.pairs {
+        lines.add(labels, value(pair));
+    }
+}
+
+fn scopes(shown: &Shown, lines: &mut Lines, value: fn(&ScopeGauges) -> Option<f64>) {
+    for (labels, gauges) in &shown.scopes {
+        lines.add(labels, value(gauges));
+    }
 }
 
 fn flag(set: bool) -> f64 {
@@ -298,122 +316,4 @@ fn flag(set: bool) -> f64 {
 /// Unix seconds; AWS gives milliseconds.
 fn seconds(instant: DateTime<Utc>) -> f64 {
     instant.timestamp_millis() as f64 / 1000.0
-}
-
-/// A metric's description, and its samples as the library wants them.
-#[derive(Debug, Clone)]
-pub(super) struct Family {
-    desc: Desc,
-    kind: MetricType,
-}
-
-impl Family {
-    pub(super) fn new(
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        labels: &[&str],
-    ) -> prometheus::Result<Self> {
-        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        let desc = Desc::new(name.to_owned(), help.to_owned(), labels, Default::default())?;
-        Ok(Self { desc, kind })
-    }
-
-    pub(super) fn desc(&self) -> &Desc {
-        &self.desc
-    }
-
-    pub(super) fn of(&self, samples: Vec<Sample>) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.desc.fq_name.clone());
-        family.set_help(self.desc.help.clone());
-        family.set_field_type(self.kind);
-        family.set_metric(
-            samples
-                .into_iter()
-                .map(|sample| self.metric(sample))
-                .collect(),
-        );
-        family
-    }
-
-    fn metric(&self, sample: Sample) -> Metric {
-        let mut metric = Metric::default();
-        let names = self.desc.variable_labels.iter();
-        metric.set_label(
-            names
-                .zip(sample.labels)
-                .map(|(name, value)| label(name, value))
-                .collect(),
-        );
-        if self.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(sample.value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(sample.value);
-            metric.set_gauge(gauge);
-        }
-        metric
-    }
-}
-
-fn label(name: &str, value: String) -> LabelPair {
-    let mut label = LabelPair::default();
-    label.set_name(name.to_owned());
-    label.set_value(value);
-    label
-}
-
-/// All metrics of the table, from the view that was published last.
-pub(super) struct Families {
-    published: Published,
-    families: Vec<(Family, Samples)>,
-}
-
-impl Families {
-    pub(super) fn new(published: Published) -> prometheus::Result<Self> {
-        let family = |definition: &Definition| {
-            let Definition {
-                name,
-                help,
-                kind,
-                labels,
-                samples,
-            } = definition;
-            Ok((Family::new(name, help, *kind, labels)?, *samples))
-        };
-        Ok(Self {
-            published,
-            families: DEFINITIONS
-                .iter()
-                .map(family)
-                .collect::<prometheus::Result<_>>()?,
-        })
-    }
-}
-
-impl Collector for Families {
-    fn desc(&self) -> Vec<&Desc> {
-        self.families
-            .iter()
-            .map(|(family, _)| family.desc())
-            .collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let published = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Some(view) = published.as_ref().map(Arc::clone) else {
-            return Vec::new();
-        };
-        drop(published);
-        self.families
-            .iter()
-            .map(|(family, samples)| family.of(samples(&view)))
-            .collect()
-    }
 }

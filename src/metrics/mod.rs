@@ -1,7 +1,7 @@
 //! Every metric that redkeep exports: its name, its help, its labels.
 //!
-//! Owns: the registry and the text that Prometheus reads. What is counted and shown of pairs and scopes is
-//! computed at each scrape from the last [`View`], which is itself a fold of the history: so the counters
+//! Owns: the text that Prometheus reads, and the registry of what is counted. What is counted and shown of pairs and
+//! scopes is computed at each scrape from the last [`View`], which is itself a fold of the history: so the counters
 //! survive a restart, no series outlives its pair, and a scrape is answered while the database is locked.
 //! Only what the history does not keep is counted here as it happens: requests to AWS, and how long things
 //! took. Never reads the clock, the database or the configuration file, and has no global.
@@ -9,6 +9,7 @@
 mod families;
 mod process;
 mod requests;
+mod text;
 mod view;
 
 use std::collections::BTreeSet;
@@ -17,8 +18,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
+use self::families::Shown;
+use self::text::Text;
 pub use self::view::{Intervals, PairView, Reload, ScopeGauges, View, view};
 use crate::names::PolicyName;
 use crate::plan::Violation;
@@ -58,15 +61,12 @@ pub enum MetricsError {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    published: Published,
+    published: Mutex<Option<Arc<View>>>,
     requests: requests::Requests,
     request_duration: HistogramVec,
     policies: PolicyHistograms,
     violations: IntCounterVec,
 }
-
-/// The last view, shared with the collector that reads it.
-type Published = Arc<Mutex<Option<Arc<View>>>>;
 
 /// The histograms by policy, and the policies that have them.
 #[derive(Debug)]
@@ -83,18 +83,15 @@ impl Metrics {
     }
 
     fn set_up(started_at: DateTime<Utc>) -> prometheus::Result<Self> {
-        let published = Published::default();
         let metrics = Self {
             registry: Registry::new(),
-            requests: requests::Requests::new()?,
+            requests: requests::Requests::default(),
             request_duration: request_duration()?,
             policies: PolicyHistograms::new()?,
             violations: violations()?,
-            published: Arc::clone(&published),
+            published: Mutex::default(),
         };
-        let collectors: [Box<dyn Collector>; 8] = [
-            Box::new(families::Families::new(published)?),
-            Box::new(metrics.requests.clone()),
+        let collectors: [Box<dyn Collector>; 6] = [
             Box::new(metrics.request_duration.clone()),
             Box::new(metrics.policies.start_delay.clone()),
             Box::new(metrics.policies.snapshot_duration.clone()),
@@ -173,11 +170,29 @@ impl Metrics {
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(view));
     }
 
-    /// All metrics in the text format 0.0.4.
+    /// All metrics in the text format 0.0.4, by name. Takes milliseconds for thousands of pairs.
     pub fn encode(&self) -> Result<String, MetricsError> {
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .map_err(MetricsError::Encode)
+        let view = self.view();
+        let shown = view.as_ref().map(|view| Shown::new(view, &self.requests));
+        let mut text = Text::with_capacity(shown.as_ref().map_or(0, Shown::bytes));
+        let mut counted = self.registry.gather().into_iter().peekable();
+        for definition in families::definitions() {
+            while let Some(family) = counted.next_if(|family| family.name() < definition.name) {
+                text.library(family).map_err(MetricsError::Encode)?;
+            }
+            if let Some(shown) = &shown {
+                definition.write(shown, &mut text);
+            }
+        }
+        for family in counted {
+            text.library(family).map_err(MetricsError::Encode)?;
+        }
+        Ok(text.finish())
+    }
+
+    fn view(&self) -> Option<Arc<View>> {
+        let published = self.published.lock();
+        published.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

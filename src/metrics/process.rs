@@ -3,12 +3,13 @@
 //! Owns: one correction to the library's collector, which takes the boot time from /proc/stat. Under
 //! systemd's `ProcSubset=pid` that file is not there, and the start time would be 1970.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::{Gauge, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
 
-use super::families::{Family, Sample};
 use crate::logging;
 
 const START_TIME: &str = "process_start_time_seconds";
@@ -50,30 +51,31 @@ impl Collector for Process {
 }
 
 /// The lines of this process's log that were dropped.
-pub(super) struct DroppedLines(Family);
+pub(super) struct DroppedLines(Desc);
 
 impl DroppedLines {
     pub(super) fn new() -> prometheus::Result<Self> {
-        let family = Family::new(
-            "redkeep_log_lines_dropped_total",
-            "Lines of the log that were dropped because whoever reads it did not keep up, since the daemon started.",
-            MetricType::COUNTER,
-            &[],
-        );
-        family.map(Self)
+        let name = "redkeep_log_lines_dropped_total".to_owned();
+        let help = "Lines of the log that were dropped because whoever reads it did not keep up, since the daemon started.";
+        Desc::new(name, help.to_owned(), Vec::new(), HashMap::new()).map(Self)
     }
 }
 
 impl Collector for DroppedLines {
     fn desc(&self) -> Vec<&Desc> {
-        vec![self.0.desc()]
+        vec![&self.0]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let sample = Sample {
-            labels: Vec::new(),
-            value: logging::lines_dropped() as f64,
-        };
-        vec![self.0.of(vec![sample])]
+        let mut counter = Counter::default();
+        counter.set_value(logging::lines_dropped() as f64);
+        let mut metric = Metric::default();
+        metric.set_counter(counter);
+        let mut family = MetricFamily::default();
+        family.set_name(self.0.fq_name.clone());
+        family.set_help(self.0.help.clone());
+        family.set_field_type(MetricType::COUNTER);
+        family.set_metric(vec![metric]);
+        vec![family]
     }
 }

@@ -4,41 +4,26 @@
 //! not that a scope's series must go when the scope does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{MetricFamily, MetricType};
-
-use super::families::{Family, Sample};
+use super::text::{Labels, Lines};
 use crate::redshift::Operation;
 use crate::slot::Scope;
 
-type Counts = BTreeMap<(Scope, Operation, &'static str), u64>;
+/// By the words of operation and code, in whose order they are shown.
+type Counts = BTreeMap<(&'static str, &'static str), u64>;
 
 /// How many requests of each kind were made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Requests {
-    family: Family,
-    counts: Arc<Mutex<Counts>>,
+    counts: Mutex<BTreeMap<Scope, Counts>>,
 }
 
 impl Requests {
-    pub(super) fn new() -> prometheus::Result<Self> {
-        let family = Family::new(
-            "redkeep_aws_requests_total",
-            "Requests to AWS since the daemon started, by their outcome: ok, the error's code, or other.",
-            MetricType::COUNTER,
-            &["account", "region", "operation", "code"],
-        )?;
-        Ok(Self {
-            family,
-            counts: Arc::default(),
-        })
-    }
-
     pub(super) fn count(&self, scope: &Scope, operation: Operation, code: &'static str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((scope.clone(), operation, code)).or_default() += 1;
+        let of_scope = counts.entry(scope.clone()).or_insert_with(zeros);
+        *of_scope.entry((operation.as_str(), code)).or_default() += 1;
     }
 
     /// Drops the counts of all other scopes, and begins with 0 for whatever may come of each operation in new ones: the
@@ -46,35 +31,36 @@ impl Requests {
     pub(super) fn keep<'a>(&self, scopes: impl Iterator<Item = &'a Scope>) {
         let scopes: BTreeSet<&Scope> = scopes.collect();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.retain(|(scope, _, _), _| scopes.contains(scope));
+        counts.retain(|scope, _| scopes.contains(scope));
         for scope in scopes {
-            for operation in Operation::ALL {
-                for code in operation.codes() {
-                    counts.entry((scope.clone(), operation, code)).or_default();
-                }
+            if !counts.contains_key(scope) {
+                counts.insert(scope.clone(), zeros());
+            }
+        }
+    }
+
+    /// A line for each, in the order of their labels.
+    pub(super) fn write(&self, lines: &mut Lines) {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (scope, of_scope) in counts.iter() {
+            for ((operation, code), count) in of_scope {
+                let labels = Labels::new([
+                    ("account", scope.account.as_str()),
+                    ("region", scope.region.as_str()),
+                    ("operation", operation),
+                ]);
+                lines.add_with(&labels, ("code", code), *count as f64);
             }
         }
     }
 }
 
-impl Collector for Requests {
-    fn desc(&self) -> Vec<&Desc> {
-        vec![self.family.desc()]
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let samples = counts
-            .iter()
-            .map(|((scope, operation, code), count)| Sample {
-                labels: vec![
-                    scope.account.to_string(),
-                    scope.region.to_string(),
-                    operation.as_str().to_owned(),
-                    (*code).to_owned(),
-                ],
-                value: *count as f64,
-            });
-        vec![self.family.of(samples.collect())]
-    }
+/// Nothing asked yet, for each operation and whatever may come of it.
+fn zeros() -> Counts {
+    let operations = Operation::ALL.into_iter();
+    let series = operations.flat_map(|operation| {
+        let codes = operation.codes();
+        codes.map(move |code| ((operation.as_str(), code), 0))
+    });
+    series.collect()
 }
