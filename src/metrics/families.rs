@@ -5,15 +5,16 @@
 
 use chrono::{DateTime, Utc};
 
+use super::figures::{Figures, figures};
 use super::requests::Requests;
 use super::text::{Kind, Labels, Lines, Text};
-use super::view::{PairView, ScopeGauges, View};
+use super::view::{ScopeGauges, View};
 use crate::plan::Blocked;
 
 /// What a scrape shows, with the labels of its pairs and scopes written, and in the order in which they are shown.
 pub(super) struct Shown<'a> {
     view: &'a View,
-    pairs: Vec<(Labels, &'a PairView)>,
+    pairs: Vec<Figures>,
     scopes: Vec<(Labels, &'a ScopeGauges)>,
     requests: &'a Requests,
 }
@@ -80,7 +81,7 @@ const DEFINITIONS: &[Definition] = &[
     gauge(
         "redkeep_run_in_progress",
         "1 while a run has no result yet.",
-        |shown, lines| pairs(shown, lines, |pair| Some(flag(pair.in_progress))),
+        |shown, lines| pairs(shown, lines, |pair| Some(pair.in_progress as f64)),
     ),
     gauge(
         "redkeep_completion_deadline_timestamp_seconds",
@@ -227,19 +228,11 @@ const DEFINITIONS: &[Definition] = &[
 
 impl<'a> Shown<'a> {
     pub(super) fn new(view: &'a View, requests: &'a Requests) -> Self {
-        let mut pairs: Vec<&PairView> = view.pairs.iter().collect();
-        pairs.sort_by_key(|view| {
-            let pair = &view.pair;
-            (&pair.scope, &pair.policy, &pair.cluster)
-        });
         let mut scopes: Vec<&ScopeGauges> = view.scopes.iter().collect();
         scopes.sort_by_key(|gauges| &gauges.scope);
         Self {
             view,
-            pairs: pairs
-                .into_iter()
-                .map(|pair| (of_pair(pair), pair))
-                .collect(),
+            pairs: figures(view),
             scopes: scopes
                 .into_iter()
                 .map(|gauges| (of_scope(gauges), gauges))
@@ -257,16 +250,6 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn of_pair(view: &PairView) -> Labels {
-    let pair = &view.pair;
-    Labels::new([
-        ("account", pair.scope.account.as_str()),
-        ("region", pair.scope.region.as_str()),
-        ("policy", pair.policy.as_str()),
-        ("cluster", pair.cluster.as_str()),
-    ])
-}
-
 fn of_scope(gauges: &ScopeGauges) -> Labels {
     let scope = &gauges.scope;
     Labels::new([
@@ -276,11 +259,11 @@ fn of_scope(gauges: &ScopeGauges) -> Labels {
 }
 
 fn runs(shown: &Shown, lines: &mut Lines) {
-    for (labels, pair) in &shown.pairs {
+    for pair in &shown.pairs {
         let mut results = pair.totals.by_result();
         results.sort_by_key(|(result, _)| result.as_str());
         for (result, count) in results {
-            lines.add_with(labels, ("result", result.as_str()), count as f64);
+            lines.add_with(&pair.labels, ("result", result.as_str()), count as f64);
         }
     }
 }
@@ -297,9 +280,9 @@ fn prune_blocked(shown: &Shown, lines: &mut Lines) {
     }
 }
 
-fn pairs(shown: &Shown, lines: &mut Lines, value: fn(&PairView) -> Option<f64>) {
-    for (labels, pair) in &shown.pairs {
-        lines.add(labels, value(pair));
+fn pairs(shown: &Shown, lines: &mut Lines, value: fn(&Figures) -> Option<f64>) {
+    for pair in &shown.pairs {
+        lines.add(&pair.labels, value(pair));
     }
 }
 

@@ -7,6 +7,7 @@
 //! took. Never reads the clock, the database or the configuration file, and has no global.
 
 mod families;
+mod figures;
 mod process;
 mod requests;
 mod text;
@@ -22,7 +23,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 use self::families::Shown;
 use self::text::Text;
-pub use self::view::{Intervals, PairView, Reload, ScopeGauges, View, view};
+pub use self::view::{Former, Intervals, PairView, Reload, ScopeGauges, View, view};
 use crate::names::PolicyName;
 use crate::plan::Violation;
 use crate::redshift::Operation;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, MetricsLabels};
 use crate::coverage::unprotected;
 use crate::history::{History, PairState, Totals};
 use crate::names::PolicyName;
@@ -21,8 +21,13 @@ use crate::tzdb::ZoneData;
 /// Everything that a scrape shows of pairs, scopes and the daemon.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
+    /// Whose series are shown.
+    pub labels: MetricsLabels,
     /// The active pairs.
     pub pairs: Vec<PairView>,
+    /// What was counted of pairs that are active no more, where the series are those of scopes: the sum of a policy is never
+    /// to fall, since Prometheus would take that for a new beginning, and what is left of it for an increase.
+    pub former: BTreeMap<(Scope, PolicyName), Former>,
     /// The configured scopes.
     pub scopes: Vec<ScopeGauges>,
     /// The configured policies.
@@ -68,6 +73,15 @@ pub struct PairView {
     pub rpo: Option<TimeDelta>,
     /// The size of the newest complete snapshot that is still there.
     pub size_bytes: Option<u64>,
+}
+
+/// What was counted of pairs that are active no more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Former {
+    /// How their runs ended.
+    pub totals: Totals,
+    /// How often the end of one of their snapshots was put off.
+    pub extensions: u64,
 }
 
 /// What a scrape shows of a scope.
@@ -131,6 +145,11 @@ pub fn view(
     reload: Reload,
 ) -> View {
     View {
+        labels: config.metrics_labels,
+        former: match config.metrics_labels {
+            MetricsLabels::Full => BTreeMap::new(),
+            MetricsLabels::Scope => former(history),
+        },
         pairs: active(config, history)
             .map(|(policy, pair, state)| pair_view(policy, pair, state, history, intervals))
             .collect(),
@@ -167,6 +186,26 @@ fn active<'a>(
         .iter()
         .filter(|(_, state)| state.is_active())
         .filter_map(|(pair, state)| Some((config.policy(&pair.policy)?, pair, state)))
+}
+
+fn former(history: &History) -> BTreeMap<(Scope, PolicyName), Former> {
+    let mut former: BTreeMap<_, Former> = BTreeMap::new();
+    let is_former = |pair: &Pair| !history.pairs.get(pair).is_some_and(PairState::is_active);
+    let group = |pair: &Pair| (pair.scope.clone(), pair.policy.clone());
+    for (pair, totals) in history.totals.iter().filter(|(pair, _)| is_former(pair)) {
+        let former = former.entry(group(pair)).or_default();
+        for (result, count) in totals.by_result() {
+            former.totals.add(result, count);
+        }
+    }
+    for (pair, count) in history
+        .extensions
+        .iter()
+        .filter(|(pair, _)| is_former(pair))
+    {
+        former.entry(group(pair)).or_default().extensions += count;
+    }
+    former
 }
 
 fn pair_view(

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use redkeep::config::{Config, Endpoint, Log, LogFormat, LogLevel};
+use redkeep::config::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels};
 use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
@@ -63,6 +63,7 @@ fn config(policies: Vec<Policy>) -> Config {
         namespace: "redkeep".parse().unwrap(),
         state_dir: "/nowhere".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        metrics_labels: MetricsLabels::Full,
         endpoint: Endpoint::Sandbox,
         writer: None,
         log: Log {
@@ -433,6 +434,62 @@ fn a_closed_pair_and_a_removed_policy_leave_no_series_behind() {
     metrics.completed(&"nightly".parse().unwrap(), Duration::from_secs(1));
     let text = metrics.encode().unwrap();
     assert!(!text.contains("nightly"), "{text}");
+}
+
+/// The lines of the pairs' metrics, without those of requests.
+fn of_policies(text: &str) -> Vec<&str> {
+    let ours = |line: &&str| line.contains("region=") && line.contains("policy=");
+    text.lines().filter(ours).collect()
+}
+
+#[test]
+fn with_the_labels_of_scopes_a_policy_has_one_set_of_series_over_its_clusters() {
+    let mut config = two_policies();
+    config.metrics_labels = MetricsLabels::Scope;
+    let mut history = past(&metrics());
+    // Beside the cluster that has its snapshot, one that has none yet, and one of long ago.
+    let (fresh, gone) = (pair("nightly", "fresh"), pair("nightly", "gone"));
+    activate(&mut history, &fresh, "30 2 * * *", "2026-03-10T01:30:00Z");
+    activate(&mut history, &gone, "30 2 * * *", "2026-03-09T01:30:00Z");
+    let missed = |pair: &Pair, count| MissedRange {
+        pair: pair.clone(),
+        first_at: at("2026-03-02T01:30:00Z"),
+        last_at: at("2026-03-07T01:30:00Z"),
+        count,
+        reason: Missed::Late,
+    };
+    history.apply(Change::Missed(missed(&fresh, 2)));
+    history.apply(Change::Missed(missed(&gone, 3)));
+    let closed = PairState {
+        closed_at: Some(at("2026-03-09T09:00:00Z")),
+        ..history.pairs[&gone].clone()
+    };
+    history.apply(Change::Pair(gone, closed));
+    let text = after_restart(&config, &history);
+    assert!(!text.contains("cluster="), "{text}");
+    let nightly = r#"{account="prod",region="eu-central-1",policy="nightly""#;
+    for (name, value) in [
+        ("runs_total", ",result=\"available\"} 1"),
+        ("runs_total", ",result=\"missed\"} 5"),
+        ("run_in_progress", "} 0"),
+        // That of the one without a snapshot: its activation.
+        ("last_success_timestamp_seconds", "} 1772355600"),
+        ("active_since_timestamp_seconds", "} 1772355600"),
+        ("schedule_interval_seconds", "} 90000"),
+        ("rpo_seconds", "} 93600"),
+        ("snapshot_size_bytes", "} 2147483648"),
+    ] {
+        let line = format!("\nredkeep_{name}{nightly}{value}\n");
+        assert!(text.contains(&line), "{line}{text}");
+    }
+    let hourly = r#"{account="prod",region="eu-central-1",policy="hourly"}"#;
+    assert!(
+        text.contains(&format!("redkeep_run_in_progress{hourly} 1\n")),
+        "{text}"
+    );
+    let whole = after_restart(&two_policies(), &history);
+    assert_eq!(of_policies(&whole).len(), 14 + 14 + 12);
+    assert_eq!(of_policies(&text).len(), 15 + 14);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where metrics and health are served.
     pub listen: SocketAddr,
+    /// Whose series the metrics have.
+    pub metrics_labels: MetricsLabels,
     /// Which Redshift to talk to.
     pub endpoint: Endpoint,
     /// The installation's id, where the operator gives it one.
@@ -48,6 +50,29 @@ pub struct Config {
     pub zone_data: ZoneData,
     /// What is suspicious and yet works, a line each.
     pub warnings: Vec<String>,
+}
+
+/// Whose series the metrics have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MetricsLabels {
+    /// Each cluster's of each policy.
+    #[default]
+    Full,
+    /// Each policy's in an account and a region, over all of its clusters there.
+    Scope,
+}
+
+impl MetricsLabels {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Full, Self::Scope];
+
+    /// Its word in the policy file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Scope => "scope",
+        }
+    }
 }
 
 /// Which Redshift to talk to.

@@ -10,6 +10,8 @@ use redkeep_core::names::{AccountName, Namespace, PolicyName, Retention, Writer}
 
 /// An address to listen on.
 pub(super) const LISTEN: &str = "an address and port such as \"127.0.0.1:9835\"";
+/// Whose series the metrics have.
+pub(super) const METRICS_LABELS: &str = "\"full\" or \"scope\"";
 /// An endpoint.
 pub(super) const ENDPOINT: &str = "\"aws\", \"sandbox\" or a URL such as \"http://127.0.0.1:5439\"";
 /// A directory.
@@ -70,6 +72,7 @@ fn top(key: &str) -> &'static str {
         "namespace" => Namespace::WANTED,
         "state_dir" => STATE_DIR,
         "listen" => LISTEN,
+        "metrics_labels" => METRICS_LABELS,
         "endpoint" => ENDPOINT,
         "writer" => Writer::WANTED,
         "account" => "tables, each under its own [[account]]",

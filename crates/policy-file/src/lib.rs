@@ -43,7 +43,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use redkeep_core::suggest::{did_you_mean, nearest};
 pub use schema::schema;
 
-pub use redkeep_core::settings::{Config, Endpoint, Log, LogFormat, LogLevel};
+pub use redkeep_core::settings::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels};
 
 use zones::{Database, Place};
 

@@ -15,7 +15,7 @@ use super::schema_types;
 use redkeep_core::schedule::Zone;
 use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_LISTEN, DEFAULT_NAMESPACE};
 use redkeep_core::settings::{
-    DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log,
+    DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log, MetricsLabels,
 };
 
 /// Strings, in which `None` stands for an item that was reported already.
@@ -50,6 +50,10 @@ pub(super) struct RawTop {
     /// is asked who they are.
     #[schemars(schema_with = "schema_types::listen", extend("default" = DEFAULT_LISTEN))]
     pub(super) listen: Option<String>,
+    /// `"full"`: the metrics have series for each policy and cluster. `"scope"`: one set for each policy in an account and a
+    /// region, over all of its clusters there, for a Prometheus that thousands are too many for.
+    #[schemars(schema_with = "schema_types::metrics_labels", extend("default" = MetricsLabels::default().as_str()))]
+    pub(super) metrics_labels: Option<String>,
     /// `"aws"`, `"sandbox"` (embedded, for trials), or the URL of something that speaks Redshift's API.
     #[schemars(schema_with = "schema_types::endpoint", extend("default" = DEFAULT_ENDPOINT))]
     pub(super) endpoint: Option<String>,

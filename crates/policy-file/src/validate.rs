@@ -18,8 +18,8 @@ use super::raw::{Raw, RawBlackout, RawList, RawLog};
 use super::read::beside;
 use super::report::Report;
 use super::{
-    Config, Endpoint, Log, LogFormat, LogLevel, Sources, accounts, expected, network, regions,
-    values,
+    Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, Sources, accounts, expected,
+    network, regions, values,
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
@@ -60,6 +60,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         report,
     );
     let listen = listen(top.listen.as_deref(), report);
+    let metrics_labels = metrics_labels(top.metrics_labels.as_deref(), report);
     let state_dir = state_dir(top.state_dir, sources, report);
     let writer = top
         .writer
@@ -75,6 +76,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         namespace: namespace?,
         state_dir,
         listen: listen?,
+        metrics_labels,
         endpoint: endpoint?,
         writer,
         log,
@@ -122,6 +124,11 @@ fn listen(text: Option<&str>, report: &mut Report) -> Option<SocketAddr> {
         );
     }
     Some(address)
+}
+
+fn metrics_labels(text: Option<&str>, report: &mut Report) -> MetricsLabels {
+    let words = MetricsLabels::ALL.map(|labels| (labels.as_str(), labels));
+    choice(&KeyPath::top("metrics_labels"), text, &words, report).unwrap_or_default()
 }
 
 /// Relative to the policy file, so that it does not depend on where the program was started.

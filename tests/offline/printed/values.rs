@@ -56,7 +56,7 @@ fn with(table: &str, key: &str, value: &str) -> String {
 }
 
 /// Values whose rule the schema states in full, so that it and loading must be of one mind.
-const EXACT: [(&str, &str, &[&str]); 25] = [
+const EXACT: [(&str, &str, &[&str]); 26] = [
     (
         "policy",
         "retention",
@@ -114,6 +114,11 @@ const EXACT: [(&str, &str, &[&str]); 25] = [
             "\"127.0.0.1\"",
             "80",
         ],
+    ),
+    (
+        "",
+        "metrics_labels",
+        &["\"full\"", "\"scope\"", "\"Full\"", "\"\"", "true"],
     ),
     (
         "",
