@@ -182,6 +182,11 @@ const DEFINITIONS: &[Definition] = &[
         },
     ),
     gauge(
+        "redkeep_request_rate_limit",
+        "Requests a second to AWS that redkeep allows itself in the region: halved by throttling, else growing.",
+        |shown, lines| scopes(shown, lines, |scope| scope.request_rate_limit),
+    ),
+    gauge(
         "redkeep_config_last_reload_successful",
         "1 if the configuration was valid when it was last read.",
         |shown, lines| lines.add(&Labels::default(), flag(shown.view.reload.successful)),

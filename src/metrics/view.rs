@@ -97,6 +97,8 @@ pub struct ScopeGauges {
     pub quota: u32,
     /// Our clock minus AWS's.
     pub clock_skew: Option<TimeDelta>,
+    /// How many requests a second redkeep allows itself.
+    pub request_rate_limit: Option<f64>,
 }
 
 /// How the configuration was read last; the reading at the start counts.
@@ -247,8 +249,10 @@ fn unprotected_clusters(config: &Config, observed: &Observed, scope: &Scope) -> 
 }
 
 fn scope_gauges(config: &Config, observed: &Observed, scope: Scope) -> ScopeGauges {
-    let clock = observed.scopes.get(&scope).map(|view| view.server_clock);
+    let seen = observed.scopes.get(&scope);
+    let clock = seen.map(|view| view.server_clock);
     ScopeGauges {
+        request_rate_limit: seen.map(|view| view.budget.last_pace()),
         manual_snapshots: observed.manual_snapshots(&scope),
         unprotected_clusters: unprotected_clusters(config, observed, &scope),
         quota: config.quota(&scope),

@@ -62,6 +62,11 @@ impl Budget {
         grown.min(self.limit)
     }
 
+    /// The pace when a request was counted last.
+    pub fn last_pace(&self) -> f64 {
+        self.pace(self.filled_at)
+    }
+
     /// AWS has throttled a request: half the pace from now on, and no burst.
     #[must_use]
     pub fn throttled(self, now: DateTime<Utc>) -> Self {
