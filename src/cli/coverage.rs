@@ -8,8 +8,9 @@ use clap::Args;
 use crate::clock::Clock;
 use crate::coverage::{Finding, Seen, findings};
 use crate::redshift::Redshift;
+use crate::store::Reader;
 
-use super::forecast::known;
+use super::forecast::known_by;
 use super::output::{Column, Output, row, text, write_rows};
 use super::scopes::list;
 use super::{ConfigArgs, Failure, load};
@@ -53,7 +54,7 @@ const COLUMNS: &[Column<CoverageRow>] = &[
 
 pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
-    let history = known(&config)?;
+    let history = known_by(&config, Reader::newest)?;
     let clusters = |client: Arc<_>| async move { Redshift::clusters(&*client).await };
     let seen: Seen = list(&config, &clock, clusters).await;
     let findings = findings(&config, &history, &seen);

@@ -156,7 +156,15 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
 
 /// The history, or none where there is none yet.
 pub(super) fn known(config: &Config) -> Result<History, Failure> {
-    match Reader::open(&config.database()).and_then(|reader| reader.history()) {
+    known_by(config, Reader::history)
+}
+
+/// As much of the history as `read` reads, or none where there is none yet.
+pub(super) fn known_by(
+    config: &Config,
+    read: impl FnOnce(&Reader) -> Result<History, StoreError>,
+) -> Result<History, Failure> {
+    match Reader::open(&config.database()).and_then(|reader| read(&reader)) {
         Err(StoreError::Missing { .. }) => Ok(History::default()),
         read => read.map_err(unreadable),
     }

@@ -297,17 +297,17 @@ fn row(run: &Run) -> HistoryRow {
         on_hold: on_hold(run),
         size_bytes: run.snapshot.as_ref().and_then(|one| one.size_bytes()),
         tier: Some(request.tier.as_str()),
-        tier_reason: request.tier_reason.clone(),
+        tier_reason: request.tier_reason.as_deref().map(str::to_owned),
         retention_days: Some(request.retention.days_or_minus_one()),
         slots: 1,
         last_scheduled_at: None,
-        snapshot: run.snapshot.clone(),
+        snapshot: run.description().cloned(),
     }
 }
 
 /// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.
 fn on_hold(run: &Run) -> Option<bool> {
-    let there = run.snapshot.as_ref().filter(|_| run.gone.is_none());
+    let there = run.description().filter(|_| run.gone.is_none());
     there.map(|snapshot| snapshot.hold() == Hold::Held)
 }
 
@@ -368,7 +368,7 @@ fn write_text(out: &mut impl Write, run: &Run, restore_command: &str) -> Result<
             writeln!(out, "{field:<20} {text}")?;
         }
     }
-    if let Value::Object(members) = described(run.snapshot.as_deref()) {
+    if let Value::Object(members) = described(run.description().map(AsRef::as_ref)) {
         writeln!(out, "\nAs AWS described it last:")?;
         for (member, value) in &members {
             if let Some(text) = plain(value) {

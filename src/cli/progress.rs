@@ -109,7 +109,7 @@ fn show_bar(bar: &ProgressBar, run: &Run) {
         bar.finish_and_clear();
         return;
     }
-    let transfer = run.snapshot.as_deref().and_then(Transfer::of);
+    let transfer = run.description().and_then(|told| Transfer::of(told));
     let template = if transfer.is_some() { BAR } else { SPINNER };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

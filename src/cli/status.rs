@@ -101,7 +101,7 @@ fn with_delay(told: Option<String>, delay: Option<TimeDelta>) -> String {
 pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let (config, is_whole) = load_to_read(&args.config).await?;
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
-    let history = reader.history().map_err(unreadable)?;
+    let history = reader.newest().map_err(unreadable)?;
     let absence = absence(&config);
     let active: BTreeMap<&Pair, &PairState> = history
         .pairs
@@ -201,33 +201,18 @@ struct Ended {
     is_good: bool,
 }
 
-/// So many of a pair's newest runs have one among them that has ended, as a rule.
-const NEWEST: u32 = 8;
-
 fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
-    let newest = |limit| RunFilter {
-        policy: Some(pair.policy.clone()),
-        account: Some(pair.scope.account.clone()),
-        region: Some(pair.scope.region.clone()),
-        cluster: Some(pair.cluster.clone()),
-        limit,
-        ..RunFilter::default()
-    };
-    let mut run = None;
-    for limit in [Some(NEWEST), None] {
-        let runs = reader.runs(&newest(limit)).map_err(unreadable)?;
-        let is_all = limit.is_none_or(|limit| runs.len() < limit as usize);
-        run = runs.into_iter().rev().find(Run::is_ended);
-        if run.is_some() || is_all {
-            break;
-        }
-    }
+    let run = reader.last_ended(pair).map_err(unreadable)?;
     let run = run.map(|run| Ended {
         at: run.slot.scheduled_at,
         word: run.word(),
         is_good: run.is_good(),
     });
-    let ranges = reader.missed_ranges(&newest(Some(1))).map_err(unreadable)?;
+    let newest = RunFilter {
+        limit: Some(1),
+        ..RunFilter::of(pair)
+    };
+    let ranges = reader.missed_ranges(&newest).map_err(unreadable)?;
     let range = ranges.into_iter().next_back().map(|range| Ended {
         at: range.last_at,
         word: OutcomeKind::Missed.as_str(),

@@ -148,7 +148,7 @@ fn tell_pair_state(pair: &Pair, state: &PairState, known: Option<&PairState>) {
 
 /// Tells that another host's schedule has a slot that the schedule here has not.
 pub(super) fn slot_of_others(run: &Run, zone_data: &ZoneData) {
-    let writer = run.request.tags.get(tag::WRITER).map(String::as_str);
+    let writer = run.request.tags.get(tag::WRITER);
     tell!(
         warn,
         run,

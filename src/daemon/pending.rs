@@ -48,10 +48,10 @@ impl PendingChanges {
                     self.pairs.remove(&pair);
                     self.clamped.insert(pair, state);
                 }
-                Change::Run(run) => drop(self.runs.insert(run.slot.clone(), *run)),
+                Change::Run(run) => self.put(*run),
                 Change::Adopted(run) => {
                     self.adopted.insert(run.slot.clone());
-                    self.runs.insert(run.slot.clone(), *run);
+                    self.put(*run);
                 }
                 Change::Renamed(renaming) => self.rename(renaming),
                 Change::Missed(range) => self.ranges.push(range),
@@ -66,6 +66,13 @@ impl PendingChanges {
                 Change::SnapshotAction(action) => drop(self.actions.insert(action.id, *action)),
             }
         }
+    }
+
+    /// What AWS told of its snapshot is not in the store before the run of that time is.
+    fn put(&mut self, run: Run) {
+        let slot = run.slot.clone();
+        let run = run.after(self.runs.get(&slot));
+        self.runs.insert(slot, run);
     }
 
     /// Whether the store is to be tried at `now` of monotonic time: there is something to write, or it failed and may

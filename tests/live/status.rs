@@ -6,7 +6,6 @@
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Output;
@@ -47,7 +46,7 @@ fn run(from: DateTime<Utc>, minute: i64, events: &[Event]) -> Run {
         retention: Retention::Forever,
         tier: Tier::Base,
         tier_reason: None,
-        tags: BTreeMap::new(),
+        tags: Default::default(),
         starts_at: scheduled_at,
         deadline: scheduled_at + TimeDelta::minutes(1),
         completion_window: TimeDelta::hours(24),

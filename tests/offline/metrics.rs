@@ -8,7 +8,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ fn due(pair: &Pair, scheduled_at: &str) -> Run {
         retention: Retention::Forever,
         tier: Tier::Base,
         tier_reason: None,
-        tags: BTreeMap::new(),
+        tags: Default::default(),
         starts_at: slot.scheduled_at,
         deadline: slot.scheduled_at + TimeDelta::hours(8),
         completion_window: TimeDelta::hours(24),
@@ -232,7 +232,7 @@ fn sight(now: DateTime<Utc>) -> Observed {
         id: id.parse().unwrap(),
         status: "available".to_owned(),
         created_at: None,
-        tags: BTreeMap::new(),
+        tags: Default::default(),
         account_number: None,
     };
     let clusters = ["dw-prod", "spare", "test"].map(cluster);

@@ -226,7 +226,7 @@ fn due(slot: Slot) -> Run {
         retention: Retention::Forever,
         tier: Tier::Base,
         tier_reason: None,
-        tags: Tags::new(),
+        tags: Default::default(),
         starts_at: at,
         deadline: at + TimeDelta::hours(1),
         completion_window: TimeDelta::hours(24),
@@ -239,7 +239,7 @@ fn due(slot: Slot) -> Run {
 fn asking(namespace: &Namespace, slot: &Slot, writer: &Writer, generation: Generation) -> Run {
     let mut run = due(slot.clone());
     run.request.snapshot_id = SnapshotId::derive(namespace, slot, generation);
-    run.request.tags = label(namespace, slot, writer).tags(&Tags::new());
+    run.request.tags = label(namespace, slot, writer).tags(&Tags::new()).into();
     run
 }
 

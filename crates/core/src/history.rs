@@ -343,6 +343,7 @@ impl History {
 
     /// Puts in a run as it was found in the store: nothing is counted.
     pub fn insert(&mut self, run: Run) {
+        let run = run.condensed();
         if run.is_ended() {
             self.open.remove(&run.slot);
         } else {

@@ -15,6 +15,7 @@ pub mod digest;
 pub mod names;
 pub mod policy;
 pub mod schedule;
+pub mod seen;
 pub mod slot;
 pub mod snapshot;
 pub mod suggest;

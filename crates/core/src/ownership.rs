@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::names::{Namespace, Region, Tags};
+use crate::names::{Namespace, Region, SharedTags, Tags};
 use crate::run::Run;
 use crate::snapshot::{Generation, Snapshot, SnapshotId, tag};
 
@@ -63,7 +63,7 @@ fn contradiction(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -
     contradicting_tag(&snapshot.tags, &run.request.tags)
 }
 
-fn contradicting_tag(tags: &Tags, asked: &Tags) -> Option<String> {
+fn contradicting_tag(tags: &Tags, asked: &SharedTags) -> Option<String> {
     let any_of_ours = tags.keys().any(|key| key.starts_with(tag::PREFIX));
     let keys = [tag::NAMESPACE, tag::POLICY, tag::CLUSTER, tag::SLOT];
     keys.into_iter()

@@ -272,7 +272,7 @@ pub struct Snapshot {
 }
 
 /// An account that may restore a snapshot (AccountWithRestoreAccess).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "the members are AWS's, and documented there under the same names"

@@ -1,7 +1,6 @@
 //! What the unit tests of forecast, coverage and report are written with.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,6 +10,7 @@ use crate::names::{Tier, Trigger};
 use crate::policy::{Account, ClusterGlob, CredentialSource, Policy, Retentions, Selector};
 use crate::run::{Outcome, Run, RunState, SnapshotSpec};
 use crate::schedule::Schedule;
+use crate::seen::Seen;
 use crate::settings::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels};
 use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
@@ -117,7 +117,7 @@ pub(crate) fn good(
     };
     let mut run = Run::due(slot, Trigger::Schedule, request);
     run.state = RunState::Ended(Outcome::Available);
-    run.snapshot = Some(Arc::new(Snapshot {
+    run.snapshot = Some(Seen::from(Snapshot {
         snapshot_create_time: Some(scheduled_at),
         snapshot_retention_start_time: Some(scheduled_at),
         manual_snapshot_retention_period: Some(days),

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Value};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::error::Fault;
 use super::table::{Table, damage};
 use redkeep_core::names::{
-    AccountName, ClusterId, PolicyName, Region, Retention, Tags, Tier, Trigger,
+    AccountName, ClusterId, PolicyName, Region, Retention, SharedTags, Tags, Tier, Trigger,
 };
 use redkeep_core::operations::{ActionKind, PassResult, Why};
 use redkeep_core::run::{GoneReason, Missed, RunState};
@@ -142,7 +142,8 @@ cells! {
     Exact: |field| DateTime::read(field).map(Exact), |exact| exact.0.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     NaiveDateTime: |field| NaiveDateTime::parse_from_str(&field.get::<String>()?, LOCAL)
         .map_err(|error| field.damage(error)), |clocks| clocks.format(LOCAL).to_string();
-    Tags: |field| field.json(), |tags| json(tags)?;
+    SharedTags: |field| field.json().map(|tags: Tags| tags.into()), |tags| json(&tags.to_tags())?;
+    Arc<str>: |field| field.get(), |text| text.to_string();
     Vec<String>: |field| field.json(), |texts| json(texts)?;
     RunState: |field| field.json(), |state| json(state)?;
     Arc<Snapshot>: |field| field.json().map(Arc::new), |snapshot| json(&**snapshot)?;
@@ -165,11 +166,37 @@ pub(super) fn to_text(instant: DateTime<Utc>) -> String {
 
 /// The instant of a stored text.
 pub(super) fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Some(instant) = parse_stored(text.as_bytes()) {
+        return Ok(instant);
+    }
     DateTime::parse_from_rfc3339(text)
         .map(|instant| instant.to_utc())
         .map_err(|error| {
             format!("got {text:?}, wanted an instant like 2026-11-24T01:30:00Z ({error})")
         })
+}
+
+/// The form of [`to_text`], in which nearly all of them are: there may be millions.
+fn parse_stored(text: &[u8]) -> Option<DateTime<Utc>> {
+    let number = |from: usize, to: usize| {
+        text.get(from..to)?.iter().try_fold(0_u32, |sum, digit| {
+            let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+            Some(sum * 10 + digit)
+        })
+    };
+    let marks = [
+        (4, b'-'),
+        (7, b'-'),
+        (10, b'T'),
+        (13, b':'),
+        (16, b':'),
+        (19, b'Z'),
+    ];
+    let has_form = text.len() == 20 && marks.iter().all(|(at, mark)| text.get(*at) == Some(mark));
+    let year = i32::try_from(number(0, 4)?).ok().filter(|_| has_form)?;
+    let date = NaiveDate::from_ymd_opt(year, number(5, 7)?, number(8, 10)?)?;
+    let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
+    Some(time.and_utc())
 }
 
 fn seconds(field: Field<'_>) -> Result<TimeDelta, Fault> {

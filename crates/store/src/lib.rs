@@ -25,6 +25,7 @@ mod rename;
 mod row;
 mod schema;
 mod table;
+mod there;
 mod write;
 mod writer;
 

@@ -8,45 +8,35 @@ use super::cell::to_text;
 use super::error::Fault;
 use super::query::Query;
 use super::read::RunFilter;
-use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS};
-use super::table::Table;
-use super::{meta, operations};
+use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, TOTALS};
+use super::{meta, operations, there};
 use redkeep_core::history::History;
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::OutcomeKind;
 use redkeep_core::run::Run;
 use redkeep_core::slot::Slot;
 
-/// The totals by pair and result: of the runs, out of the index `runs_totals` alone, and of the ranges.
-const TOTALS: [(&Table, &str); 2] = [
-    (
-        &RUNS,
-        "SELECT min(rowid), policy, account, region, cluster, state, count(*) FROM runs
-         WHERE state NOT IN ('due', 'requested', 'creating')
-         GROUP BY policy, account, region, cluster, state",
-    ),
-    (
-        &MISSED_RANGES,
-        "SELECT min(rowid), policy, account, region, cluster, 'missed', sum(count) FROM missed_ranges
-         GROUP BY policy, account, region, cluster",
-    ),
-];
-
 /// How often the end of a snapshot was put off, by pair.
 const EXTENSIONS_BY_PAIR: &str = "
     SELECT min(rowid), policy, account, region, cluster, count(*) FROM extensions
     GROUP BY policy, account, region, cluster";
 
-/// The runs that the next decision may need: open, with a snapshot that is there, or the newest of their pair.
-const WANTED_RUNS: [&str; 5] = [
+/// The runs that the next decision may need beside those whose snapshot may be there: open, with a second snapshot, or
+/// the newest of their pair.
+pub(super) const WANTED_RUNS: [&str; 3] = [
     " WHERE progress IS NOT NULL",
-    " WHERE state = 'available' AND gone_at IS NULL",
-    " WHERE state <> 'available' AND progress IS NULL AND gone_at IS NULL AND snapshot IS NOT NULL",
     // The first one, which failed, may be there.
     " WHERE generation = 2",
-    " WHERE (policy, account, region, cluster, scheduled_at) IN (
-         SELECT policy, account, region, cluster, max(scheduled_at) FROM runs
-         GROUP BY policy, account, region, cluster, \"trigger\")",
+    // Each pair's newest, of those by hand and of the others. One that only has open runs is not among the totals.
+    " WHERE rowid IN (
+         WITH pairs_of_runs AS (SELECT DISTINCT policy, account, region, cluster FROM totals)
+         SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
+             AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'schedule'
+             ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of
+         UNION ALL
+         SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
+             AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'manual'
+             ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of)",
 ];
 
 /// The run of a slot.
@@ -66,6 +56,15 @@ pub(super) fn run_of(connection: &Connection, slot: &Slot) -> Result<Option<Run>
 
 /// The history as far as decisions and metrics need it, all as of one instant.
 pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
+    load_with(connection, &there::ALL)
+}
+
+/// The same, and of the complete snapshots that are there only the newest of each pair.
+pub(super) fn load_newest(connection: &Connection) -> Result<History, Fault> {
+    load_with(connection, &there::NEWEST_GOOD)
+}
+
+fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
     let snapshot = connection.unchecked_transaction()?;
     let mut history = History::default();
     history.rebuilt_at = meta::rebuilt_at(&snapshot)?;
@@ -74,6 +73,7 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
         history.pairs.insert(pair, state);
         Ok(())
     })?;
+    there::each(&snapshot, there, |run| history.insert(run))?;
     for condition in WANTED_RUNS {
         each(&snapshot, &(RUNS.select() + condition), |row| {
             let run = row::run(row)?;
@@ -94,18 +94,16 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
         Ok(())
     })?;
     operations::load(&snapshot, &mut history)?;
-    for (table, totals) in TOTALS {
-        each(&snapshot, totals, |row| {
-            let pair = row::pair_of(table, row)?;
-            let (word, count): (String, i64) = (row.get(5)?, row.get(6)?);
-            let mut kinds = OutcomeKind::ALL.into_iter();
-            if let Some(kind) = kinds.find(|one| one.as_str() == word) {
-                let totals = history.totals.entry(pair).or_default();
-                totals.add(kind, count.unsigned_abs());
-            }
-            Ok(())
-        })?;
-    }
+    // Nothing of them is read but the totals; that they are there at all is looked at.
+    snapshot.prepare(&MISSED_RANGES.select())?;
+    each(&snapshot, &(TOTALS.select() + " WHERE count > 0"), |row| {
+        let (pair, state, count) = row::total(row)?;
+        let mut kinds = OutcomeKind::ALL.into_iter();
+        if let Some(kind) = kinds.find(|one| one.as_str() == state) {
+            history.totals.entry(pair).or_default().add(kind, count);
+        }
+        Ok(())
+    })?;
     snapshot.commit()?;
     Ok(history)
 }

@@ -44,6 +44,11 @@ impl Query {
         }
     }
 
+    /// A condition without a value.
+    pub(super) fn sql(&mut self, condition: &'static str) {
+        self.sql.push_str(condition);
+    }
+
     pub(super) fn compare(&mut self, condition: &'static str, value: Option<String>) {
         if let Some(value) = value {
             self.sql.extend([" AND ", condition]);
@@ -110,7 +115,7 @@ impl Query {
         connection: &Connection,
         mut take: impl FnMut(&Row<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut statement = connection.prepare(&self.sql)?;
+        let mut statement = connection.prepare_cached(&self.sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(self.values))?;
         while let Some(row) = rows.next()? {
             take(row)?;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 use super::cell::to_text;
 use super::error::{Fault, StoreError};
 use super::file::File;
-use super::load::load;
+use super::load::{load, load_newest};
 use super::meta::{self, EndpointKind, Installation};
 use super::operations::{self, ERRANDS, REMOVALS};
 use super::query::Query;
@@ -44,6 +44,19 @@ pub struct RunFilter {
     pub snapshot_id: Option<String>,
     /// At most so many: the newest, still oldest first.
     pub limit: Option<u32>,
+}
+
+impl RunFilter {
+    /// All runs of a pair.
+    pub fn of(pair: &Pair) -> Self {
+        Self {
+            policy: Some(pair.policy.clone()),
+            account: Some(pair.scope.account.clone()),
+            region: Some(pair.scope.region.clone()),
+            cluster: Some(pair.cluster.clone()),
+            ..Self::default()
+        }
+    }
 }
 
 /// A reading connection for the commands.
@@ -163,6 +176,26 @@ impl Reader {
     /// As [`Reader::runs`].
     pub fn history(&self) -> Result<History, StoreError> {
         load(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
+    }
+
+    /// The same, and of the complete snapshots that are there only the newest of each pair.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn newest(&self) -> Result<History, StoreError> {
+        load_newest(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
+    }
+
+    /// The newest run of a pair that has ended.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn last_ended(&self, pair: &Pair) -> Result<Option<Run>, StoreError> {
+        let mut query = Query::new(&RUNS);
+        query.of_pair(&RunFilter::of(pair));
+        query.sql(" AND progress IS NULL");
+        query.newest("scheduled_at", Some(1));
+        Ok(self.answer(query, row::run)?.pop())
     }
 
     /// SQLite's own check of all pages and constraints (`quick_check`), about a second for each gigabyte.

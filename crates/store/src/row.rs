@@ -12,11 +12,12 @@ use super::error::Fault;
 use super::table::{Stored, Table, fields, table};
 use redkeep_core::history::{Extension, MissedRange, PairState};
 use redkeep_core::names::{
-    AccountName, ClusterId, PolicyName, Region, Retention, Tags, Tier, Trigger,
+    AccountName, ClusterId, PolicyName, Region, Retention, SharedTags, Tier, Trigger,
 };
 use redkeep_core::pause::Pause;
 use redkeep_core::run::{Gone, GoneReason, Missed, Outcome, Run, RunState, SnapshotSpec};
 use redkeep_core::schedule::ClockNote;
+use redkeep_core::seen::Seen;
 use redkeep_core::slot::{Pair, Scope, Slot};
 use redkeep_core::snapshot::{Snapshot, SnapshotId};
 
@@ -54,9 +55,9 @@ table! {
         attempts: u32,
         snapshot_id: SnapshotId,
         tier: Tier,
-        tier_reason: Option<String>,
+        tier_reason: Option<Arc<str>>,
         retention_days: Retention,
-        tags: Tags,
+        tags: SharedTags,
         starts_at: DateTime<Utc>,
         deadline_at: DateTime<Utc>,
         completion_window_seconds: TimeDelta,
@@ -70,6 +71,18 @@ table! {
         size_bytes: Option<i64>,
         snapshot: Option<Arc<Snapshot>>,
         progress: Option<RunState>,
+    }
+}
+
+table! {
+    /// How many slots of a pair ended so.
+    TotalRow = TOTALS, "totals", key (policy, account, region, cluster, state) {
+        policy: PolicyName,
+        account: AccountName,
+        region: Region,
+        cluster: ClusterId,
+        state: String,
+        count: u64,
     }
 }
 
@@ -271,10 +284,20 @@ impl From<&Extension> for ExtensionRow {
     }
 }
 
+/// A row of [`TOTALS`].
+pub(super) fn total(row: &Row<'_>) -> Result<(Pair, String, u64), Fault> {
+    let row = TotalRow::read(row)?;
+    Ok((pair_in!(row), row.state, row.count))
+}
+
 /// A row of [`RUNS`].
 pub(super) fn run(row: &Row<'_>) -> Result<Run, Fault> {
-    let damage = |column: &str, what: String| RunRow::damage(row, column, what);
-    let mut row = RunRow::read(row)?;
+    run_of(row, RunRow::read(row)?)
+}
+
+/// The run of what was read of a row.
+pub(super) fn run_of(from: &Row<'_>, mut row: RunRow) -> Result<Run, Fault> {
+    let damage = |column: &str, what: String| RunRow::damage(from, column, what);
     Ok(Run {
         trigger: row.trigger,
         state: state(&mut row).map_err(|(column, what)| damage(column, what))?,
@@ -284,7 +307,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run, Fault> {
         accepted_at: row.accepted_at,
         ended_at: row.ended_at,
         message: row.message,
-        snapshot: row.snapshot,
+        snapshot: row.snapshot.map(Seen::from),
         gone: match (row.gone_at, row.gone_reason) {
             (Some(at), Some(reason)) => Some(Gone { at, reason }),
             (Some(_), None) => return Err(damage("gone_reason", "NULL".to_owned())),
@@ -338,10 +361,7 @@ impl From<&Run> for RunRow {
             RunState::Ended(outcome) => (outcome.reason().map(|reason| reason.to_string()), None),
             open => (None, Some(open.clone())),
         };
-        let size = run
-            .snapshot
-            .as_ref()
-            .and_then(|snapshot| snapshot.size_bytes());
+        let size = run.snapshot.as_ref().and_then(Seen::size_bytes);
         Self {
             policy,
             account,
@@ -369,7 +389,7 @@ impl From<&Run> for RunRow {
             gone_at: run.gone.as_ref().map(|gone| gone.at),
             gone_reason: run.gone.as_ref().map(|gone| gone.reason),
             size_bytes: size.and_then(|bytes| i64::try_from(bytes).ok()),
-            snapshot: run.snapshot.clone(),
+            snapshot: run.description().cloned(),
             progress,
         }
     }

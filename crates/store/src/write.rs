@@ -34,10 +34,11 @@ static CLAMP_PAIR: LazyLock<String> = LazyLock::new(|| upsert_pair("min"));
 static UPSERT_RUN: LazyLock<String> =
     LazyLock::new(|| RUNS.upsert() + " WHERE runs.progress IS NOT NULL");
 
-/// All that an ended run still takes.
+/// All that an ended run still takes. AWS's description is kept in mind only where it is news.
 const UPDATE_ENDED_RUN: &str = "
-    UPDATE runs SET gone_at = :gone_at, gone_reason = :gone_reason, size_bytes = :size_bytes,
-        snapshot = :snapshot
+    UPDATE runs SET gone_at = :gone_at, gone_reason = :gone_reason,
+        size_bytes = coalesce(:size_bytes, size_bytes),
+        snapshot = coalesce(:snapshot, snapshot)
     WHERE policy = :policy AND account = :account AND region = :region AND cluster = :cluster
         AND scheduled_at = :scheduled_at AND progress IS NULL";
 

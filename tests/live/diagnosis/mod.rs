@@ -72,7 +72,7 @@ fn due(config: &Config, pair: Pair, scheduled_at: DateTime<Utc>) -> Run {
         retention: policy.retention.of(Tier::Base),
         tier: Tier::Base,
         tier_reason: None,
-        tags: policy.tags.clone(),
+        tags: policy.tags.clone().into(),
         starts_at: timing.starts_at.unwrap_or(timing.deadline),
         deadline: timing.deadline,
         completion_window: policy.completion_window,

@@ -473,7 +473,7 @@ fn a_snapshot_of_a_longer_tier_says_why_it_is() {
     let monthly = |run: &mut Run| {
         accepted(run);
         run.request.tier = Tier::Monthly;
-        run.request.tier_reason = Some("the first of 2026-11".to_owned());
+        run.request.tier_reason = Some("the first of 2026-11".into());
         ended(Outcome::Available)(run);
     };
     let told = said(monthly, "2026-11-24 12:00");

@@ -29,7 +29,8 @@ async fn an_ended_run_changes_only_in_what_became_of_its_snapshot() {
             .unwrap()
             .runs(&RunFilter::default())
             .unwrap();
-        assert_eq!(got, [later]);
+        later.snapshot = ended.snapshot;
+        assert_eq!(got, [later], "what AWS told stays where no more is told");
         // What is told of an open run is older than its end, and says nothing.
         store
             .commit(vec![change(run("dw", 0, RunState::Due))])
@@ -81,7 +82,7 @@ async fn a_run_that_had_ended_otherwise_is_told_to_whoever_has_forgotten_it() {
     let history = Reader::open(&place.file()).unwrap().history().unwrap();
     assert_eq!(
         history.runs.get(&missed.slot),
-        Some(&missed),
+        Some(&missed.clone().condensed()),
         "it is remembered while the snapshot is there"
     );
 }

@@ -14,6 +14,7 @@ mod questions;
 mod refusals;
 mod renames;
 mod sample;
+mod totals;
 mod unwritable;
 mod wishes;
 
@@ -25,6 +26,7 @@ use chrono::TimeDelta;
 use redkeep::clock::{Clock, SystemClock};
 use redkeep::history::{Change, History};
 use redkeep::run::{GoneReason, Missed, Outcome, OutcomeKind, RunState};
+use redkeep::seen::Seen;
 use redkeep::store::{Reader, RunFilter};
 
 fn change(run: redkeep::run::Run) -> Change {
@@ -129,7 +131,7 @@ async fn hostile_texts_come_back_unchanged() {
     run.request
         .tags
         .insert(hostile.to_owned(), hostile.to_owned());
-    if let Some(snapshot) = &mut run.snapshot {
+    if let Some(Seen::Whole(snapshot)) = &mut run.snapshot {
         Arc::make_mut(snapshot).db_name = Some(hostile.to_owned());
     }
     let mut state = pair_state();

@@ -286,8 +286,9 @@ const DAMAGES: &[(&str, &str)] = &[
     ),
     ("DELETE FROM meta WHERE key = 'created_at'", ""),
     (
+        // The totals are of the same region then, and are read.
         "UPDATE missed_ranges SET region = ''",
-        "table missed_ranges, row 1, column region",
+        "table totals, row 2, column region",
     ),
 ];
 

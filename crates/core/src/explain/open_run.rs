@@ -238,7 +238,7 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
         ),
         false => format!("an alarm from {} on", rfc3339(overdue_at)),
     };
-    let unknown = match run.snapshot.as_ref().map(|snapshot| snapshot.status()) {
+    let unknown = match run.description().map(|told| told.status()) {
         Some(SnapshotStatus::Unknown(word)) => format!(" with the unknown status {word:?}"),
         _ => String::new(),
     };
@@ -252,7 +252,7 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
 }
 
 fn progress(run: &Run) -> String {
-    let told = run.snapshot.as_ref().and_then(|snapshot| {
+    let told = run.description().and_then(|snapshot| {
         let total = snapshot
             .total_backup_size_in_mega_bytes
             .filter(|total| *total > 0.0)?;

@@ -13,6 +13,7 @@ use crate::names::{ClusterId, PolicyName};
 use crate::policy::Policy;
 use crate::retention::{TierSlot, choose};
 use crate::run::{Run, RunState};
+use crate::seen::Seen;
 use crate::settings::Config;
 use crate::slot::{Pair, Scope, Slot};
 use crate::timing::timing_of_all;
@@ -259,7 +260,7 @@ fn stay(run: &Run, policy: usize) -> Option<Interval> {
         _ => run.slot.scheduled_at,
     };
     let snapshot = run.snapshot.as_ref();
-    let megabytes = snapshot.and_then(|told| told.actual_incremental_backup_size_in_mega_bytes);
+    let megabytes = snapshot.and_then(Seen::incremental_megabytes);
     let bytes = megabytes.map(|size| (size * 1_048_576.0).round());
     Some(Interval {
         from: from.timestamp(),

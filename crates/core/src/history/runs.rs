@@ -14,7 +14,7 @@ use crate::slot::{Pair, Scope, Slot};
 /// Runs by pair, and by the instant of their slot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Runs {
-    by_pair: BTreeMap<Pair, BTreeMap<DateTime<Utc>, Run>>,
+    by_pair: BTreeMap<Pair, BTreeMap<DateTime<Utc>, Box<Run>>>,
     /// The pairs of `by_pair`, so that what concerns one scope looks at no other.
     by_scope: BTreeMap<Scope, BTreeSet<Pair>>,
 }
@@ -22,7 +22,8 @@ pub struct Runs {
 impl Runs {
     /// The run of a slot.
     pub fn get(&self, slot: &Slot) -> Option<&Run> {
-        self.by_pair.get(&slot.pair)?.get(&slot.scheduled_at)
+        let runs = self.by_pair.get(&slot.pair)?;
+        runs.get(&slot.scheduled_at).map(AsRef::as_ref)
     }
 
     /// Whether the slot's run is known.
@@ -32,7 +33,8 @@ impl Runs {
 
     /// Every run, in the order of the slots.
     pub fn values(&self) -> impl Iterator<Item = &Run> {
-        self.by_pair.values().flat_map(BTreeMap::values)
+        let runs = self.by_pair.values().flat_map(BTreeMap::values);
+        runs.map(AsRef::as_ref)
     }
 
     /// The pairs that have a run, in their order.
@@ -57,7 +59,7 @@ impl Runs {
         pair: &Pair,
     ) -> impl DoubleEndedIterator<Item = &'a Run> + use<'a> {
         let runs = self.by_pair.get(pair).into_iter();
-        runs.flat_map(BTreeMap::values)
+        runs.flat_map(BTreeMap::values).map(AsRef::as_ref)
     }
 
     /// Whether there is none.
@@ -66,15 +68,20 @@ impl Runs {
     }
 
     /// Puts in a run, in the place of what was known of its slot.
-    pub(super) fn insert(&mut self, run: Run) {
+    pub(super) fn insert(&mut self, mut run: Run) {
         let at = run.slot.scheduled_at;
         match self.by_pair.get_mut(&run.slot.pair) {
-            Some(runs) => drop(runs.insert(at, run)),
+            Some(runs) => {
+                let neighbour = runs.values().next_back();
+                neighbour.inspect(|neighbour| run.share_with(neighbour));
+                runs.insert(at, Box::new(run));
+            }
             None => {
                 let pair = run.slot.pair.clone();
                 let of_scope = self.by_scope.entry(pair.scope.clone()).or_default();
                 of_scope.insert(pair.clone());
-                self.by_pair.insert(pair, BTreeMap::from([(at, run)]));
+                self.by_pair
+                    .insert(pair, BTreeMap::from([(at, Box::new(run))]));
             }
         }
     }
@@ -86,7 +93,8 @@ impl Runs {
         let pairs: Vec<Pair> = pairs.cloned().collect();
         self.by_scope.retain(|scope, _| scope.account != *account);
         let taken = pairs.iter().filter_map(|pair| self.by_pair.remove(pair));
-        taken.flat_map(BTreeMap::into_values).collect()
+        let taken = taken.flat_map(BTreeMap::into_values);
+        taken.map(|run| *run).collect()
     }
 
     /// Forgets the runs of a pair for which `keep` does not hold.

@@ -243,7 +243,7 @@ fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
     if !run.is_creating() {
         return None;
     }
-    if let Some(SnapshotStatus::Unknown(word)) = run.snapshot.as_ref().map(|seen| seen.status()) {
+    if let Some(SnapshotStatus::Unknown(word)) = run.description().map(|told| told.status()) {
         return Some((Alarm::UnknownStatus(run.slot.clone()), word));
     }
     is_overlong(facts, run).then(|| (Alarm::StillCreating(run.slot.clone()), String::new()))

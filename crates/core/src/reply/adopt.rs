@@ -62,9 +62,7 @@ pub(super) fn unrecorded(
             found.insert(run.slot.clone(), run);
         }
     }
-    let ours = |run: &Run| {
-        run.request.tags.get(tag::WRITER).map(String::as_str) == Some(known.writer.as_str())
-    };
+    let ours = |run: &Run| run.request.tags.get(tag::WRITER) == Some(known.writer.as_str());
     let lost = known.history.rebuilt_at.is_none() && found.values().any(ours);
     let runs = found
         .into_values()
@@ -156,7 +154,7 @@ fn adopted(config: &Config, slot: Slot, snapshot: &Arc<Snapshot>, now: DateTime<
         ended_at: matches!(state, RunState::Ended(_)).then_some(ended_at),
         state,
         accepted_at: Some(created_at),
-        snapshot: Some(Arc::clone(snapshot)),
+        snapshot: Some(Arc::clone(snapshot).into()),
         ..run
     }
 }
@@ -175,7 +173,7 @@ fn request(config: &Config, slot: Slot, snapshot: &Snapshot) -> SnapshotSpec {
         retention: snapshot.retention().unwrap_or(asked),
         tier,
         tier_reason: None,
-        tags: snapshot.tags.clone(),
+        tags: snapshot.tags.clone().into(),
         starts_at: timing
             .and_then(|timing| timing.starts_at)
             .unwrap_or(slot.scheduled_at),

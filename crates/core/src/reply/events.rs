@@ -62,10 +62,10 @@ pub(super) fn cluster_created_at(run: &Run, history: &History) -> Option<DateTim
 fn is_the_accepted(run: &Run, snapshot: &Snapshot) -> bool {
     run.snapshot.as_ref().is_some_and(|accepted| {
         let owners = accepted.account_number().zip(snapshot.account_number());
-        accepted.snapshot_identifier == snapshot.snapshot_identifier
+        accepted.identifier() == snapshot.snapshot_identifier
             && owners.is_none_or(|(ours, owner)| ours == owner)
-            && accepted.snapshot_create_time.is_some()
-            && accepted.snapshot_create_time == snapshot.snapshot_create_time
+            && accepted.create_time().is_some()
+            && accepted.create_time() == snapshot.snapshot_create_time
     })
 }
 

@@ -55,7 +55,7 @@ pub(super) fn extended(
         listing.put(id, Arc::clone(snapshot));
     }
     let mut run = run.clone();
-    run.snapshot = Some(Arc::clone(snapshot));
+    run.snapshot = Some(Arc::clone(snapshot).into());
     // Where somebody else has seen to it meanwhile, nothing was changed.
     let days = snapshot.manual_snapshot_retention_period;
     let is_done = days.is_none_or(|days| days == extension.to.days_or_minus_one());

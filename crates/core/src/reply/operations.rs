@@ -13,6 +13,7 @@ use crate::operations::{Removal, SnapshotAction, Undone};
 use crate::redshift::{Answer, ErrorClass, RedshiftError};
 use crate::retry::{LOOK_AGAIN, SLOWLY};
 use crate::run::{Gone, GoneReason, Run};
+use crate::seen::Seen;
 use crate::snapshot::{Snapshot, SnapshotId};
 
 /// For how long a denial is told: until after the next pass, which tries again.
@@ -151,7 +152,7 @@ pub(super) fn action_done(
     let run = run.map(|run| {
         let snapshot = Some(snapshot);
         Change::Run(Box::new(Run {
-            snapshot,
+            snapshot: snapshot.map(Seen::from),
             ..run.clone()
         }))
     });

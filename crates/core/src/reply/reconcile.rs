@@ -158,7 +158,7 @@ pub(super) fn turned_up(
         return None;
     }
     let mut run = run.clone();
-    run.snapshot = Some(Arc::clone(snapshot));
+    run.snapshot = Some(Arc::clone(snapshot).into());
     run.gone = None;
     Some(Change::Run(Box::new(run)))
 }
@@ -167,16 +167,9 @@ pub(super) fn turned_up(
 /// tags. What only counts up or down is not worth a record.
 pub(super) fn described_anew(run: &Run, snapshot: &Arc<Snapshot>) -> Option<Change> {
     let known = run.snapshot.as_ref()?;
-    if Arc::ptr_eq(known, snapshot) {
-        return None;
-    }
-    let same = known.manual_snapshot_retention_period == snapshot.manual_snapshot_retention_period
-        && known.snapshot_retention_start_time == snapshot.snapshot_retention_start_time
-        && known.accounts_with_restore_access == snapshot.accounts_with_restore_access
-        && known.tags == snapshot.tags;
-    (!same).then(|| {
+    (!known.has_terms_of(snapshot)).then(|| {
         let mut run = run.clone();
-        run.snapshot = Some(Arc::clone(snapshot));
+        run.snapshot = Some(Arc::clone(snapshot).into());
         Change::Run(Box::new(run))
     })
 }

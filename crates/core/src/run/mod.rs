@@ -23,9 +23,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Retention, Tags};
+use crate::names::{Retention, SharedTags};
 use crate::names::{Tier, Trigger};
 use crate::redshift::CreateRequest;
+use crate::seen::Seen;
 use crate::slot::Slot;
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 
@@ -56,7 +57,7 @@ pub struct Run {
     /// What AWS said last, with its code.
     pub message: Option<String>,
     /// The snapshot as last seen.
-    pub snapshot: Option<Arc<Snapshot>>,
+    pub snapshot: Option<Seen>,
     /// When and why the snapshot was no longer there; not the run's outcome.
     pub gone: Option<Gone>,
 }
@@ -71,9 +72,9 @@ pub struct SnapshotSpec {
     /// The retention class.
     pub tier: Tier,
     /// Why it is of that class, for people; `None` where the policy has one period for all.
-    pub tier_reason: Option<String>,
+    pub tier_reason: Option<Arc<str>>,
     /// All tags.
-    pub tags: Tags,
+    pub tags: SharedTags,
     /// The first instant at which AWS may be asked.
     pub starts_at: DateTime<Utc>,
     /// The instant from which AWS may no longer be asked.
@@ -376,25 +377,67 @@ impl Run {
 
     /// SnapshotCreateTime, the instant whose data the snapshot holds; before AWS has told it, the acceptance.
     pub fn created_at(&self) -> Option<DateTime<Utc>> {
-        let told = self
-            .snapshot
-            .as_ref()
-            .and_then(|snapshot| snapshot.snapshot_create_time);
+        let told = self.snapshot.as_ref().and_then(Seen::create_time);
         told.or(self.accepted_at)
     }
 
     /// When AWS lets its snapshot go, by what AWS has told of it, or else by what was asked for; `None` where that is never,
     /// or nothing was asked for yet.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        let told = self.snapshot.as_deref();
-        let retention = told.and_then(Snapshot::retention);
-        let from = told.and_then(Snapshot::kept_from).or(self.created_at())?;
+        let told = self.snapshot.as_ref();
+        let retention = told.and_then(Seen::retention);
+        let from = told.and_then(Seen::kept_from).or(self.created_at())?;
         retention.unwrap_or(self.request.retention).end(from)
     }
 
     /// The ClusterCreateTime of the cluster that its snapshot was taken of, which stays when that gets another name.
     pub fn cluster_created_at(&self) -> Option<DateTime<Utc>> {
-        self.snapshot.as_ref()?.cluster_create_time
+        self.snapshot.as_ref()?.cluster_create_time()
+    }
+
+    /// All that AWS told of its snapshot, where that is kept in mind.
+    pub fn description(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()?.whole()
+    }
+
+    /// The run as it is kept in mind: of a snapshot whose run has ended only what decisions need.
+    pub fn condensed(mut self) -> Self {
+        if self.is_ended() {
+            self.snapshot = self.snapshot.map(|seen| Seen::Gist(seen.gist()));
+        }
+        if let Some(Seen::Gist(gist)) = &mut self.snapshot
+            && gist.identifier == self.request.snapshot_id
+        {
+            // The same text, and not a copy of it.
+            gist.identifier = self.request.snapshot_id.clone();
+        }
+        self
+    }
+
+    /// Shares what is the same with another run of the pair: there may be hundreds of thousands of runs.
+    pub fn share_with(&mut self, other: &Self) {
+        if self.slot.pair == other.slot.pair {
+            self.slot.pair = other.slot.pair.clone();
+        }
+        self.request.tags.share_with(&other.request.tags);
+        if self.request.tier_reason == other.request.tier_reason {
+            self.request
+                .tier_reason
+                .clone_from(&other.request.tier_reason);
+        }
+        if let (Some(Seen::Gist(ours)), Some(Seen::Gist(theirs))) =
+            (&mut self.snapshot, &other.snapshot)
+            && ours.account_number == theirs.account_number
+        {
+            ours.account_number.clone_from(&theirs.account_number);
+        }
+    }
+
+    /// The run that follows on `before`, with all that AWS told of its snapshot where `before` has that.
+    pub fn after(mut self, before: Option<&Self>) -> Self {
+        let known = before.and_then(|before| before.snapshot.as_ref());
+        self.snapshot = self.snapshot.map(|seen| seen.with_rest_of(known));
+        self
     }
 
     /// The outcome's reason and AWS's message as one text.
@@ -414,7 +457,7 @@ impl Run {
             snapshot_id: self.request.snapshot_id.clone(),
             cluster: self.slot.pair.cluster.clone(),
             retention: self.request.retention,
-            tags: self.request.tags.clone(),
+            tags: self.request.tags.to_tags(),
         }
     }
 }

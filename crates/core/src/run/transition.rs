@@ -153,7 +153,8 @@ impl Run {
             } => {
                 let tags = &mut self.request.tags;
                 tags.insert(tag::TIER.to_owned(), tier.as_str().to_owned());
-                (self.request.tier, self.request.tier_reason) = (tier, reason);
+                self.request.tier = tier;
+                self.request.tier_reason = reason.map(Into::into);
                 self.request.retention = retention;
             }
             Event::Asked => {
@@ -184,7 +185,7 @@ impl Run {
                     self.adopt_terms(&snapshot);
                 }
                 self.accepted_at.get_or_insert(now);
-                self.snapshot = Some(snapshot);
+                self.snapshot = Some(snapshot.into());
             }
             _ => {}
         }
@@ -203,7 +204,7 @@ impl Run {
             .and_then(|word| word.parse().ok());
         if let Some(tier) = tier.filter(|tier| *tier != self.request.tier) {
             self.request.tier = tier;
-            self.request.tier_reason = Some("as another host asked for it".to_owned());
+            self.request.tier_reason = Some("as another host asked for it".into());
         }
         self.request.retention = snapshot.retention().unwrap_or(self.request.retention);
     }

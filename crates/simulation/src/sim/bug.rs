@@ -14,6 +14,7 @@ use redkeep_core::policy::Policy;
 use redkeep_core::redshift::CreateRequest;
 use redkeep_core::reply::Reply;
 use redkeep_core::run::{GoneReason, Outcome, Run, RunState};
+use redkeep_core::seen::Seen;
 use redkeep_core::slot::{Pair, Slot};
 use redkeep_core::snapshot::{Snapshot, SnapshotId};
 use redkeep_policy_file::Config;
@@ -177,7 +178,7 @@ impl Bug {
         match self {
             Self::CrossedAnswer => changes.iter_mut().for_each(|change| {
                 if let Change::Run(run) = change
-                    && let Some(snapshot) = &mut run.snapshot
+                    && let Some(Seen::Whole(snapshot)) = &mut run.snapshot
                 {
                     Arc::make_mut(snapshot)
                         .snapshot_identifier

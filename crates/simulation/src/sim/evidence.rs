@@ -85,11 +85,11 @@ impl Evidence {
     /// I23, before a change of a run that follows from an answer is committed.
     pub fn changing(before: Option<&Run>, run: &Run, home: &Aws, is_from_home: bool) {
         if let Some(snapshot) = &run.snapshot {
-            let (name, asked) = (&snapshot.snapshot_identifier, &run.request.snapshot_id);
+            let (name, asked) = (snapshot.identifier(), &run.request.snapshot_id);
             // The first, failed, is kept beside a second that is asked for.
             let first = asked.as_str().strip_suffix("-r1");
             assert!(
-                name == asked.as_str() || first.is_some_and(|first| first == name),
+                name == asked.as_str() || first == Some(name),
                 "I23: {run} has the snapshot of another: {name}"
             );
             let owner = snapshot.account_number();

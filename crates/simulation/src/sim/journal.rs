@@ -93,16 +93,17 @@ impl Ledger {
                 if let Some(before) = self.runs.get(&run.slot).filter(|run| run.is_ended()) {
                     assert_eq!(before.state, run.state, "I8: an ended run changes: {run}");
                 }
-                self.runs.insert(run.slot.clone(), (**run).clone());
+                self.put(run);
             }
             Change::Adopted(run) => {
                 let before = self.runs.get_mut(&run.slot);
                 if let Some(before) = before.filter(|before| before.is_ended()) {
-                    before.snapshot.clone_from(&run.snapshot);
+                    let known = run.as_ref().clone().after(Some(before)).snapshot;
+                    before.snapshot = known;
                     before.gone.clone_from(&run.gone);
                     return Some(before.clone());
                 }
-                self.runs.insert(run.slot.clone(), (**run).clone());
+                self.put(run);
             }
             Change::Missed(range) => self.ranges.push(range.clone()),
             Change::Extended(extension) => self.extensions.push(extension.clone()),
@@ -138,6 +139,12 @@ impl Ledger {
     }
 
     /// Moves everything of an account under its new name, by the rules of the history in memory.
+    /// As the store does, which keeps what AWS told where the change only has the gist of that.
+    fn put(&mut self, run: &Run) {
+        let run = run.clone().after(self.runs.get(&run.slot));
+        self.runs.insert(run.slot.clone(), run);
+    }
+
     fn rename(&mut self, renaming: &Renaming) {
         for (pair, state) in std::mem::take(&mut self.pairs) {
             let is_old = pair.scope.account == renaming.from;

@@ -45,7 +45,7 @@ impl Look {
         let same = |one: &Arc<Snapshot>| {
             let known = run.snapshot.as_ref();
             one.snapshot_identifier == run.request.snapshot_id.as_str()
-                && known.is_none_or(|known| made(known) == made(one))
+                && known.is_none_or(|known| known.create_time() == made(one))
         };
         self.snapshots.iter().any(same)
     }

@@ -4,6 +4,8 @@ use redkeep_sandbox::cluster::ClusterState;
 use redkeep_sandbox::faults::Fault;
 use redkeep_sandbox::snapshot::SnapshotFate;
 
+use redkeep_core::names::Retention;
+
 use crate::refusals::{SLOT, asked, nightly};
 use redkeep_simulation::setup::{at, minutes, outcome, policy, seconds, sim};
 use redkeep_simulation::sim::Sim;
@@ -270,7 +272,7 @@ fn a_retention_that_somebody_shortens_is_known_and_then_the_snapshot_has_expired
     sim.aws.snapshot_mut(&id, now).retention_days = 1;
     sim.until("2026-11-24 12:32");
     let seen = sim.run("nightly", SLOT).unwrap().snapshot.unwrap();
-    assert_eq!(seen.manual_snapshot_retention_period, Some(1));
+    assert_eq!(seen.retention(), Retention::from_days(1));
     sim.until("2026-11-25 02:33");
     let gone = sim.run("nightly", SLOT).unwrap().gone.unwrap();
     assert_eq!(gone.reason.as_str(), "expired");

@@ -129,7 +129,7 @@ fn what_the_other_host_makes_after_this_one_has_given_up_is_recorded_beside_the_
         "11-24 02:30 nightly/dw expired(cluster paused)"
     );
     let run = sim.run("nightly", "2026-11-24 02:30").unwrap();
-    let id = run.snapshot.unwrap().snapshot_identifier.clone();
+    let id = run.snapshot.unwrap().identifier().to_owned();
     assert_eq!(id, run.request.snapshot_id.as_str());
     assert!(run.gone.is_none());
     // Like every other it is followed until it is gone.

@@ -163,7 +163,7 @@ fn an_extension_that_is_answered_with_another_snapshot_is_not_recorded() {
     let mut sim = nightly();
     sim.until("2026-11-24 12:00");
     let run = sim.run("nightly", SLOT).unwrap();
-    let before = run.snapshot.clone().unwrap();
+    let before = run.description().unwrap();
     let days = |days| Retention::from_days(days).unwrap();
     let extension = Extension {
         slot: run.slot.clone(),
@@ -180,7 +180,7 @@ fn an_extension_that_is_answered_with_another_snapshot_is_not_recorded() {
             snapshot_identifier: name.to_owned(),
             owner_account: Some(owner.to_owned()),
             manual_snapshot_retention_period: Some(50),
-            ..(*before).clone()
+            ..(**before).clone()
         };
         let now = sim.now;
         let engine = &mut sim.hosts[0].process_mut().engine;
@@ -294,7 +294,7 @@ fn made(run: &Run, owner: &str) -> Snapshot {
         snapshot_type: Some("manual".to_owned()),
         status: Some("available".to_owned()),
         owner_account: Some(owner.to_owned()),
-        tags: run.request.tags.clone(),
+        tags: run.request.tags.to_tags(),
         manual_snapshot_retention_period: Some(35),
         ..Snapshot::default()
     }
@@ -391,7 +391,7 @@ fn of_two_accounts_with_equal_clusters_each_gets_back_what_is_its_own_when_the_h
         for run in runs {
             let adopted = engine.history().runs.get(&run.slot).unwrap();
             assert_eq!(outcome(adopted), "available");
-            let owner = adopted.snapshot.as_ref().unwrap().owner_account.as_deref();
+            let owner = adopted.snapshot.as_ref().unwrap().account_number();
             assert_eq!(owner, Some(number));
         }
     }

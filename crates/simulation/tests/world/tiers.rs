@@ -15,7 +15,7 @@ fn tiered(schedule: &str, more: &str) -> String {
 
 fn tier(sim: &Sim, scheduled_at: &str) -> (String, i32) {
     let request = sim.run("p", scheduled_at).unwrap().request;
-    assert_eq!(request.tags[tag::TIER], request.tier.as_str());
+    assert_eq!(request.tags.get(tag::TIER), Some(request.tier.as_str()));
     (
         request.tier.as_str().to_owned(),
         request.retention.days_or_minus_one(),
