@@ -32,7 +32,7 @@ pub fn policies(endpoint: &str) -> String {
     for account in 0..ACCOUNTS {
         write!(
             text,
-            "\n[[account]]\nname = \"a{account}\"\nregions = [{regions}]\nsnapshot_quota = 10000\n"
+            "\n[[account]]\nname = \"a{account}\"\nrole_arn = \"arn:aws:iam::11112222333{account}:role/x\"\nregions = [{regions}]\nsnapshot_quota = 10000\n"
         )
         .unwrap();
     }
@@ -56,6 +56,10 @@ pub fn nothing(action: &str) -> String {
         "getcalleridentity" => (
             "GetCallerIdentity",
             "<Account>111122223333</Account><Arn>arn:aws:iam::111122223333:user/x</Arn><UserId>x</UserId>",
+        ),
+        "assumerole" => (
+            "AssumeRole",
+            "<Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>",
         ),
         "describeclustersnapshots" => ("DescribeClusterSnapshots", "<Snapshots></Snapshots>"),
         _ => ("DescribeClusters", "<Clusters></Clusters>"),

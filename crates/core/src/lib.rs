@@ -16,6 +16,7 @@ pub mod names;
 pub mod policy;
 pub mod schedule;
 pub mod seen;
+pub mod shared_tags;
 pub mod slot;
 pub mod snapshot;
 pub mod suggest;

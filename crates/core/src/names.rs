@@ -4,7 +4,6 @@
 //! Never reads a file or a clock. A value of one of these types cannot be wrong, so nothing that takes
 //! one has to check it again.
 
-mod shared_tags;
 mod words;
 
 use std::collections::BTreeMap;
@@ -14,7 +13,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use shared_tags::{SharedTags, hash_tags};
 pub use words::{Tier, Trigger};
 
 /// Why a text is not a valid name or value.

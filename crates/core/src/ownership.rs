@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::names::{Namespace, Region, SharedTags, Tags};
+use crate::names::{Namespace, Region, Tags};
 use crate::run::Run;
+use crate::shared_tags::SharedTags;
 use crate::snapshot::{Generation, Snapshot, SnapshotId, tag};
 
 /// Whether a snapshot that bears the identifier of one of our slots is ours.

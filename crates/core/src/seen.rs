@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::names::{Retention, SharedTags, Tags, hash_tags};
+use crate::names::{Retention, Tags};
+use crate::shared_tags::{SharedTags, hash_tags};
 use crate::snapshot::{RestoreAccess, Snapshot, SnapshotId};
 
 /// A snapshot as last seen.

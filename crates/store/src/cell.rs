@@ -16,10 +16,11 @@ use serde::de::DeserializeOwned;
 use super::error::Fault;
 use super::table::{Table, damage};
 use redkeep_core::names::{
-    AccountName, ClusterId, PolicyName, Region, Retention, SharedTags, Tags, Tier, Trigger,
+    AccountName, ClusterId, PolicyName, Region, Retention, Tags, Tier, Trigger,
 };
 use redkeep_core::operations::{ActionKind, PassResult, Why};
 use redkeep_core::run::{GoneReason, Missed, RunState};
+use redkeep_core::shared_tags::SharedTags;
 use redkeep_core::slot::rfc3339;
 use redkeep_core::snapshot::{Snapshot, SnapshotId};
 

@@ -11,13 +11,12 @@ use super::cell::{Exact, missed};
 use super::error::Fault;
 use super::table::{Stored, Table, fields, table};
 use redkeep_core::history::{Extension, MissedRange, PairState};
-use redkeep_core::names::{
-    AccountName, ClusterId, PolicyName, Region, Retention, SharedTags, Tier, Trigger,
-};
+use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region, Retention, Tier, Trigger};
 use redkeep_core::pause::Pause;
 use redkeep_core::run::{Gone, GoneReason, Missed, Outcome, Run, RunState, SnapshotSpec};
 use redkeep_core::schedule::ClockNote;
 use redkeep_core::seen::Seen;
+use redkeep_core::shared_tags::SharedTags;
 use redkeep_core::slot::{Pair, Scope, Slot};
 use redkeep_core::snapshot::{Snapshot, SnapshotId};
 

@@ -12,9 +12,10 @@ use super::error::Fault;
 use super::load;
 use super::row::{RUNS, RunRow, run_of};
 use super::table::Stored;
-use redkeep_core::names::{SharedTags, Tags, account_in_arn};
+use redkeep_core::names::{Tags, account_in_arn};
 use redkeep_core::run::Run;
 use redkeep_core::seen::{Gist, Seen, Terms};
+use redkeep_core::shared_tags::SharedTags;
 use redkeep_core::snapshot::{RestoreAccess, SnapshotId, tag};
 
 /// The gist of AWS's description, by the words of the index.

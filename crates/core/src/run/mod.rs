@@ -23,10 +23,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Retention, SharedTags};
+use crate::names::Retention;
 use crate::names::{Tier, Trigger};
 use crate::redshift::CreateRequest;
 use crate::seen::Seen;
+use crate::shared_tags::SharedTags;
 use crate::slot::Slot;
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::Tags;
+use crate::names::Tags;
 use crate::snapshot::tag;
 
 /// Tags by key, all but the slot's shared with those of other runs.
