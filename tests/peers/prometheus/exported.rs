@@ -19,6 +19,7 @@ pub fn exported() -> BTreeSet<String> {
         if let Some((name, rest)) = line
             .strip_prefix("| `")
             .and_then(|line| line.split_once("` | "))
+            .filter(|(name, _)| !name.contains('`'))
         {
             add(&mut names, &format!("{name} {rest}"));
         }
