@@ -39,7 +39,6 @@ use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
 use crate::policy::CredentialSource;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
-use crate::run::Run;
 use crate::slot::Scope;
 use crate::store::Store;
 use crate::systemd::Notifier;
@@ -185,8 +184,10 @@ impl<R: Redshift> Daemon<R> {
             }
         }
         self.drain().await;
-        self.show_from = Duration::ZERO;
-        self.show_in_time();
+        if self.is_outdated {
+            self.show_from = Duration::ZERO;
+            self.show_in_time();
+        }
         info!("stopped");
         self.ending(mode).await
     }
@@ -245,7 +246,7 @@ impl<R: Redshift> Daemon<R> {
     /// Carries out what the engine asks for, until it has nothing more to do.
     async fn turn(&mut self) {
         self.watch_clocks();
-        self.write().await;
+        self.commit(Vec::new()).await;
         self.wake_at = loop {
             match self.parts.engine.next(self.parts.clock.now()) {
                 Step::Commit(changes) => self.commit(changes).await,
@@ -278,17 +279,6 @@ impl<R: Redshift> Daemon<R> {
     /// are the ledger, and what could not be written is kept and tried again.
     async fn commit(&mut self, changes: Vec<Change>) {
         self.pending.extend(&changes);
-        let stay = self.write().await;
-        let changes = news(changes, &stay);
-        for change in &changes {
-            self.note(change);
-        }
-        self.parts.engine.committed(changes, stay);
-    }
-
-    /// Hands the store what it has not taken yet, if it may be tried now; the runs that had ended there before, and stay
-    /// as they are.
-    async fn write(&mut self) -> Vec<Run> {
         let mut stay = Vec::new();
         if self.pending.is_due(self.parts.clock.monotonic()) {
             let was_failing = self.pending.is_failing();
@@ -309,9 +299,13 @@ impl<R: Redshift> Daemon<R> {
                 self.reread().await;
             }
         }
+        let changes = news(changes, &stay);
+        for change in &changes {
+            self.note(change);
+        }
+        self.parts.engine.committed(changes, stay);
         let is_written = self.pending.is_written();
         self.parts.engine.set_written(is_written);
-        stay
     }
 
     /// A plan that breaks a rule is a defect of redkeep: it is told, and it is counted.

@@ -94,7 +94,7 @@ impl<R: Redshift> Daemon<R> {
             );
         }
         self.pending.hurry();
-        self.write().await;
+        self.commit(Vec::new()).await;
     }
 
     pub(super) async fn ending(self, mode: Mode) -> Exit {

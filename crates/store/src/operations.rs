@@ -1,6 +1,6 @@
 //! The rows about what is done to snapshots that are there.
 //!
-//! Owns: the tables `removals`, `prune_passes`, `confirmations` and `actions`. A removal that is read while it is open
+//! Owns: the tables `removals`, `prune_passes`, `confirmations` and `errands`. A removal that is read while it is open
 //! is in doubt: nobody knows whether AWS was asked.
 
 use std::collections::BTreeMap;

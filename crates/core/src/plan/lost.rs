@@ -16,7 +16,7 @@ use super::open_runs::Open;
 use super::{Facts, Plan};
 
 /// So many listings in a row may fail in an account that has left the file: about ten minutes.
-const MAX_FAILED_LOOKS: u32 = 10;
+const MAX_FAILED_LISTINGS: u32 = 10;
 
 /// How often it is looked whether an account has another name by now.
 const RENAME_CHECK: TimeDelta = TimeDelta::seconds(5);
@@ -45,7 +45,7 @@ fn is_answered(facts: Facts<'_>, scope: &Scope) -> bool {
 fn has_failed(view: &ScopeView) -> bool {
     match view.listing {
         Listing::Next { failures, .. } | Listing::UnderWay { failures, .. } => {
-            failures >= MAX_FAILED_LOOKS
+            failures >= MAX_FAILED_LISTINGS
         }
     }
 }

@@ -283,7 +283,8 @@ pub(crate) fn due_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
 /// What one scope needs, whatever the others do.
 pub(crate) fn of_scope<'a>(facts: Facts<'a>, scope: &Scope, mut open: Open<'a>) -> Plan {
     let mut plan = Plan::nothing(facts.now);
-    if lost::is_out_of_reach(facts, scope) {
+    let is_out_of_reach = lost::is_out_of_reach(facts, scope);
+    if is_out_of_reach {
         lost::give_up(facts, &open, &mut plan);
     }
     let Some(view) = facts.observed.scopes.get(scope) else {
@@ -291,7 +292,7 @@ pub(crate) fn of_scope<'a>(facts: Facts<'a>, scope: &Scope, mut open: Open<'a>) 
     };
     // The listing first: when calls are scarce, a look that many runs wait for is worth the most.
     list(facts, (scope, view), &open, &mut plan);
-    if !lost::is_out_of_reach(facts, scope) {
+    if !is_out_of_reach {
         advance::advance(facts, (scope, view), &mut open, &mut plan);
     }
     blind::look(facts, (scope, view), &open, &mut plan);
