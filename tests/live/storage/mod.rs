@@ -29,21 +29,6 @@ retention = "7d"
 start_window = "4m"
 "#;
 
-/// Makes the file one of schema version 4.
-const OLDER: &str = "
-    DROP TABLE totals;
-    DROP TRIGGER runs_count_new; DROP TRIGGER runs_count_gone;
-    DROP TRIGGER runs_count_before; DROP TRIGGER runs_count_after;
-    DROP TRIGGER missed_ranges_count_new; DROP TRIGGER missed_ranges_count_gone;
-    DROP TRIGGER missed_ranges_count_change;
-    DROP INDEX runs_manual; DROP INDEX runs_there;
-    CREATE INDEX runs_totals ON runs (policy, account, region, cluster, state);
-    CREATE INDEX runs_good ON runs (scheduled_at) WHERE state = 'available' AND gone_at IS NULL;
-    DROP TRIGGER runs_ended_stay_in_their_account; DROP TABLE renamings;
-    ALTER TABLE pairs DROP COLUMN zone_rules; ALTER TABLE pairs DROP COLUMN local_watermark;
-    DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
-    DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;";
-
 /// A daemon that has taken a snapshot and ended, and the program that holds its history since.
 fn held_by_another(dir: &Dir) -> (Sandbox, Daemon, rusqlite::Connection) {
     let sandbox = Sandbox::of(&["dw"]);

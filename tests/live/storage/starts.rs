@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::storage::disk::Stage;
-use crate::storage::{OLDER, all_recorded, damaged, held_by_another};
+use crate::storage::{all_recorded, damaged, held_by_another};
+use crate::store::totals::take_back_to_version_4;
 use crate::support::{Dir, MINUTE, eventually, http, in_state};
 
 const UNWRITABLE: &str = "the history cannot be written";
@@ -131,7 +132,7 @@ fn an_older_schema_with_any_amount_of_room_is_read_and_brought_up_to_date_when_t
         stage.stop();
         let newest = with_copy(&stage, |shell| {
             let newest = version(shell);
-            shell.execute_batch(OLDER).unwrap();
+            take_back_to_version_4(shell);
             newest
         });
         stage.disk.fill_up_to(room);

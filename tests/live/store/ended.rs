@@ -124,19 +124,16 @@ async fn not_even_the_sqlite3_shell_changes_how_a_run_ended() {
         .unwrap();
 }
 
+fn stored(place: &Place) -> redkeep::history::PairState {
+    let history = Reader::open(&place.file()).unwrap().history().unwrap();
+    history.pairs[&pair("dw")].clone()
+}
+
 #[tokio::test]
 async fn activation_and_watermark_never_move_back() {
     let place = Place::new();
     let store = place.open().store;
     let mut state = pair_state();
-    let stored = || {
-        Reader::open(&place.file())
-            .unwrap()
-            .history()
-            .unwrap()
-            .pairs[&pair("dw")]
-            .clone()
-    };
     for (active_from, watermark, wanted) in [
         (0, 100, (0, 100)),
         (0, 99, (0, 100)),
@@ -150,7 +147,7 @@ async fn activation_and_watermark_never_move_back() {
             .await
             .unwrap();
         assert_eq!(
-            (stored().active_from, stored().watermark),
+            (stored(&place).active_from, stored(&place).watermark),
             (at(wanted.0), at(wanted.1))
         );
     }
@@ -170,18 +167,14 @@ async fn only_a_clamp_takes_activation_and_watermark_back() {
         Change::Clamped(pair("dw"), state(500, 600)),
     ];
     store.commit(changes).await.unwrap();
-    let stored = || {
-        Reader::open(&place.file())
-            .unwrap()
-            .history()
-            .unwrap()
-            .pairs[&pair("dw")]
-            .clone()
-    };
-    assert_eq!(stored(), state(500, 600));
+    assert_eq!(stored(&place), state(500, 600));
     store
         .commit(vec![Change::Clamped(pair("dw"), state(300, 700))])
         .await
         .unwrap();
-    assert_eq!(stored(), state(300, 600), "it does not put them forward");
+    assert_eq!(
+        stored(&place),
+        state(300, 600),
+        "it does not put them forward"
+    );
 }

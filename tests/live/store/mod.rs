@@ -14,7 +14,7 @@ mod questions;
 mod refusals;
 mod renames;
 mod sample;
-mod totals;
+pub mod totals;
 mod unwritable;
 mod wishes;
 

@@ -113,7 +113,7 @@ async fn an_older_history_is_counted_once_when_it_is_brought_up_to_date() {
 }
 
 /// Takes migrations 10 and 11 back.
-pub const OLDER: &str = "
+const OLDER: &str = "
     DROP TABLE totals;
     DROP TRIGGER runs_count_new; DROP TRIGGER runs_count_gone;
     DROP TRIGGER runs_count_before; DROP TRIGGER runs_count_after;
@@ -123,3 +123,16 @@ pub const OLDER: &str = "
     CREATE INDEX runs_totals ON runs (policy, account, region, cluster, state);
     CREATE INDEX runs_good ON runs (scheduled_at) WHERE state = 'available' AND gone_at IS NULL;
     PRAGMA user_version = 9;";
+
+/// Makes the file one of schema version 4.
+pub fn take_back_to_version_4(shell: &rusqlite::Connection) {
+    shell.execute_batch(OLDER).unwrap();
+    shell
+        .execute_batch(
+            "DROP TRIGGER runs_ended_stay_in_their_account; DROP TABLE renamings;
+             ALTER TABLE pairs DROP COLUMN zone_rules; ALTER TABLE pairs DROP COLUMN local_watermark;
+             DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
+             DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;",
+        )
+        .unwrap();
+}

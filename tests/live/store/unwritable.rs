@@ -9,7 +9,7 @@ use redkeep::run::RunState;
 use redkeep::store::{EndpointKind, Opened, Reader, RunFilter, Store, StoreError};
 
 use crate::store::sample::{Place, at, pair, pair_state, run};
-use crate::store::totals::OLDER;
+use crate::store::totals::take_back_to_version_4;
 
 fn opened(place: &Place) -> Opened {
     Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0)).unwrap()
@@ -107,15 +107,7 @@ async fn a_history_of_an_older_schema_that_cannot_be_written_is_brought_up_to_da
     let version: i64 = shell
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
-    shell.execute_batch(OLDER).unwrap();
-    shell
-        .execute_batch(
-            "DROP TRIGGER runs_ended_stay_in_their_account; DROP TABLE renamings;
-             ALTER TABLE pairs DROP COLUMN zone_rules; ALTER TABLE pairs DROP COLUMN local_watermark;
-             DROP INDEX runs_second; DROP TABLE errands; DROP TABLE confirmations; DROP TABLE prune_passes;
-             DROP TABLE removals; ALTER TABLE pairs DROP COLUMN cluster_gone_at; PRAGMA user_version = 4;",
-        )
-        .unwrap();
+    take_back_to_version_4(&shell);
     drop(shell);
     let before = fs::read(place.file()).unwrap();
     let shell = exclusive(&place);
