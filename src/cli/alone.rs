@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::daemon::{Daemon, Mode, Signal};
+use crate::store::Check;
 
 use super::Failure;
 use super::run::forward_signals;
@@ -48,7 +49,7 @@ pub(super) async fn work_alone<T>(
         Err(failure) => return Err(failure),
     };
     // Held until the work has ended.
-    let (parts, _lock) = parts(config.clone(), sources.clone(), clock, lock).await?;
+    let (parts, _lock) = parts(config.clone(), sources.clone(), clock, lock, Check::First).await?;
     let (signal, signals) = mpsc::channel(4);
     forward_signals(&signal).map_err(other)?;
     let work = Daemon::new(parts).run(mode, signals);

@@ -238,7 +238,23 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
         })
     };
     write_pages::<_, Failure, _>(&mut out, args.output, COLUMNS, begin)?;
-    Ok(out.flush()?)
+    out.flush()?;
+    filter
+        .since
+        .map_or(Ok(()), |since| note_left(&reader, since))
+}
+
+/// Says on stderr that slots from `since` on have left the history.
+pub(super) fn note_left(reader: &Reader, since: DateTime<Utc>) -> Result<(), Failure> {
+    let complete_from = reader.complete_from().map_err(unreadable)?;
+    if let Some(complete_from) = complete_from.filter(|from| since < *from) {
+        writeln!(
+            std::io::stderr(),
+            "note: slots before {} whose snapshots are gone have left the history, as history_retention says",
+            rfc3339(complete_from)
+        )?;
+    }
+    Ok(())
 }
 
 fn record_row(record: &Record) -> HistoryRow {

@@ -23,7 +23,7 @@ use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 
-use super::history::{InstantArg, unreadable};
+use super::history::{InstantArg, note_left, unreadable};
 use super::output::{Column, Output, names_of, row, text, write_rows};
 use super::pause::configured;
 use super::scopes::list;
@@ -147,6 +147,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
         rows.push(past.row(&config, &pair, difference.as_ref())?);
     }
     write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
+    note_left(&past.reader, past.period.since)?;
     for (scope, held) in &held {
         if let Inventory::Unknown(why) = held {
             writeln!(

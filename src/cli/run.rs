@@ -14,6 +14,7 @@ use crate::config;
 use crate::daemon::{Daemon, Exit, Mode, Signal};
 use crate::http::{self, Site};
 use crate::logging;
+use crate::store::Check;
 
 use super::state_lock::hold_soon;
 use super::wiring::{bind, other, parts};
@@ -50,7 +51,12 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     }
     let listen = config.listen;
     let lock = hold_soon(&config.state_dir).await?;
-    let (parts, lock) = parts(config, sources, clock, lock).await?;
+    // One pass may end before a check beside it does.
+    let check = match args.once {
+        true => Check::First,
+        false => Check::LargeBeside,
+    };
+    let (parts, lock) = parts(config, sources, clock, lock, check).await?;
     let (stop, stopped) = watch::channel(());
     let listener = bind(listen).await?;
     let site = Site {

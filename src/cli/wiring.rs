@@ -4,13 +4,12 @@
 //! commands without a running daemon need them. Never starts the work: that is the command's.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::aws::{self, AwsRedshift, Connector, Target};
 use crate::clock::{Clock, sleep};
@@ -18,7 +17,7 @@ use crate::config::zones::Place;
 use crate::config::{
     self, Config, ConfigErrors, Endpoint, Log, LogFormat, LogLevel, Sources, network,
 };
-use crate::daemon::{Connect, Parts};
+use crate::daemon::{self, Connect, Parts};
 use crate::engine::Engine;
 use crate::error_chain::with_causes;
 use crate::http::Health;
@@ -28,7 +27,7 @@ use crate::names::Region;
 use crate::policy::{Account, Role};
 use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
-use crate::store::{EndpointKind, Inbox, Opened, Reader, Store, StoreError};
+use crate::store::{Check, EndpointKind, Inbox, Opened, Reader, Store, StoreError};
 use crate::systemd::Notifier;
 
 use super::sandbox::{ACCOUNT_NUMBER, seed};
@@ -37,17 +36,20 @@ use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes the state directory, and makes of the configuration everything that a daemon is made of.
 ///
-/// The state directory is held for as long as the returned hold lives.
+/// The state directory is held for as long as the returned hold lives. `check` says when the history is checked.
 pub(super) async fn parts(
     config: Config,
     sources: Sources,
     clock: Arc<dyn Clock>,
     hold: Hold,
+    check: Check,
 ) -> Result<(Parts<AwsRedshift>, Hold), Failure> {
     let kind = endpoint_kind(&config, &sources.environment);
-    let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now());
+    let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now(), check);
     let opened = opened.map_err(unusable_store)?;
-    tell(&opened);
+    if let Some(lost) = &opened.lost {
+        daemon::tell_lost(lost);
+    }
     let target = target(&config, &clock).await?;
     let metrics = Arc::new(Metrics::new(clock.now()).map_err(other)?);
     let health = Arc::new(Health::starting(clock.monotonic()));
@@ -55,6 +57,7 @@ pub(super) async fn parts(
     let parts = Parts {
         engine: engine(config, &opened, &*clock),
         trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
+        is_checked: opened.is_checked,
         store: opened.store,
         connect: connect(connector, Arc::clone(&metrics)),
         zones: Place::of(&sources.environment),
@@ -123,18 +126,6 @@ async fn prepare_history(
     let closed = opened.store.close().await.map_err(unusable_store);
     drop(hold);
     closed
-}
-
-/// Says loudly what the history has lost.
-fn tell(opened: &Opened) {
-    if let Some(lost) = &opened.lost {
-        let moved_to = lost.moved_to.as_deref().map(Path::display);
-        error!(
-            reason = with_causes(&lost.why),
-            moved_to = moved_to.map(tracing::field::display),
-            "the history was lost; a new one is begun and rebuilt from what the snapshots tell"
-        );
-    }
 }
 
 /// The configuration as it is now: the environment of a process does not change, the files do.

@@ -3,16 +3,19 @@
 //! Owns: the words and fields of the log. Never decides anything. A failure is told once, here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use tracing::{error, info, warn};
 
 use crate::engine::Engine;
+use crate::error_chain::with_causes;
 use crate::history::{Change, History, PairState};
 use crate::operations::{Pass, PassResult, Removal, SnapshotAction};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, rfc3339};
 use crate::snapshot::tag;
+use crate::store::Lost;
 use crate::tzdb::ZoneData;
 
 macro_rules! tell {
@@ -433,6 +436,16 @@ fn is_watched(alarm: &Alarm, engine: &Engine) -> bool {
 }
 
 /// Tells when the history can no longer be written, and when it can again.
+/// Says loudly what the history has lost.
+pub fn tell_lost(lost: &Lost) {
+    let moved_to = lost.moved_to.as_deref().map(Path::display);
+    error!(
+        reason = with_causes(&lost.why),
+        moved_to = moved_to.map(tracing::field::display),
+        "the history was lost; a new one is begun and rebuilt from what the snapshots tell"
+    );
+}
+
 pub(super) fn writing(was_failing: bool, trouble: Option<&str>) {
     match (was_failing, trouble) {
         (false, Some(reason)) => {

@@ -40,10 +40,11 @@ use crate::policy::CredentialSource;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
 use crate::slot::Scope;
-use crate::store::Store;
+use crate::store::{StartedOver, Store, StoreError};
 use crate::systemd::Notifier;
 
 pub use crate::execute::execute;
+pub use event_log::tell_lost;
 pub use mode::{Exit, Mode};
 
 use pending::PendingChanges;
@@ -83,6 +84,8 @@ pub struct Parts<R> {
     pub store: Store,
     /// Why it cannot write now, where it cannot.
     pub trouble: Option<String>,
+    /// Whether all of it was looked at; else that is done beside the daemon's work.
+    pub is_checked: bool,
     /// Makes the client of a scope.
     pub connect: Connect<R>,
     /// Reads the configuration anew.
@@ -104,6 +107,8 @@ pub struct Daemon<R> {
     parts: Parts<R>,
     clients: BTreeMap<Scope, Arc<R>>,
     calls: JoinSet<Reply>,
+    /// The check of the history, while it goes on.
+    check: JoinSet<Result<Option<StartedOver>, StoreError>>,
     under_way: HashMap<Id, (Call, DateTime<Utc>)>,
     pending: PendingChanges,
     alarms: BTreeMap<Alarm, String>,
@@ -129,6 +134,7 @@ impl<R: Redshift> Daemon<R> {
         Self {
             clients: BTreeMap::new(),
             calls: JoinSet::new(),
+            check: JoinSet::new(),
             under_way: HashMap::new(),
             pending: PendingChanges::default(),
             alarms: BTreeMap::new(),
@@ -165,6 +171,7 @@ impl<R: Redshift> Daemon<R> {
         self.publish();
         self.beat();
         self.begin_writing();
+        self.begin_checking();
         self.parts.engine.recover(self.parts.clock.now());
         self.parts.notifier.ready(&self.status());
         let zone_data = &self.parts.engine.config().zone_data;
@@ -207,6 +214,9 @@ impl<R: Redshift> Daemon<R> {
                     self.take_in_the_others();
                     return true;
                 }
+                Some(Ok(checked)) = self.check.join_next() => if self.checked(checked).await {
+                    return true;
+                },
                 Some(tick) = ticking.recv() => if self.ticked(tick).await {
                     return true;
                 },
@@ -366,8 +376,8 @@ impl<R: Redshift> Daemon<R> {
                 let is_news = self.receive().await | self.watch_zones().await;
                 is_news || self.wake_at <= self.parts.clock.now()
             }
-            Tick::Copy => {
-                tokio::spawn(writing::copy(self.parts.store.clone()));
+            Tick::Upkeep => {
+                tokio::spawn(self.upkeep());
                 false
             }
         }

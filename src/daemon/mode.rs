@@ -106,6 +106,10 @@ impl<R: Redshift> Daemon<R> {
             .values()
             .any(|view| view.reached_at.is_none());
         let is_written = self.pending.is_written();
+        if mode == Mode::OnePass {
+            // Whoever has a timer of his own has no daemon that does it each night.
+            self.tidy().await;
+        }
         if let Err(error) = self.parts.store.close().await {
             error!(
                 reason = with_causes(&error),

@@ -29,6 +29,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
         engine: Engine::new(config, opened.history, writer, clock.now()),
         store: opened.store,
         trouble: None,
+        is_checked: true,
         connect: Box::new(|_, _| Box::pin(std::future::pending())),
         zones: Place::nowhere(),
         reload: Box::new(move || {
@@ -48,7 +49,7 @@ async fn the_daily_tick_makes_a_copy_that_can_be_read_and_wakes_nobody() {
     let directory = std::env::temp_dir().join(name);
     let mut daemon = idle(&directory);
     let copy = copy_of(&daemon.parts.engine.config().database());
-    assert!(!daemon.ticked(Tick::Copy).await);
+    assert!(!daemon.ticked(Tick::Upkeep).await);
     for _ in 0..100 {
         if copy.exists() {
             break;

@@ -3,12 +3,14 @@
 //! Owns: what is told of it, and taking in a history that could not even be read at the start. Never waits for the
 //! storage: snapshots go on.
 
-use tracing::{error, warn};
+use chrono::{DateTime, Utc};
+use tracing::{error, info, warn};
 
 use super::{Daemon, event_log};
 use crate::error_chain::with_causes;
+use crate::names::Retention;
 use crate::redshift::Redshift;
-use crate::store::{Reread, Store, StoreError};
+use crate::store::{Reread, StartedOver, Store, StoreError, Tidied};
 
 impl<R: Redshift> Daemon<R> {
     /// Takes in how the history was found.
@@ -52,10 +54,81 @@ impl<R: Redshift> Daemon<R> {
             .reread(history, identity.installation, now);
         self.connect().await;
     }
+
+    /// Has the history checked, where it was opened unchecked.
+    pub(super) fn begin_checking(&mut self) {
+        if !self.parts.is_checked {
+            let store = self.parts.store.clone();
+            let now = self.parts.clock.now();
+            self.check.spawn(async move { store.check(now).await });
+        }
+    }
+
+    /// Goes on with a new history where the one that was opened is damaged; whether that is so.
+    pub(super) async fn checked(
+        &mut self,
+        checked: Result<Option<StartedOver>, StoreError>,
+    ) -> bool {
+        let over = match checked {
+            Ok(None) => return false,
+            Ok(Some(over)) => over,
+            Err(error) => {
+                warn!(
+                    reason = with_causes(&error),
+                    "the history could not be checked; `redkeep doctor` checks it too"
+                );
+                return false;
+            }
+        };
+        if let Some(lost) = &over.lost {
+            event_log::tell_lost(lost);
+        }
+        let (now, installation) = (self.parts.clock.now(), over.identity.installation);
+        let engine = &mut self.parts.engine;
+        engine.start_over(over.history, installation, now);
+        self.connect().await;
+        true
+    }
+
+    /// The history's daily copy, and what leaves it thereafter. The loop goes on meanwhile: both read through connections
+    /// of their own.
+    pub(super) fn upkeep(&self) -> impl Future<Output = ()> + use<R> {
+        let (store, tidying) = (self.parts.store.clone(), self.tidy());
+        async move {
+            copy(&store).await;
+            tidying.await;
+        }
+    }
+
+    /// Has leave the history what is too old for it.
+    pub(super) fn tidy(&self) -> impl Future<Output = ()> + use<R> {
+        let store = self.parts.store.clone();
+        let kept = self.parts.engine.config().history_retention;
+        let now = self.parts.clock.now();
+        async move { tidy(&store, kept, now).await }
+    }
 }
 
-/// The loop goes on meanwhile: the copy is read through a connection of its own.
-pub(super) async fn copy(store: Store) {
+async fn tidy(store: &Store, kept: Retention, now: DateTime<Utc>) {
+    match store.tidy(kept, now).await {
+        Ok(Tidied {
+            rows: 0,
+            descriptions: 0,
+        }) => {}
+        Ok(Tidied { rows, descriptions }) => info!(
+            rows,
+            descriptions,
+            history_retention = %kept,
+            "rows that are older than history_retention, and AWS's descriptions of snapshots that are gone for 30 days, have left the history"
+        ),
+        Err(error) => error!(
+            reason = with_causes(&error),
+            "what is too old has not left the history; it is tried again tomorrow"
+        ),
+    }
+}
+
+async fn copy(store: &Store) {
     match store.backup().await {
         Ok(()) => {}
         Err(error @ StoreError::Rebuilt { .. }) => {

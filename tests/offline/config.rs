@@ -118,6 +118,7 @@ fn the_sample_names_every_key_and_shows_the_defaults() {
     for key in [
         "namespace",
         "state_dir",
+        "history_retention",
         "listen",
         "metrics_labels",
         "endpoint",

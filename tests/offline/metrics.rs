@@ -63,6 +63,7 @@ fn config(policies: Vec<Policy>) -> Config {
         namespace: "redkeep".parse().unwrap(),
         state_dir: "/nowhere".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        history_retention: Retention::Forever,
         metrics_labels: MetricsLabels::Full,
         endpoint: Endpoint::Sandbox,
         writer: None,

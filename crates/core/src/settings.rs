@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::names::{AccountName, Namespace, PolicyName, Writer};
+use crate::names::{AccountName, Namespace, PolicyName, Retention, Writer};
 use crate::policy::{Account, Policy};
 use crate::schedule::{Schedule, Zone};
 use crate::slot::Scope;
@@ -18,6 +18,8 @@ pub const DEFAULT_NAMESPACE: &str = "redkeep";
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:9835";
 /// Where the history is where neither it nor systemd says.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/redkeep";
+/// For how long the history keeps slots that have ended where it does not say, in its words.
+pub const DEFAULT_HISTORY_RETENTION: &str = "forever";
 /// The endpoint where it does not say, in its words.
 pub const DEFAULT_ENDPOINT: &str = "aws";
 /// The default quota of manual snapshots in a region ("Quotas and limits in Amazon Redshift").
@@ -32,6 +34,8 @@ pub struct Config {
     pub namespace: Namespace,
     /// Where the history, the installation's id and the lock are.
     pub state_dir: PathBuf,
+    /// For how long the history keeps slots that have ended.
+    pub history_retention: Retention,
     /// Where metrics and health are served.
     pub listen: SocketAddr,
     /// Whose series the metrics have.

@@ -71,6 +71,7 @@ fn top(key: &str) -> &'static str {
     match key {
         "namespace" => Namespace::WANTED,
         "state_dir" => STATE_DIR,
+        "history_retention" => Retention::WANTED,
         "listen" => LISTEN,
         "metrics_labels" => METRICS_LABELS,
         "endpoint" => ENDPOINT,

@@ -13,7 +13,9 @@ use super::keys::RawPolicy;
 use super::kinds::{Count, Span};
 use super::schema_types;
 use redkeep_core::schedule::Zone;
-use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_LISTEN, DEFAULT_NAMESPACE};
+use redkeep_core::settings::{
+    DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN, DEFAULT_NAMESPACE,
+};
 use redkeep_core::settings::{
     DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log, MetricsLabels,
 };
@@ -46,6 +48,10 @@ pub(super) struct RawTop {
     /// the default.
     #[schemars(schema_with = "schema_types::filled", extend("default" = DEFAULT_STATE_DIR))]
     pub(super) state_dir: Option<String>,
+    /// For how long the history keeps slots that have ended, as `retention` says it: those whose snapshot is gone leave when
+    /// both are older. The newest of each policy and cluster stays, and so do the totals.
+    #[schemars(schema_with = "schema_types::period", extend("default" = DEFAULT_HISTORY_RETENTION))]
+    pub(super) history_retention: Option<String>,
     /// Address of metrics and health. An address that other hosts can reach is allowed, with a warning: nobody
     /// is asked who they are.
     #[schemars(schema_with = "schema_types::listen", extend("default" = DEFAULT_LISTEN))]

@@ -21,9 +21,9 @@ use super::{
     Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, Sources, accounts, expected,
     network, regions, values,
 };
-use redkeep_core::names::{Namespace, PolicyName, Region, Writer};
+use redkeep_core::names::{Namespace, PolicyName, Region, Retention, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
-use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_LISTEN};
+use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN};
 use redkeep_core::settings::{DEFAULT_NAMESPACE, DEFAULT_STATE_DIR};
 use redkeep_core::suggest::did_you_mean;
 use redkeep_core::tzdb;
@@ -59,6 +59,14 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         &sources.environment,
         report,
     );
+    let kept = top.history_retention;
+    let kept = kept.unwrap_or_else(|| DEFAULT_HISTORY_RETENTION.to_owned());
+    let history_retention = parsed(
+        &KeyPath::top("history_retention"),
+        &kept,
+        Retention::WANTED,
+        report,
+    );
     let listen = listen(top.listen.as_deref(), report);
     let metrics_labels = metrics_labels(top.metrics_labels.as_deref(), report);
     let state_dir = state_dir(top.state_dir, sources, report);
@@ -75,6 +83,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
     Some(Config {
         namespace: namespace?,
         state_dir,
+        history_retention: history_retention?,
         listen: listen?,
         metrics_labels,
         endpoint: endpoint?,

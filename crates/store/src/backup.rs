@@ -112,9 +112,19 @@ fn worth_of_sound(path: &Path) -> Result<Worth, StoreError> {
     worth().map_err(|fault| fault.at(path))
 }
 
-/// How many outcomes it has.
+/// How many outcomes it knows of, and open runs: those that have left it count too. Before version 10 they had to be
+/// counted.
 fn records(connection: &Connection) -> Result<i64, Fault> {
-    let count = "SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM missed_ranges)";
+    let is_kept = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'totals')";
+    let count = match connection.query_row(is_kept, [], |row| row.get(0))? {
+        true => {
+            "SELECT (SELECT coalesce(sum(count), 0) FROM totals)
+                 + (SELECT count(*) FROM runs WHERE progress IS NOT NULL)"
+        }
+        false => {
+            "SELECT (SELECT count(*) FROM runs) + (SELECT coalesce(sum(count), 0) FROM missed_ranges)"
+        }
+    };
     Ok(connection.query_row(count, [], |row| row.get(0))?)
 }
 

@@ -24,6 +24,12 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long to wait for somebody else's lock: a person's sqlite3 shell, a backup program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long to wait for those who read, before the log is begun anew.
+const LOG_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The log is shortened when it has grown by so much.
+pub(super) const LOG_STEP: u64 = 16 << 20;
+
 /// The smallest page. What is shorter and not empty is no database; SQLite would take it for an empty one.
 const SMALLEST: u64 = 512;
 
@@ -42,11 +48,31 @@ pub(super) struct File {
     pub(super) connection: Connection,
     /// Device and inode.
     identity: (u64, u64),
+    /// Whether all of it was looked at when it was opened.
+    pub(super) is_checked: bool,
 }
 
+/// When a history that is opened for writing is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Before anything else, however long that takes: about a second for each gigabyte.
+    First,
+    /// The same where it is small or of an older version; else it is opened unchecked, and [`super::Store::check`] is to
+    /// follow.
+    LargeBeside,
+}
+
+/// A larger history is opened before it is checked: this much takes a tenth of a second.
+const SMALL: u64 = 128 << 20;
+
 impl File {
-    /// Opens the history for writing; makes and migrates it where needed.
+    /// Opens the history for writing, and checks all of it; makes and migrates it where needed.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_and(path, Check::First)
+    }
+
+    /// The same, checked when `check` says.
+    pub(super) fn open_and(path: &Path, check: Check) -> Result<Self, StoreError> {
         check_library(rusqlite::version_number())?;
         make_directory(path)?;
         if !exists(path)? {
@@ -54,7 +80,11 @@ impl File {
         }
         let mut file = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         file.check_schema(true)?;
-        file.check_sound().map_err(|fault| fault.at(path))?;
+        file.is_checked =
+            check == Check::First || image::length(path) <= SMALL || !file.is_current();
+        if file.is_checked {
+            file.check_sound().map_err(|fault| fault.at(path))?;
+        }
         file.set_durable()?;
         file.migrate()?;
         // Not before: a damaged file is set quarantine as it is, with its log.
@@ -111,6 +141,7 @@ impl File {
             path: path.to_owned(),
             connection,
             identity,
+            is_checked: true,
         };
         file.check_schema(true)?;
         file.check_sound().map_err(|fault| fault.at(path))?;
@@ -176,6 +207,7 @@ impl File {
             path: path.to_owned(),
             connection,
             identity,
+            is_checked: false,
         };
         file.checkpoint_on_close(false)
             .map_err(|fault| fault.at(path))?;
@@ -227,6 +259,31 @@ impl File {
                 path: self.path.clone(),
             }),
         }
+    }
+
+    /// Moves the log into the file where the log has become `limit` bytes long, and waits a moment for those who read it:
+    /// while readers follow each other without a gap, SQLite by itself never begins the log anew. The next limit.
+    pub(super) fn shorten_log(&self, limit: u64) -> u64 {
+        let log = beside(&self.path, "-wal");
+        if image::length(&log) < limit {
+            return limit;
+        }
+        let shorten = || -> rusqlite::Result<()> {
+            self.connection.busy_timeout(LOG_TIMEOUT)?;
+            // The answer's row says "busy" while somebody still reads.
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection.query_row(checkpoint, [], |_| Ok(()))
+        };
+        // The commit is safe in the log; what is wrong with the storage the next commit tells.
+        let _ = shorten();
+        let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
+        image::length(&log) + LOG_STEP
+    }
+
+    /// Lets go of the file as it is: its log stays beside it.
+    pub(super) fn abandon(self) {
+        // What is wrong with it is known.
+        let _ = self.checkpoint_on_close(false);
     }
 
     /// Moves the log into the file and closes it.

@@ -26,6 +26,7 @@ mod row;
 mod schema;
 mod table;
 mod there;
+mod tidy;
 mod write;
 mod writer;
 
@@ -38,15 +39,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
+use redkeep_core::names::Retention;
 use redkeep_core::run::Run;
 use writer::{Found, StoreWriter};
 
 pub use error::StoreError;
+pub use file::Check;
 pub use inbox::{HandedIn, Inbox};
 pub use meta::{EndpointKind, Installation};
 pub use pages::{Pages, Record};
 pub use quarantine::{copy_of, older_copy_of};
 pub use read::{Reader, RunFilter};
+pub use tidy::Tidied;
 pub use writer::Lost;
 
 /// How many requests may wait for the thread; callers beyond that wait for room.
@@ -58,6 +62,8 @@ enum Command {
     Commit(Vec<Change>, Answer<Vec<Run>>),
     Requests(Answer<Option<Requests>>),
     Reread(Answer<Option<Reread>>),
+    Damaged(StoreError, DateTime<Utc>, Answer<StartedOver>),
+    Leave(tidy::Batch, Answer<usize>),
     Close(Answer<()>),
 }
 
@@ -87,6 +93,19 @@ pub struct Opened {
     pub lost: Option<Lost>,
     /// Why the history cannot be written now; each commit tries again.
     pub trouble: Option<StoreError>,
+    /// Whether all of the file was looked at; else [`Store::check`] is to follow.
+    pub is_checked: bool,
+}
+
+/// A history that was begun because the one that had been opened turned out to be damaged.
+#[derive(Debug)]
+pub struct StartedOver {
+    /// What became of the one before.
+    pub lost: Option<Lost>,
+    /// What the new one holds.
+    pub history: History,
+    /// Whose it is.
+    pub identity: Installation,
 }
 
 /// A history that could not be read when the store was opened, and can be now.
@@ -107,7 +126,7 @@ impl Store {
     /// # Errors
     /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
     pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
-        Self::keep(path, StoreWriter::open(path, kind, now)?)
+        Self::keep(path, StoreWriter::open(path, kind, now, Check::First)?)
     }
 
     /// Opens the history at `path` for a daemon that goes on in any case.
@@ -122,8 +141,12 @@ impl Store {
         path: &Path,
         kind: EndpointKind,
         now: DateTime<Utc>,
+        check: Check,
     ) -> Result<Opened, StoreError> {
-        Self::keep(path, StoreWriter::open_or_begin_anew(path, kind, now)?)
+        Self::keep(
+            path,
+            StoreWriter::open_or_begin_anew(path, kind, now, check)?,
+        )
     }
 
     fn keep(path: &Path, found: Found) -> Result<Opened, StoreError> {
@@ -134,6 +157,7 @@ impl Store {
             identity,
             lost,
             trouble,
+            is_checked,
         } = found;
         let thread = spawn(move || writer.serve(inbox))?;
         let shared = Shared {
@@ -150,6 +174,7 @@ impl Store {
             identity,
             lost,
             trouble,
+            is_checked,
         })
     }
 
@@ -201,6 +226,49 @@ impl Store {
         // A receiver that is gone is a caller that does not want to know.
         let made = move || backup::backup(&from, &copy_of(&from), &older_copy_of(&from));
         spawn(move || drop(answer.send(made())))?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Checks all of a history that was opened unchecked, beside the commits. One that is damaged is moved aside, and a new
+    /// one is begun at `now`, which is returned; `None` where all is well.
+    ///
+    /// # Errors
+    /// As [`Store::open_or_begin_anew`], and where the history could not be read now.
+    pub async fn check(&self, now: DateTime<Utc>) -> Result<Option<StartedOver>, StoreError> {
+        let path = self.shared.path.clone();
+        let (answer, result) = oneshot::channel();
+        let check = move || Reader::open(&path)?.check_sound();
+        spawn(move || drop(answer.send(check())))?;
+        match result.await.map_err(|_| StoreError::Closed)? {
+            Ok(()) => Ok(None),
+            Err(why) if why.is_damage() => {
+                let begun = |answer| Command::Damaged(why, now, answer);
+                self.ask(begun).await.map(Some)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Takes out of the history what no decision needs any more and is older at `now` than `kept`: slots that have ended
+    /// and have no snapshot, but for the newest of each pair, and what was done to their snapshots. Of snapshots that are
+    /// gone for 30 days it leaves out AWS's description. The totals stay.
+    ///
+    /// Runs beside the commits, some hundred rows at a time.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]; what was taken out until then is out.
+    pub async fn tidy(&self, kept: Retention, now: DateTime<Utc>) -> Result<Tidied, StoreError> {
+        let (path, requests) = (self.shared.path.clone(), self.requests.clone());
+        let leave = move |batch| {
+            let (answer, result) = oneshot::channel();
+            requests
+                .blocking_send(Command::Leave(batch, answer))
+                .map_err(|_| StoreError::Closed)?;
+            result.blocking_recv().map_err(|_| StoreError::Closed)?
+        };
+        let (answer, result) = oneshot::channel();
+        let ages = tidy::Ages::of(kept, now);
+        spawn(move || drop(answer.send(tidy::tidy(&path, ages, leave))))?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -276,7 +344,9 @@ mod tests {
         let directory =
             std::env::temp_dir().join(format!("redkeep-store-{name}-{}", std::process::id()));
         let path = directory.join("history.db");
-        let mut found = StoreWriter::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH).unwrap();
+        let mut found =
+            StoreWriter::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH, Check::First)
+                .unwrap();
         found.writer.spoil(pragma);
         (Store::keep(&path, found).unwrap().store, directory)
     }

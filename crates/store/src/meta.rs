@@ -200,6 +200,21 @@ pub(super) fn write_rebuilt(connection: &Connection, at: DateTime<Utc>) -> Resul
     Ok(())
 }
 
+/// From when on every slot that has ended is in the history; `None` where none has left it.
+pub(super) fn complete_from(connection: &Connection) -> Result<Option<DateTime<Utc>>, Fault> {
+    parsed_if_any(connection, "complete_from", parse_instant)
+}
+
+/// Notes that slots before `instant` leave the history; the latest such instant counts.
+pub(super) fn write_complete_from(connection: &Connection, instant: &str) -> Result<(), Fault> {
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('complete_from', ?1)
+         ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+        [instant],
+    )?;
+    Ok(())
+}
+
 fn parsed<T>(
     connection: &Connection,
     key: &str,

@@ -99,24 +99,25 @@ const UPDATE_ERRAND: &str = "
     UPDATE errands SET trouble = :trouble, ended_at = :ended_at, result = :result, message = :message
     WHERE id = :id AND ended_at IS NULL";
 
-/// Enough of the last removals for a listing that lags behind; nothing is lost by a few more.
-const LAST_REMOVED: &str = " WHERE result = 'removed' ORDER BY ended_at DESC LIMIT 100";
+/// The removals that the next decision may need.
+pub(super) const WANTED_REMOVALS: [&str; 3] = [
+    // Enough of the last ones for a listing that lags behind; nothing is lost by a few more.
+    " WHERE result = 'removed' ORDER BY ended_at DESC LIMIT 100",
+    // After which the snapshot was kept. Of a snapshot's removals only the last tells.
+    " WHERE result = 'kept' AND NOT EXISTS (SELECT 1 FROM removals AS later WHERE later.account = removals.account
+         AND later.region = removals.region AND later.snapshot_id = removals.snapshot_id
+         AND later.planned_at > removals.planned_at) ORDER BY planned_at",
+    " WHERE ended_at IS NULL ORDER BY planned_at",
+];
 
 /// Reads what is open, and the newest passes and confirmations.
 pub(super) fn load(connection: &Connection, history: &mut History) -> Result<(), Fault> {
-    // Of a snapshot's removals only the last can be done: what is told after the others stands.
-    each(
-        connection,
-        &(REMOVALS.select() + " ORDER BY planned_at"),
-        |row| {
+    for condition in WANTED_REMOVALS {
+        each(connection, &(REMOVALS.select() + condition), |row| {
             history.apply(Change::Removal(Box::new(removal(row)?)));
             Ok(())
-        },
-    )?;
-    each(connection, &(REMOVALS.select() + LAST_REMOVED), |row| {
-        history.apply(Change::Removal(Box::new(removal(row)?)));
-        Ok(())
-    })?;
+        })?;
+    }
     each(connection, &PASSES.select(), |row| {
         let pass = pass(row)?;
         history.passes.insert(pass.policy.clone(), pass);

@@ -208,6 +208,15 @@ impl Reader {
             .map_err(|fault| fault.at(&self.file.path))
     }
 
+    /// From when on every slot that has ended is in the history (docs/database.md, `complete_from`); `None` where none has
+    /// left it.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn complete_from(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        meta::complete_from(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
+    }
+
     /// The version of the file's schema.
     ///
     /// # Errors

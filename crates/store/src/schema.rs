@@ -51,6 +51,12 @@ impl File {
         }
     }
 
+    /// Whether nothing has to be migrated.
+    pub(super) fn is_current(&self) -> bool {
+        self.marks()
+            .is_ok_and(|[_, version, _]| version == latest_version())
+    }
+
     /// `application_id`, `user_version` and the number of objects in the schema.
     pub(super) fn marks(&self) -> Result<[i64; 3], Fault> {
         let one = |sql| self.connection.query_row(sql, [], |row| row.get(0));

@@ -167,6 +167,7 @@ impl TagsOfRows {
 mod tests {
     use super::*;
     use crate::file::File;
+    use crate::operations::{self, REMOVALS};
 
     /// What SQLite does for a statement.
     fn plan(file: &File, sql: &str) -> Vec<String> {
@@ -185,9 +186,11 @@ mod tests {
             ["SCAN runs USING COVERING INDEX runs_there"]
         );
         let others = load::WANTED_RUNS.map(|condition| RUNS.select() + condition);
-        for statement in others.iter().chain([&*NEWEST_GOOD]) {
+        let removals = operations::WANTED_REMOVALS.map(|condition| REMOVALS.select() + condition);
+        for statement in others.iter().chain(&removals).chain([&*NEWEST_GOOD]) {
             let steps = plan(&file, statement);
-            let is_whole = |step: &String| step == "SCAN runs" || step == "SCAN one";
+            let whole = ["SCAN runs", "SCAN one", "SCAN removals"];
+            let is_whole = |step: &String| whole.contains(&step.as_str());
             assert!(!steps.iter().any(is_whole), "{statement}: {steps:#?}");
         }
         std::fs::remove_dir_all(dir).unwrap();

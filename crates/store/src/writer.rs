@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
 use super::error::StoreError;
-use super::file::File;
+use super::file::{Check, File, LOG_STEP};
 use super::meta::{self, EndpointKind, Installation, NewDatabase};
-use super::{Command, Reread, inbox, load, quarantine, write};
+use super::{Command, Reread, StartedOver, inbox, load, quarantine, tidy, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
@@ -26,6 +26,8 @@ pub(super) struct StoreWriter {
     file: Option<File>,
     /// What there may be in the place of the file that the history in memory does not have.
     behind: Behind,
+    /// At this length the log is shortened.
+    log_limit: u64,
 }
 
 /// What may be in the place of a file that could not be opened.
@@ -48,6 +50,8 @@ pub(super) struct Found {
     pub identity: Installation,
     pub lost: Option<Lost>,
     pub trouble: Option<StoreError>,
+    /// Whether all of it was looked at, or there is nothing to be looked at.
+    pub is_checked: bool,
 }
 
 /// A history that was lost, so that a new one was begun.
@@ -65,9 +69,10 @@ impl StoreWriter {
         path: &Path,
         kind: EndpointKind,
         now: DateTime<Utc>,
+        check: Check,
     ) -> Result<Found, StoreError> {
         check_not_lost(path, kind)?;
-        let mut file = File::open(path)?;
+        let mut file = File::open_and(path, check)?;
         let identity = meta::bind(&mut file, kind, &NewDatabase::at(now))?;
         let history = load::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, Some(file), history, identity))
@@ -79,8 +84,9 @@ impl StoreWriter {
         path: &Path,
         kind: EndpointKind,
         now: DateTime<Utc>,
+        check: Check,
     ) -> Result<Found, StoreError> {
-        match Self::open(path, kind, now) {
+        match Self::open(path, kind, now, check) {
             Err(why) if why.is_damage() && !path.is_dir() => Self::anew(path, kind, now, why),
             Err(trouble) if trouble.is_storage() => Self::unwritable(path, kind, now, trouble),
             found => found,
@@ -215,6 +221,7 @@ impl StoreWriter {
         identity: Installation,
     ) -> Found {
         history.begun_at = Some(identity.created_at);
+        let is_checked = file.as_ref().is_none_or(|file| file.is_checked);
         let writer = Self {
             path: path.to_owned(),
             kind,
@@ -222,6 +229,7 @@ impl StoreWriter {
             rebuilt_at: history.rebuilt_at,
             file,
             behind: Behind::Nothing,
+            log_limit: LOG_STEP,
         };
         Found {
             writer,
@@ -229,6 +237,7 @@ impl StoreWriter {
             identity,
             lost: None,
             trouble: None,
+            is_checked,
         }
     }
 
@@ -241,6 +250,8 @@ impl StoreWriter {
                 Command::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
                 Command::Requests(answer) => drop(answer.send(self.requests(&mut seen))),
                 Command::Reread(answer) => drop(answer.send(self.reread())),
+                Command::Damaged(why, now, answer) => drop(answer.send(self.start_over(why, now))),
+                Command::Leave(batch, answer) => drop(answer.send(self.leave(&batch))),
                 Command::Close(answer) => {
                     inbox.close();
                     drop(answer.send(self.file.map_or(Ok(()), File::close)));
@@ -257,13 +268,41 @@ impl StoreWriter {
         };
         let file = self.file.insert(file);
         if self.behind != Behind::Unread {
-            return write::commit(file, changes);
+            let stay = write::commit(file, changes)?;
+            self.log_limit = file.shorten_log(self.log_limit);
+            return Ok(stay);
         }
         let known = load::load(&file.connection).map_err(|fault| fault.at(&file.path))?;
         let news = changes.iter().filter(|change| is_news(change, &known));
         let stay = write::commit(file, &news.cloned().collect::<Vec<_>>())?;
         self.behind = Behind::Readable;
         Ok(stay)
+    }
+
+    /// Begins a new history in the place of the one that is open and was found to be damaged.
+    fn start_over(
+        &mut self,
+        why: StoreError,
+        now: DateTime<Utc>,
+    ) -> Result<StartedOver, StoreError> {
+        if let Some(file) = self.file.take() {
+            file.abandon();
+        }
+        let found = Self::anew(&self.path, self.kind, now, why)?;
+        *self = found.writer;
+        Ok(StartedOver {
+            lost: found.lost,
+            history: found.history,
+            identity: found.identity,
+        })
+    }
+
+    /// Nothing leaves a history that cannot be written, nor one that is not known yet.
+    fn leave(&mut self, batch: &tidy::Batch) -> Result<usize, StoreError> {
+        match (&mut self.file, self.behind) {
+            (Some(file), Behind::Nothing) => tidy::leave(file, batch),
+            _ => Ok(0),
+        }
     }
 
     /// The history of a file that could not be read when the store was opened and can be now; told once.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use redkeep::history::Change;
 use redkeep::run::{Missed, Outcome, RunState};
-use redkeep::store::{EndpointKind, Opened, Reader, RunFilter, Store, StoreError};
+use redkeep::store::{Check, EndpointKind, Opened, Reader, RunFilter, Store, StoreError};
 
 use crate::store::sample::{Place, at, pair, pair_state, run};
 
 fn opened(place: &Place) -> Result<Opened, StoreError> {
-    Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0))
+    Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0), Check::First)
 }
 
 /// A history with some pages, closed, and its installation.
@@ -316,4 +316,44 @@ fn schema_of(place: &Place) -> (i64, Vec<String>) {
         .unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     (version, rows.map(Result::unwrap).collect())
+}
+
+/// The first page of an index that nothing reads at a start.
+fn page_of_an_index(place: &Place) -> u64 {
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'runs_by_snapshot'";
+    let page: u32 = place.shell().query_row(root, [], |row| row.get(0)).unwrap();
+    u64::from(page - 1) * 4096
+}
+
+#[tokio::test]
+async fn a_large_history_is_opened_first_and_its_damage_found_beside() {
+    let (place, installation) = filled().await;
+    let large = "CREATE TABLE room (it BLOB); INSERT INTO room VALUES (zeroblob(140000000)); DROP TABLE room;
+                 PRAGMA wal_checkpoint(TRUNCATE);";
+    place.shell().execute_batch(large).unwrap();
+    let open = |check| {
+        Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0), check).unwrap()
+    };
+    let sound = open(Check::LargeBeside);
+    assert!(!sound.is_checked);
+    assert!(sound.store.check(at(1)).await.unwrap().is_none());
+    sound.store.close().await.unwrap();
+    let file = OpenOptions::new().write(true).open(place.file()).unwrap();
+    file.write_all_at(&[0xa5; 64], page_of_an_index(&place))
+        .unwrap();
+    drop(file);
+    let opened = open(Check::LargeBeside);
+    assert!(!opened.is_checked && opened.lost.is_none());
+    assert_eq!(opened.history.pairs.len(), 1);
+    let over = opened.store.check(at(7)).await.unwrap().unwrap();
+    let moved_to = over.lost.unwrap().moved_to.unwrap();
+    assert_eq!(aside(&place)[0], moved_to);
+    assert_eq!(over.history.rebuilt_at, Some(at(7)));
+    assert_eq!(over.identity.installation.to_string(), installation);
+    let change = Change::Run(Box::new(run("dw", 0, RunState::Due)));
+    opened.store.commit(vec![change]).await.unwrap();
+    opened.store.close().await.unwrap();
+    let again = open(Check::First);
+    assert_eq!(again.history.rebuilt_at, Some(at(7)));
+    assert_eq!(again.history.runs.values().count(), 1);
 }

@@ -14,6 +14,7 @@ mod questions;
 mod refusals;
 mod renames;
 mod sample;
+mod tidy;
 pub mod totals;
 mod unwritable;
 mod wishes;

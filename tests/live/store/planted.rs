@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use redkeep::store::{EndpointKind, Inbox, Reader, Store, StoreError, copy_of};
+use redkeep::store::{Check, EndpointKind, Inbox, Reader, Store, StoreError, copy_of};
 
 use crate::store::sample::{Place, at};
 
@@ -27,7 +27,8 @@ async fn a_link_in_the_place_of_a_file_of_sqlites_is_refused_by_everybody() {
     for end in ["-wal", "-shm", "-journal"] {
         let (place, precious) = prepared().await;
         symlink(&precious, beside(&place, end)).unwrap();
-        let daemon = Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0));
+        let daemon =
+            Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0), Check::First);
         let errors = [
             daemon.map(drop).unwrap_err(),
             Store::open(&place.file(), EndpointKind::Sandbox, at(0))

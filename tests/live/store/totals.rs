@@ -8,9 +8,9 @@ use redkeep::run::{GoneReason, RunState};
 use crate::store::change;
 use crate::store::sample::{Place, at, gone, missed_range, pair, run, states};
 
-type Counts = BTreeMap<[String; 5], i64>;
+pub type Counts = BTreeMap<[String; 5], i64>;
 
-const KEPT: &str =
+pub const KEPT: &str =
     "SELECT policy, account, region, cluster, state, count FROM totals WHERE count <> 0";
 
 const COUNTED: &str = "
@@ -20,7 +20,7 @@ const COUNTED: &str = "
         SELECT policy, account, region, cluster, 'missed', count FROM missed_ranges)
     GROUP BY policy, account, region, cluster, state";
 
-fn counts(place: &Place, sql: &str) -> Counts {
+pub fn counts(place: &Place, sql: &str) -> Counts {
     let shell = place.shell();
     let mut statement = shell.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
@@ -112,8 +112,9 @@ async fn an_older_history_is_counted_once_when_it_is_brought_up_to_date() {
     assert_eq!(opened.history.totals[&pair("a")].missed, 505);
 }
 
-/// Takes migrations 10 and 11 back.
+/// Takes migrations 10 to 12 back.
 const OLDER: &str = "
+    DROP INDEX runs_described; DROP INDEX removals_by_instant; DROP INDEX removals_kept;
     DROP TABLE totals;
     DROP TRIGGER runs_count_new; DROP TRIGGER runs_count_gone;
     DROP TRIGGER runs_count_before; DROP TRIGGER runs_count_after;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use redkeep::history::Change;
 use redkeep::run::RunState;
-use redkeep::store::{EndpointKind, Opened, Reader, RunFilter, Store, StoreError};
+use redkeep::store::{Check, EndpointKind, Opened, Reader, RunFilter, Store, StoreError};
 
 use crate::store::sample::{Place, at, pair, pair_state, run};
 use crate::store::totals::take_back_to_version_4;
 
 fn opened(place: &Place) -> Opened {
-    Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0)).unwrap()
+    Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0), Check::First).unwrap()
 }
 
 fn change(at: i64) -> Change {
@@ -200,7 +200,8 @@ async fn what_is_refused_is_refused_whoever_holds_it() {
         shell
             .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
             .unwrap();
-        let error = Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0));
+        let error =
+            Store::open_or_begin_anew(&place.file(), EndpointKind::Sandbox, at(0), Check::First);
         let error = error.unwrap_err();
         assert!(is_right(&error), "{statements}: {error:?}");
     }

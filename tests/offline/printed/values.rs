@@ -56,7 +56,7 @@ fn with(table: &str, key: &str, value: &str) -> String {
 }
 
 /// Values whose rule the schema states in full, so that it and loading must be of one mind.
-const EXACT: [(&str, &str, &[&str]); 26] = [
+const EXACT: [(&str, &str, &[&str]); 27] = [
     (
         "policy",
         "retention",
@@ -103,6 +103,21 @@ const EXACT: [(&str, &str, &[&str]); 26] = [
         ],
     ),
     ("", "state_dir", &["\"x\"", "\"\"", "1"]),
+    (
+        "",
+        "history_retention",
+        &[
+            "\"1d\"",
+            "\"400d\"",
+            "\"7y\"",
+            "\"forever\"",
+            "\"3654d\"",
+            "\"0d\"",
+            "\"11y\"",
+            "\"\"",
+            "35",
+        ],
+    ),
     (
         "",
         "listen",

@@ -331,4 +331,16 @@ impl Engine {
         self.turn.changes.extend(recovered);
         self.reach_out(now);
     }
+
+    /// Goes on with a new history in the place of one that was lost meanwhile: what is open is recorded in the new one
+    /// too, and the snapshots tell the rest.
+    pub fn start_over(&mut self, history: History, installation: Writer, now: DateTime<Utc>) {
+        let before = std::mem::take(&mut self.history);
+        self.reread(history, installation, now);
+        for run in before.open() {
+            self.history.insert(run.clone());
+            let change = Change::Run(Box::new(run.clone()));
+            self.turn.changes.push(change);
+        }
+    }
 }

@@ -32,10 +32,12 @@ pub enum Strain {
     EditedWhileDown,
     /// The history is lost.
     LostHistory,
+    /// People hold snapshots just before redkeep removes them or keeps them for longer.
+    Hands,
 }
 
 impl Strain {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accounts,
         Self::AccountLeaves,
         Self::Misled,
@@ -48,6 +50,7 @@ impl Strain {
         Self::Suspended,
         Self::EditedWhileDown,
         Self::LostHistory,
+        Self::Hands,
     ];
 
     /// How many lives of a thousand it weighs on.

@@ -39,6 +39,7 @@ impl Life {
             Strain::Suspended => self.suspended(),
             Strain::EditedWhileDown => self.edited_while_down(),
             Strain::LostHistory => self.lost_history(),
+            Strain::Hands => self.hands(),
         }
         true
     }
@@ -326,6 +327,15 @@ impl Life {
         one.forget();
         self.sim.start(host);
         self.pass(30, 4_000);
+    }
+
+    /// For some days, people are quick.
+    fn hands(&mut self) {
+        self.say("people hold snapshots at the last moment");
+        self.sim.hands.permille = 500;
+        self.pass(20_000, 300_000);
+        self.sim.hands.permille = 0;
+        self.say("people do not any more");
     }
 
     pub(super) fn any_account(&mut self) -> usize {

@@ -88,6 +88,8 @@ pub enum Bug {
     LostMark,
     /// The instants that scopes wait for are lost.
     LostWake,
+    /// The last look before a change does not show that somebody holds the snapshot.
+    UnseenHold,
 }
 
 impl Bug {

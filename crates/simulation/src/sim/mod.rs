@@ -13,6 +13,7 @@ mod edits;
 pub mod elsewhere;
 mod evidence;
 mod guarded;
+pub mod hands;
 pub mod host;
 pub mod journal;
 mod leap;
@@ -42,6 +43,7 @@ use bug::{Bug, SECRET};
 use dice::Dice;
 use elsewhere::Elsewhere;
 use evidence::Evidence;
+use hands::Hands;
 use host::{Host, Process};
 use log::Log;
 use serve::{hangs, latency};
@@ -91,6 +93,8 @@ pub struct Sim {
     /// Whether time in which nothing can happen is leapt over.
     pub leaps: bool,
     pub log: Log,
+    /// What people do at the last moment.
+    pub hands: Hands,
     /// What is planted, to see whether it is caught.
     pub bug: Option<Bug>,
     /// How many micro-steps were made.
@@ -116,6 +120,7 @@ impl Sim {
             dice: Dice::new(1),
             leaps: false,
             log: Log::new(false),
+            hands: Hands::default(),
             bug: None,
             steps: 0,
             calls: BTreeMap::new(),
@@ -418,9 +423,15 @@ impl Sim {
         let run = call.slot().and_then(|slot| runs.get(slot));
         let known = (host_ref.commits, run);
         host_ref.evidence.calling(&call, known, home, self.now);
+        self.come_before(&call);
         self.calls_made += 1;
         let account = self.elsewhere.reached(&call.scope().account);
-        let under_way = UnderWay::new((host, host_ref.lives), account, call, (self.now, now));
+        let under_way = UnderWay::new(
+            (host, self.hosts[host].lives),
+            account,
+            call,
+            (self.now, now),
+        );
         self.go_on(self.calls_made, under_way)
     }
 
@@ -500,6 +511,11 @@ impl Sim {
         wire.arrives_at = match hangs(&fault_effect) {
             true => wire.sent_at + ATTEMPT_TIMEOUT,
             false => self.now + wire.is_slow_by + self.dice.milliseconds(self.latency.back),
+        };
+        self.check_hands((wire.call, wire.account, &wire.region), &request);
+        let aws = match wire.account {
+            0 => &mut self.aws,
+            other => &mut self.elsewhere.accounts[other - 1],
         };
         let is_look = matches!(request, Request::Snapshots(_));
         let served = aws.carry_out(request, &fault_effect, region, self.now);

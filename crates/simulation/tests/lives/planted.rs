@@ -46,12 +46,12 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 29] = [
+const TABLE: [Row; 30] = [
     row(
         "a change is planned",
         Bug::LostMark,
         "I25: a mark is missing",
-        0,
+        1,
     ),
     row(
         "no wake-up is lost",
@@ -119,11 +119,11 @@ const TABLE: [Row; 29] = [
         "deleted by others, never made again",
         Bug::Remake,
         "I19: ",
-        0,
+        4,
     ),
     row("no edit makes earlier slots", Bug::BackFill, "I20: ", 0),
     row("nothing is removed in doubt", Bug::StaleListing, "I15: ", 2),
-    row("no pair is left bare", Bug::NoGuard, "I21: ", 64),
+    row("no pair is left bare", Bug::NoGuard, "I21: ", 123),
     row(
         "no verdict without a look",
         Bug::BlindVerdict,
@@ -156,6 +156,7 @@ const TABLE: [Row; 29] = [
         0,
     )
     .under(Strain::Takes),
+    row("what is held stays", Bug::UnseenHold, "I2: ", 2).under(Strain::Hands),
     row("no slot is lost to an edit", Bug::ForgottenEdit, "I1: ", 2).under(Strain::EditedWhileDown),
 ];
 
