@@ -113,7 +113,7 @@ fn past(config: &Config) -> Result<Option<(Reader, History, Writer)>, Failure> {
         Err(StoreError::Missing { .. }) => return Ok(None),
         reader => reader.map_err(unreadable)?,
     };
-    let history = reader.history().map_err(unreadable)?;
+    let history = reader.newest().map_err(unreadable)?;
     let (identity, _) = reader.identity().map_err(unreadable)?;
     let writer = config.writer.clone().unwrap_or(identity.installation);
     Ok(Some((reader, history, writer)))

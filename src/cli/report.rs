@@ -277,7 +277,7 @@ impl Past {
             ..of(pair)
         };
         let mut tally = Tally::new(self.period);
-        let taken = self.reader.each_run(&inside, |run| tally.add(run));
+        let taken = self.reader.each_outcome(&inside, |run| tally.add(run));
         taken.map_err(unreadable)?;
         let before = self.reader.runs(&before).map_err(unreadable)?;
         let there = self.history.of_pair(pair).filter(|run| run.is_good());

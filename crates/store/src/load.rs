@@ -2,6 +2,8 @@
 //!
 //! Owns: which rows are loaded at a start, as far as decisions and metrics need them.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, Row};
 
 use super::cell::to_text;
@@ -21,23 +23,28 @@ const EXTENSIONS_BY_PAIR: &str = "
     SELECT min(rowid), policy, account, region, cluster, count(*) FROM extensions
     GROUP BY policy, account, region, cluster";
 
+/// The rows of each pair's newest run, of those by hand and of the others. A pair that only has open runs is not among the
+/// totals.
+pub(super) const NEWEST_ROWS: &str = "
+    WITH pairs_of_runs AS (SELECT DISTINCT policy, account, region, cluster FROM totals)
+    SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
+        AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'schedule'
+        ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of
+    UNION ALL
+    SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
+        AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'manual'
+        ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of";
+
 /// The runs that the next decision may need beside those whose snapshot may be there: open, with a second snapshot, or
 /// the newest of their pair.
-pub(super) const WANTED_RUNS: [&str; 3] = [
-    " WHERE progress IS NOT NULL",
-    // The first one, which failed, may be there.
-    " WHERE generation = 2",
-    // Each pair's newest, of those by hand and of the others. One that only has open runs is not among the totals.
-    " WHERE rowid IN (
-         WITH pairs_of_runs AS (SELECT DISTINCT policy, account, region, cluster FROM totals)
-         SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
-             AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'schedule'
-             ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of
-         UNION ALL
-         SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
-             AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'manual'
-             ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of)",
-];
+pub(super) static WANTED_RUNS: LazyLock<[String; 3]> = LazyLock::new(|| {
+    [
+        " WHERE progress IS NOT NULL".to_owned(),
+        // The first one, which failed, may be there.
+        " WHERE generation = 2".to_owned(),
+        format!(" WHERE rowid IN ({NEWEST_ROWS}) AND NOT ({})", there::THERE),
+    ]
+});
 
 /// The run of a slot.
 pub(super) fn run_of(connection: &Connection, slot: &Slot) -> Result<Option<Run>, Fault> {
@@ -59,9 +66,9 @@ pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
     load_with(connection, &there::ALL)
 }
 
-/// The same, and of the complete snapshots that are there only the newest of each pair.
+/// The same, and of the snapshots that are there only each pair's newest.
 pub(super) fn load_newest(connection: &Connection) -> Result<History, Fault> {
-    load_with(connection, &there::NEWEST_GOOD)
+    load_with(connection, &there::NEWEST)
 }
 
 fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
@@ -74,7 +81,7 @@ fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
         Ok(())
     })?;
     there::each(&snapshot, there, |run| history.insert(run))?;
-    for condition in WANTED_RUNS {
+    for condition in &*WANTED_RUNS {
         each(&snapshot, &(RUNS.select() + condition), |row| {
             let run = row::run(row)?;
             history.insert(run);

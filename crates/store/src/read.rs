@@ -59,6 +59,10 @@ impl RunFilter {
     }
 }
 
+/// When AWS made the snapshot of a complete run, as a description of its own.
+const CREATED: &str = "iif(state = 'available', iif(json_valid(snapshot), json_object('snapshot_identifier', snapshot_id,
+    'snapshot_create_time', json_extract(snapshot, '$.snapshot_create_time')), snapshot), NULL)";
+
 /// A reading connection for the commands.
 pub struct Reader {
     file: File,
@@ -82,16 +86,25 @@ impl Reader {
         self.answer(Self::query(filter), row::run)
     }
 
-    /// The same runs, each given to `take` when it is read: there may be millions.
+    /// The same runs without their tags, and of AWS's descriptions only the SnapshotCreateTime; each is given to `take`
+    /// when it is read: there may be millions.
     ///
     /// # Errors
     /// As [`Reader::runs`].
-    pub fn each_run(
+    pub fn each_outcome(
         &self,
         filter: &RunFilter,
         mut take: impl FnMut(&Run),
     ) -> Result<(), StoreError> {
-        let taken = Self::query(filter).each(&self.file.connection, |row| {
+        let columns = RUNS.columns.iter().map(|column| match *column {
+            "tags" => "'{}'".to_owned(),
+            "snapshot" => CREATED.to_owned(),
+            column => format!("\"{column}\""),
+        });
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let select = format!("SELECT rowid, {columns} FROM {}", RUNS.name);
+        let query = Self::filtered(Query::from(select), filter);
+        let taken = query.each(&self.file.connection, |row| {
             take(&row::run(row)?);
             Ok(())
         });
@@ -99,7 +112,10 @@ impl Reader {
     }
 
     fn query(filter: &RunFilter) -> Query {
-        let mut query = Query::new(&RUNS);
+        Self::filtered(Query::new(&RUNS), filter)
+    }
+
+    fn filtered(mut query: Query, filter: &RunFilter) -> Query {
         query.of_pair(filter);
         query.equal("state", filter.state.as_ref());
         query.compare("scheduled_at >= ?", filter.since.map(to_text));
