@@ -2,18 +2,20 @@
 //!
 //! Owns: the words and fields of the log. Never decides anything. A failure is told once, here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use tracing::{error, info, warn};
 
 use crate::engine::Engine;
 use crate::error_chain::with_causes;
 use crate::history::{Change, History, PairState};
+use crate::observed::Observed;
 use crate::operations::{Pass, PassResult, Removal, SnapshotAction};
 use crate::plan::{Alarm, Blocked};
 use crate::run::{Outcome, Run, RunState};
-use crate::slot::{Pair, rfc3339};
+use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::tag;
 use crate::store::Lost;
 use crate::tzdb::ZoneData;
@@ -195,6 +197,34 @@ fn tell_run(run: &Run) {
             }
         },
     }
+}
+
+/// Tells where AWS has begun to throttle requests, and where the pace is back at its limit; those that are slow now.
+pub(super) fn throttling(
+    before: &BTreeSet<Scope>,
+    observed: &Observed,
+    now: DateTime<Utc>,
+) -> BTreeSet<Scope> {
+    let slowed = observed.scopes.iter();
+    let slowed = slowed.filter(|(_, view)| view.budget.is_slowed(now));
+    let slowed: BTreeSet<Scope> = slowed.map(|(scope, _)| scope.clone()).collect();
+    for scope in slowed.difference(before) {
+        let rate = observed.scopes.get(scope).map(|view| view.budget.pace(now));
+        warn!(
+            account = %scope.account,
+            region = %scope.region,
+            requests_per_second = rate,
+            "AWS throttles requests; redkeep asks half as often, and a quarter more each minute while nothing is throttled"
+        );
+    }
+    for scope in before.difference(&slowed) {
+        info!(
+            account = %scope.account,
+            region = %scope.region,
+            "AWS throttles requests no more; redkeep asks as often as max_requests_per_second allows"
+        );
+    }
+    slowed
 }
 
 /// Tells the alarms that have begun and those that are over.

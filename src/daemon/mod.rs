@@ -16,7 +16,7 @@ mod ticker;
 mod writing;
 mod zones;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +112,8 @@ pub struct Daemon<R> {
     under_way: HashMap<Id, (Call, DateTime<Utc>)>,
     pending: PendingChanges,
     alarms: BTreeMap<Alarm, String>,
+    /// Where AWS throttles, as far as that was told.
+    slowed: BTreeSet<Scope>,
     reload: Reload,
     intervals: Intervals,
     wake_at: DateTime<Utc>,
@@ -138,6 +140,7 @@ impl<R: Redshift> Daemon<R> {
             under_way: HashMap::new(),
             pending: PendingChanges::default(),
             alarms: BTreeMap::new(),
+            slowed: BTreeSet::new(),
             reload: loaded(now),
             intervals: Intervals::compute(parts.engine.config(), now),
             wake_at: now,
@@ -280,6 +283,8 @@ impl<R: Redshift> Daemon<R> {
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
         event_log::alarms(&self.alarms, &alarms, &self.parts.engine);
         self.alarms = alarms;
+        let (observed, now) = (self.parts.engine.observed(), self.parts.clock.now());
+        self.slowed = event_log::throttling(&self.slowed, observed, now);
         self.publish();
         let ended_at = self.parts.clock.monotonic();
         self.show_from = ended_at + ended_at.saturating_sub(began_at) * SHOW_EACH;

@@ -20,6 +20,8 @@ pub struct Budget {
     paced_at: DateTime<Utc>,
     /// The pace never exceeds this.
     limit: f64,
+    /// Whether a throttling answer has set the pace.
+    is_throttled: bool,
 }
 
 impl Budget {
@@ -44,6 +46,7 @@ impl Budget {
             pace: Self::FIRST_PACE,
             paced_at: now,
             limit: f64::from(limit),
+            is_throttled: false,
         }
     }
 
@@ -80,8 +83,14 @@ impl Budget {
             tokens: budget.tokens.min(1.0),
             pace: (budget.pace(now) / 2.0).max(Self::SLOWEST),
             paced_at: now,
+            is_throttled: true,
             ..budget
         }
+    }
+
+    /// Whether AWS has throttled requests, and the pace has not come back to its limit since.
+    pub fn is_slowed(&self, now: DateTime<Utc>) -> bool {
+        self.is_throttled && self.pace(now) < self.limit
     }
 
     /// How many requests may be sent at `now`.
@@ -157,6 +166,60 @@ mod tests {
         }
         assert_eq!(budget.pace(at(39)), 1.0);
         assert!(budget.pace(at(39 + 15 * 60)) > 19.0);
+    }
+
+    #[test]
+    fn what_throttling_has_slowed_is_slow_until_the_pace_is_back_at_its_limit() {
+        let budget = Budget::full(20, at(0));
+        assert!(!budget.is_slowed(at(0)), "it only has not grown yet");
+        let budget = budget.throttled(at(600));
+        assert!(budget.is_slowed(at(600)) && budget.is_slowed(at(700)));
+        assert!(!budget.is_slowed(at(900)));
+    }
+
+    /// Who asks as fast as each budget allows, of an account that takes `capacity` requests a second: for each how many
+    /// were taken in half an hour, and how many refused.
+    fn shared(mut budgets: Vec<Budget>, capacity: f64) -> Vec<[u32; 2]> {
+        let mut counts = vec![[0, 0]; budgets.len()];
+        let (mut room, step) = (capacity, TimeDelta::milliseconds(50));
+        for tick in 0..36_000 {
+            let now = at(0) + step * tick;
+            room = (room + capacity / 20.0).min(capacity);
+            let turn = usize::try_from(tick).unwrap() % budgets.len();
+            for index in 0..budgets.len() {
+                let who = (index + turn) % budgets.len();
+                while budgets[who].available(now) > 0 {
+                    budgets[who] = budgets[who].spent(1, now);
+                    let is_taken = room >= 1.0;
+                    counts[who][usize::from(!is_taken)] += 1;
+                    match is_taken {
+                        true => room -= 1.0,
+                        false => budgets[who] = budgets[who].throttled(now),
+                    }
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn daemons_that_share_a_limit_use_most_of_it_and_none_starves() {
+        for (daemons, capacity) in [(1, 5.0), (2, 8.0), (2, 12.0), (3, 9.0)] {
+            let counts = shared(vec![Budget::full(20, at(0)); daemons], capacity);
+            let taken: u32 = counts.iter().map(|[taken, _]| taken).sum();
+            let refused: u32 = counts.iter().map(|[_, refused]| refused).sum();
+            let most = capacity * 1_800.0;
+            let told = format!("{daemons} daemons, {capacity} a second: {counts:?}");
+            assert!(f64::from(taken) > most * 0.6, "{told}");
+            assert!(f64::from(refused) < f64::from(taken) * 0.1, "{told}");
+            let fair = f64::from(taken) / f64::from(u32::try_from(daemons).unwrap());
+            assert!(
+                counts
+                    .iter()
+                    .all(|[taken, _]| f64::from(*taken) > fair / 2.0),
+                "{told}"
+            );
+        }
     }
 
     #[test]

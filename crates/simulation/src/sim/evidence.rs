@@ -112,7 +112,9 @@ impl Evidence {
     /// I24, before a change of a run is committed.
     pub fn concluding(&self, before: Option<&Run>, run: &Run, home: &Aws, now: DateTime<Utc>) {
         let is_steady = |since: DateTime<Utc>| now > since + TimeDelta::hours(1);
-        if !is_absence(before, run) || !self.clock_right_since.is_none_or(is_steady) {
+        let is_removed = is_new(before, run, &|run| gone_by(run, GoneReason::Pruned));
+        if !is_removed && !is_absence(before, run) || !self.clock_right_since.is_none_or(is_steady)
+        {
             return;
         }
         let (id, scope) = (run.request.snapshot_id.as_str(), &run.slot.pair.scope);
@@ -127,6 +129,9 @@ impl Evidence {
             !is_there,
             "I24: {run} is said to be gone, and {id} is there"
         );
+        if is_removed {
+            return;
+        }
         let accepted = home.accepted.iter().find(|(made, _)| made == id);
         let named = self.named.get(&(scope.clone(), id.to_owned()));
         let look = self.looks.get(scope).max(named);
@@ -146,13 +151,17 @@ fn is_absence(before: Option<&Run>, run: &Run) -> bool {
             RunState::Ended(Outcome::Failed(Reason::Vanished))
         )
     };
-    let gone = |run: &Run| {
-        run.gone
-            .as_ref()
-            .is_some_and(|gone| gone.reason != GoneReason::Pruned)
-    };
-    let is_new = |is: &dyn Fn(&Run) -> bool| is(run) && !before.is_some_and(is);
-    is_new(&vanished) || is_new(&gone)
+    let gone = |run: &Run| run.gone.is_some() && !gone_by(run, GoneReason::Pruned);
+    is_new(before, run, &vanished) || is_new(before, run, &gone)
+}
+
+fn gone_by(run: &Run, reason: GoneReason) -> bool {
+    run.gone.as_ref().is_some_and(|gone| gone.reason == reason)
+}
+
+/// Whether something is so of the run that was not so before.
+fn is_new(before: Option<&Run>, run: &Run, is: &dyn Fn(&Run) -> bool) -> bool {
+    is(run) && !before.is_some_and(is)
 }
 
 /// What a call asks for, and how soon it may be asked for again.
