@@ -17,9 +17,11 @@ use crate::slot::{Pair, rfc3339};
 use crate::store::{Reader, RunFilter, StoreError};
 
 use super::history::unreadable;
-use super::output::{Output, names_of, row, write_rows};
+use super::output::{Output, Tone, View, names_of, row, write_rows};
 use super::pause::configured;
+use super::runs::tone_of_state;
 use super::state_lock::{Holder, holder};
+use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::{ConfigArgs, Failure, load};
 
 /// Tells for each policy that touches a cluster, or nearly does, what happened, why, and what comes next.
@@ -43,9 +45,10 @@ pub struct ExplainArgs {
     /// The newest so many slots of each policy
     #[arg(long, value_name = "N", default_value_t = 5)]
     slots: u32,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -66,6 +69,9 @@ row! {
         slots: Option<u64>,
         waits_until: Option<String>,
         words: String,
+    }
+    beside {
+        at: Option<DateTime<Utc>>,
     }
 }
 
@@ -96,8 +102,17 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
         rows.extend(known.part(part, args)?);
     }
     let mut out = std::io::stdout().lock();
-    match args.output {
-        Output::Table => write_text(&mut out, &args.cluster, &rows)?,
+    match args.output.output {
+        Output::Table | Output::Wide => {
+            let policies = rows.iter().map(|row| row.policy.as_str());
+            let clocks = Clocks::choose(args.clocks, &known.config, policies);
+            write_text(
+                &mut out,
+                &args.cluster,
+                &rows,
+                &View::of(&args.output, clocks),
+            )?;
+        }
         other => write_rows(&mut out, other, &[], &rows)?,
     }
     known.remarks(&parts)?;
@@ -231,6 +246,7 @@ impl Known {
         let pair = &run.slot.pair;
         ExplainRow {
             touches,
+            at: Some(run.slot.scheduled_at),
             scheduled_at: Some(rfc3339(run.slot.scheduled_at)),
             local_time: self.local(pair, run.slot.scheduled_at),
             starts_at: Some(rfc3339(run.request.starts_at)),
@@ -260,6 +276,7 @@ impl Known {
         )?;
         Some(ExplainRow {
             touches: true,
+            at: Some(next.slot.scheduled_at),
             scheduled_at: Some(rfc3339(next.slot.scheduled_at)),
             local_time: self.local(pair, next.slot.scheduled_at),
             starts_at: next.timing.starts_at.map(rfc3339),
@@ -282,6 +299,7 @@ impl Known {
 fn range_row(range: &MissedRange, touches: bool) -> ExplainRow {
     ExplainRow {
         touches,
+        at: Some(range.first_at),
         scheduled_at: Some(rfc3339(range.first_at)),
         state: Some(OutcomeKind::Missed.as_str()),
         slots: Some(range.count),
@@ -307,7 +325,11 @@ fn write_text(
     out: &mut impl Write,
     cluster: &ClusterId,
     rows: &[ExplainRow],
+    view: &View,
 ) -> Result<(), Failure> {
+    if rows.iter().any(|row| row.at.is_some()) {
+        writeln!(out, "Slots are told in {}.", view.clocks.name())?;
+    }
     for row in rows {
         let words = one_line(&row.words);
         match &row.scheduled_at {
@@ -324,8 +346,12 @@ fn write_text(
                 writeln!(out, "policy {policy}{place} {verb} {cluster}: {words}")?;
             }
             Some(scheduled_at) => {
+                let at = row.at.map(|at| view.clocks.show(at));
+                let at = at.as_ref().unwrap_or(scheduled_at);
                 let state = row.state.unwrap_or("next");
-                writeln!(out, "  {scheduled_at}  {state:<9}  {words}")?;
+                let tone = row.state.map_or(Tone::Plain, tone_of_state);
+                let state = tone.paint(&format!("{state:<9}"), view.is_coloured);
+                writeln!(out, "  {at}  {state}  {words}")?;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `redkeep report`: how well each pair was protected over a period, and what AWS holds of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -10,23 +10,25 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::explain::span;
 use crate::history::History;
-use crate::names::PolicyName;
+use crate::logging::one_line;
 use crate::redshift::{Answer, Redshift};
 use crate::report::{
-    Differences, Gap, Inventory, PairFacts, PairReport, ReportPeriod, Tally, differences, of_pair,
+    self, Differences, Gap, Inventory, PairFacts, PairReport, ReportPeriod, Tally, differences,
+    of_pair,
 };
 use crate::rpo::overdue_since;
 use crate::run::Run;
-use crate::slot::{Pair, Scope, rfc3339};
+use crate::slot::{Pair, PairFilter, Scope, rfc3339};
 use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 
-use super::history::{InstantArg, unreadable};
-use super::output::{Column, Output, names_of, row, text, write_rows};
-use super::pause::configured;
+use super::filter::FilterArgs;
+use super::history::{clocks_of, unreadable};
+use super::output::{Column, Tone, View, names_of, row, text, write_rows};
 use super::scopes::list;
+use super::times::InstantArg;
+use super::view::{ClockArgs, Clocks, OutputArgs, age};
 use super::{ConfigArgs, Failure, load};
 
 /// Reports how well each cluster was protected over a period: what the slots brought, gaps, and breaches of rpo.
@@ -35,26 +37,26 @@ use super::{ConfigArgs, Failure, load};
 Examples:
   redkeep report                                  the last 30 days
   redkeep report --since 7d --policy nightly
-  redkeep report --since 2026-10-01T00:00:00Z --until 2026-11-01T00:00:00Z --output csv
+  redkeep report --since 2026-10-01 --until 2026-11-01 --output csv
 
 What is recorded is compared with what AWS holds now; where AWS cannot be asked, that is said. Exits with 1 when
 there is a finding: a slot without a snapshot that no blackout, pause or disabled policy explains, a breach of
-rpo, or a difference to what AWS holds.")]
+rpo, or a difference to what AWS holds. Below the table each finding says what it is, and what helps.")]
 pub struct ReportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// From this instant on (RFC 3339), or from so long ago on (7d, 24h)
-    #[arg(long, value_name = "INSTANT|DURATION", default_value = "30d", value_parser = InstantArg::read)]
+    /// From then on: a date, an instant (RFC 3339), or so long ago (7d, 24h)
+    #[arg(long, value_name = "WHEN", default_value = "30d", value_parser = InstantArg::read)]
     since: InstantArg,
-    /// Up to this instant, or up to so long ago; by default now
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    /// Up to then; by default now
+    #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -85,6 +87,7 @@ row! {
         not_at_aws: Option<Vec<String>>,
         not_recorded: Option<Vec<String>>,
         is_finding: bool,
+        findings: Vec<String>,
     }
     beside {
         worst_gap: Option<TimeDelta>,
@@ -95,36 +98,81 @@ row! {
 
 /// When the newest good snapshot was older than `rpo`.
 #[derive(Debug, Clone, Serialize)]
-struct Breach {
+pub(super) struct Breach {
     from: String,
     until: Option<String>,
 }
 
 const COLUMNS: &[Column<ReportRow>] = &[
-    Column("policy", |row| row.policy.clone()),
-    Column("account", |row| row.account.clone()),
-    Column("region", |row| row.region.clone()),
-    Column("cluster", |row| row.cluster.clone()),
-    Column("slots", |row| row.slots.to_string()),
-    Column("available", |row| row.available.to_string()),
-    Column("failed", |row| row.failed.to_string()),
-    Column("missed", |row| row.missed.to_string()),
-    Column("skipped", |row| row.skipped.to_string()),
-    Column("expired", |row| row.expired.to_string()),
-    Column("conflict", |row| row.conflict.to_string()),
-    Column("open", |row| row.open.to_string()),
-    Column("worst_gap", |row| text(&row.worst_gap.map(span))),
-    Column("breaches", |row| row.rpo_breaches.len().to_string()),
-    Column("age", |row| text(&row.age.map(span))),
-    Column("rpo", |row| text(&row.rpo.map(span))),
-    Column("differences", differing),
+    Column("", |row: &ReportRow| {
+        if row.is_finding { "!" } else { "" }.to_owned()
+    })
+    .toned(|_| Tone::Bad)
+    .where_filled(),
+    Column("policy", |row: &ReportRow| row.policy.clone()),
+    Column("account", |row: &ReportRow| row.account.clone()).where_rows_differ(),
+    Column("region", |row: &ReportRow| row.region.clone()).where_rows_differ(),
+    Column("cluster", |row: &ReportRow| row.cluster.clone()),
+    Column("slots", |row: &ReportRow| row.slots.to_string()).right(),
+    Column("good", |row: &ReportRow| row.available.to_string())
+        .right()
+        .toned(|_| Tone::Good),
+    Column("lacking", |row: &ReportRow| lacking(row).to_string())
+        .right()
+        .toned(|row| {
+            if lacking(row) > 0 {
+                Tone::Bad
+            } else {
+                Tone::Plain
+            }
+        }),
+    Column("excused", |row: &ReportRow| row.excused.to_string())
+        .right()
+        .while_there_is_room(3),
+    Column("failed", |row: &ReportRow| row.failed.to_string())
+        .right()
+        .wide(),
+    Column("missed", |row: &ReportRow| row.missed.to_string())
+        .right()
+        .wide(),
+    Column("skipped", |row: &ReportRow| row.skipped.to_string())
+        .right()
+        .wide(),
+    Column("expired", |row: &ReportRow| row.expired.to_string())
+        .right()
+        .wide(),
+    Column("conflict", |row: &ReportRow| row.conflict.to_string())
+        .right()
+        .wide(),
+    Column("open", |row: &ReportRow| row.open.to_string())
+        .right()
+        .wide(),
+    Column("worst_gap", |row: &ReportRow| text(&row.worst_gap.map(age))).right(),
+    Column("breaches", |row: &ReportRow| {
+        row.rpo_breaches.len().to_string()
+    })
+    .right()
+    .wide(),
+    Column("age", |row: &ReportRow| text(&row.age.map(age))).right(),
+    Column("rpo", |row: &ReportRow| text(&row.rpo.map(age)))
+        .right()
+        .where_filled(),
+    Column("differences", differing).while_there_is_room(2),
 ];
+
+/// Slots that brought no snapshot, and nothing excuses that.
+fn lacking(row: &ReportRow) -> u64 {
+    let without = row.failed + row.missed + row.skipped + row.expired + row.conflict;
+    without.saturating_sub(row.excused)
+}
 
 pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let now = clock.now();
-    let period = period(args, now)?;
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let wanted = args.filter.checked(&config, Some(&reader))?;
+    let clocks = clocks_of(args.clocks, &config, &wanted);
+    let period = period(args, now, &clocks)?;
     let past = Past {
         history: reader.history().map_err(unreadable)?,
         reader,
@@ -134,19 +182,21 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let held = held(&config, &past, &clock).await;
     let mut differing = past.differences(&config, &held)?;
     let mut rows: Vec<ReportRow> = Vec::new();
-    let pairs = past.pairs(args, &differing)?;
-    // One that left the file may still have a past; a name that nothing bears is a slip.
-    if let (Some(name), true) = (&args.policy, pairs.is_empty()) {
-        configured(&config, name)?;
-    }
+    let pairs = past.pairs(&wanted, &differing)?;
     for pair in pairs {
         let difference = match held.get(&pair.scope) {
             Some(Inventory::At(_)) => Some(differing.remove(&pair).unwrap_or_default()),
             Some(Inventory::Unknown(_)) | None => None,
         };
-        rows.push(past.row(&config, &pair, difference.as_ref())?);
+        rows.push(past.row(&config, &pair, difference.as_ref(), &clocks)?);
     }
-    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
+    let view = View::of(&args.output, clocks);
+    let mut out = std::io::stdout().lock();
+    write_rows(&mut out, view.clone(), COLUMNS, &rows)?;
+    if view.output.is_table() {
+        explain_findings(&mut out, &view, &rows)?;
+    }
+    drop(out);
     for (scope, held) in &held {
         if let Inventory::Unknown(why) = held {
             writeln!(
@@ -161,10 +211,31 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     }
 }
 
-fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<ReportPeriod, Failure> {
-    let until = args.until.map_or(now, |until| until.before(now)).min(now);
+/// Which rows are findings, why, and what helps.
+fn explain_findings(out: &mut impl Write, view: &View, rows: &[ReportRow]) -> io::Result<()> {
+    for row in rows.iter().filter(|row| row.is_finding) {
+        let ReportRow {
+            policy, cluster, ..
+        } = row;
+        let place = format!("{}/{}", row.account, row.region);
+        let head = Tone::Bad.paint(
+            &format!("finding: {policy} {cluster} in {place}:"),
+            view.is_coloured,
+        );
+        writeln!(out, "\n{head}")?;
+        for finding in &row.findings {
+            writeln!(out, "  {}", one_line(finding))?;
+        }
+        writeln!(out, "  see `redkeep explain {cluster} --policy {policy}`")?;
+    }
+    Ok(())
+}
+
+fn period(args: &ReportArgs, now: DateTime<Utc>, clocks: &Clocks) -> Result<ReportPeriod, Failure> {
+    let until = args.until.map_or(now, |until| until.before(now, clocks));
+    let until = until.min(now);
     // The history is in whole seconds.
-    let since = args.since.before(now).trunc_subsecs(0);
+    let since = args.since.before(now, clocks).trunc_subsecs(0);
     if until <= since {
         let (since, until) = (rfc3339(since), rfc3339(until));
         let said = format!("got --since {since}, wanted an instant before {until}");
@@ -215,11 +286,11 @@ impl Past {
     /// The pairs that are active, or had slots in the period, or have something at AWS that is not recorded.
     fn pairs(
         &self,
-        args: &ReportArgs,
+        wanted: &PairFilter,
         differing: &BTreeMap<Pair, Differences>,
     ) -> Result<BTreeSet<Pair>, Failure> {
         let filter = RunFilter {
-            policy: args.policy.clone(),
+            among: wanted.clone(),
             since: Some(self.period.since),
             until: Some(self.period.until),
             ..RunFilter::default()
@@ -227,11 +298,10 @@ impl Past {
         let with_slots = self.reader.pairs(&filter).map_err(unreadable)?;
         let active = self.history.pairs.iter();
         let active = active.filter(|(_, state)| state.is_active());
-        let wanted = |pair: &Pair| args.policy.as_ref().is_none_or(|name| *name == pair.policy);
         let others = active
             .map(|(pair, _)| pair.clone())
             .chain(differing.keys().cloned())
-            .filter(wanted);
+            .filter(|pair| wanted.has(pair));
         Ok(with_slots.into_iter().chain(others).collect())
     }
 
@@ -293,6 +363,7 @@ impl Past {
         config: &Config,
         pair: &Pair,
         differences: Option<&Differences>,
+        clocks: &Clocks,
     ) -> Result<ReportRow, Failure> {
         let filter = RunFilter {
             since: Some(self.period.since),
@@ -317,6 +388,7 @@ impl Past {
             });
         let good_at = self.history.last_good(pair).and_then(Run::created_at);
         let age = good_at.map(|at| (self.now - at).max(TimeDelta::zero()));
+        let findings = report::findings(&report, self.period, differences, |at| clocks.show(at));
         let differs = differences.is_some_and(|found| *found != Differences::default());
         Ok(ReportRow {
             rpo_seconds: rpo.map(|rpo| rpo.num_seconds()),
@@ -329,6 +401,7 @@ impl Past {
             not_at_aws: differences.map(|found| found.not_at_aws.clone()),
             not_recorded: differences.map(|found| found.not_recorded.clone()),
             is_finding: report.is_finding() || differs,
+            findings,
             ..counts(pair, &report, self.period)
         })
     }

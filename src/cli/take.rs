@@ -22,10 +22,12 @@ use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::store::{HandedIn, Inbox, Reader, RunFilter};
 
 use super::alone::{POLL_INTERVAL, Stopped, work_alone};
-use super::history::{unreadable, write_runs};
-use super::output::Output;
+use super::history::unreadable;
+use super::output::View;
 use super::pause::configured;
 use super::progress::Progress;
+use super::runs::write_runs;
+use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::wiring::{inbox, loaded};
 use super::{ConfigArgs, Failure};
 
@@ -61,9 +63,10 @@ pub struct TakeArgs {
     /// Do not wait until the snapshot is complete
     #[arg(long)]
     no_wait: bool,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// When nothing has come of a run for so long, the command looks whether anybody works on it.
@@ -81,9 +84,11 @@ pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Fa
     let inbox = inbox(&config, &sources, clock.now()).await?;
     let run = hand_in(&args, &config, &policy, inbox, &*clock).await?;
     let run = follow(&args, &config, &sources, run, clock).await?;
+    let clocks = Clocks::choose(args.clocks, &config, [args.policy.as_str()]);
+    let view = View::of(&args.output, clocks);
     write_runs(
         &mut std::io::stdout().lock(),
-        args.output,
+        &view,
         std::slice::from_ref(&run),
     )?;
     conclude(&run, args.no_wait)

@@ -44,6 +44,7 @@ pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod rpo;
+pub mod standing;
 
 // The seam to Redshift, and the making of a call over it.
 pub mod execute;
