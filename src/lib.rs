@@ -19,7 +19,7 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, digest, engine, execute, explain, forecast, history, iam, names, observed,
+    coverage, digest, edit, engine, execute, explain, forecast, history, iam, names, observed,
     operations, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
     run, schedule, seen, settings, shared_tags, slot, snapshot, standing, suggest, timing, tzdb,
 };

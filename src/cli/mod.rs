@@ -6,6 +6,7 @@ mod alone;
 mod check;
 mod completions;
 mod coverage;
+mod diff;
 mod doctor;
 mod explain;
 mod filter;
@@ -88,6 +89,8 @@ enum Command {
     /// Say what is wrong with the configuration, or that nothing is
     #[command(aliases = ["validate", "lint", "test", "verify"])]
     Check(check::CheckArgs),
+    /// Show what another policy file would change
+    Diff(diff::DiffArgs),
     /// List the slots to come, and the snapshots that they will have
     Plan(plan::PlanArgs),
     /// Foretell how many snapshots there will be, against the quota
@@ -141,9 +144,19 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Print what completes redkeep's command line in a shell
     Completions(completions::CompletionsArgs),
+    /// Print names, for the scripts of the shells
+    #[command(name = "__names", hide = true)]
+    Names(completions::NamesArgs),
+    /// Print the version
+    #[command(hide = true)]
+    Version(VersionArgs),
     /// Write the manual pages
     Man(man::ManArgs),
 }
+
+/// `redkeep version`, as other programs have it.
+#[derive(Debug, Clone, Args)]
+pub struct VersionArgs {}
 
 /// Where the configuration is.
 #[derive(Debug, Clone, Args)]
@@ -288,6 +301,13 @@ impl Cli {
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
             Command::Schema(args) => schema::schema(&args),
             Command::Completions(args) => completions::completions(&args),
+            Command::Names(args) => completions::names(&args).await,
+            Command::Version(_) => Ok(writeln!(
+                io::stdout(),
+                "redkeep {}",
+                env!("CARGO_PKG_VERSION")
+            )?),
+            Command::Diff(args) => diff::diff(&args, clock.now()).await,
             Command::Man(args) => man::man(&args),
         }
     }
@@ -296,7 +316,11 @@ impl Cli {
 /// The advice behind what is wrong, and before how to use it.
 fn with(said: &str, advice: &str) -> String {
     match said.split_once("\n\nUsage") {
-        Some((wrong, usage)) => format!("{wrong}\n\n{advice}\n\nUsage{usage}\n"),
+        Some((wrong, usage)) => {
+            // What is near by spelling only is not what this word means.
+            let wrong = wrong.split("\n\n").next().unwrap_or(wrong);
+            format!("{wrong}\n\n{advice}\n\nUsage{usage}\n")
+        }
         None => format!("{said}\n\n{advice}\n"),
     }
 }

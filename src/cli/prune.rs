@@ -18,14 +18,14 @@ use crate::names::PolicyName;
 use crate::operations::{Confirmation, MAX_DELETES_PER_PASS, Removal};
 use crate::plan::{Blocked, PruneCandidate, PrunePlan};
 use crate::retention::prune::{Keep, Verdict};
-use crate::slot::rfc3339;
+use crate::slot::{PairFilter, rfc3339};
 use crate::snapshot::{SnapshotId, SnapshotStatus, tag};
 use crate::store::Reader;
 
+use super::filter::FilterArgs;
 use super::history::unreadable;
 use super::operations::carried_out;
 use super::output::{Column, Tone, View, names_of, row, text, write_rows};
-use super::pause::configured;
 use super::survey::{survey, trouble};
 use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::wiring::{begun, inbox, loaded};
@@ -49,9 +49,8 @@ Exits with 1 when the plan is another by now, or when something else keeps it fr
 pub struct PruneArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Carry out the plan of this hash
     #[arg(long, value_name = "HASH", conflicts_with = "acknowledge")]
     confirm: Option<String>,
@@ -102,9 +101,8 @@ const COLUMNS: &[Column<PruneRow>] = &[
 
 pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
-    if let Some(name) = &args.policy {
-        configured(&config, name)?;
-    }
+    let reader = Reader::open(&config.database()).ok();
+    let wanted = args.filter.checked(&config, reader.as_ref())?;
     if args.acknowledge {
         return acknowledge(&config, &sources, &*clock).await;
     }
@@ -113,17 +111,16 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     begun(&config, &sources, clock.now()).await?;
     let engine = survey(&config, &scopes, &clock).await?;
     let judged = engine.judge(clock.now());
-    let asked_for = |name: &PolicyName| args.policy.as_ref().is_none_or(|policy| policy == name);
     let judged: Vec<(&PolicyName, PrunePlan)> = judged
         .into_iter()
-        .filter(|(policy, _)| asked_for(&policy.name))
+        .filter(|(policy, _)| wanted.has_policy(&policy.name))
         .map(|(policy, judgement)| (&policy.name, judgement))
         .collect();
     let unreachable = trouble(&engine);
     match &args.confirm {
         Some(hash) => confirm(&args, hash, &judged, (&config, &sources), &engine, clock).await,
         None => {
-            show(&args, &engine, &judged, clock.now())?;
+            show(&args, &engine, (&judged, &wanted), clock.now())?;
             for (policy, judgement) in &judged {
                 tell_next_pass(&args, &engine, (policy, judgement), clock.now())?;
                 tell_lapsed(&args, &engine, policy, clock.now())?;
@@ -136,7 +133,7 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
 fn show(
     args: &PruneArgs,
     engine: &Engine,
-    judged: &[(&PolicyName, PrunePlan)],
+    (judged, wanted): (&[(&PolicyName, PrunePlan)], &PairFilter),
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let config = engine.config();
@@ -153,6 +150,7 @@ fn show(
     let mut out = std::io::stdout().lock();
     let rows = judged.iter().flat_map(|(_, judgement)| {
         let rows = judgement.judged.iter();
+        let rows = rows.filter(|one| wanted.has(&one.slot.pair));
         rows.map(|one| row(one, judgement))
     });
     let rows: Vec<PruneRow> = rows.collect();
@@ -289,7 +287,7 @@ async fn confirm(
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
     let Some((policy, judgement)) = judged.iter().find(|(_, one)| one.hash == hash) else {
-        show(args, engine, judged, clock.now())?;
+        show(args, engine, (judged, &PairFilter::default()), clock.now())?;
         return Err(Failure::Other(format!(
             "got the hash {hash:?}, wanted that of a plan as it is now: look at it again"
         )));

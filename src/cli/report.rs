@@ -173,6 +173,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let wanted = args.filter.checked(&config, Some(&reader))?;
     let clocks = clocks_of(args.clocks, &config, &wanted);
     let period = period(args, now, &clocks)?;
+    let view = View::of(&args.output, clocks);
     let past = Past {
         history: reader.history().map_err(unreadable)?,
         reader,
@@ -188,9 +189,8 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
             Some(Inventory::At(_)) => Some(differing.remove(&pair).unwrap_or_default()),
             Some(Inventory::Unknown(_)) | None => None,
         };
-        rows.push(past.row(&config, &pair, difference.as_ref(), &clocks)?);
+        rows.push(past.row(&config, &pair, difference.as_ref(), &view.clocks)?);
     }
-    let view = View::of(&args.output, clocks);
     let mut out = std::io::stdout().lock();
     write_rows(&mut out, view.clone(), COLUMNS, &rows)?;
     if view.output.is_table() {

@@ -176,6 +176,29 @@ impl Clocks {
         )
     }
 
+    /// The text with its instants, in RFC 3339 and UTC, on these clocks.
+    pub fn retold(&self, text: &str) -> String {
+        const LENGTH: usize = "2026-11-24T01:30:00Z".len();
+        let mut told = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            let instant = rest.get(..LENGTH).filter(|part| part.ends_with('Z'));
+            let instant = instant.and_then(|part| part.parse::<DateTime<Utc>>().ok());
+            let is_begun = told.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+            match instant.filter(|_| c.is_ascii_digit() && !is_begun) {
+                Some(instant) => {
+                    told.push_str(&self.show(instant));
+                    rest = &rest[LENGTH..];
+                }
+                None => {
+                    told.push(c);
+                    rest = &rest[c.len_utf8()..];
+                }
+            }
+        }
+        told
+    }
+
     fn is_shown_twice(&self, instant: DateTime<Utc>) -> bool {
         let shown = self.local(instant).naive_local();
         let at = |minutes: i64| self.local(instant + TimeDelta::minutes(minutes));
@@ -216,7 +239,11 @@ impl View {
             output: args.output,
             is_coloured,
             width: width(is_terminal),
-            clocks,
+            // What programs read is in UTC.
+            clocks: match args.output.is_table() {
+                true => clocks,
+                false => Clocks::Of(Zone::utc()),
+            },
         }
     }
 
@@ -317,6 +344,16 @@ mod tests {
         assert_eq!(at("2026-10-25T00:30:00Z"), "2026-10-25 02:30+02:00");
         assert_eq!(at("2026-10-25T01:30:00Z"), "2026-10-25 02:30+01:00");
         assert_eq!(at("2026-11-24T01:30:20Z"), "2026-11-24 02:30:20");
+    }
+
+    #[test]
+    fn the_instants_in_a_text_are_told_on_the_clocks_of_the_table() {
+        let clocks = Clocks::Of(tzdb::bundled("Europe/Berlin").unwrap());
+        let told = clocks.retold("from 2026-11-24T01:30:00Z, \u{fc}ber 12026-11-24T01:30:00Z");
+        assert_eq!(
+            told,
+            "from 2026-11-24 02:30, \u{fc}ber 12026-11-24T01:30:00Z"
+        );
     }
 
     #[test]
