@@ -90,8 +90,16 @@ pub(super) async fn diff(args: &DiffArgs, now: DateTime<Utc>) -> Result<(), Fail
 }
 
 async fn at(file: &Path) -> Result<Config, Failure> {
-    let config = file.to_owned();
-    load(&ConfigArgs { config }).await
+    let named = ConfigArgs {
+        config: file.to_owned(),
+    };
+    let mut config = load(&named).await?;
+    // Beside the file, wherever that lies: a copy of it elsewhere means the same.
+    let beside = file.parent().unwrap_or(Path::new(""));
+    if let Ok(relative) = config.state_dir.strip_prefix(beside) {
+        config.state_dir = relative.to_owned();
+    }
+    Ok(config)
 }
 
 fn row(one: &Difference, clocks: &Clocks) -> DiffRow {

@@ -251,23 +251,22 @@ impl Cli {
     /// their form so that [`Cli::read`] can refuse it in words, and does not offer it.
     pub fn program() -> clap::Command {
         let program = Self::command();
+        let everywhere: Vec<Arg> = program.get_arguments().cloned().collect();
         let names: Vec<String> = { program.get_subcommands() }
             .map(|command| command.get_name().to_owned())
             .collect();
         names.into_iter().fold(program, |program, name| {
-            program.mut_subcommand(name, |mut command| {
-                for (id, short) in [
-                    ("output", Some('o')),
-                    ("color", None),
-                    ("config", Some('c')),
-                ] {
-                    let has = |one: &Arg| one.get_id() == id;
-                    if !command.get_arguments().any(has) {
-                        let arg = Arg::new(id).long(id).short(short).hide(true);
-                        command = command.arg(arg.value_name("VALUE").hide(true));
-                    }
-                }
-                command
+            program.mut_subcommand(name, |command| {
+                let has = |arg: &Arg| {
+                    command
+                        .get_arguments()
+                        .any(|its| its.get_id() == arg.get_id())
+                };
+                let lacking: Vec<Arg> = { everywhere.iter() }
+                    .filter(|arg| !has(arg))
+                    .map(|arg| arg.clone().hide(true))
+                    .collect();
+                command.args(lacking)
             })
         })
     }

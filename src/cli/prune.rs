@@ -151,7 +151,7 @@ fn show(
     let rows = judged.iter().flat_map(|(_, judgement)| {
         let rows = judgement.judged.iter();
         let rows = rows.filter(|one| wanted.has(&one.slot.pair));
-        rows.map(|one| row(one, judgement))
+        rows.map(|one| row(one, judgement, engine))
     });
     let rows: Vec<PruneRow> = rows.collect();
     if !args.output.output.is_table() {
@@ -244,7 +244,7 @@ fn blocked_by(judgement: &PrunePlan) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-fn row(one: &PruneCandidate, judgement: &PrunePlan) -> PruneRow {
+fn row(one: &PruneCandidate, judgement: &PrunePlan, engine: &Engine) -> PruneRow {
     let verdict = match one.verdict {
         Verdict::Keep(_) => "keep",
         Verdict::Remove(_) => "remove",
@@ -260,7 +260,7 @@ fn row(one: &PruneCandidate, judgement: &PrunePlan) -> PruneRow {
         created_at: one.listed.snapshot_create_time.map(rfc3339),
         tier: one.listed.tags.get(tag::TIER).cloned(),
         verdict,
-        reason: reason(one),
+        reason: reason(one, engine),
         short_id: SnapshotId::recorded(one.listed.snapshot_identifier.clone())
             .short()
             .to_owned(),
@@ -269,9 +269,11 @@ fn row(one: &PruneCandidate, judgement: &PrunePlan) -> PruneRow {
     }
 }
 
-/// Why it stays or goes. What is being made is not proven yet, since that takes a complete description.
-fn reason(one: &PruneCandidate) -> String {
-    let is_being_made = one.listed.status() == SnapshotStatus::Creating;
+/// Why it stays or goes. What redkeep is just making is not proven yet, since that takes a run that has ended.
+fn reason(one: &PruneCandidate, engine: &Engine) -> String {
+    let run = engine.history().runs.get(&one.slot);
+    let is_being_made = one.listed.status() == SnapshotStatus::Creating
+        && run.is_some_and(|run| !run.is_ended() && run.request.snapshot_id == one.id());
     match one.verdict {
         Verdict::Keep(Keep::NotProven) if is_being_made => "being made".to_owned(),
         verdict => verdict.to_string(),
