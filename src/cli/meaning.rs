@@ -126,8 +126,9 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["redkeep release ID             ends the hold"],
     ),
     (
-        &["init", "config", "new", "migrate"],
+        &["init", "config", "new", "migrate", "convert"],
         &[
+            "redkeep import KIND FILE       a policy file out of a crontab or schedules of AWS",
             "redkeep check FILE             what is wrong with a policy file",
             "redkeep schema                 its JSON Schema, for editors",
         ],

@@ -13,6 +13,7 @@ mod filter;
 mod forecast;
 mod history;
 mod iam_policy;
+mod import;
 mod man;
 mod meaning;
 mod operations;
@@ -137,6 +138,8 @@ enum Command {
     /// Looking and taking are always in it. What changes or deletes a snapshot stands in a statement of its
     /// own and is printed only when it is asked for.
     IamPolicy(iam_policy::IamPolicyArgs),
+    /// Print a policy file made from a crontab, or from schedules of AWS
+    Import(import::ImportArgs),
     /// Print the JSON Schema of the policy file, for editors
     ///
     /// An editor with a TOML language server such as taplo reads it where the policy file begins with
@@ -298,6 +301,7 @@ impl Cli {
             Command::Takeover(args) => operations::takeover(args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
+            Command::Import(args) => import::import(&args),
             Command::Schema(args) => schema::schema(&args),
             Command::Completions(args) => completions::completions(&args),
             Command::Names(args) => completions::names(&args).await,

@@ -39,6 +39,7 @@ pub mod engine;
 pub mod explain;
 pub mod forecast;
 pub mod iam;
+pub mod import;
 pub mod plan;
 pub mod reply;
 pub mod report;

@@ -211,3 +211,37 @@ fn names_are_completed_from_the_file_on_the_line_and_errors_are_silent() {
     assert_eq!(complete(&format!("--config = {file} explain f")), "finance");
     assert_eq!(complete("--config /nonexistent pause n"), "");
 }
+
+#[test]
+fn what_is_imported_is_a_policy_file_that_check_accepts() {
+    let crontab = "30 2 * * * aws redshift create-cluster-snapshot --cluster-identifier dw-prod --region eu-west-1\n\
+                   17 3 * * 1 /opt/redshift-weekly.sh\n0 5 * * * /usr/bin/true\n";
+    let rules = r#"{"Rules": [{"Name": "Nightly", "Arn": "arn:aws:events:us-east-1:111122223333:rule/Nightly",
+        "ScheduleExpression": "rate(12 hours)", "State": "ENABLED"},
+        {"Name": "odd", "ScheduleExpression": "rate(7 hours)", "State": "ENABLED"}]}"#;
+    let native = r#"{"SnapshotSchedules": [{"ScheduleIdentifier": "s", "ScheduleDefinitions": ["cron(0 3 MON)"],
+        "AssociatedClusters": [{"ClusterIdentifier": "dw"}]}]}"#;
+    for (kind, text, policies) in [
+        ("crontab", crontab, "2 policies"),
+        ("eventbridge", rules, "1 policy"),
+        ("native", native, "1 policy"),
+    ] {
+        let from = scratch(kind).join("from");
+        fs::write(&from, text).unwrap();
+        let made = redkeep(&["import", kind, from.to_str().unwrap()]);
+        assert_eq!(made.status.code(), Some(0), "{made:?}");
+        let policy_file = file(&format!("{kind}-made"), &told(&made).0);
+        let checked = redkeep(&["check", &policy_file]);
+        assert_eq!(
+            checked.status.code(),
+            Some(0),
+            "{checked:?}\n{}",
+            told(&made).0
+        );
+        assert!(told(&checked).0.contains(policies), "{checked:?}");
+    }
+    assert_eq!(
+        redkeep(&["import", "native", "/nonexistent"]).status.code(),
+        Some(1)
+    );
+}
