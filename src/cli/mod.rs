@@ -2,6 +2,7 @@
 //!
 //! Owns: arguments, help, exit codes. Data goes to stdout, talk to stderr. Never decides what is due.
 
+mod absence;
 mod alone;
 mod check;
 mod completions;

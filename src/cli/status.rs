@@ -22,11 +22,11 @@ use crate::slot::{Pair, PairFilter, rfc3339};
 use crate::standing::{Concern, LastCounting, concerns};
 use crate::store::{Reader, RunFilter};
 
+use super::absence::{absence, tell};
 use super::filter::FilterArgs;
 use super::history::{clocks_of, unreadable};
-use super::output::{Column, Output, Tone, View, names_of, row, text, write_rows};
+use super::output::{Column, Tone, View, names_of, row, text, write_rows};
 use super::runs::tone_of_state;
-use super::state_lock::{Holder, holder};
 use super::view::{ClockArgs, Clocks, OutputArgs, age};
 use super::{ConfigArgs, Failure, load_to_read};
 
@@ -205,11 +205,9 @@ fn rows(
     let mut rows = Vec::new();
     for pair in &pairs {
         let state = active.get(pair).copied();
-        let counting = match state {
-            Some(_) => last_counting(reader, pair)?,
-            None => None,
-        };
-        let ended = last_ended(reader, pair)?;
+        let (ended, counting) = outcomes(reader, pair)?;
+        // Of a cluster that is no longer looked after nothing is missing.
+        let counting = counting.filter(|_| state.is_some());
         rows.push(view.row(pair, state, ended.as_ref(), counting.as_ref()));
     }
     let has_row = |policy: &PolicyName| pairs.iter().any(|pair| pair.policy == *policy);
@@ -257,95 +255,44 @@ fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::
     writeln!(out)
 }
 
-/// That no daemon runs, in words; `None` where one does.
-fn absence(config: &Config) -> Option<String> {
-    let place = config.state_dir.display();
-    let advice = "start the service, or `redkeep run`";
-    match holder(&config.state_dir) {
-        Ok(Holder::Daemon) => None,
-        Ok(Holder::Command) => Some(format!(
-            "The daemon does not run: only a command works on {place}, and no slot of a schedule is started; {advice}."
-        )),
-        Ok(Holder::Nobody) => Some(format!(
-            "The daemon does not run: nobody works on {place}{}, and no snapshot is taken; {advice}.",
-            last_written(config)
-        )),
-        Err(error) => Some(format!(
-            "Whether the daemon runs cannot be told: {place}: {error}; run this as root or as the daemon's user."
-        )),
-    }
-}
-
-/// When the history was last written, which is about when somebody last worked on it.
-fn last_written(config: &Config) -> String {
-    let database = config.database();
-    let log = database.with_extension("db-wal");
-    let times = [database, log].map(|file| std::fs::metadata(file).and_then(|it| it.modified()));
-    let newest = times.into_iter().flatten().max().map(DateTime::<Utc>::from);
-    newest
-        .map(|at| format!(" since about {}", rfc3339(at)))
-        .unwrap_or_default()
-}
-
-/// Above a table; beside what a program reads.
-fn tell(absence: &str, view: &View) -> Result<(), Failure> {
-    let told = Tone::Bad.paint(absence, view.is_coloured);
-    match view.output {
-        Output::Table | Output::Wide => writeln!(std::io::stdout(), "{told}\n")?,
-        Output::Json | Output::Csv => writeln!(std::io::stderr(), "{absence}")?,
-    }
-    Ok(())
-}
-
 /// What became of the newest slot of a pair that has its outcome.
 struct Ended {
     at: DateTime<Utc>,
     word: &'static str,
 }
 
-fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
-    let run = reader.last_ended(pair).map_err(unreadable)?;
-    let run = run.map(|run| Ended {
-        at: run.slot.scheduled_at,
-        word: run.word(),
-    });
-    let newest = RunFilter {
-        limit: Some(1),
-        ..RunFilter::of(pair)
-    };
-    let ranges = reader.missed_ranges(&newest).map_err(unreadable)?;
-    let range = ranges.into_iter().next_back().map(|range| Ended {
-        at: range.last_at,
-        word: OutcomeKind::Missed.as_str(),
-    });
-    Ok(run.into_iter().chain(range).max_by_key(|ended| ended.at))
-}
-
 /// So far back, in slots, an outcome is looked for that is not excused.
 const SLOTS_BACK: u32 = 200;
 
-/// How the newest slot ended that nothing excuses.
-fn last_counting(reader: &Reader, pair: &Pair) -> Result<Option<LastCounting>, Failure> {
-    let newest = RunFilter {
+/// How the newest slot of a pair ended, and how the newest did that nothing excuses.
+fn outcomes(
+    reader: &Reader,
+    pair: &Pair,
+) -> Result<(Option<Ended>, Option<LastCounting>), Failure> {
+    let back = RunFilter {
         limit: Some(SLOTS_BACK),
         ..RunFilter::of(pair)
     };
-    let mut run = reader.last_ended(pair).map_err(unreadable)?;
-    if run
-        .as_ref()
-        .is_some_and(|run| LastCounting::of(run).is_none())
-    {
-        let runs = reader.runs(&newest).map_err(unreadable)?;
-        run = runs
-            .into_iter()
-            .rev()
-            .find(|run| LastCounting::of(run).is_some());
+    let newest = reader.last_ended(pair).map_err(unreadable)?;
+    let ranges = reader.missed_ranges(&back).map_err(unreadable)?;
+    let run = newest.as_ref().map(|run| Ended {
+        at: run.slot.scheduled_at,
+        word: run.word(),
+    });
+    let range = ranges.last().map(|range| Ended {
+        at: range.last_at,
+        word: OutcomeKind::Missed.as_str(),
+    });
+    let ended = run.into_iter().chain(range).max_by_key(|ended| ended.at);
+    let mut counting = newest.as_ref().and_then(LastCounting::of);
+    if counting.is_none() && newest.is_some() {
+        let runs = reader.runs(&back).map_err(unreadable)?;
+        counting = runs.iter().rev().find_map(LastCounting::of);
     }
-    let ranges = reader.missed_ranges(&newest).map_err(unreadable)?;
-    let range = { ranges.iter().rev() }
+    let missed = { ranges.iter().rev() }
         .find_map(|range| LastCounting::of_missed(range.last_at, range.reason));
-    let run = run.as_ref().and_then(LastCounting::of);
-    Ok(run.into_iter().chain(range).max_by_key(|last| last.at))
+    let counting = counting.into_iter().chain(missed);
+    Ok((ended, counting.max_by_key(|last| last.at)))
 }
 
 /// What the rows are made of.

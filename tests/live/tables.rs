@@ -494,3 +494,31 @@ async fn history_follows_what_becomes_of_slots_from_now_on() {
     person.wait().unwrap();
     opened.store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn status_watches_until_it_is_stopped() {
+    let dir = Dir::new();
+    let (config, _) = nights(&dir).await;
+    let said = dir.0.join("watched");
+    let mut command = Command::new(REDKEEP);
+    let mut person = credentials(&mut command)
+        .args(["status", "--watch", "1", "--config"])
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    let shown = || std::fs::read_to_string(&said).unwrap();
+    eventually("two pictures", MINUTE, || {
+        shown().matches("POLICY ").count() >= 2
+    });
+    assert_eq!(person.try_wait().unwrap(), None);
+    person.kill().unwrap();
+    person.wait().unwrap();
+    assert_eq!(
+        told(&config, &["status", "--watch", "--check"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
