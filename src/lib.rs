@@ -19,9 +19,10 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, digest, engine, execute, explain, forecast, history, iam, names, observed,
-    operations, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
-    run, schedule, seen, settings, shared_tags, slot, snapshot, suggest, timing, tzdb,
+    coverage, digest, edit, engine, execute, explain, forecast, history, iam, import, names,
+    observed, operations, ownership, pause, plan, policy, redshift, reply, report, retention,
+    retry, rpo, run, schedule, seen, settings, shared_tags, slot, snapshot, standing, suggest,
+    timing, tzdb,
 };
 pub use redkeep_policy_file as config;
 pub use redkeep_sandbox as sandbox;

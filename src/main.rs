@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use redkeep::cli::Cli;
 use redkeep::clock::SystemClock;
 use redkeep::logging;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let ended = Cli::parse().execute(Arc::new(SystemClock::new())).await;
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let ended = cli.execute(Arc::new(SystemClock::new())).await;
     let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,23 +1,28 @@
 //! `redkeep check`: says what `run` would refuse.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::aws::foreseen;
-use crate::config::{Config, Endpoint};
+use crate::config::{self, Config, ConfigErrors, Endpoint, placed};
 use crate::forecast::{ScopeForecast, forecast};
 use crate::names::PolicyName;
 
 use super::forecast::{YEAR, known};
-use super::{ConfigArgs, Failure, described, load};
+use super::output::{View, row, text, write_rows};
+use super::view::OutputArgs;
+use super::{ConfigArgs, Failure, described, invalid, sources};
 
 /// Reads the policy file as `run` would, and lists every error in it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  redkeep check redkeep.toml
   redkeep check --config config/redkeep.toml
+  redkeep check redkeep.toml --output json            for editors and CI: file, line, column, severity, message, hint
   redkeep check && systemctl reload redkeep
 
 Exits with 78 when the configuration is bad; a warning, as of a quota that the policies will pass, changes no exit
@@ -25,47 +30,158 @@ code. Asks AWS nothing.")]
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// The policy file; by default the one of --config
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+row! {
+    /// What is to be said of a place in the configuration.
+    CheckRow {
+        severity: &'static str,
+        file: Option<String>,
+        line: Option<usize>,
+        column: Option<usize>,
+        message: String,
+        hint: Option<String>,
+    }
+}
+
+impl CheckRow {
+    /// Of a line for people, which may begin with its place. What comes behind a semicolon is what to do.
+    fn of(severity: &'static str, line: &str) -> Self {
+        let (place, message) = match placed(line) {
+            Some((file, position, text)) => (Some((file.to_owned(), position)), text),
+            None => (None, line),
+        };
+        let hint = message.split_once("; ").map(|(_, hint)| hint.to_owned());
+        Self {
+            severity,
+            file: place.as_ref().map(|(file, _)| file.clone()),
+            line: place.as_ref().map(|(_, (line, _))| *line),
+            column: place.as_ref().map(|(_, (_, column))| *column),
+            message: message.to_owned(),
+            hint,
+        }
+    }
+
+    /// As a person reads it.
+    fn line(&self) -> String {
+        let place = self
+            .file
+            .as_ref()
+            .map(|file| format!("{file}:{}:{}: ", text(&self.line), text(&self.column)));
+        format!(
+            "{}: {}{}",
+            self.severity,
+            place.unwrap_or_default(),
+            self.message
+        )
+    }
 }
 
 pub(super) async fn check(args: &CheckArgs, now: DateTime<Utc>) -> Result<(), Failure> {
-    let config = load(&args.config).await?;
-    for warning in &config.warnings {
-        writeln!(std::io::stderr(), "warning: {warning}")?;
-    }
-    let refused = credentials(&config).await?;
+    let args = ConfigAt {
+        config: ConfigArgs {
+            config: args
+                .file
+                .clone()
+                .unwrap_or_else(|| args.config.config.clone()),
+        },
+        view: View::plain(&args.output),
+    };
+    let config = match config::load(&sources(&args.config).await) {
+        Ok(config) => config,
+        Err(errors) => return Err(args.refused(errors)?),
+    };
+    let (mut rows, refused) = remarks(&config).await;
     // A history that cannot be read is not what is asked about here.
     let history = known(&config).unwrap_or_default();
     let forecast = forecast(&config, &history, now, YEAR);
-    for note in &forecast.notes {
-        writeln!(std::io::stderr(), "note: {note}")?;
-    }
-    for warning in forecast.scopes.iter().filter_map(over_quota) {
-        writeln!(std::io::stderr(), "warning: {warning}")?;
-    }
+    let notes = forecast.notes.iter().map(ToString::to_string);
+    rows.extend(notes.map(|note| CheckRow::of("note", &note)));
+    let over = forecast.scopes.iter().filter_map(over_quota);
+    rows.extend(over.map(|warning| CheckRow::of("warning", &warning)));
+    args.tell(&rows)?;
     if let Some(why) = refused {
         return Err(Failure::Config(why));
     }
-    writeln!(std::io::stdout(), "{}", described(&args.config, &config))?;
+    if args.view.output.is_table() {
+        writeln!(std::io::stdout(), "{}", described(&args.config, &config))?;
+    }
     Ok(())
+}
+
+/// Which file is checked, and how that is told.
+struct ConfigAt {
+    config: ConfigArgs,
+    view: View,
+}
+
+impl ConfigAt {
+    /// People read remarks on stderr; programs read rows on stdout.
+    fn tell(&self, rows: &[CheckRow]) -> Result<(), Failure> {
+        if !self.view.output.is_table() {
+            write_rows(&mut std::io::stdout().lock(), self.view.clone(), &[], rows)?;
+            return Ok(());
+        }
+        for row in rows {
+            writeln!(std::io::stderr(), "{}", row.line())?;
+        }
+        Ok(())
+    }
+
+    /// All errors; a program has them as rows.
+    fn refused(&self, errors: ConfigErrors) -> Result<Failure, Failure> {
+        if self.view.output.is_table() {
+            return Ok(invalid(errors));
+        }
+        let row = |error: &config::ConfigError| CheckRow {
+            file: Some(error.source_name().to_owned()),
+            line: error.position().map(|(line, _)| line),
+            column: error.position().map(|(_, column)| column),
+            ..CheckRow::of("error", error.text())
+        };
+        let rows: Vec<CheckRow> = errors.iter().map(row).collect();
+        self.tell(&rows)?;
+        Ok(Failure::Config(String::new()))
+    }
+}
+
+/// The warnings of the file and of the credentials, and what is certain to be refused.
+async fn remarks(config: &Config) -> (Vec<CheckRow>, Option<String>) {
+    let mut rows: Vec<CheckRow> = { config.warnings.iter() }
+        .map(|warning| CheckRow::of("warning", warning))
+        .collect();
+    let (warnings, refused) = credentials(config).await;
+    rows.extend(
+        warnings
+            .iter()
+            .map(|warning| CheckRow::of("warning", warning)),
+    );
+    (rows, refused)
 }
 
 /// Warns of profiles that cannot be used, and says what is certain: the environment names one that is not there. The
 /// service may have another environment and other files.
-async fn credentials(config: &Config) -> Result<Option<String>, Failure> {
+async fn credentials(config: &Config) -> (Vec<String>, Option<String>) {
+    let mut warnings = Vec::new();
     if config.endpoint == Endpoint::Sandbox {
-        return Ok(None);
+        return (warnings, None);
     }
     for account in &config.accounts {
         match foreseen(&account.identity).await {
-            Some((why, true)) => return Ok(Some(format!("AWS_PROFILE: {why}"))),
+            Some((why, true)) => return (warnings, Some(format!("AWS_PROFILE: {why}"))),
             Some((why, false)) => {
                 let name = account.name.as_str();
-                writeln!(std::io::stderr(), "warning: account {name:?}: {why}")?;
+                warnings.push(format!("account {name:?}: {why}"));
             }
             None => {}
         }
     }
-    Ok(None)
+    (warnings, None)
 }
 
 /// What is to be said of a quota that the policies will pass.

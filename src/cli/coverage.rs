@@ -7,12 +7,16 @@ use clap::Args;
 
 use crate::clock::Clock;
 use crate::coverage::{Finding, Seen, findings};
+use crate::names::{ClusterId, PolicyName};
 use crate::redshift::Redshift;
+use crate::slot::{PairFilter, Scope};
 use crate::store::Reader;
 
+use super::filter::FilterArgs;
 use super::forecast::known_by;
-use super::output::{Column, Output, row, text, write_rows};
+use super::output::{Column, Tone, View, row, text, write_rows};
 use super::scopes::list;
+use super::view::OutputArgs;
 use super::{ConfigArgs, Failure, load};
 
 /// Asks AWS for all clusters and lists those that no policy protects, and the policies that protect nothing.
@@ -26,9 +30,10 @@ Changes nothing, here or at AWS. Exits with 1 when there is anything to list, 69
 pub struct CoverageArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -44,12 +49,15 @@ row! {
 }
 
 const COLUMNS: &[Column<CoverageRow>] = &[
-    Column("finding", |row| row.finding.to_owned()),
-    Column("account", |row| text(&row.account)),
-    Column("region", |row| text(&row.region)),
+    Column("finding", |row: &CoverageRow| row.finding.to_owned()).toned(|row| match row.finding {
+        "not_seen" => Tone::Warning,
+        _ => Tone::Bad,
+    }),
+    Column("account", |row: &CoverageRow| text(&row.account)).where_rows_differ(),
+    Column("region", |row: &CoverageRow| text(&row.region)).where_rows_differ(),
     Column("cluster", |row| text(&row.cluster)),
     Column("policy", |row| text(&row.policy)),
-    Column("detail", |row| row.detail.clone()),
+    Column("detail", |row: &CoverageRow| row.detail.clone()).broken(),
 ];
 
 pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
@@ -57,11 +65,14 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
     let history = known_by(&config, Reader::newest)?;
     let clusters = |client: Arc<_>| async move { Redshift::clusters(&*client).await };
     let seen: Seen = list(&config, &clock, clusters).await;
-    let findings = findings(&config, &history, &seen);
+    let reader = Reader::open(&config.database()).ok();
+    let wanted = args.filter.checked(&config, reader.as_ref())?;
+    let mut findings = findings(&config, &history, &seen);
+    findings.retain(|finding| is_wanted(finding, &wanted));
     let rows: Vec<CoverageRow> = findings.iter().map(row).collect();
     let mut out = std::io::stdout().lock();
-    if args.output != Output::Table || !rows.is_empty() {
-        write_rows(&mut out, args.output, COLUMNS, &rows)?;
+    if !args.output.output.is_table() || !rows.is_empty() {
+        write_rows(&mut out, View::plain(&args.output), COLUMNS, &rows)?;
     }
     let answered = seen.values().flatten();
     let (scopes, clusters) = answered.fold((0, 0), |(scopes, count), clusters| {
@@ -80,8 +91,17 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
     Ok(())
 }
 
-fn row(finding: &Finding) -> CoverageRow {
-    let (scope, cluster, policy) = match finding {
+/// What a finding is not about keeps none away.
+fn is_wanted(finding: &Finding, wanted: &PairFilter) -> bool {
+    let (scope, cluster, policy) = about(finding);
+    scope.is_none_or(|scope| wanted.has_scope(scope))
+        && cluster.is_none_or(|cluster| wanted.has_cluster(cluster))
+        && policy.is_none_or(|policy| wanted.has_policy(policy))
+}
+
+/// The place, the cluster and the policy that a finding is about.
+fn about(finding: &Finding) -> (Option<&Scope>, Option<&ClusterId>, Option<&PolicyName>) {
+    match finding {
         Finding::Unprotected { scope, cluster, .. } => (Some(scope), Some(cluster), None),
         Finding::NoGoodSnapshot(pair) => {
             (Some(&pair.scope), Some(&pair.cluster), Some(&pair.policy))
@@ -89,7 +109,11 @@ fn row(finding: &Finding) -> CoverageRow {
         Finding::MatchesNothing(policy) => (None, None, Some(policy)),
         Finding::NoSuchCluster(policy, cluster, _) => (None, Some(cluster), Some(policy)),
         Finding::NotSeen(scope, _) => (Some(scope), None, None),
-    };
+    }
+}
+
+fn row(finding: &Finding) -> CoverageRow {
+    let (scope, cluster, policy) = about(finding);
     CoverageRow {
         finding: finding.word(),
         account: scope.map(|scope| scope.account.to_string()),

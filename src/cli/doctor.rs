@@ -17,8 +17,9 @@ use crate::logging::one_line;
 use crate::slot::Scope;
 use crate::store::{EndpointKind, Reader};
 
-use super::output::{Output, row, write_rows};
+use super::output::{Tone, View, row, write_rows};
 use super::scopes::connector;
+use super::view::OutputArgs;
 use super::wiring::endpoint_kind;
 use super::{ConfigArgs, Failure, described, sources};
 
@@ -34,9 +35,8 @@ configuration is bad; warnings alone exit with 0.")]
 pub struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -61,7 +61,7 @@ pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(
             examine(args, &config, kind, clock).await
         }
         Err(errors) => {
-            tell(args.output, &of_errors(&errors))?;
+            tell(&args.output, &of_errors(&errors))?;
             Err(Failure::Config("the configuration is not valid".to_owned()))
         }
     }
@@ -80,7 +80,7 @@ async fn examine(
     let asked = asked(config, &clock).await;
     let (of_scopes, is_unreachable) = of_scopes(&asked);
     findings.extend(of_scopes);
-    tell(args.output, &findings)?;
+    tell(&args.output, &findings)?;
     let is_failed = |finding: &Finding| finding.verdict == Severity::Failed;
     if is_unreachable {
         Err(Failure::Unreachable("AWS answered in no scope".to_owned()))
@@ -156,15 +156,15 @@ async fn asked(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Asked> {
         .collect()
 }
 
-fn tell(output: Output, findings: &[Finding]) -> Result<(), Failure> {
+fn tell(output: &OutputArgs, findings: &[Finding]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    if output == Output::Table {
-        return findings
-            .iter()
-            .try_for_each(|finding| write_text(&mut out, finding));
+    let view = View::plain(output);
+    if view.output.is_table() {
+        let mut write = |finding| write_text(&mut out, finding, view.is_coloured);
+        return findings.iter().try_for_each(&mut write);
     }
     let rows: Vec<FindingRow> = findings.iter().map(row).collect();
-    write_rows(&mut out, output, &[], &rows)?;
+    write_rows(&mut out, view, &[], &rows)?;
     Ok(())
 }
 
@@ -180,12 +180,18 @@ fn row(finding: &Finding) -> FindingRow {
     }
 }
 
-fn write_text(out: &mut impl Write, finding: &Finding) -> Result<(), Failure> {
+fn write_text(out: &mut impl Write, finding: &Finding, is_coloured: bool) -> Result<(), Failure> {
     let place = finding.scope.as_ref();
     let place = place.map_or_else(String::new, |scope| format!("{scope}: "));
     let verdict = finding.verdict.as_str();
     let found = one_line(&finding.found);
-    writeln!(out, "{verdict:<7}  {place}{}: {found}", finding.check)?;
+    let tone = match finding.verdict {
+        Severity::Ok => Tone::Good,
+        Severity::Warning => Tone::Warning,
+        Severity::Failed => Tone::Bad,
+    };
+    let verdict = tone.paint(&format!("{verdict:<7}"), is_coloured);
+    writeln!(out, "{verdict}  {place}{}: {found}", finding.check)?;
     if let Some(advice) = &finding.advice {
         writeln!(out, "         → {}", one_line(advice))?;
     }

@@ -9,17 +9,20 @@ use crate::config::Config;
 use crate::explain::{Explanation, Part, Past, coming, missed_range, relations, run};
 use crate::history::{History, MissedRange};
 use crate::logging::one_line;
-use crate::names::{ClusterId, PolicyName, Writer};
+use crate::names::{AccountName, ClusterId, PolicyName, Region, Writer};
 use crate::observed::Observed;
 use crate::plan::{Extent, Facts};
 use crate::run::{OutcomeKind, Run};
 use crate::slot::{Pair, rfc3339};
 use crate::store::{Reader, RunFilter, StoreError};
+use crate::suggest::did_you_mean;
 
+use super::filter::{FilterArgs, Kind, Names};
 use super::history::unreadable;
-use super::output::{Output, names_of, row, write_rows};
-use super::pause::configured;
+use super::output::{Output, Tone, View, names_of, row, write_rows};
+use super::runs::tone_of_state;
 use super::state_lock::{Holder, holder};
+use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::{ConfigArgs, Failure, load};
 
 /// Tells for each policy that touches a cluster, or nearly does, what happened, why, and what comes next.
@@ -37,15 +40,22 @@ pub struct ExplainArgs {
     /// The cluster's identifier
     #[arg(value_name = "CLUSTER")]
     cluster: ClusterId,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
+    /// Only this policy; may be given more than once
+    #[arg(long, short, value_name = "NAME", value_delimiter = ',')]
+    policy: Vec<PolicyName>,
+    /// Only this account; may be given more than once
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    account: Vec<AccountName>,
+    /// Only this region; may be given more than once
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    region: Vec<Region>,
     /// The newest so many slots of each policy
     #[arg(long, value_name = "N", default_value_t = 5)]
     slots: u32,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -67,6 +77,9 @@ row! {
         waits_until: Option<String>,
         words: String,
     }
+    beside {
+        at: Option<DateTime<Utc>>,
+    }
 }
 
 /// Everything that is known without asking AWS.
@@ -85,22 +98,37 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
     };
     let history = known.past.as_ref().map(|(_, history, _)| history);
     let mut parts = relations(&known.config, history, &args.cluster);
-    if let Some(only) = &args.policy {
-        parts.retain(|part| part.policy == *only);
-        if parts.is_empty() {
-            configured(&known.config, only)?;
-        }
-    }
+    let filter = FilterArgs {
+        policy: args.policy.clone(),
+        account: args.account.clone(),
+        region: args.region.clone(),
+        cluster: Vec::new(),
+    };
+    let reader = known.past.as_ref().map(|(reader, ..)| reader);
+    let wanted = filter.checked(&known.config, reader)?;
+    parts.retain(|part| {
+        let scope = part.scope.as_ref();
+        wanted.has_policy(&part.policy) && scope.is_none_or(|scope| wanted.has_scope(scope))
+    });
     let mut rows = Vec::new();
     for part in &parts {
         rows.extend(known.part(part, args)?);
     }
     let mut out = std::io::stdout().lock();
-    match args.output {
-        Output::Table => write_text(&mut out, &args.cluster, &rows)?,
+    match args.output.output {
+        Output::Table | Output::Wide => {
+            let policies = rows.iter().map(|row| row.policy.as_str());
+            let clocks = Clocks::choose(args.clocks, &known.config, policies);
+            write_text(
+                &mut out,
+                &args.cluster,
+                &rows,
+                &View::of(&args.output, clocks),
+            )?;
+        }
         other => write_rows(&mut out, other, &[], &rows)?,
     }
-    known.remarks(&parts)?;
+    known.remarks(&parts, &args.cluster)?;
     match parts.iter().any(|part| part.relation.touches()) {
         true => Ok(()),
         false => Err(Failure::Finding),
@@ -121,12 +149,13 @@ fn past(config: &Config) -> Result<Option<(Reader, History, Writer)>, Failure> {
 
 impl Known {
     /// What has to be known to read the rows aright, on stderr.
-    fn remarks(&self, parts: &[Part]) -> Result<(), Failure> {
+    fn remarks(&self, parts: &[Part], cluster: &ClusterId) -> Result<(), Failure> {
         let mut err = std::io::stderr();
         if parts.is_empty() {
             writeln!(
                 err,
-                "no policy touches it, nor nearly; `redkeep plan` shows what the policies name"
+                "no policy touches {cluster}{}; `redkeep plan` shows what the policies name",
+                self.meant(cluster)?
             )?;
         }
         if self.past.is_none() {
@@ -142,6 +171,16 @@ impl Known {
             )?;
         }
         Ok(())
+    }
+
+    /// The cluster that may be meant instead, of those that the file and the history name.
+    fn meant(&self, cluster: &ClusterId) -> Result<String, Failure> {
+        let reader = self.past.as_ref().map(|(reader, ..)| reader);
+        let known = Names::new(&self.config, reader).all(Kind::Cluster)?;
+        Ok(did_you_mean(
+            cluster.as_str(),
+            known.iter().map(String::as_str),
+        ))
     }
 
     /// The rows of one policy: what it is to the cluster, its slots, oldest first, and the next one.
@@ -231,6 +270,7 @@ impl Known {
         let pair = &run.slot.pair;
         ExplainRow {
             touches,
+            at: Some(run.slot.scheduled_at),
             scheduled_at: Some(rfc3339(run.slot.scheduled_at)),
             local_time: self.local(pair, run.slot.scheduled_at),
             starts_at: Some(rfc3339(run.request.starts_at)),
@@ -260,6 +300,7 @@ impl Known {
         )?;
         Some(ExplainRow {
             touches: true,
+            at: Some(next.slot.scheduled_at),
             scheduled_at: Some(rfc3339(next.slot.scheduled_at)),
             local_time: self.local(pair, next.slot.scheduled_at),
             starts_at: next.timing.starts_at.map(rfc3339),
@@ -282,6 +323,7 @@ impl Known {
 fn range_row(range: &MissedRange, touches: bool) -> ExplainRow {
     ExplainRow {
         touches,
+        at: Some(range.first_at),
         scheduled_at: Some(rfc3339(range.first_at)),
         state: Some(OutcomeKind::Missed.as_str()),
         slots: Some(range.count),
@@ -307,7 +349,11 @@ fn write_text(
     out: &mut impl Write,
     cluster: &ClusterId,
     rows: &[ExplainRow],
+    view: &View,
 ) -> Result<(), Failure> {
+    if rows.iter().any(|row| row.at.is_some()) {
+        writeln!(out, "Slots are told in {}.", view.clocks.name())?;
+    }
     for row in rows {
         let words = one_line(&row.words);
         match &row.scheduled_at {
@@ -321,11 +367,18 @@ fn write_text(
                     false => "does not touch",
                 };
                 let policy = &row.policy;
+                let words = view.clocks.retold(&words);
                 writeln!(out, "policy {policy}{place} {verb} {cluster}: {words}")?;
             }
             Some(scheduled_at) => {
+                let at = row.at.map(|at| view.clocks.show(at));
+                let at = at.as_ref().unwrap_or(scheduled_at);
                 let state = row.state.unwrap_or("next");
-                writeln!(out, "  {scheduled_at}  {state:<9}  {words}")?;
+                let tone = row.state.map_or(Tone::Plain, tone_of_state);
+                let state = tone.paint(&format!("{state:<9}"), view.is_coloured);
+                // Instants of the words are in UTC, and the table's are not.
+                let words = view.clocks.retold(&words);
+                writeln!(out, "  {at:<19}  {state}  {words}")?;
             }
         }
     }

@@ -16,8 +16,10 @@ use crate::names::PolicyName;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
 
+use super::filter::FilterArgs;
 use super::history::unreadable;
-use super::output::{Column, Output, row, text, write_rows};
+use super::output::{Column, Tone, View, row, text, write_rows};
+use super::view::{OutputArgs, size};
 use super::{ConfigArgs, Failure, load};
 
 /// Foretells how many manual snapshots each account will hold in each region, and compares that with the quota.
@@ -42,9 +44,10 @@ pub struct ForecastArgs {
     /// Write a picture to this file too (SVG)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// How far a forecast looks by default, in days.
@@ -66,19 +69,33 @@ row! {
         sizes_known: usize,
         policies: Vec<Share>,
     }
+    beside {
+        peak_date: String,
+        over_quota_date: Option<String>,
+    }
 }
 
 const COLUMNS: &[Column<ForecastRow>] = &[
-    Column("account", |row| row.account.clone()),
-    Column("region", |row| row.region.clone()),
-    Column("held", |row| row.held.to_string()),
-    Column("peak", |row| row.peak.to_string()),
-    Column("peak_at", |row| row.peak_at.clone()),
-    Column("steady", |row| text(&row.steady)),
-    Column("snapshot_quota", |row| row.snapshot_quota.to_string()),
-    Column("over_quota_at", |row| text(&row.over_quota_at)),
-    Column("stored_bytes", |row| text(&row.stored_bytes)),
-    Column("peak_stored_bytes", |row| text(&row.peak_stored_bytes)),
+    Column("account", |row: &ForecastRow| row.account.clone()),
+    Column("region", |row: &ForecastRow| row.region.clone()),
+    Column("held", |row: &ForecastRow| row.held.to_string()).right(),
+    Column("peak", |row: &ForecastRow| row.peak.to_string()).right(),
+    Column("peak_at", |row: &ForecastRow| row.peak_date.clone()),
+    Column("steady", |row: &ForecastRow| text(&row.steady)).right(),
+    Column("quota", |row: &ForecastRow| row.snapshot_quota.to_string()).right(),
+    Column("over_quota", |row: &ForecastRow| text(&row.over_quota_date))
+        .toned(|_| Tone::Bad)
+        .where_filled(),
+    Column("stored", |row: &ForecastRow| {
+        text(&row.stored_bytes.map(size))
+    })
+    .right()
+    .where_filled(),
+    Column("at_the_peak", |row: &ForecastRow| {
+        text(&row.peak_stored_bytes.map(size))
+    })
+    .right()
+    .where_filled(),
 ];
 
 row! {
@@ -126,22 +143,28 @@ const SHARE_COLUMNS: &[Column<Share>] = &[
 pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let history = known(&config)?;
-    let forecast = foretell(&config, &history, now, args.days);
+    let reader = Reader::open(&config.database()).ok();
+    let wanted = args.filter.checked(&config, reader.as_ref())?;
+    let mut forecast = foretell(&config, &history, now, args.days);
+    forecast
+        .scopes
+        .retain(|scope| wanted.has_scope(&scope.scope));
+    let view = View::plain(&args.output);
     let mut out = std::io::stdout().lock();
     let scopes = &forecast.scopes;
     if args.daily {
         let days: Vec<DayRow> = scopes.iter().flat_map(by_day).collect();
-        write_rows(&mut out, args.output, DAY_COLUMNS, &days)?;
+        write_rows(&mut out, view.clone(), DAY_COLUMNS, &days)?;
     } else {
         let rows: Vec<ForecastRow> = scopes.iter().map(row).collect();
-        write_rows(&mut out, args.output, COLUMNS, &rows)?;
+        write_rows(&mut out, view.clone(), COLUMNS, &rows)?;
     }
-    if args.output == Output::Table && !args.daily {
+    if args.output.output.is_table() && !args.daily {
         let shares: Vec<Share> = scopes.iter().flat_map(shares).collect();
         writeln!(out)?;
-        write_rows(&mut out, Output::Table, SHARE_COLUMNS, &shares)?;
+        write_rows(&mut out, view.clone(), SHARE_COLUMNS, &shares)?;
         for scope in scopes {
-            writeln!(out, "\n{}", picture::plot(scope))?;
+            writeln!(out, "\n{}", picture::plot(scope, &view))?;
         }
     }
     if let Some(path) = &args.svg {
@@ -205,6 +228,8 @@ fn row(forecast: &ScopeForecast) -> ForecastRow {
         peak_stored_bytes: forecast.peak.stored_bytes,
         sizes_known: forecast.sizes_known,
         policies: shares(forecast),
+        peak_date: forecast.peak.at.date_naive().to_string(),
+        over_quota_date: forecast.over_quota_at.map(|at| at.date_naive().to_string()),
     }
 }
 

@@ -1,25 +1,26 @@
-//! `redkeep history` and `redkeep show`: what became of every slot.
+//! `redkeep history`: what became of every slot.
+//!
+//! Owns: which runs are asked for, and following what becomes of them. How a run is shown is in `runs`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::{Serialize, Serializer};
-use serde_json::Value;
 
+use crate::clock::sleep;
+use crate::config::Config;
 use crate::error_chain::with_causes;
-use crate::history::MissedRange;
-use crate::logging::one_line;
-use crate::names::{AccountName, ClusterId, PolicyName, Region, Trigger};
-use crate::run::{Outcome, OutcomeKind, Run, RunState};
-use crate::slot::rfc3339;
-use crate::snapshot::{Hold, Snapshot};
-use crate::store::{Reader, Record, RunFilter, StoreError};
+use crate::slot::{PairFilter, Slot, rfc3339};
+use crate::store::{Presence, Reader, Record, RunFilter, StoreError};
 
-use super::output::{Column, Output, Row, names_of, row, text, write_pages, write_rows};
-use super::{ConfigArgs, Failure, instant_from, load_to_read};
+use super::filter::FilterArgs;
+use super::output::{Rows, View, write_pages};
+use super::runs::{COLUMNS, HistoryRow, range_row, row};
+use super::times::InstantArg;
+use super::view::{ClockArgs, Clocks, OutputArgs};
+use super::{ConfigArgs, Failure, load_to_read};
 
 /// Lists runs, oldest first.
 #[derive(Debug, Args)]
@@ -28,216 +29,78 @@ Examples:
   redkeep history --limit 10
   redkeep history --policy nightly --since 7d
   redkeep history --state failed --output csv
-  redkeep history --since 2026-11-01T00:00:00Z --output json")]
+  redkeep history --ended-since 2h --state expired    what has expired lately, whenever it was due
+  redkeep history --since 2026-11-01 --output json
+  redkeep history --follow                            what becomes of every slot, as it happens
+
+A table has short identifiers; -o wide has them whole, and `redkeep show` takes both. A snapshot that is gone says so; with
+--gone there are only those.")]
 pub struct HistoryArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
-    /// Only this account
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Only this region
-    #[arg(long, value_name = "REGION")]
-    region: Option<Region>,
-    /// Only this cluster
-    #[arg(long, value_name = "ID")]
-    cluster: Option<ClusterId>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Only runs in this state
     #[arg(long, value_name = "STATE", value_parser = ["due", "requested", "creating", "available", "failed", "missed", "skipped", "expired", "conflict"])]
     state: Option<String>,
-    /// Only slots from this instant on (RFC 3339), or from so long ago on (7d, 24h)
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    /// Only slots from then on: a date, an instant (RFC 3339), or so long ago (7d, 24h)
+    #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     since: Option<InstantArg>,
-    /// Only slots up to this instant (RFC 3339), or up to so long ago
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    /// Only slots up to then
+    #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
+    /// Only slots whose outcome came from then on: one may end hours after its instant
+    #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
+    ended_since: Option<InstantArg>,
+    /// Only slots whose snapshot is gone
+    #[arg(long)]
+    gone: bool,
     /// Only the newest so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N")]
     limit: Option<u32>,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-}
-
-/// Shows one snapshot with everything that is known of it.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
-  redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2 --output json")]
-pub struct ShowArgs {
+    /// Go on with what becomes of slots from now on, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
     #[command(flatten)]
-    config: ConfigArgs,
-    /// The snapshot's identifier, as `history` and `plan` show it
-    #[arg(value_name = "ID")]
-    id: String,
+    clocks: ClockArgs,
     #[command(flatten)]
-    place: PlaceArgs,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputArgs,
 }
 
-/// Where a snapshot is, of several that bear its name: it is unique in an account and region only.
-#[derive(Debug, Args)]
-pub(super) struct PlaceArgs {
-    /// Its account, where several have one of that name
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Its region, where there is one of that name in several
-    #[arg(long, value_name = "REGION")]
-    region: Option<Region>,
-}
-
-/// The runs that have, or first had, a snapshot of that name.
-pub(super) fn named(reader: &Reader, id: &str, place: &PlaceArgs) -> Result<Vec<Run>, Failure> {
-    let filter = RunFilter {
-        snapshot_id: Some(id.to_owned()),
-        account: place.account.clone(),
-        region: place.region.clone(),
-        ..RunFilter::default()
-    };
-    reader.runs(&filter).map_err(unreadable)
-}
-
-/// Several have it: the command does not choose.
-pub(super) fn ambiguous(id: &str, runs: &[Run]) -> Failure {
-    let scopes: BTreeSet<String> = { runs.iter() }
-        .map(|run| run.slot.pair.scope.to_string())
-        .collect();
-    let scopes = scopes.into_iter().collect::<Vec<_>>().join(", ");
-    Failure::Usage(format!(
-        "got {id:?}, which is in {scopes}: say which with --account or --region"
-    ))
-}
-
-/// An instant, or a duration before now.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum InstantArg {
-    At(DateTime<Utc>),
-    Ago(TimeDelta),
-}
-
-impl InstantArg {
-    pub(super) fn read(text: &str) -> Result<Self, String> {
-        let ago = humantime::parse_duration(text)
-            .ok()
-            .and_then(|ago| TimeDelta::from_std(ago).ok());
-        match ago {
-            Some(ago) => Ok(Self::Ago(ago)),
-            None => instant_from(text)
-                .map(Self::At)
-                .map_err(|wanted| format!("{wanted}, or a duration such as 7d")),
-        }
-    }
-
-    pub(super) fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
-            Self::At(at) => at,
-            Self::Ago(ago) => now.checked_sub_signed(ago).unwrap_or(DateTime::UNIX_EPOCH),
-        }
-    }
-}
-
-row! {
-    /// What became of a slot, or of a range of missed ones.
-    HistoryRow {
-        policy: String,
-        account: String,
-        region: String,
-        cluster: String,
-        scheduled_at: String,
-        trigger: &'static str,
-        snapshot_id: Option<String>,
-        state: &'static str,
-        reason: Option<String>,
-        attempts: u32,
-        starts_at: Option<String>,
-        deadline_at: Option<String>,
-        requested_at: Option<String>,
-        accepted_at: Option<String>,
-        available_at: Option<String>,
-        ended_at: Option<String>,
-        gone_at: Option<String>,
-        gone_reason: Option<&'static str>,
-        on_hold: Option<bool>,
-        size_bytes: Option<u64>,
-        tier: Option<&'static str>,
-        tier_reason: Option<String>,
-        retention_days: Option<i32>,
-        slots: u64,
-        last_scheduled_at: Option<String>,
-        #[serde(serialize_with = "as_described")]
-        snapshot: Option<Arc<Snapshot>>,
-    }
-}
-
-/// A run with the command that restores its snapshot.
-#[derive(Debug, Serialize)]
-struct ShowRow {
-    #[serde(flatten)]
-    run: HistoryRow,
-    restore_command: String,
-}
-
-impl Row for ShowRow {
-    const FIELDS: &'static [&'static str] = &{
-        let mut fields = ["restore_command"; HistoryRow::FIELDS.len() + 1];
-        let (of_run, _) = fields.split_at_mut(HistoryRow::FIELDS.len());
-        of_run.copy_from_slice(HistoryRow::FIELDS);
-        fields
-    };
-}
-
-const COLUMNS: &[Column<HistoryRow>] = &[
-    Column("scheduled_at", |row| row.scheduled_at.clone()),
-    Column("policy", |row| row.policy.clone()),
-    Column("account", |row| row.account.clone()),
-    Column("region", |row| row.region.clone()),
-    Column("cluster", |row| row.cluster.clone()),
-    Column("state", |row| row.state.to_owned()),
-    Column("attempts", |row| row.attempts.to_string()),
-    Column("size_bytes", |row| text(&row.size_bytes)),
-    Column("snapshot_id", |row| text(&row.snapshot_id)),
-    Column("reason", |row| text(&row.reason)),
-];
-
-/// AWS's description of a snapshot, its members in alphabetical order.
-fn as_described<S: Serializer>(
-    snapshot: &Option<Arc<Snapshot>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    described(snapshot.as_deref()).serialize(serializer)
-}
-
-fn described(snapshot: Option<&Snapshot>) -> Value {
-    serde_json::to_value(snapshot).unwrap_or_default()
-}
+/// With --follow, so many of the past are shown unless another number is asked for.
+const RECENT: u32 = 10;
+/// How often what is new is looked for.
+const PACE: Duration = Duration::from_secs(1);
 
 pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<(), Failure> {
+    let (config, reader) = opened(&args.config).await?;
+    let among = args.filter.checked(&config, Some(&reader))?;
+    let clocks = clocks_of(args.clocks, &config, &among);
     let filter = RunFilter {
-        policy: args.policy.clone(),
-        account: args.account.clone(),
-        region: args.region.clone(),
-        cluster: args.cluster.clone(),
         state: args.state.clone(),
-        since: args.since.map(|since| since.before(now)),
-        until: args.until.map(|until| until.before(now)),
-        limit: args.limit,
-        snapshot_id: None,
+        since: args.since.map(|since| since.before(now, &clocks)),
+        until: args.until.map(|until| until.before(now, &clocks)),
+        ended_since: args.ended_since.map(|since| since.before(now, &clocks)),
+        presence: args.gone.then_some(Presence::Gone),
+        limit: args.limit.or(args.follow.then_some(RECENT)),
+        among,
+        ..RunFilter::default()
     };
-    let reader = open(&args.config).await?;
+    let view = View::of(&args.output, clocks);
+    if args.follow {
+        return follow(&reader, filter, &view).await;
+    }
     let mut out = BufWriter::new(std::io::stdout().lock());
     let begin = || {
         let mut pages = reader.pages(&filter).map_err(unreadable)?;
+        let clocks = &view.clocks;
         Ok(move || {
             let page = pages.next_page().map_err(unreadable)?;
-            Ok(page.map(|page| page.iter().map(record_row).collect()))
+            let rows = page.map(|page| page.iter().map(|one| record_row(one, clocks)).collect());
+            Ok::<Option<Vec<HistoryRow>>, Failure>(rows)
         })
     };
-    write_pages::<_, Failure, _>(&mut out, args.output, COLUMNS, begin)?;
+    write_pages(&mut out, &view, COLUMNS, begin)?;
     out.flush()?;
     filter
         .since
@@ -257,16 +120,60 @@ pub(super) fn note_left(reader: &Reader, since: DateTime<Utc>) -> Result<(), Fai
     Ok(())
 }
 
-fn record_row(record: &Record) -> HistoryRow {
-    match record {
-        Record::Run(run) => row(run),
-        Record::Missed(range) => range_row(range),
+/// The clocks of the policies that are shown.
+pub(super) fn clocks_of(args: ClockArgs, config: &Config, among: &PairFilter) -> Clocks {
+    match among.policies.as_slice() {
+        [] => Clocks::of_all(args, config),
+        policies => Clocks::choose(args, config, policies.iter().map(|name| name.as_str())),
     }
 }
 
-pub(super) async fn open(config: &ConfigArgs) -> Result<Reader, Failure> {
+/// Writes the newest, and then whatever is new, until the command is stopped.
+async fn follow(reader: &Reader, filter: RunFilter, view: &View) -> Result<(), Failure> {
+    let mut seen: BTreeMap<Slot, (String, bool)> = BTreeMap::new();
+    let mut rows: Option<Rows<'_, HistoryRow>> = None;
+    let mut filter = filter;
+    loop {
+        let runs = reader.runs(&filter).map_err(unreadable)?;
+        let is_told = |run: &crate::run::Run| seen.get(&run.slot).map(|(told, _)| told.clone());
+        let fresh: Vec<HistoryRow> = { runs.iter() }
+            .filter(|run| is_told(run) != Some(told(run)))
+            .map(|run| row(run, &view.clocks))
+            .collect();
+        let rows = rows.get_or_insert_with(|| Rows::begin(view, COLUMNS, &fresh));
+        rows.write(&mut std::io::stdout().lock(), &fresh)?;
+        for run in &runs {
+            seen.insert(run.slot.clone(), (told(run), run.is_ended()));
+        }
+        // What is open may change, and what is newer may come; nothing else is asked for again.
+        let open = seen.iter().filter(|(_, (_, is_ended))| !is_ended);
+        let open = open.map(|(slot, _)| slot.scheduled_at).min();
+        let newest = seen.keys().map(|slot| slot.scheduled_at).max();
+        filter.since = open.or(newest).or(filter.since);
+        filter.limit = filter.since.is_none().then_some(RECENT);
+        let since = filter.since;
+        seen.retain(|slot, _| since.is_none_or(|since| slot.scheduled_at >= since));
+        sleep(PACE).await;
+    }
+}
+
+/// What a line tells of a run: when it is another, there is another line.
+fn told(run: &crate::run::Run) -> String {
+    format!("{} {}", run.word(), run.reason().unwrap_or_default())
+}
+
+fn record_row(record: &Record, clocks: &Clocks) -> HistoryRow {
+    match record {
+        Record::Run(run) => row(run, clocks),
+        Record::Missed(range) => range_row(range, clocks),
+    }
+}
+
+/// The configuration, as far as it can be read, and the history.
+pub(super) async fn opened(config: &ConfigArgs) -> Result<(Config, Reader), Failure> {
     let (config, _) = load_to_read(config).await?;
-    Reader::open(&config.database()).map_err(unreadable)
+    let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    Ok((config, reader))
 }
 
 pub(super) fn unreadable(error: StoreError) -> Failure {
@@ -275,160 +182,4 @@ pub(super) fn unreadable(error: StoreError) -> Failure {
         true => format!("{said}; the history is readable for the service's user and for root"),
         false => said,
     })
-}
-
-/// Writes runs as `history` does.
-pub(super) fn write_runs(
-    out: &mut impl Write,
-    output: Output,
-    runs: &[Run],
-) -> std::io::Result<()> {
-    let rows: Vec<HistoryRow> = runs.iter().map(row).collect();
-    write_rows(out, output, COLUMNS, &rows)
-}
-
-fn row(run: &Run) -> HistoryRow {
-    let available = run.state == RunState::Ended(Outcome::Available);
-    let (request, gone) = (&run.request, run.gone.as_ref());
-    let [policy, account, region, cluster] = names_of(&run.slot.pair);
-    HistoryRow {
-        policy,
-        account,
-        region,
-        cluster,
-        scheduled_at: rfc3339(run.slot.scheduled_at),
-        trigger: run.trigger.as_str(),
-        snapshot_id: Some(request.snapshot_id.to_string()),
-        state: run.word(),
-        reason: run.reason(),
-        attempts: run.attempts,
-        starts_at: Some(rfc3339(request.starts_at)),
-        deadline_at: Some(rfc3339(request.deadline)),
-        requested_at: run.requested_at.map(rfc3339),
-        accepted_at: run.accepted_at.map(rfc3339),
-        available_at: run.ended_at.filter(|_| available).map(rfc3339),
-        ended_at: run.ended_at.map(rfc3339),
-        gone_at: gone.map(|gone| rfc3339(gone.at)),
-        gone_reason: gone.map(|gone| gone.reason.as_str()),
-        on_hold: on_hold(run),
-        size_bytes: run.snapshot.as_ref().and_then(|one| one.size_bytes()),
-        tier: Some(request.tier.as_str()),
-        tier_reason: request.tier_reason.as_deref().map(str::to_owned),
-        retention_days: Some(request.retention.days_or_minus_one()),
-        slots: 1,
-        last_scheduled_at: None,
-        snapshot: run.description().cloned(),
-    }
-}
-
-/// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.
-fn on_hold(run: &Run) -> Option<bool> {
-    let there = run.description().filter(|_| run.gone.is_none());
-    there.map(|snapshot| snapshot.hold() == Hold::Held)
-}
-
-fn range_row(range: &MissedRange) -> HistoryRow {
-    let [policy, account, region, cluster] = names_of(&range.pair);
-    HistoryRow {
-        policy,
-        account,
-        region,
-        cluster,
-        scheduled_at: rfc3339(range.first_at),
-        trigger: Trigger::Schedule.as_str(),
-        state: OutcomeKind::Missed.as_str(),
-        reason: Some(range.reason.as_str().to_owned()),
-        slots: range.count,
-        last_scheduled_at: Some(rfc3339(range.last_at)),
-        ..HistoryRow::default()
-    }
-}
-
-pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let reader = open(&args.config).await?;
-    let mut runs = named(&reader, &args.id, &args.place)?;
-    let Some(run) = runs.pop() else {
-        return Err(Failure::Other(format!(
-            "no run has the snapshot {:?}; `redkeep history` lists those that there are",
-            args.id
-        )));
-    };
-    if !runs.is_empty() {
-        runs.push(run);
-        return Err(ambiguous(&args.id, &runs));
-    }
-    let restore_command = restore_command(&run);
-    let mut out = std::io::stdout().lock();
-    match args.output {
-        Output::Table => write_text(&mut out, &run, &restore_command),
-        other => {
-            let run = row(&run);
-            let row = ShowRow {
-                run,
-                restore_command,
-            };
-            Ok(write_rows(&mut out, other, &[], &[row])?)
-        }
-    }
-}
-
-/// A line for each field, and one for each member of AWS's description.
-fn write_text(out: &mut impl Write, run: &Run, restore_command: &str) -> Result<(), Failure> {
-    let row = HistoryRow {
-        snapshot: None,
-        ..row(run)
-    };
-    let values = serde_json::to_value(&row).unwrap_or_default();
-    for field in HistoryRow::FIELDS {
-        if let Some(text) = values.get(field).and_then(plain) {
-            writeln!(out, "{field:<20} {text}")?;
-        }
-    }
-    if let Value::Object(members) = described(run.description().map(AsRef::as_ref)) {
-        writeln!(out, "\nAs AWS described it last:")?;
-        for (member, value) in &members {
-            if let Some(text) = plain(value) {
-                writeln!(out, "  {member:<46} {text}")?;
-            }
-        }
-    }
-    writeln!(
-        out,
-        "\nTo restore it into a new cluster:\n  {restore_command}"
-    )?;
-    Ok(())
-}
-
-/// A value on one line; `None` for what is absent or empty.
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(one_line(text)),
-        Value::Array(items) if items.is_empty() => None,
-        Value::Object(members) if members.is_empty() => None,
-        Value::Object(members) => {
-            let pairs = members
-                .iter()
-                .filter_map(|(key, value)| Some(format!("{key}={}", plain(value)?)));
-            Some(one_line(&pairs.collect::<Vec<_>>().join(" ")))
-        }
-        other => Some(one_line(&other.to_string())),
-    }
-}
-
-/// The AWS CLI line that restores the snapshot ("restore-from-cluster-snapshot").
-fn restore_command(run: &Run) -> String {
-    let (pair, id) = (&run.slot.pair, &run.request.snapshot_id);
-    format!(
-        "aws redshift restore-from-cluster-snapshot --region {} --snapshot-identifier {id} \
-         --snapshot-cluster-identifier {} --cluster-identifier {}-restored",
-        pair.scope.region,
-        pair.cluster,
-        pair.cluster
-            .as_str()
-            .chars()
-            .take(54)
-            .collect::<String>()
-            .trim_end_matches('-'),
-    )
 }

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::iam::{self, Beyond, Holder, MANAGED_POLICIES_OF_A_ROLE, MANAGED_POLICY_CHARACTERS};
 use crate::names::AccountName;
 
+use super::filter::{Kind, unknown};
 use super::{ConfigArgs, Failure, load, pretty};
 
 /// Prints the least-privilege IAM policy for the configuration, as JSON.
@@ -108,8 +109,12 @@ fn holder<'a>(args: &IamPolicyArgs, config: &'a Config) -> Result<Holder<'a>, Fa
         return Ok(Holder::base(config, args.profile.as_deref()));
     };
     let account = config.account(name).ok_or_else(|| {
-        let file = args.config.config.display();
-        Failure::Other(format!("no account is named {:?} in {file}", name.as_str()))
+        let names = config
+            .accounts
+            .iter()
+            .map(|account| account.name.to_string());
+        let names: Vec<String> = names.collect();
+        unknown(Kind::Account, name.as_str(), &names)
     })?;
     Ok(Holder::of(account))
 }

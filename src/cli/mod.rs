@@ -2,16 +2,21 @@
 //!
 //! Owns: arguments, help, exit codes. Data goes to stdout, talk to stderr. Never decides what is due.
 
+mod absence;
 mod alone;
 mod check;
 mod completions;
 mod coverage;
+mod diff;
 mod doctor;
 mod explain;
+mod filter;
 mod forecast;
 mod history;
 mod iam_policy;
+mod import;
 mod man;
+mod meaning;
 mod operations;
 mod output;
 mod pause;
@@ -20,28 +25,36 @@ mod progress;
 mod prune;
 mod report;
 mod run;
+mod runs;
 mod sandbox;
 mod schema;
 mod scopes;
+mod show;
+mod snapshots;
 mod state_lock;
 mod status;
 mod survey;
+mod table;
 mod take;
+mod times;
+mod view;
 mod wiring;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::aws;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors, Endpoint, Sources};
 
-pub use output::Output;
+pub use view::{Output, OutputArgs};
 
 /// Takes manual snapshots of Amazon Redshift clusters on cron schedules, and can account for every one.
 #[derive(Debug, Parser)]
@@ -63,6 +76,10 @@ Exit codes: 0 fine, 1 failure or finding, 2 usage, 69 AWS unreachable,
 75 another instance holds the state directory, 78 bad configuration."
 )]
 pub struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -72,7 +89,10 @@ enum Command {
     /// Take snapshots as the policies say, until stopped
     Run(run::RunArgs),
     /// Say what is wrong with the configuration, or that nothing is
+    #[command(aliases = ["validate", "lint", "test", "verify"])]
     Check(check::CheckArgs),
+    /// Show what another policy file would change
+    Diff(diff::DiffArgs),
     /// List the slots to come, and the snapshots that they will have
     Plan(plan::PlanArgs),
     /// Foretell how many snapshots there will be, against the quota
@@ -83,6 +103,9 @@ enum Command {
     Report(report::ReportArgs),
     /// List what became of every slot
     History(history::HistoryArgs),
+    /// List the snapshots that exist now
+    #[command(visible_aliases = ["ls", "list"])]
+    Snapshots(snapshots::SnapshotsArgs),
     /// Show for each policy and cluster the last good snapshot and the next slot
     Status(status::StatusArgs),
     /// Tell why a cluster got its snapshots, did not, or will
@@ -90,7 +113,8 @@ enum Command {
     /// Check the configuration, this machine and AWS, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Show one snapshot with everything that is known of it, and how to restore it
-    Show(history::ShowArgs),
+    #[command(alias = "describe")]
+    Show(show::ShowArgs),
     /// Take one snapshot now
     Take(take::TakeArgs),
     /// Start none of a policy's slots until it is resumed
@@ -115,6 +139,8 @@ enum Command {
     /// Looking and taking are always in it. What changes or deletes a snapshot stands in a statement of its
     /// own and is printed only when it is asked for.
     IamPolicy(iam_policy::IamPolicyArgs),
+    /// Print a policy file made from a crontab, or from schedules of AWS
+    Import(import::ImportArgs),
     /// Print the JSON Schema of the policy file, for editors
     ///
     /// An editor with a TOML language server such as taplo reads it where the policy file begins with
@@ -122,9 +148,19 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Print what completes redkeep's command line in a shell
     Completions(completions::CompletionsArgs),
+    /// Print names, for the scripts of the shells
+    #[command(name = "__names", hide = true)]
+    Names(completions::NamesArgs),
+    /// Print the version
+    #[command(hide = true)]
+    Version(VersionArgs),
     /// Write the manual pages
     Man(man::ManArgs),
 }
+
+/// `redkeep version`, as other programs have it.
+#[derive(Debug, Clone, Args)]
+pub struct VersionArgs {}
 
 /// Where the configuration is.
 #[derive(Debug, Clone, Args)]
@@ -133,6 +169,7 @@ pub struct ConfigArgs {
     #[arg(
         long,
         short,
+        global = true,
         env = "REDKEEP_CONFIG",
         default_value = "/etc/redkeep/redkeep.toml",
         value_name = "FILE"
@@ -190,6 +227,54 @@ impl From<io::Error> for Failure {
 }
 
 impl Cli {
+    /// What the command line asks for, as `arguments` have it; the first is the program's name.
+    ///
+    /// # Errors
+    /// clap's, with what may be meant instead, where that is known.
+    pub fn read<T: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let mut program = Self::program();
+        let read = program
+            .try_get_matches_from_mut(arguments)
+            .and_then(|matches| {
+                refuse_useless(&mut program, &matches)?;
+                Self::from_arg_matches(&matches)
+            });
+        read.map_err(|error| match meaning::advice(&error) {
+            Some(advice) => {
+                let said = error.render().to_string();
+                let said = said.trim_start_matches("error: ").trim_end();
+                clap::Error::raw(error.kind(), with(said, &advice))
+            }
+            None => error,
+        })
+    }
+
+    /// The command line's grammar. The options of all commands stand before or behind the command; what prints no rows takes
+    /// their form so that [`Cli::read`] can refuse it in words, and does not offer it.
+    pub fn program() -> clap::Command {
+        let program = Self::command();
+        let everywhere: Vec<Arg> = program.get_arguments().cloned().collect();
+        let names: Vec<String> = { program.get_subcommands() }
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        names.into_iter().fold(program, |program, name| {
+            program.mut_subcommand(name, |command| {
+                let has = |arg: &Arg| {
+                    command
+                        .get_arguments()
+                        .any(|its| its.get_id() == arg.get_id())
+                };
+                let lacking: Vec<Arg> = { everywhere.iter() }
+                    .filter(|arg| !has(arg))
+                    .map(|arg| arg.clone().hide(true))
+                    .collect();
+                command.args(lacking)
+            })
+        })
+    }
+
     /// Does what the command line asks for.
     ///
     /// # Errors
@@ -203,10 +288,11 @@ impl Cli {
             Command::Coverage(args) => coverage::coverage(&args, clock).await,
             Command::Report(args) => report::report(&args, clock).await,
             Command::History(args) => history::history(&args, clock.now()).await,
-            Command::Status(args) => status::status(&args, clock.now()).await,
+            Command::Snapshots(args) => snapshots::snapshots(&args, clock.now()).await,
+            Command::Status(args) => status::status(&args, clock).await,
             Command::Explain(args) => explain::explain(&args, clock.now()).await,
             Command::Doctor(args) => doctor::doctor(&args, clock).await,
-            Command::Show(args) => history::show(&args).await,
+            Command::Show(args) => show::show(&args).await,
             Command::Take(args) => take::take(args, clock).await,
             Command::Pause(args) => pause::pause(&args, clock).await,
             Command::Resume(args) => pause::resume(&args, clock).await,
@@ -216,10 +302,50 @@ impl Cli {
             Command::Takeover(args) => operations::takeover(args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
+            Command::Import(args) => import::import(&args),
             Command::Schema(args) => schema::schema(&args),
             Command::Completions(args) => completions::completions(&args),
+            Command::Names(args) => completions::names(&args).await,
+            Command::Version(_) => Ok(writeln!(
+                io::stdout(),
+                "redkeep {}",
+                env!("CARGO_PKG_VERSION")
+            )?),
+            Command::Diff(args) => diff::diff(&args, clock.now()).await,
             Command::Man(args) => man::man(&args),
         }
+    }
+}
+
+/// The advice behind what is wrong, and before how to use it.
+fn with(said: &str, advice: &str) -> String {
+    match said.split_once("\n\nUsage") {
+        Some((wrong, usage)) => {
+            // What is near by spelling only is not what this word means.
+            let wrong = wrong.split("\n\n").next().unwrap_or(wrong);
+            format!("{wrong}\n\n{advice}\n\nUsage{usage}\n")
+        }
+        None => format!("{said}\n\n{advice}\n"),
+    }
+}
+
+/// Refuses a form of output for a command that has none.
+fn refuse_useless(
+    program: &mut clap::Command,
+    matches: &clap::ArgMatches,
+) -> Result<(), clap::Error> {
+    let Some((name, of_command)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let is_given = of_command.value_source("output") == Some(ValueSource::CommandLine);
+    let is_hidden = |one: &Arg| one.get_id() == "output" && one.is_hide_set();
+    let command = program.find_subcommand(name);
+    match command.is_some_and(|command| is_given && command.get_arguments().any(is_hidden)) {
+        true => Err(program.error(
+            ErrorKind::UnknownArgument,
+            format!("`{name}` prints no rows, and has no --output"),
+        )),
+        false => Ok(()),
     }
 }
 
@@ -293,10 +419,4 @@ fn invalid(errors: ConfigErrors) -> Failure {
 fn pretty(document: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(document);
     text.map_err(|error| Failure::Other(format!("output cannot be made: {error}")))
-}
-
-fn instant_from(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|instant| instant.with_timezone(&Utc))
-        .map_err(|_| "wanted an instant such as 2026-11-24T00:00:00Z".to_owned())
 }

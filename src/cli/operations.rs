@@ -21,8 +21,9 @@ use crate::run::Run;
 use crate::store::Reader;
 
 use super::alone::{POLL_INTERVAL, Stopped, work_alone};
-use super::history::{PlaceArgs, ambiguous, named, unreadable};
+use super::history::unreadable;
 use super::pause::configured;
+use super::show::{PlaceArgs, ambiguous, named};
 use super::survey::{survey, trouble};
 use super::wiring::{inbox, loaded};
 use super::{ConfigArgs, Failure};
@@ -39,7 +40,7 @@ by its tags and its name. A running daemon does it within 2 s; without one this 
 pub struct HoldArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The snapshot's name
+    /// The snapshot's identifier, whole, or the eight digits at its end
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -99,7 +100,7 @@ fn found(
             Ok(SnapshotAction::new(wanted, slot, snapshot, clock.now()))
         }
         [] => Err(Failure::Other(format!(
-            "got {id:?}, wanted a snapshot that is there; `redkeep history --state available` lists them"
+            "got {id:?}, wanted a snapshot that is there; `redkeep snapshots` lists them"
         ))),
         several => Err(ambiguous(id, several)),
     }

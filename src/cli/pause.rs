@@ -11,6 +11,7 @@ use crate::names::PolicyName;
 use crate::policy::Policy;
 use crate::slot::rfc3339;
 use crate::store::Inbox;
+use crate::suggest::did_you_mean;
 
 use super::history::unreadable;
 use super::{ConfigArgs, Failure, sources, wiring};
@@ -91,10 +92,12 @@ async fn inbox(
 pub(super) fn configured<'a>(config: &'a Config, name: &PolicyName) -> Result<&'a Policy, Failure> {
     config.policy(name).ok_or_else(|| {
         let names = config.policies.iter().map(|policy| policy.name.as_str());
-        let names = names.collect::<Vec<_>>().join(", ");
+        let names: Vec<&str> = names.collect();
+        let meant = did_you_mean(name.as_str(), names.iter().copied());
         Failure::Usage(format!(
-            "got the policy {name:?}, wanted one of the file's: {names}",
-            name = name.as_str()
+            "got the policy {name:?}, wanted one of the file's: {names}{meant}",
+            name = name.as_str(),
+            names = names.join(", ")
         ))
     })
 }

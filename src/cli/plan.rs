@@ -9,45 +9,49 @@ use crate::config::Config;
 use crate::history::History;
 use crate::names::Tier;
 use crate::names::{ClusterId, PolicyName};
-use crate::policy::Policy;
+use crate::policy::{ClusterGlob, Policy};
 use crate::retention::{self, Choice, TierSlot, choose};
-use crate::slot::{Pair, Scope, Slot, rfc3339};
+use crate::slot::{Pair, PairFilter, Scope, Slot, rfc3339};
 use crate::snapshot::{Generation, SnapshotId};
 use crate::store::Reader;
 use crate::timing::timing_of_all;
 
-use super::output::{Column, Output, row, text, write_rows};
-use super::pause::configured;
-use super::{ConfigArgs, Failure, instant_from, load};
+use super::filter::FilterArgs;
+use super::history::clocks_of;
+use super::output::{Column, View, row, text, write_rows};
+use super::times::InstantArg;
+use super::view::{ClockArgs, Clocks, OutputArgs};
+use super::{ConfigArgs, Failure, load};
 
 /// Lists the slots after --from, up to and including --until, with the snapshots that they will have.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   redkeep plan                                          the next 20 slots
-  redkeep plan --until 2027-01-01T00:00:00Z             every slot until then
+  redkeep plan --until 7d                               every slot of the next seven days
+  redkeep plan --until 2027-01-01                       every slot until then
   redkeep plan --policy nightly --count 3 --output json
-  redkeep plan --from 2026-03-28T00:00:00Z --until 2026-03-30T00:00:00Z   around a clock change
+  redkeep plan --from 2026-03-28 --until 2026-03-30     around a clock change
 
 AWS is not asked. A cluster that only a glob or a tag can name is shown as the pattern.")]
 pub struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Slots after this instant (RFC 3339); by default now
-    #[arg(long, value_name = "INSTANT", value_parser = instant_from)]
-    from: Option<DateTime<Utc>>,
-    /// Slots up to this instant (RFC 3339)
-    #[arg(long, value_name = "INSTANT", value_parser = instant_from)]
-    until: Option<DateTime<Utc>>,
+    /// Slots after then: a date, an instant (RFC 3339), or so long from now on; by default now
+    #[arg(long, alias = "since", value_name = "WHEN", value_parser = InstantArg::read)]
+    from: Option<InstantArg>,
+    /// Slots up to then
+    #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
+    until: Option<InstantArg>,
     /// At most so many slots; by default 20, or all up to --until
-    #[arg(long, value_name = "N")]
+    #[arg(long, short = 'n', alias = "limit", value_name = "N")]
     count: Option<usize>,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -65,29 +69,40 @@ row! {
         tier_reason: Option<String>,
         retention_days: i32,
     }
+    beside {
+        at: String,
+        starts: String,
+    }
 }
 
 const COLUMNS: &[Column<PlanRow>] = &[
-    Column("local_time", |row| row.local_time.clone()),
-    Column("policy", |row| row.policy.clone()),
-    Column("account", |row| row.account.clone()),
-    Column("region", |row| row.region.clone()),
-    Column("cluster", |row| row.cluster.clone()),
-    Column("starts_at", |row| text(&row.starts_at)),
-    Column("snapshot_id", |row| text(&row.snapshot_id)),
-    Column("tier", |row| row.tier.to_owned()),
-    Column("retention_days", |row| row.retention_days.to_string()),
+    Column("at", |row: &PlanRow| row.at.clone()).zoned(),
+    Column("policy", |row: &PlanRow| row.policy.clone()),
+    Column("account", |row: &PlanRow| row.account.clone()).where_rows_differ(),
+    Column("region", |row: &PlanRow| row.region.clone()).where_rows_differ(),
+    Column("cluster", |row: &PlanRow| row.cluster.clone()),
+    Column("tier", |row: &PlanRow| row.tier.to_owned()),
+    Column("kept", |row: &PlanRow| match row.retention_days {
+        -1 => "forever".to_owned(),
+        days => format!("{days}d"),
+    })
+    .right(),
+    Column("starts", |row: &PlanRow| row.starts.clone()).where_filled(),
+    Column("local_time", |row: &PlanRow| row.local_time.clone()).wide(),
+    Column("snapshot_id", |row: &PlanRow| text(&row.snapshot_id)).wide(),
 ];
 const DEFAULT_COUNT: usize = 20;
 
 pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
-    if let Some(name) = &args.policy {
-        configured(&config, name)?;
-    }
+    // What the history knows is a name too; where there is none yet, the file's are all.
+    let reader = Reader::open(&config.database()).ok();
+    let wanted = args.filter.checked(&config, reader.as_ref())?;
+    let clocks = clocks_of(args.clocks, &config, &wanted);
+    let instant = |arg: InstantArg| arg.after(now, &clocks);
     let range = Range {
-        from: args.from.unwrap_or(now),
-        until: args.until.unwrap_or(DateTime::<Utc>::MAX_UTC),
+        from: args.from.map_or(now, instant),
+        until: args.until.map_or(DateTime::<Utc>::MAX_UTC, instant),
         count: args.count.unwrap_or(if args.until.is_some() {
             usize::MAX
         } else {
@@ -101,11 +116,12 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
         )));
     }
     let mut tiers = Tiers::new(&config, now);
-    let rows: Vec<PlanRow> = slots(&config, args.policy.as_ref(), range)
+    let rows: Vec<PlanRow> = slots(&config, &wanted, range)
         .iter()
-        .map(|planned| planned.row(&config, tiers.of(planned, range.from)))
+        .map(|planned| planned.row(&config, tiers.of(planned, range.from), &clocks))
         .collect();
-    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
+    let view = View::of(&args.output, clocks);
+    write_rows(&mut std::io::stdout().lock(), view, COLUMNS, &rows)?;
     Ok(())
 }
 
@@ -124,6 +140,18 @@ enum PlanTarget {
 }
 
 impl PlanTarget {
+    /// A pattern may be of any cluster that it matches.
+    fn is_wanted(&self, wanted: &PairFilter) -> bool {
+        match self {
+            Self::Cluster(cluster) => wanted.has_cluster(cluster),
+            Self::Pattern(pattern) => {
+                let glob = ClusterGlob::parse(pattern);
+                let matches = |cluster| glob.as_ref().is_ok_and(|glob| glob.matches(cluster));
+                wanted.clusters.is_empty() || wanted.clusters.iter().any(matches)
+            }
+        }
+    }
+
     fn as_str(&self) -> &str {
         match self {
             Self::Cluster(cluster) => cluster.as_str(),
@@ -140,10 +168,10 @@ struct Planned<'a> {
 }
 
 /// The first `range.count` slots of all pairs, oldest first.
-fn slots<'a>(config: &'a Config, only: Option<&PolicyName>, range: Range) -> Vec<Planned<'a>> {
+fn slots<'a>(config: &'a Config, wanted: &PairFilter, range: Range) -> Vec<Planned<'a>> {
     let mut all = Vec::new();
     for policy in config.policies.iter().filter(|policy| policy.enabled) {
-        if only.is_some_and(|only| *only != policy.name) {
+        if !wanted.has_policy(&policy.name) {
             continue;
         }
         let instants: Vec<DateTime<Utc>> = policy
@@ -151,7 +179,10 @@ fn slots<'a>(config: &'a Config, only: Option<&PolicyName>, range: Range) -> Vec
             .slots_between(range.from, range.until)
             .take(range.count)
             .collect();
-        for (scope, target) in targets(policy) {
+        let is_wanted = |(scope, target): &(&Scope, PlanTarget)| {
+            wanted.has_scope(scope) && target.is_wanted(wanted)
+        };
+        for (scope, target) in targets(policy).filter(is_wanted) {
             all.extend(instants.iter().map(|scheduled_at| Planned {
                 scheduled_at: *scheduled_at,
                 policy,
@@ -242,7 +273,7 @@ fn held_before(
 }
 
 impl Planned<'_> {
-    fn row(&self, config: &Config, choice: Choice) -> PlanRow {
+    fn row(&self, config: &Config, choice: Choice, clocks: &Clocks) -> PlanRow {
         let local = self.policy.schedule.timezone().local(self.scheduled_at);
         let slot = self.slot();
         let timing = match &slot {
@@ -251,6 +282,13 @@ impl Planned<'_> {
         };
         let id = slot.map(|slot| SnapshotId::derive(&config.namespace, &slot, Generation::First));
         let retention = self.policy.retention.of(choice.tier);
+        let starts_at = timing.and_then(|timing| timing.starts_at);
+        let is_delayed = starts_at != Some(self.scheduled_at);
+        let starts = match (starts_at, timing) {
+            (Some(at), _) => clocks.show(at),
+            (None, Some(_)) => "not at all (blackout)".to_owned(),
+            (None, None) => "by the cluster (jitter)".to_owned(),
+        };
         PlanRow {
             policy: self.policy.name.to_string(),
             account: self.scope.account.to_string(),
@@ -258,7 +296,9 @@ impl Planned<'_> {
             cluster: self.target.as_str().to_owned(),
             scheduled_at: rfc3339(self.scheduled_at),
             local_time: local.to_rfc3339_opts(SecondsFormat::Secs, false),
-            starts_at: timing.and_then(|timing| timing.starts_at).map(rfc3339),
+            at: clocks.show(self.scheduled_at),
+            starts: if is_delayed { starts } else { String::new() },
+            starts_at: starts_at.map(rfc3339),
             snapshot_id: id.map(|id| id.to_string()),
             tier: choice.tier.as_str(),
             tier_reason: choice.why,

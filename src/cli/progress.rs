@@ -12,15 +12,16 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::logging::{one_line, say};
-use crate::run::Run;
+use crate::run::{Run, RunState};
+use crate::slot::rfc3339;
 use crate::snapshot::Snapshot;
 
 /// What is shown of a run.
 pub(super) enum Progress {
     /// On a terminal.
     Bar(Bar),
-    /// Elsewhere: the state that was told last.
-    Lines(String),
+    /// Elsewhere.
+    Lines(Lines),
 }
 
 const BAR: &str = "{prefix}\n{spinner} creating [{wide_bar}] {percent:>3} %  {msg}";
@@ -33,7 +34,7 @@ impl Progress {
         let mut progress = if std::io::stderr().is_terminal() {
             Self::Bar(Bar::start())
         } else {
-            Self::Lines(String::new())
+            Self::Lines(Lines::default())
         };
         progress.show(run);
         progress
@@ -43,14 +44,56 @@ impl Progress {
     pub(super) fn show(&mut self, run: &Run) {
         match self {
             Self::Bar(bar) => bar.show(run),
-            Self::Lines(told) => {
-                let now = told_of(run);
-                if *told != now {
-                    say(&now);
-                    *told = now;
+            Self::Lines(lines) => {
+                if let Some(line) = lines.next(run) {
+                    say(&line);
                 }
             }
         }
+    }
+}
+
+/// A line for each change of state, and one in between so that nobody takes the command for dead.
+#[derive(Default)]
+pub(super) struct Lines {
+    told: String,
+    /// How often the run was shown since the last line.
+    shown: u32,
+    /// How many lines in a row told of the same state.
+    repeated: u32,
+}
+
+/// A run is shown about three times a second: a line comes before five seconds are over, and in a state that has lasted for
+/// two minutes each half minute.
+const QUIET: (u32, u32, u32) = (15, 24, 90);
+
+impl Lines {
+    fn next(&mut self, run: &Run) -> Option<String> {
+        let now = told_of(run);
+        self.shown += 1;
+        let (quiet, repeats, long_quiet) = QUIET;
+        let due = if self.repeated < repeats {
+            quiet
+        } else {
+            long_quiet
+        };
+        let is_new = self.told != now;
+        if !is_new && self.shown < due {
+            return None;
+        }
+        self.shown = 0;
+        self.repeated = if is_new { 0 } else { self.repeated + 1 };
+        self.told.clone_from(&now);
+        if is_new {
+            return Some(now);
+        }
+        let transfer = run.description().and_then(|told| Transfer::of(told));
+        let transfer = transfer.map(|transfer| format!(": {}", transfer.told()));
+        Some(format!(
+            "still {}{}",
+            state_of(run),
+            transfer.unwrap_or_default()
+        ))
     }
 }
 
@@ -101,7 +144,15 @@ fn told_of(run: &Run) -> String {
 
 fn state_of(run: &Run) -> String {
     let reason = run.reason().map(|reason| format!(": {reason}"));
-    one_line(&format!("{}{}", run.word(), reason.unwrap_or_default()))
+    let next = match run.state {
+        RunState::Waiting { until, .. } => format!("; AWS is asked again at {}", rfc3339(until)),
+        _ => String::new(),
+    };
+    one_line(&format!(
+        "{}{}{next}",
+        run.word(),
+        reason.unwrap_or_default()
+    ))
 }
 
 fn show_bar(bar: &ProgressBar, run: &Run) {

@@ -13,19 +13,21 @@ use clap::Args;
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::engine::Engine;
+use crate::forecast::{Note, forecast};
 use crate::names::PolicyName;
-use crate::operations::{Confirmation, Removal};
+use crate::operations::{Confirmation, MAX_DELETES_PER_PASS, Removal};
 use crate::plan::{Blocked, PruneCandidate, PrunePlan};
-use crate::retention::prune::Verdict;
-use crate::slot::rfc3339;
-use crate::snapshot::tag;
+use crate::retention::prune::{Keep, Verdict};
+use crate::slot::{PairFilter, rfc3339};
+use crate::snapshot::{SnapshotId, SnapshotStatus, tag};
 use crate::store::Reader;
 
+use super::filter::FilterArgs;
 use super::history::unreadable;
 use super::operations::carried_out;
-use super::output::{Column, Output, names_of, row, text, write_rows};
-use super::pause::configured;
+use super::output::{Column, Tone, View, names_of, row, text, write_rows};
 use super::survey::{survey, trouble};
+use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::wiring::{begun, inbox, loaded};
 use super::{ConfigArgs, Failure};
 
@@ -47,18 +49,18 @@ Exits with 1 when the plan is another by now, or when something else keeps it fr
 pub struct PruneArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Carry out the plan of this hash
     #[arg(long, value_name = "HASH", conflicts_with = "acknowledge")]
     confirm: Option<String>,
     /// Let snapshots be removed again after the history was lost and rebuilt
     #[arg(long)]
     acknowledge: bool,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -77,21 +79,30 @@ row! {
         plan_hash: String,
         blocked: Option<String>,
     }
+    beside {
+        short_id: String,
+    }
 }
 
 const COLUMNS: &[Column<PruneRow>] = &[
-    Column("policy", |row| row.policy.clone()),
-    Column("snapshot_id", |row| row.snapshot_id.clone()),
-    Column("tier", |row| text(&row.tier)),
-    Column("verdict", |row| row.verdict.to_owned()),
-    Column("reason", |row| row.reason.clone()),
+    Column("policy", |row: &PruneRow| row.policy.clone()),
+    Column("account", |row: &PruneRow| row.account.clone()).where_rows_differ(),
+    Column("region", |row: &PruneRow| row.region.clone()).where_rows_differ(),
+    Column("cluster", |row: &PruneRow| row.cluster.clone()),
+    Column("id", |row: &PruneRow| row.short_id.clone()),
+    Column("tier", |row: &PruneRow| text(&row.tier)),
+    Column("verdict", |row: &PruneRow| row.verdict.to_owned()).toned(|row| match row.verdict {
+        "remove" => Tone::Warning,
+        _ => Tone::Good,
+    }),
+    Column("snapshot_id", |row: &PruneRow| row.snapshot_id.clone()).wide(),
+    Column("reason", |row: &PruneRow| row.reason.clone()).broken(),
 ];
 
 pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
-    if let Some(name) = &args.policy {
-        configured(&config, name)?;
-    }
+    let reader = Reader::open(&config.database()).ok();
+    let wanted = args.filter.checked(&config, reader.as_ref())?;
     if args.acknowledge {
         return acknowledge(&config, &sources, &*clock).await;
     }
@@ -100,18 +111,18 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     begun(&config, &sources, clock.now()).await?;
     let engine = survey(&config, &scopes, &clock).await?;
     let judged = engine.judge(clock.now());
-    let asked_for = |name: &PolicyName| args.policy.as_ref().is_none_or(|policy| policy == name);
     let judged: Vec<(&PolicyName, PrunePlan)> = judged
         .into_iter()
-        .filter(|(policy, _)| asked_for(&policy.name))
+        .filter(|(policy, _)| wanted.has_policy(&policy.name))
         .map(|(policy, judgement)| (&policy.name, judgement))
         .collect();
     let unreachable = trouble(&engine);
     match &args.confirm {
-        Some(hash) => confirm(&args, hash, &judged, (&config, &sources), clock).await,
+        Some(hash) => confirm(&args, hash, &judged, (&config, &sources), &engine, clock).await,
         None => {
-            show(&args, &judged)?;
-            for (policy, _) in &judged {
+            show(&args, &engine, (&judged, &wanted), clock.now())?;
+            for (policy, judgement) in &judged {
+                tell_next_pass(&args, &engine, (policy, judgement), clock.now())?;
                 tell_lapsed(&args, &engine, policy, clock.now())?;
             }
             unreachable.map_or(Ok(()), |trouble| Err(Failure::Unreachable(trouble)))
@@ -119,26 +130,78 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     }
 }
 
-fn show(args: &PruneArgs, judged: &[(&PolicyName, PrunePlan)]) -> Result<(), Failure> {
+fn show(
+    args: &PruneArgs,
+    engine: &Engine,
+    (judged, wanted): (&[(&PolicyName, PrunePlan)], &PairFilter),
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let config = engine.config();
+    let backlogs = forecast(config, engine.history(), now, 1).notes.into_iter();
+    let backlogs = backlogs.filter(|note| matches!(note, Note::Backlog(policy, ..) if judged.iter().any(|(name, _)| *name == policy)));
+    let view = View::of(
+        &args.output,
+        Clocks::choose(
+            args.clocks,
+            config,
+            judged.iter().map(|(name, _)| name.as_str()),
+        ),
+    );
     let mut out = std::io::stdout().lock();
     let rows = judged.iter().flat_map(|(_, judgement)| {
         let rows = judgement.judged.iter();
-        rows.map(|one| row(one, judgement))
+        let rows = rows.filter(|one| wanted.has(&one.slot.pair));
+        rows.map(|one| row(one, judgement, engine))
     });
     let rows: Vec<PruneRow> = rows.collect();
-    if args.output != Output::Table {
-        return Ok(write_rows(&mut out, args.output, COLUMNS, &rows)?);
+    if !args.output.output.is_table() {
+        return Ok(write_rows(&mut out, view.clone(), COLUMNS, &rows)?);
     }
     if judged.is_empty() {
         writeln!(out, "no policy has keep_last: redkeep removes no snapshot")?;
         return Ok(());
     }
     if !rows.is_empty() {
-        write_rows(&mut out, args.output, COLUMNS, &rows)?;
+        write_rows(&mut out, view.clone(), COLUMNS, &rows)?;
     }
     for (policy, judgement) in judged {
         writeln!(out, "{policy}: {}", summary(judgement))?;
     }
+    for note in backlogs {
+        writeln!(out, "note: {note}")?;
+    }
+    Ok(())
+}
+
+/// Says when the daemon makes the next pass, and how many it may remove then.
+fn tell_next_pass(
+    args: &PruneArgs,
+    engine: &Engine,
+    (policy, judgement): (&PolicyName, &PrunePlan),
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let Some(policy) = engine.config().policy(policy) else {
+        return Ok(());
+    };
+    if !args.output.output.is_table() {
+        return Ok(());
+    }
+    let clocks = Clocks::choose(args.clocks, engine.config(), [policy.name.as_str()]);
+    let at = engine.next_pass_at(policy, now);
+    let when = match at <= now {
+        true => "as soon as a daemon runs".to_owned(),
+        false => format!("at {} ({})", clocks.show(at), clocks.name()),
+    };
+    let count = judgement.removals().count().min(MAX_DELETES_PER_PASS);
+    let what = match blocked_by(judgement) {
+        Some(_) => "it removes nothing while that blocks it".to_owned(),
+        None => format!("it removes {count}"),
+    };
+    let name = &policy.name;
+    writeln!(
+        std::io::stdout(),
+        "{name}: the next pass is made {when}, and {what}"
+    )?;
     Ok(())
 }
 
@@ -151,7 +214,7 @@ fn tell_lapsed(
 ) -> Result<(), Failure> {
     let policy = engine.config().policy(policy);
     let lapsed = policy.and_then(|policy| Some((policy, engine.lapsed(policy, now)?)));
-    if let (Some((policy, lapsed)), Output::Table) = (lapsed, args.output) {
+    if let (Some((policy, lapsed)), true) = (lapsed, args.output.output.is_table()) {
         writeln!(
             std::io::stdout(),
             "{}: the confirmation of {} does not hold any more: it was not used up by {}; confirm the plan again if it \
@@ -181,7 +244,7 @@ fn blocked_by(judgement: &PrunePlan) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-fn row(one: &PruneCandidate, judgement: &PrunePlan) -> PruneRow {
+fn row(one: &PruneCandidate, judgement: &PrunePlan, engine: &Engine) -> PruneRow {
     let verdict = match one.verdict {
         Verdict::Keep(_) => "keep",
         Verdict::Remove(_) => "remove",
@@ -197,9 +260,23 @@ fn row(one: &PruneCandidate, judgement: &PrunePlan) -> PruneRow {
         created_at: one.listed.snapshot_create_time.map(rfc3339),
         tier: one.listed.tags.get(tag::TIER).cloned(),
         verdict,
-        reason: one.verdict.to_string(),
+        reason: reason(one, engine),
+        short_id: SnapshotId::recorded(one.listed.snapshot_identifier.clone())
+            .short()
+            .to_owned(),
         plan_hash: judgement.hash.clone(),
         blocked: blocked_by(judgement),
+    }
+}
+
+/// Why it stays or goes. What redkeep is just making is not proven yet, since that takes a run that has ended.
+fn reason(one: &PruneCandidate, engine: &Engine) -> String {
+    let run = engine.history().runs.get(&one.slot);
+    let is_being_made = one.listed.status() == SnapshotStatus::Creating
+        && run.is_some_and(|run| !run.is_ended() && run.request.snapshot_id == one.id());
+    match one.verdict {
+        Verdict::Keep(Keep::NotProven) if is_being_made => "being made".to_owned(),
+        verdict => verdict.to_string(),
     }
 }
 
@@ -208,10 +285,11 @@ async fn confirm(
     hash: &str,
     judged: &[(&PolicyName, PrunePlan)],
     (config, sources): (&Config, &Sources),
+    engine: &Engine,
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
     let Some((policy, judgement)) = judged.iter().find(|(_, one)| one.hash == hash) else {
-        show(args, judged)?;
+        show(args, engine, (judged, &PairFilter::default()), clock.now())?;
         return Err(Failure::Other(format!(
             "got the hash {hash:?}, wanted that of a plan as it is now: look at it again"
         )));

@@ -1,33 +1,35 @@
 //! `redkeep report`: how well each pair was protected over a period, and what AWS holds of it.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
-use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::explain::span;
 use crate::history::History;
-use crate::names::PolicyName;
 use crate::redshift::{Answer, Redshift};
 use crate::report::{
-    Differences, Gap, Inventory, PairFacts, PairReport, ReportPeriod, Tally, differences, of_pair,
+    self, Differences, Inventory, PairFacts, ReportPeriod, Tally, differences, of_pair,
 };
 use crate::rpo::overdue_since;
 use crate::run::Run;
-use crate::slot::{Pair, Scope, rfc3339};
+use crate::slot::{Pair, PairFilter, Scope, rfc3339};
 use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 
-use super::history::{InstantArg, note_left, unreadable};
-use super::output::{Column, Output, names_of, row, text, write_rows};
-use super::pause::configured;
+use super::filter::FilterArgs;
+use super::history::{clocks_of, note_left, unreadable};
+use super::output::{View, write_rows};
 use super::scopes::list;
+use super::times::InstantArg;
+use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::{ConfigArgs, Failure, load};
+use rows::{COLUMNS, ReportRow, counts, explain_findings};
 
 /// Reports how well each cluster was protected over a period: what the slots brought, gaps, and breaches of rpo.
 #[derive(Debug, Args)]
@@ -35,96 +37,36 @@ use super::{ConfigArgs, Failure, load};
 Examples:
   redkeep report                                  the last 30 days
   redkeep report --since 7d --policy nightly
-  redkeep report --since 2026-10-01T00:00:00Z --until 2026-11-01T00:00:00Z --output csv
+  redkeep report --since 2026-10-01 --until 2026-11-01 --output csv
 
 What is recorded is compared with what AWS holds now; where AWS cannot be asked, that is said. Exits with 1 when
 there is a finding: a slot without a snapshot that no blackout, pause or disabled policy explains, a breach of
-rpo, or a difference to what AWS holds.")]
+rpo, or a difference to what AWS holds. Below the table each finding says what it is, and what helps.")]
 pub struct ReportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// From this instant on (RFC 3339), or from so long ago on (7d, 24h)
-    #[arg(long, value_name = "INSTANT|DURATION", default_value = "30d", value_parser = InstantArg::read)]
+    /// From then on: a date, an instant (RFC 3339), or so long ago (7d, 24h)
+    #[arg(long, value_name = "WHEN", default_value = "30d", value_parser = InstantArg::read)]
     since: InstantArg,
-    /// Up to this instant, or up to so long ago; by default now
-    #[arg(long, value_name = "INSTANT|DURATION", value_parser = InstantArg::read)]
+    /// Up to then; by default now
+    #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
-    /// Only this policy
-    #[arg(long, value_name = "NAME")]
-    policy: Option<PolicyName>,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
-
-row! {
-    /// How well a pair was protected.
-    ReportRow {
-        policy: String,
-        account: String,
-        region: String,
-        cluster: String,
-        slots: u64,
-        available: u64,
-        failed: u64,
-        missed: u64,
-        skipped: u64,
-        expired: u64,
-        conflict: u64,
-        open: u64,
-        excused: u64,
-        worst_gap_seconds: Option<i64>,
-        worst_gap_from: Option<String>,
-        worst_gap_until: Option<String>,
-        rpo_seconds: Option<i64>,
-        rpo_breaches: Vec<Breach>,
-        last_success_at: Option<String>,
-        age_seconds: Option<i64>,
-        is_overdue: Option<bool>,
-        is_reconciled: bool,
-        not_at_aws: Option<Vec<String>>,
-        not_recorded: Option<Vec<String>>,
-        is_finding: bool,
-    }
-    beside {
-        worst_gap: Option<TimeDelta>,
-        age: Option<TimeDelta>,
-        rpo: Option<TimeDelta>,
-    }
-}
-
-/// When the newest good snapshot was older than `rpo`.
-#[derive(Debug, Clone, Serialize)]
-struct Breach {
-    from: String,
-    until: Option<String>,
-}
-
-const COLUMNS: &[Column<ReportRow>] = &[
-    Column("policy", |row| row.policy.clone()),
-    Column("account", |row| row.account.clone()),
-    Column("region", |row| row.region.clone()),
-    Column("cluster", |row| row.cluster.clone()),
-    Column("slots", |row| row.slots.to_string()),
-    Column("available", |row| row.available.to_string()),
-    Column("failed", |row| row.failed.to_string()),
-    Column("missed", |row| row.missed.to_string()),
-    Column("skipped", |row| row.skipped.to_string()),
-    Column("expired", |row| row.expired.to_string()),
-    Column("conflict", |row| row.conflict.to_string()),
-    Column("open", |row| row.open.to_string()),
-    Column("worst_gap", |row| text(&row.worst_gap.map(span))),
-    Column("breaches", |row| row.rpo_breaches.len().to_string()),
-    Column("age", |row| text(&row.age.map(span))),
-    Column("rpo", |row| text(&row.rpo.map(span))),
-    Column("differences", differing),
-];
 
 pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     let now = clock.now();
-    let period = period(args, now)?;
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let wanted = args.filter.checked(&config, Some(&reader))?;
+    let clocks = clocks_of(args.clocks, &config, &wanted);
+    let period = period(args, now, &clocks)?;
+    let view = View::of(&args.output, clocks);
     let past = Past {
         history: reader.history().map_err(unreadable)?,
         reader,
@@ -134,19 +76,20 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let held = held(&config, &past, &clock).await;
     let mut differing = past.differences(&config, &held)?;
     let mut rows: Vec<ReportRow> = Vec::new();
-    let pairs = past.pairs(args, &differing)?;
-    // One that left the file may still have a past; a name that nothing bears is a slip.
-    if let (Some(name), true) = (&args.policy, pairs.is_empty()) {
-        configured(&config, name)?;
-    }
+    let pairs = past.pairs(&wanted, &differing)?;
     for pair in pairs {
         let difference = match held.get(&pair.scope) {
             Some(Inventory::At(_)) => Some(differing.remove(&pair).unwrap_or_default()),
             Some(Inventory::Unknown(_)) | None => None,
         };
-        rows.push(past.row(&config, &pair, difference.as_ref())?);
+        rows.push(past.row(&config, &pair, difference.as_ref(), &view.clocks)?);
     }
-    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
+    let mut out = std::io::stdout().lock();
+    write_rows(&mut out, view.clone(), COLUMNS, &rows)?;
+    if view.output.is_table() {
+        explain_findings(&mut out, &view, &rows)?;
+    }
+    drop(out);
     note_left(&past.reader, past.period.since)?;
     for (scope, held) in &held {
         if let Inventory::Unknown(why) = held {
@@ -162,10 +105,11 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     }
 }
 
-fn period(args: &ReportArgs, now: DateTime<Utc>) -> Result<ReportPeriod, Failure> {
-    let until = args.until.map_or(now, |until| until.before(now)).min(now);
+fn period(args: &ReportArgs, now: DateTime<Utc>, clocks: &Clocks) -> Result<ReportPeriod, Failure> {
+    let until = args.until.map_or(now, |until| until.before(now, clocks));
+    let until = until.min(now);
     // The history is in whole seconds.
-    let since = args.since.before(now).trunc_subsecs(0);
+    let since = args.since.before(now, clocks).trunc_subsecs(0);
     if until <= since {
         let (since, until) = (rfc3339(since), rfc3339(until));
         let said = format!("got --since {since}, wanted an instant before {until}");
@@ -216,11 +160,11 @@ impl Past {
     /// The pairs that are active, or had slots in the period, or have something at AWS that is not recorded.
     fn pairs(
         &self,
-        args: &ReportArgs,
+        wanted: &PairFilter,
         differing: &BTreeMap<Pair, Differences>,
     ) -> Result<BTreeSet<Pair>, Failure> {
         let filter = RunFilter {
-            policy: args.policy.clone(),
+            among: wanted.clone(),
             since: Some(self.period.since),
             until: Some(self.period.until),
             ..RunFilter::default()
@@ -228,11 +172,10 @@ impl Past {
         let with_slots = self.reader.pairs(&filter).map_err(unreadable)?;
         let active = self.history.pairs.iter();
         let active = active.filter(|(_, state)| state.is_active());
-        let wanted = |pair: &Pair| args.policy.as_ref().is_none_or(|name| *name == pair.policy);
         let others = active
             .map(|(pair, _)| pair.clone())
             .chain(differing.keys().cloned())
-            .filter(wanted);
+            .filter(|pair| wanted.has(pair));
         Ok(with_slots.into_iter().chain(others).collect())
     }
 
@@ -294,6 +237,7 @@ impl Past {
         config: &Config,
         pair: &Pair,
         differences: Option<&Differences>,
+        clocks: &Clocks,
     ) -> Result<ReportRow, Failure> {
         let filter = RunFilter {
             since: Some(self.period.since),
@@ -318,6 +262,7 @@ impl Past {
             });
         let good_at = self.history.last_good(pair).and_then(Run::created_at);
         let age = good_at.map(|at| (self.now - at).max(TimeDelta::zero()));
+        let findings = report::findings(&report, self.period, differences, |at| clocks.show(at));
         let differs = differences.is_some_and(|found| *found != Differences::default());
         Ok(ReportRow {
             rpo_seconds: rpo.map(|rpo| rpo.num_seconds()),
@@ -330,6 +275,7 @@ impl Past {
             not_at_aws: differences.map(|found| found.not_at_aws.clone()),
             not_recorded: differences.map(|found| found.not_recorded.clone()),
             is_finding: report.is_finding() || differs,
+            findings,
             ..counts(pair, &report, self.period)
         })
     }
@@ -342,49 +288,5 @@ fn of(pair: &Pair) -> RunFilter {
         region: Some(pair.scope.region.clone()),
         cluster: Some(pair.cluster.clone()),
         ..RunFilter::default()
-    }
-}
-
-/// What the runs and the gaps between them tell.
-fn counts(pair: &Pair, report: &PairReport, period: ReportPeriod) -> ReportRow {
-    let [policy, account, region, cluster] = names_of(pair);
-    let worst = report.worst_gap;
-    let worst_gap = worst.map(|gap| gap.length(period));
-    let breach = |gap: &Gap| Breach {
-        from: rfc3339(gap.from),
-        until: gap.until.map(rfc3339),
-    };
-    ReportRow {
-        policy,
-        account,
-        region,
-        cluster,
-        slots: report.slots(),
-        available: report.totals.available,
-        failed: report.totals.failed,
-        missed: report.totals.missed,
-        skipped: report.totals.skipped,
-        expired: report.totals.expired,
-        conflict: report.totals.conflict,
-        open: report.open,
-        excused: report.excused,
-        worst_gap_seconds: worst_gap.map(|length| length.num_seconds()),
-        worst_gap_from: worst.map(|gap| rfc3339(gap.from)),
-        worst_gap_until: worst.and_then(|gap| gap.until).map(rfc3339),
-        worst_gap,
-        rpo_breaches: report.breaches.iter().map(breach).collect(),
-        ..ReportRow::default()
-    }
-}
-
-/// How what AWS holds differs, for people.
-fn differing(row: &ReportRow) -> String {
-    let count = |ids: &Option<Vec<String>>| ids.as_ref().map_or(0, Vec::len);
-    match (count(&row.not_at_aws), count(&row.not_recorded)) {
-        _ if !row.is_reconciled => "?".to_owned(),
-        (0, 0) => "none".to_owned(),
-        (gone, 0) => format!("{gone} not at AWS"),
-        (0, new) => format!("{new} not recorded"),
-        (gone, new) => format!("{gone} not at AWS, {new} not recorded"),
     }
 }

@@ -1,26 +1,33 @@
 //! `redkeep status`: how well each pair is protected now, and whether a daemon sees to it.
 //!
-//! Owns: what `--check` finds. The history in memory forgets an outcome that nothing depends on; what became of the newest
-//! run that has ended is asked of the store.
+//! Owns: what `--check` finds, by the rule of `standing`. The history in memory forgets an outcome that nothing depends on;
+//! what became of the newest run that has ended is asked of the store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
+use crate::clock::{Clock, sleep};
 use crate::config::Config;
-use crate::explain::span;
 use crate::history::{History, PairState};
+use crate::logging::one_line;
 use crate::names::PolicyName;
 use crate::rpo;
 use crate::run::{OutcomeKind, Run};
-use crate::slot::{Pair, rfc3339};
+use crate::slot::{Pair, PairFilter, rfc3339};
+use crate::standing::{Concern, LastCounting, concerns};
 use crate::store::{Reader, RunFilter};
 
-use super::history::unreadable;
-use super::output::{Column, Output, names_of, row, text, write_rows};
-use super::state_lock::{Holder, holder};
+use super::absence::{absence, tell};
+use super::filter::FilterArgs;
+use super::history::{clocks_of, unreadable};
+use super::output::{Column, Tone, View, names_of, row, text, write_rows};
+use super::runs::tone_of_state;
+use super::view::{ClockArgs, Clocks, OutputArgs, age};
 use super::{ConfigArgs, Failure, load_to_read};
 
 /// Shows for each policy and cluster the last good snapshot, what is under way, and the next slot.
@@ -28,18 +35,29 @@ use super::{ConfigArgs, Failure, load_to_read};
 #[command(after_help = "\
 Examples:
   redkeep status
+  redkeep status --policy nightly --watch
   redkeep status --check || echo 'a cluster did not get its last snapshot'
-  redkeep status --output json")]
+  redkeep status --output json
+
+What is wrong comes first, with the command that helps. A slot that a blackout, a pause or a disabled policy explains is
+excused, as in `redkeep report`.")]
 pub struct StatusArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Exit with 1 when the newest finished run of any pair brought no snapshot, the newest snapshot is older
-    /// than the policy's rpo, or no daemon runs
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Exit with 1 when the newest finished run of any pair that is not excused brought no snapshot, the newest snapshot is
+    /// older than the policy's rpo, or no daemon runs
     #[arg(long)]
     check: bool,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    /// Show it again every so many seconds, until Ctrl-C
+    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "check")]
+    watch: Option<u64>,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 row! {
@@ -61,82 +79,96 @@ row! {
         last_run_at: Option<String>,
         last_result: Option<&'static str>,
         next_run_at: Option<String>,
+        is_finding: bool,
+        findings: Vec<String>,
+        advice: Option<String>,
     }
     beside {
-        overdue_for: Option<TimeDelta>,
-        late_for: Option<TimeDelta>,
+        next: String,
+        last_good: String,
+        paused: String,
     }
 }
 
 const COLUMNS: &[Column<StatusRow>] = &[
-    Column("policy", |row| row.policy.clone()),
-    Column("account", |row| text(&row.account)),
-    Column("region", |row| text(&row.region)),
-    Column("cluster", |row| text(&row.cluster)),
-    Column("last_success_at", |row| text(&row.last_success_at)),
-    Column("age", |row| text(&row.age_seconds.map(seconds))),
-    Column("rpo", |row| {
-        with_delay(row.rpo_seconds.map(seconds), row.overdue_for)
+    Column("policy", |row: &StatusRow| row.policy.clone()),
+    Column("account", |row: &StatusRow| text(&row.account)).where_rows_differ(),
+    Column("region", |row: &StatusRow| text(&row.region)).where_rows_differ(),
+    Column("cluster", |row: &StatusRow| text(&row.cluster)),
+    Column("age", |row: &StatusRow| text(&row.age_seconds.map(seconds)))
+        .right()
+        .toned(|row| {
+            if row.is_overdue == Some(true) {
+                Tone::Bad
+            } else {
+                Tone::Plain
+            }
+        }),
+    Column("rpo", |row: &StatusRow| text(&row.rpo_seconds.map(seconds)))
+        .right()
+        .while_there_is_room(2),
+    Column("state", state).toned(|row| match state(row).as_str() {
+        "paused" => Tone::Warning,
+        "" => Tone::Plain,
+        state => tone_of_state(state),
     }),
-    Column("in_progress", |row| text(&row.in_progress)),
-    Column("last_result", |row| text(&row.last_result)),
-    Column("next_run_at", |row| {
-        with_delay(row.next_run_at.clone(), row.late_for)
-    }),
-    Column("paused_since", |row| text(&row.paused_since)),
+    Column("last_result", |row: &StatusRow| text(&row.last_result)).wide(),
+    Column("next", |row: &StatusRow| row.next.clone()).zoned(),
+    Column("last_good", |row: &StatusRow| row.last_good.clone())
+        .zoned()
+        .wide(),
+    Column("paused_since", |row: &StatusRow| row.paused.clone()).wide(),
+    Column("last_snapshot_id", |row: &StatusRow| {
+        text(&row.last_snapshot_id)
+    })
+    .wide(),
 ];
 
-fn seconds(seconds: i64) -> String {
-    span(TimeDelta::seconds(seconds))
+/// What is under way, or else how the last run ended.
+fn state(row: &StatusRow) -> String {
+    let paused = row.paused_since.as_ref().map(|_| "paused");
+    text(&row.in_progress.or(paused).or(row.last_result))
 }
 
-/// What is to be, and for how long it has not been.
-fn with_delay(told: Option<String>, delay: Option<TimeDelta>) -> String {
-    match (told, delay) {
-        (Some(told), Some(delay)) => format!("{told}, overdue for {}", span(delay)),
-        (told, _) => told.unwrap_or_default(),
+fn seconds(seconds: i64) -> String {
+    age(TimeDelta::seconds(seconds))
+}
+
+pub(super) async fn status(args: &StatusArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let Some(pause) = args.watch else {
+        return once(args, clock.now()).await;
+    };
+    loop {
+        if args.output.output.is_table() && std::io::stdout().is_terminal() {
+            write!(std::io::stdout(), "\u{1b}[H\u{1b}[2J\u{1b}[3J")?;
+        }
+        once(args, clock.now()).await?;
+        std::io::stdout().flush()?;
+        sleep(Duration::from_secs(pause)).await;
+        if args.output.output.is_table() && !std::io::stdout().is_terminal() {
+            writeln!(std::io::stdout())?;
+        }
     }
 }
 
-pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
+async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let (config, is_whole) = load_to_read(&args.config).await?;
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
+    let wanted = args.filter.checked(&config, Some(&reader))?;
     let history = reader.newest().map_err(unreadable)?;
+    let view = View::of(&args.output, clocks_of(args.clocks, &config, &wanted));
+    let mut rows = rows(&config, &reader, &history, &wanted, &view.clocks, now)?;
     let absence = absence(&config);
-    let active: BTreeMap<&Pair, &PairState> = history
-        .pairs
-        .iter()
-        .filter(|(_, state)| state.is_active())
-        .collect();
-    // A snapshot that somebody asks for may be of a cluster that has no slots, or none yet.
-    let open = history.open().map(|run| &run.slot.pair);
-    let pairs: BTreeSet<&Pair> = active.keys().copied().chain(open).collect();
-    let ended = pairs.iter().map(|pair| last_ended(&reader, pair));
-    let ended: Vec<Option<Ended>> = ended.collect::<Result<_, _>>()?;
-    let view = StatusView {
-        config: &config,
-        history: &history,
-        now,
-    };
-    let mut rows: Vec<StatusRow> = pairs
-        .iter()
-        .zip(&ended)
-        .map(|(pair, ended)| view.row(pair, active.get(pair).copied(), ended.as_ref()))
-        .collect();
-    let has_row = |policy: &PolicyName| pairs.iter().any(|pair| pair.policy == *policy);
-    let pauses = history.pauses.policies();
-    let bare = pauses.filter(|policy| config.policy(policy).is_some() && !has_row(policy));
-    rows.extend(bare.map(|policy| paused_row(&history, policy)));
     if let Some(absence) = &absence {
-        tell(absence, args.output)?;
+        tell(absence, &view)?;
     }
-    write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
-    let lacking = |(pair, ended): (&&Pair, &Option<Ended>)| {
-        active.contains_key(pair) && ended.as_ref().is_some_and(|ended| !ended.is_good)
-    };
-    let is_overdue = |row: &StatusRow| row.is_overdue == Some(true);
-    let is_found =
-        absence.is_some() || pairs.iter().zip(&ended).any(lacking) || rows.iter().any(is_overdue);
+    let is_found = absence.is_some() || rows.iter().any(|row| row.is_finding);
+    let mut out = std::io::stdout().lock();
+    if view.output.is_table() {
+        worst_first(&mut rows);
+        tell_findings(&mut out, &view, &rows)?;
+    }
+    write_rows(&mut out, view, COLUMNS, &rows)?;
     match (args.check, is_whole) {
         (true, false) => Err(Failure::Config(
             "the policy file is not valid, so that nothing can be checked against it".to_owned(),
@@ -146,90 +178,150 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     }
 }
 
-/// A policy without any pair is paused all the same.
-fn paused_row(history: &History, policy: &PolicyName) -> StatusRow {
-    StatusRow {
-        policy: policy.to_string(),
-        paused_since: history.pauses.since(policy).map(rfc3339),
-        ..StatusRow::default()
+/// A row for each pair that is asked for, and for each policy that is paused and has none.
+fn rows(
+    config: &Config,
+    reader: &Reader,
+    history: &History,
+    wanted: &PairFilter,
+    clocks: &Clocks,
+    now: DateTime<Utc>,
+) -> Result<Vec<StatusRow>, Failure> {
+    let active: BTreeMap<&Pair, &PairState> = history
+        .pairs
+        .iter()
+        .filter(|(pair, state)| state.is_active() && wanted.has(pair))
+        .collect();
+    // A snapshot that somebody asks for may be of a cluster that has no slots, or none yet.
+    let open = history.open().map(|run| &run.slot.pair);
+    let open = open.filter(|pair| wanted.has(pair));
+    let pairs: BTreeSet<&Pair> = active.keys().copied().chain(open).collect();
+    let view = StatusView {
+        config,
+        history,
+        clocks,
+        now,
+    };
+    let mut rows = Vec::new();
+    for pair in &pairs {
+        let state = active.get(pair).copied();
+        let (ended, counting) = outcomes(reader, pair)?;
+        // Of a cluster that is no longer looked after nothing is missing.
+        let counting = counting.filter(|_| state.is_some());
+        rows.push(view.row(pair, state, ended.as_ref(), counting.as_ref()));
     }
+    let has_row = |policy: &PolicyName| pairs.iter().any(|pair| pair.policy == *policy);
+    let bare = history.pauses.policies().filter(|policy| {
+        config.policy(policy).is_some() && wanted.has_policy(policy) && !has_row(policy)
+    });
+    rows.extend(bare.map(|policy| view.paused_row(policy)));
+    Ok(rows)
 }
 
-/// That no daemon runs, in words; `None` where one does.
-fn absence(config: &Config) -> Option<String> {
-    let place = config.state_dir.display();
-    let advice = "start the service, or `redkeep run`";
-    match holder(&config.state_dir) {
-        Ok(Holder::Daemon) => None,
-        Ok(Holder::Command) => Some(format!(
-            "The daemon does not run: only a command works on {place}, and no slot of a schedule is started; {advice}."
-        )),
-        Ok(Holder::Nobody) => Some(format!(
-            "The daemon does not run: nobody works on {place}{}, and no snapshot is taken; {advice}.",
-            last_written(config)
-        )),
-        Err(error) => Some(format!(
-            "Whether the daemon runs cannot be told: {place}: {error}; run this as root or as the daemon's user."
-        )),
-    }
+/// The policies one after another, those with a finding first; in each of them the rows with one first.
+fn worst_first(rows: &mut [StatusRow]) {
+    let wrong: BTreeSet<String> = { rows.iter() }
+        .filter(|row| row.is_finding)
+        .map(|row| row.policy.clone())
+        .collect();
+    rows.sort_by_key(|row| {
+        let is_well = !wrong.contains(&row.policy);
+        (is_well, row.policy.clone(), !row.is_finding)
+    });
 }
 
-/// When the history was last written, which is about when somebody last worked on it.
-fn last_written(config: &Config) -> String {
-    let database = config.database();
-    let log = database.with_extension("db-wal");
-    let times = [database, log].map(|file| std::fs::metadata(file).and_then(|it| it.modified()));
-    let newest = times.into_iter().flatten().max().map(DateTime::<Utc>::from);
-    newest
-        .map(|at| format!(" since about {}", rfc3339(at)))
-        .unwrap_or_default()
-}
+/// So many findings are told above the table; it has all of them.
+const MOST_TOLD: usize = 10;
 
-/// Above a table; beside what a program reads.
-fn tell(absence: &str, output: Output) -> Result<(), Failure> {
-    match output {
-        Output::Table => writeln!(std::io::stdout(), "{absence}\n")?,
-        Output::Json | Output::Csv => writeln!(std::io::stderr(), "{absence}")?,
+fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::io::Result<()> {
+    let wrong: Vec<&StatusRow> = rows.iter().filter(|row| row.is_finding).collect();
+    if wrong.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let head = format!("{} of {} want looking at:", wrong.len(), rows.len());
+    writeln!(out, "{}", Tone::Bad.paint(&head, view.is_coloured))?;
+    for row in wrong.iter().take(MOST_TOLD) {
+        let cluster = row.cluster.as_deref().unwrap_or_default();
+        for finding in &row.findings {
+            writeln!(out, "  {} {cluster}: {}", row.policy, one_line(finding))?;
+        }
+        if let Some(advice) = &row.advice {
+            writeln!(out, "    -> {advice}")?;
+        }
+    }
+    if wrong.len() > MOST_TOLD {
+        writeln!(out, "  and {} more", wrong.len() - MOST_TOLD)?;
+    }
+    writeln!(out)
 }
 
 /// What became of the newest slot of a pair that has its outcome.
 struct Ended {
     at: DateTime<Utc>,
     word: &'static str,
-    is_good: bool,
 }
 
-fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
-    let run = reader.last_ended(pair).map_err(unreadable)?;
-    let run = run.map(|run| Ended {
-        at: run.slot.scheduled_at,
-        word: run.word(),
-        is_good: run.is_good(),
-    });
-    let newest = RunFilter {
-        limit: Some(1),
+/// So far back, in slots, an outcome is looked for that is not excused.
+const SLOTS_BACK: u32 = 200;
+
+/// How the newest slot of a pair ended, and how the newest did that nothing excuses.
+fn outcomes(
+    reader: &Reader,
+    pair: &Pair,
+) -> Result<(Option<Ended>, Option<LastCounting>), Failure> {
+    let back = RunFilter {
+        limit: Some(SLOTS_BACK),
         ..RunFilter::of(pair)
     };
-    let ranges = reader.missed_ranges(&newest).map_err(unreadable)?;
-    let range = ranges.into_iter().next_back().map(|range| Ended {
+    let newest = reader.last_ended(pair).map_err(unreadable)?;
+    let ranges = reader.missed_ranges(&back).map_err(unreadable)?;
+    let run = newest.as_ref().map(|run| Ended {
+        at: run.slot.scheduled_at,
+        word: run.word(),
+    });
+    let range = ranges.last().map(|range| Ended {
         at: range.last_at,
         word: OutcomeKind::Missed.as_str(),
-        is_good: false,
     });
-    Ok(run.into_iter().chain(range).max_by_key(|ended| ended.at))
+    let ended = run.into_iter().chain(range).max_by_key(|ended| ended.at);
+    let mut counting = newest.as_ref().and_then(LastCounting::of);
+    if counting.is_none() && newest.is_some() {
+        let runs = reader.runs(&back).map_err(unreadable)?;
+        counting = runs.iter().rev().find_map(LastCounting::of);
+    }
+    let missed = { ranges.iter().rev() }
+        .find_map(|range| LastCounting::of_missed(range.last_at, range.reason));
+    let counting = counting.into_iter().chain(missed);
+    Ok((ended, counting.max_by_key(|last| last.at)))
 }
 
 /// What the rows are made of.
 struct StatusView<'a> {
     config: &'a Config,
     history: &'a History,
+    clocks: &'a Clocks,
     now: DateTime<Utc>,
 }
 
 impl StatusView<'_> {
-    fn row(&self, pair: &Pair, state: Option<&PairState>, ended: Option<&Ended>) -> StatusRow {
+    /// A policy without any pair is paused all the same.
+    fn paused_row(&self, policy: &PolicyName) -> StatusRow {
+        let since = self.history.pauses.since(policy);
+        StatusRow {
+            policy: policy.to_string(),
+            paused_since: since.map(rfc3339),
+            paused: text(&since.map(|since| self.clocks.show(since))),
+            ..StatusRow::default()
+        }
+    }
+
+    fn row(
+        &self,
+        pair: &Pair,
+        state: Option<&PairState>,
+        ended: Option<&Ended>,
+        counting: Option<&LastCounting>,
+    ) -> StatusRow {
         let (config, history, now) = (self.config, self.history, self.now);
         let good = history.last_good(pair);
         let good_at = good.and_then(Run::created_at);
@@ -245,14 +337,12 @@ impl StatusView<'_> {
         let rpo = policy.and_then(|policy| policy.rpo);
         let overdue_since = configured
             .and_then(|(policy, state)| rpo::overdue_since(policy, history, pair, state, now));
-        let [policy, account, region, cluster] = names_of(pair);
+        let overdue = overdue_since
+            .zip(rpo)
+            .map(|(since, rpo)| (now - since, rpo));
+        let concerns = concerns(pair, counting, overdue, |at| self.clocks.show(at));
         StatusRow {
-            policy,
-            account: Some(account),
-            region: Some(region),
-            cluster: Some(cluster),
             active_since: state.map(|state| rfc3339(state.active_from)),
-            paused_since: history.pauses.since(&pair.policy).map(rfc3339),
             last_success_at: good_at.map(rfc3339),
             age_seconds: good_at.map(|at| (now - at).num_seconds().max(0)),
             rpo_seconds: rpo.map(|rpo| rpo.num_seconds()),
@@ -263,9 +353,35 @@ impl StatusView<'_> {
             last_run_at: last.map(rfc3339),
             last_result: ended.map(|ended| ended.word),
             next_run_at: next.map(rfc3339),
-            overdue_for: overdue_since.map(|since| now - since),
-            // A slot that has come already is told as late.
-            late_for: next.filter(|at| *at < now).map(|at| now - at),
+            next: text(&next.map(|at| self.next(at))),
+            last_good: text(&good_at.map(|at| self.clocks.show(at))),
+            ..self.concerned(pair, concerns)
+        }
+    }
+
+    /// The names of the pair, and what is wrong with it.
+    fn concerned(&self, pair: &Pair, concerns: Vec<Concern>) -> StatusRow {
+        let [policy, account, region, cluster] = names_of(pair);
+        let advice = concerns.first().map(|concern| concern.command.clone());
+        StatusRow {
+            account: Some(account),
+            region: Some(region),
+            cluster: Some(cluster),
+            is_finding: !concerns.is_empty(),
+            findings: concerns.into_iter().map(|concern| concern.words).collect(),
+            advice,
+            ..StatusRow {
+                policy,
+                ..self.paused_row(&pair.policy)
+            }
+        }
+    }
+
+    /// A slot that has come already is told as late.
+    fn next(&self, at: DateTime<Utc>) -> String {
+        match at < self.now {
+            true => format!("overdue for {}", age(self.now - at)),
+            false => self.clocks.show(at),
         }
     }
 }

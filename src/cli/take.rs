@@ -4,29 +4,38 @@
 //! only watches; without one it holds the state directory and does what the daemon would, for this run alone.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
+use crate::aws::AwsRedshift;
 use crate::clock::{Clock, sleep};
 use crate::config::{Config, Sources};
 use crate::daemon::Mode;
+use crate::logging::say;
 use crate::names::Tier;
 use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
 use crate::policy::Policy;
+use crate::redshift::Redshift;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::store::{HandedIn, Inbox, Reader, RunFilter};
+use crate::suggest::did_you_mean;
 
 use super::alone::{POLL_INTERVAL, Stopped, work_alone};
-use super::history::{unreadable, write_runs};
-use super::output::Output;
+use super::history::unreadable;
+use super::output::View;
 use super::pause::configured;
 use super::progress::Progress;
-use super::wiring::{inbox, loaded};
+use super::runs::write_runs;
+use super::scopes::{ask_each, connector, within};
+use super::view::{ClockArgs, Clocks, OutputArgs};
+use super::wiring::{inbox, loaded, other};
 use super::{ConfigArgs, Failure};
 
 /// Takes one snapshot now, with the retention and the tags of a policy.
@@ -37,8 +46,8 @@ Examples:
   redkeep take --policy nightly --cluster dw-prod --retention 7d
   redkeep take --policy nightly --cluster dw-prod --no-wait --output json
 
-A running daemon takes the snapshot and this command watches; without one it takes it itself. When the command
-is interrupted, what AWS has accepted goes on: `redkeep history` tells what became of it.
+AWS is asked first whether there is the cluster. A running daemon takes the snapshot and this command watches; without one
+it takes it itself. When the command is interrupted, what AWS has accepted goes on: `redkeep show` tells what became of it.
 Exits with 0 when the snapshot is available (with --no-wait: when it is asked for), 1 when there will be none.")]
 pub struct TakeArgs {
     #[command(flatten)]
@@ -61,29 +70,38 @@ pub struct TakeArgs {
     /// Do not wait until the snapshot is complete
     #[arg(long)]
     no_wait: bool,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    #[command(flatten)]
+    clocks: ClockArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// When nothing has come of a run for so long, the command looks whether anybody works on it.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long AWS is waited for to say whether there is the cluster; without an answer it is asked for the snapshot.
+const LOOK: Duration = Duration::from_secs(4);
+
 pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
     let policy = configured(&config, &args.policy)?.clone();
     if !policy.selector.may_select(&args.cluster) {
+        let named = policy.selector.unexcluded_literals().map(ClusterId::as_str);
+        let meant = did_you_mean(args.cluster.as_str(), named);
         return Err(Failure::Usage(format!(
-            "got the cluster {}, wanted one that the policy {} names and does not exclude",
+            "got the cluster {}, wanted one that the policy {} names and does not exclude{meant}",
             args.cluster, args.policy
         )));
     }
+    let place = located(&args, &config, &policy, &clock).await?;
     let inbox = inbox(&config, &sources, clock.now()).await?;
-    let run = hand_in(&args, &config, &policy, inbox, &*clock).await?;
+    let run = hand_in(&args, &config, &policy, place, inbox, &*clock).await?;
     let run = follow(&args, &config, &sources, run, clock).await?;
+    let clocks = Clocks::choose(args.clocks, &config, [args.policy.as_str()]);
+    let view = View::of(&args.output, clocks);
     write_runs(
         &mut std::io::stdout().lock(),
-        args.output,
+        &view,
         std::slice::from_ref(&run),
     )?;
     conclude(&run, args.no_wait)
@@ -98,6 +116,8 @@ async fn follow(
     clock: Arc<dyn Clock>,
 ) -> Result<Run, Failure> {
     let mut progress = Progress::start(&run);
+    let interrupted = stop_signal().map_err(other)?;
+    tokio::pin!(interrupted);
     while !is_done(args, &run) {
         let mode = match args.no_wait {
             true => Mode::TakeAccepted(run.slot.clone()),
@@ -118,7 +138,13 @@ async fn follow(
                 progress.show(&run);
             }
         }
-        run = watch(args, config, run, &mut progress).await?;
+        tokio::select! {
+            watched = watch(args, config, run.clone(), &mut progress) => run = watched?,
+            () = &mut interrupted => {
+                drop(progress);
+                return Err(goes_on(&look(config, &run.slot)?));
+            }
+        }
     }
     Ok(run)
 }
@@ -179,12 +205,16 @@ async fn hand_in(
     args: &TakeArgs,
     config: &Config,
     policy: &Policy,
+    place: Option<Scope>,
     mut inbox: Inbox,
     clock: &dyn Clock,
 ) -> Result<Run, Failure> {
     let pair = Pair {
         policy: policy.name.clone(),
-        scope: scope(args, config, policy)?,
+        scope: match place {
+            Some(scope) => scope,
+            None => scope(args, config, policy)?,
+        },
         cluster: args.cluster.clone(),
     };
     let installation = inbox.identity().map_err(unreadable)?.installation;
@@ -208,26 +238,81 @@ async fn hand_in(
         }
         match inbox.take(&run).map_err(unreadable)? {
             HandedIn::New => return Ok(run),
-            HandedIn::Joined(other) => return Ok(*other),
+            HandedIn::Joined(other) => {
+                let at = rfc3339(other.slot.scheduled_at);
+                say(&format!(
+                    "somebody has asked for the same at {at}, and AWS has not begun with it: this command waits for that one"
+                ));
+                return Ok(*other);
+            }
             HandedIn::Occupied => sleep(POLL_INTERVAL).await,
         }
     }
 }
 
+/// The account and region that have the cluster, by AWS's answer; `None` where AWS does not tell, or several have one.
+///
+/// # Errors
+/// Where all answer and none has it: no record is made of a slip of the pen.
+async fn located(
+    args: &TakeArgs,
+    config: &Config,
+    policy: &Policy,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Scope>, Failure> {
+    let possible: BTreeSet<Scope> = possible(args, policy).cloned().collect();
+    let Some(connector) = connector(config, clock).filter(|_| !possible.is_empty()) else {
+        return Ok(None);
+    };
+    say(&format!("asking AWS for the cluster {}", args.cluster));
+    let question = |_, client: Arc<AwsRedshift>| async move {
+        within(LOOK, async { Redshift::clusters(&*client).await.result }).await
+    };
+    let asked = ask_each(config, &connector, possible.iter().cloned(), question);
+    let Ok(answers) = tokio::time::timeout(LOOK, asked).await else {
+        return Ok(None);
+    };
+    let answers: Vec<(Scope, Vec<ClusterId>)> = { answers.into_iter() }
+        .filter_map(|(scope, answer)| {
+            let clusters = answer.ok()?.ok()?;
+            Some((scope, clusters.into_iter().map(|one| one.id).collect()))
+        })
+        .collect();
+    let mut having = answers
+        .iter()
+        .filter(|(_, ids)| ids.contains(&args.cluster));
+    match (having.next(), having.next()) {
+        (Some((scope, _)), None) => Ok(Some(scope.clone())),
+        // In doubt the snapshot is taken.
+        (None, _) if answers.len() == possible.len() => {
+            let ids = answers
+                .iter()
+                .flat_map(|(_, ids)| ids.iter().map(ClusterId::as_str));
+            let meant = did_you_mean(args.cluster.as_str(), ids);
+            let places: Vec<String> = possible.iter().map(ToString::to_string).collect();
+            Err(Failure::Usage(format!(
+                "got the cluster {:?}, and AWS has none of that name in {}{meant}; nothing was asked for",
+                args.cluster.as_str(),
+                places.join(", ")
+            )))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The policy's scopes that the arguments allow.
+fn possible<'a>(args: &'a TakeArgs, policy: &'a Policy) -> impl Iterator<Item = &'a Scope> {
+    policy.scopes.iter().filter(|scope| {
+        let account = args.account.as_ref();
+        let region = args.region.as_ref();
+        account.is_none_or(|name| *name == scope.account)
+            && region.is_none_or(|name| *name == scope.region)
+    })
+}
+
 /// Where the cluster is: the policy's one scope, or the one of several that was asked for or has it.
 fn scope(args: &TakeArgs, config: &Config, policy: &Policy) -> Result<Scope, Failure> {
-    let wanted = |scope: &&Scope| {
-        let account = args
-            .account
-            .as_ref()
-            .is_none_or(|name| *name == scope.account);
-        account
-            && args
-                .region
-                .as_ref()
-                .is_none_or(|name| *name == scope.region)
-    };
-    let possible: BTreeSet<&Scope> = policy.scopes.iter().filter(wanted).collect();
+    let possible: BTreeSet<&Scope> = possible(args, policy).collect();
     let history = Reader::open(&config.database()).and_then(|reader| reader.history());
     let history = history.map_err(unreadable)?;
     let has = |scope: &&&Scope| {
@@ -266,6 +351,28 @@ fn counted(scopes: usize) -> String {
     }
 }
 
+/// Ends when a person stops the command.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// That only the watching has ended.
+fn goes_on(run: &Run) -> Failure {
+    let id = &run.request.snapshot_id;
+    Failure::Other(format!(
+        "stopped watching; the snapshot goes on and is {} now: `redkeep show {}` tells what becomes of it ({id})",
+        run.word(),
+        id.short()
+    ))
+}
+
 fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
     let id = &run.request.snapshot_id;
     match &run.state {
@@ -279,8 +386,15 @@ fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
         ))),
         _ if no_wait => Ok(()),
         _ => Err(Failure::Other(format!(
-            "{id} is not complete yet; the next daemon goes on with it until {}, and `redkeep show {id}` tells",
-            rfc3339(run.request.deadline)
+            "{id} is not complete yet: {}; `redkeep show {}` tells what becomes of it",
+            match run.accepted_at {
+                Some(_) => "AWS goes on with it".to_owned(),
+                None => format!(
+                    "AWS has not accepted it, and the next daemon goes on asking until {}",
+                    rfc3339(run.request.deadline)
+                ),
+            },
+            id.short()
         ))),
     }
 }

@@ -20,4 +20,5 @@ mod storage;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod take;

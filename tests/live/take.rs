@@ -315,7 +315,17 @@ fn a_snapshot_in_a_region_that_the_daemon_has_not_read_of_yet_is_made_all_the_sa
 
 #[test]
 fn a_snapshot_in_an_account_that_the_daemon_has_not_read_of_yet_ends_at_once_and_says_so() {
-    let (dir, sandbox) = (Dir::new(), Sandbox::of(&["dw"]));
+    let places = [
+        "--region",
+        "us-east-1",
+        "--region",
+        "us-west-2",
+        "--account",
+        "111122223333",
+        "--account",
+        "222233334444",
+    ];
+    let (dir, sandbox) = (Dir::new(), Sandbox::taking("1", &["dw"], &places));
     let daemon = outgrown(&dir, &sandbox);
     let output = take(&daemon.config, &["--account", "other"]).output();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

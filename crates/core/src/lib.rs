@@ -34,16 +34,19 @@ pub mod settings;
 
 // What is decided: what to do, what an answer means, when to try again.
 pub mod coverage;
+pub mod edit;
 pub mod engine;
 pub mod explain;
 pub mod forecast;
 pub mod iam;
+pub mod import;
 pub mod plan;
 pub mod reply;
 pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod rpo;
+pub mod standing;
 
 // The seam to Redshift, and the making of a call over it.
 pub mod execute;

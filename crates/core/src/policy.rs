@@ -197,7 +197,8 @@ impl ClusterGlob {
         self.0.glob().glob()
     }
 
-    fn matches(&self, cluster: &ClusterId) -> bool {
+    /// Whether the cluster's identifier is one that it matches.
+    pub fn matches(&self, cluster: &ClusterId) -> bool {
         self.0.is_match(cluster.as_str())
     }
 }

@@ -42,6 +42,47 @@ impl fmt::Display for Pair {
     }
 }
 
+/// Which pairs are asked for: of each list that is not empty, the pair's name must be one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairFilter {
+    /// Of one of these policies.
+    pub policies: Vec<PolicyName>,
+    /// In one of these accounts.
+    pub accounts: Vec<AccountName>,
+    /// In one of these regions.
+    pub regions: Vec<Region>,
+    /// Of one of these clusters.
+    pub clusters: Vec<ClusterId>,
+}
+
+impl PairFilter {
+    /// Whether the pair is asked for.
+    pub fn has(&self, pair: &Pair) -> bool {
+        self.has_policy(&pair.policy)
+            && self.has_scope(&pair.scope)
+            && is_one_of(&self.clusters, &pair.cluster)
+    }
+
+    /// Whether pairs of the policy are asked for.
+    pub fn has_policy(&self, policy: &PolicyName) -> bool {
+        is_one_of(&self.policies, policy)
+    }
+
+    /// Whether pairs in the scope are asked for.
+    pub fn has_scope(&self, scope: &Scope) -> bool {
+        is_one_of(&self.accounts, &scope.account) && is_one_of(&self.regions, &scope.region)
+    }
+
+    /// Whether pairs of the cluster are asked for.
+    pub fn has_cluster(&self, cluster: &ClusterId) -> bool {
+        is_one_of(&self.clusters, cluster)
+    }
+}
+
+fn is_one_of<T: PartialEq>(wanted: &[T], name: &T) -> bool {
+    wanted.is_empty() || wanted.contains(name)
+}
+
 /// One instant at which one snapshot of one cluster is due.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {

@@ -112,6 +112,19 @@ impl SnapshotId {
         [first, second]
     }
 
+    /// The hash at its end, by which people name it: eight hex digits, and `-r1` of a second attempt.
+    pub fn short(&self) -> &str {
+        let first = self.0.strip_suffix(SECOND).unwrap_or(&self.0);
+        let start = first.rfind('-').map_or(0, |hyphen| hyphen + 1);
+        &self.0[start..]
+    }
+
+    /// Whether `text` is such a hash.
+    pub fn is_short(text: &str) -> bool {
+        let hash = text.strip_suffix(SECOND).unwrap_or(text);
+        hash.len() == HASH_DIGITS && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// An identifier read back from redkeep's own history or from AWS.
     pub fn recorded(text: String) -> Self {
         Self(text.into())

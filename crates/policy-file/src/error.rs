@@ -56,6 +56,29 @@ impl ConfigError {
     pub(super) fn new(place: Location, text: String) -> Self {
         Self { place, text }
     }
+
+    /// The file's path, or the variable's name.
+    pub fn source_name(&self) -> &str {
+        &self.place.source
+    }
+
+    /// Line and column in the file, both from 1, where they are known.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        self.place.position
+    }
+
+    /// What is wrong, without its place.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The place at the beginning of a line that begins as an error or a warning does, `file:line:column: `, and the rest.
+pub fn placed(line: &str) -> Option<(&str, (usize, usize), &str)> {
+    let (place, text) = line.split_once(": ")?;
+    let mut parts = place.rsplitn(3, ':');
+    let (column, row, file) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((file, (row.parse().ok()?, column.parse().ok()?), text))
 }
 
 /// Everything that is wrong with a configuration, one line for each.
@@ -155,5 +178,13 @@ mod tests {
         assert!(!quoted(&format!("x {key} y")).contains("EXAMPLE"));
         assert!(!clean(&format!("`{key}`\nis wrong")).contains("EXAMPLE"));
         assert_eq!(clean("`a\\b` \"c\"\n"), "`a\\b` \"c\"\\n");
+    }
+
+    #[test]
+    fn the_place_of_a_warning_is_told_from_its_text() {
+        let line = "/etc/a:b.toml:21:7: policy \"p\": rpo: odd";
+        let wanted = ("/etc/a:b.toml", (21, 7), "policy \"p\": rpo: odd");
+        assert_eq!(placed(line), Some(wanted));
+        assert_eq!(placed("the zone data is old: mend it"), None);
     }
 }

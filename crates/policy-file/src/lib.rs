@@ -38,8 +38,7 @@ pub mod zones;
 use std::path::PathBuf;
 
 pub use ambient::Profiles;
-pub use error::clean;
-pub use error::{ConfigError, ConfigErrors};
+pub use error::{ConfigError, ConfigErrors, clean, placed};
 pub use redkeep_core::suggest::{did_you_mean, nearest};
 pub use schema::schema;
 

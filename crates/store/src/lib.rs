@@ -49,7 +49,7 @@ pub use inbox::{HandedIn, Inbox};
 pub use meta::{EndpointKind, Installation};
 pub use pages::{Pages, Record};
 pub use quarantine::{copy_of, older_copy_of};
-pub use read::{Reader, RunFilter};
+pub use read::{Presence, Reader, RunFilter};
 pub use tidy::Tidied;
 pub use writer::Lost;
 

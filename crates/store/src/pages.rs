@@ -168,10 +168,11 @@ impl Pages<'_> {
         query.equal("+account", filter.account.as_ref());
         query.equal("+region", filter.region.as_ref());
         query.equal("+cluster", filter.cluster.as_ref());
+        query.among(filter, ["+policy", "+account", "+region", "+cluster"]);
         query.equal("+state", filter.state.as_ref());
         query.compare("scheduled_at >= ?", filter.since.map(to_text));
         query.compare("scheduled_at <= ?", filter.until.map(to_text));
-        query.of_snapshot(filter.snapshot_id.as_ref());
+        query.of_what_came(filter);
         query
     }
 

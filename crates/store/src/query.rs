@@ -4,6 +4,7 @@
 
 use rusqlite::{Connection, Row, ToSql};
 
+use super::cell::to_text;
 use super::error::Fault;
 use super::read::RunFilter;
 use super::table::Table;
@@ -35,6 +36,41 @@ impl Query {
         self.equal("account", filter.account.as_ref());
         self.equal("region", filter.region.as_ref());
         self.equal("cluster", filter.cluster.as_ref());
+        self.among(filter, ["policy", "account", "region", "cluster"]);
+    }
+
+    /// Of one of the pairs that `filter` is among, by these columns.
+    pub(super) fn among(&mut self, filter: &RunFilter, columns: [&'static str; 4]) {
+        let [policy, account, region, cluster] = columns;
+        self.one_of(policy, &filter.among.policies);
+        self.one_of(account, &filter.among.accounts);
+        self.one_of(region, &filter.among.regions);
+        self.one_of(cluster, &filter.among.clusters);
+    }
+
+    fn one_of(&mut self, column: &'static str, values: &[impl ToString]) {
+        if values.is_empty() {
+            return;
+        }
+        let marks = vec!["?"; values.len()].join(", ");
+        self.sql.extend([" AND ", column, " IN (", &marks, ")"]);
+        let values = { values.iter() }.map(|value| Box::new(value.to_string()) as Box<dyn ToSql>);
+        self.values.extend(values);
+    }
+
+    /// By what came of the run: its outcome's instant, and its snapshot.
+    pub(super) fn of_what_came(&mut self, filter: &RunFilter) {
+        self.compare("ended_at >= ?", filter.ended_since.map(to_text));
+        self.of_snapshot(filter.snapshot_id.as_ref());
+        if let Some(short_id) = &filter.short_id {
+            let end = short_id.strip_suffix("-r1").unwrap_or(short_id);
+            let condition = "(substr(snapshot_id, -9) = ? OR substr(snapshot_id, -12) = ?)";
+            self.compare(condition, Some(format!("-{end}")));
+            self.values.push(Box::new(format!("-{end}-r1")));
+        }
+        if let Some(presence) = filter.presence {
+            self.sql(presence.condition());
+        }
     }
 
     pub(super) fn equal(&mut self, column: &'static str, value: Option<&impl ToString>) {

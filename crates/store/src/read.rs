@@ -21,7 +21,7 @@ use redkeep_core::history::{History, MissedRange};
 use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region};
 use redkeep_core::operations::{Removal, SnapshotAction};
 use redkeep_core::run::Run;
-use redkeep_core::slot::{Pair, Scope};
+use redkeep_core::slot::{Pair, PairFilter, Scope};
 
 /// Which runs are asked for; every condition that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,8 +42,37 @@ pub struct RunFilter {
     pub until: Option<DateTime<Utc>>,
     /// Whose snapshot has this identifier, or had it before it failed and a second one was made.
     pub snapshot_id: Option<String>,
+    /// Whose snapshot's identifier ends in this hash, with or without `-r1` behind it.
+    pub short_id: Option<String>,
+    /// Of one of these pairs.
+    pub among: PairFilter,
+    /// Whose outcome came at or after this instant.
+    pub ended_since: Option<DateTime<Utc>>,
+    /// Whose snapshot is there, or no more.
+    pub presence: Option<Presence>,
     /// At most so many: the newest, still oldest first.
     pub limit: Option<u32>,
+}
+
+/// Whether a run that has ended has a snapshot, as far as AWS has told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It has one, complete or failed.
+    There,
+    /// It had one.
+    Gone,
+}
+
+impl Presence {
+    pub(super) fn condition(self) -> &'static str {
+        match self {
+            // That of the index runs_there.
+            Self::There => {
+                " AND progress IS NULL AND gone_at IS NULL AND (state = 'available' OR snapshot IS NOT NULL)"
+            }
+            Self::Gone => " AND gone_at IS NOT NULL",
+        }
+    }
 }
 
 impl RunFilter {
@@ -120,7 +149,7 @@ impl Reader {
         query.equal("state", filter.state.as_ref());
         query.compare("scheduled_at >= ?", filter.since.map(to_text));
         query.compare("scheduled_at <= ?", filter.until.map(to_text));
-        query.of_snapshot(filter.snapshot_id.as_ref());
+        query.of_what_came(filter);
         query.newest("scheduled_at", filter.limit);
         query
     }
@@ -135,12 +164,15 @@ impl Reader {
     pub fn missed_ranges(&self, filter: &RunFilter) -> Result<Vec<MissedRange>, StoreError> {
         if filter.state.as_ref().is_some_and(|state| state != "missed")
             || filter.snapshot_id.is_some()
+            || filter.short_id.is_some()
+            || filter.presence.is_some()
         {
             return Ok(Vec::new());
         }
         let mut query = Query::new(&MISSED_RANGES);
         query.of_pair(filter);
         query.compare("last_at >= ?", filter.since.map(to_text));
+        query.compare("last_at >= ?", filter.ended_since.map(to_text));
         query.compare("first_at <= ?", filter.until.map(to_text));
         query.newest("first_at", filter.limit);
         self.answer(query, row::missed_range)

@@ -62,7 +62,8 @@ struct Page {
 fn pages() -> Result<Vec<Page>, Failure> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let commands: Vec<Command> = program.get_subcommands().cloned().collect();
+    let commands = program.get_subcommands().filter(|one| !one.is_hide_set());
+    let commands: Vec<Command> = commands.cloned().collect();
     let commands = std::iter::once(program).chain(commands);
     let mut pages: Vec<Page> = commands.map(command).collect::<Result<_, _>>()?;
     pages.push(policy_file()?);

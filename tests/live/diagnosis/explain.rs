@@ -235,7 +235,7 @@ fn a_policy_that_there_is_not_is_a_usage_error() {
         let unknown = text(&arguments, &config);
         assert_eq!(unknown.status.code(), Some(2), "{arguments:?}");
         let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
-        let wanted = "got the policy \"weekly\", wanted one of the file's: nightly";
+        let wanted = "got the policy \"weekly\", wanted one of: nightly";
         assert!(said.contains(wanted), "{said}");
     }
 }

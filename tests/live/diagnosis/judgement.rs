@@ -202,7 +202,7 @@ fn a_history_that_cannot_be_used_and_an_old_copy_are_found() {
     let no_copy = with(|host| host.copied_at = Ok(None));
     is_told(&no_copy, "daily_copy", Severity::Warning, "none");
     let old_copy = with(|host| host.copied_at = Ok(Some(at("2026-11-20 03:17"))));
-    is_told(&old_copy, "daily_copy", Severity::Warning, "4days 8h old");
+    is_told(&old_copy, "daily_copy", Severity::Warning, "4d 8h old");
 }
 
 #[test]

@@ -490,7 +490,7 @@ fn a_span_has_its_two_largest_units() {
         (59, "59s"),
         (3_599, "59m 59s"),
         (3_661, "1h 1m"),
-        (90_061, "1day 1h"),
+        (90_061, "1d 1h"),
     ] {
         assert_eq!(span(chrono::TimeDelta::seconds(seconds)), wanted);
     }

@@ -2,7 +2,8 @@
 
 use redkeep::history::Change;
 use redkeep::run::{Missed, Outcome, RunState};
-use redkeep::store::{Reader, Record, RunFilter};
+use redkeep::slot::PairFilter;
+use redkeep::store::{Presence, Reader, Record, RunFilter};
 
 use crate::store::sample::{Place, at, missed_range, run, second_run};
 
@@ -116,6 +117,51 @@ async fn every_condition_that_is_given_must_hold() {
     for other in others {
         assert_eq!(minutes(&reader, &other), [], "{other:?}");
     }
+}
+
+#[tokio::test]
+async fn runs_are_found_by_several_names_by_what_came_of_them_and_by_the_end_of_an_identifier() {
+    let (_place, reader) = filled().await;
+    let count = |filter: &RunFilter| {
+        let mut pages = reader.pages(filter).unwrap();
+        let paged = std::iter::from_fn(|| pages.next_page().unwrap())
+            .flatten()
+            .count();
+        (reader.runs(filter).unwrap().len(), paged)
+    };
+    let among = |clusters: &[&str]| RunFilter {
+        among: PairFilter {
+            policies: vec!["nightly".parse().unwrap()],
+            clusters: clusters.iter().map(|name| name.parse().unwrap()).collect(),
+            ..PairFilter::default()
+        },
+        ..RunFilter::default()
+    };
+    assert_eq!(count(&among(&["a", "b", "c"])), (20, 22));
+    assert_eq!(count(&among(&["b", "c"])), (10, 11));
+    assert_eq!(count(&among(&["c"])), (0, 0));
+    let of = |presence| RunFilter {
+        presence: Some(presence),
+        ..RunFilter::default()
+    };
+    assert_eq!(count(&of(Presence::There)).0, count(&of(Presence::There)).1);
+    assert_eq!(count(&of(Presence::Gone)), (0, 0));
+    let all = reader.runs(&RunFilter::default()).unwrap();
+    let there = all.iter().filter(|run| run.has_snapshot()).count();
+    assert!(there > 0 && count(&of(Presence::There)).0 == there);
+    let short = |text: &str| RunFilter {
+        short_id: Some(text.to_owned()),
+        ..RunFilter::default()
+    };
+    let first = all[0].request.snapshot_id.short();
+    let found = reader.runs(&short(first)).unwrap();
+    assert!(
+        found.contains(&all[0])
+            && found
+                .iter()
+                .all(|run| run.request.snapshot_id.short() == first)
+    );
+    assert_eq!(count(&short("00000000")), (0, 0));
 }
 
 #[tokio::test]

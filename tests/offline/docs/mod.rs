@@ -19,8 +19,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 use redkeep::cli::Cli;
 use redkeep::config::{Config, ConfigErrors, Endpoint, Sources, load};
 
@@ -55,7 +55,7 @@ fn redkeep(arguments: &[&str]) -> Output {
 }
 
 fn assert_parses(words: &[String], place: &str) {
-    let parsed = Cli::try_parse_from(words);
+    let parsed = Cli::read(words);
     let asks = |kind| matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if let Err(error) = parsed.map(drop).or_else(|error| {
         if asks(error.kind()) {
@@ -73,6 +73,7 @@ fn commands() -> Vec<Vec<String>> {
     let named = Cli::command();
     let named = named
         .get_subcommands()
+        .filter(|command| !command.is_hide_set())
         .map(|command| vec![command.get_name().to_owned()]);
     std::iter::once(Vec::new()).chain(named).collect()
 }

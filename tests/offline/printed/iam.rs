@@ -294,7 +294,7 @@ fn the_command_prints_json_alone_and_says_the_rest_beside_it() {
     );
     let prod = printed(&[&["iam-policy"], &config[..], &["--account", "prod"]].concat());
     assert!(prod.contains(":111122223333:"), "{prod}");
-    assert_eq!(of(&["--account", "prd"]).status.code(), Some(1));
+    assert_eq!(of(&["--account", "prd"]).status.code(), Some(2));
     assert_eq!(of(&["--profile", "none"]).status.code(), Some(1));
     assert_eq!(of(&["--account-number", "12"]).status.code(), Some(2));
 }

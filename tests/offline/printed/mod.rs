@@ -7,6 +7,7 @@
     reason = "what helpers unwrap is the test's own ground, and a skipped test says why"
 )]
 
+mod fingers;
 mod iam;
 mod man;
 mod schema;

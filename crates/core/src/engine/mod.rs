@@ -19,7 +19,7 @@ use crate::observed::Observed;
 use crate::operations::{Confirmation, SnapshotAction};
 use crate::plan::{
     Alarm, Blocked, Extent, Facts, PruneCandidate, PrunePlan, Violation, alarms, blocked, judged,
-    lapsed, pass, wants_confirmed,
+    lapsed, next_pass_at, pass, wants_confirmed,
 };
 use crate::policy::Policy;
 use crate::run::Run;
@@ -156,6 +156,11 @@ impl Engine {
     /// The confirmation of the policy's plan that has lapsed, where another is waited for.
     pub fn lapsed(&self, policy: &Policy, now: DateTime<Utc>) -> Option<&Confirmation> {
         lapsed(self.facts(now), policy)
+    }
+
+    /// When the next pass over the policy's snapshots is made, if nothing keeps it.
+    pub fn next_pass_at(&self, policy: &Policy, now: DateTime<Utc>) -> DateTime<Utc> {
+        next_pass_at(self.facts(now), policy)
     }
 
     /// Whether another installation made this run's snapshot for a slot that the schedule here does not have: its policy

@@ -11,8 +11,6 @@ mod next_slot;
 mod open_run;
 mod relation;
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::plan::Facts;
@@ -57,13 +55,29 @@ impl Explanation {
     }
 }
 
-/// A length of time in its two largest units; what is negative is none.
+/// A length of time in its two largest units, as the policy file writes them; what is negative is none.
 pub fn span(length: TimeDelta) -> String {
-    let seconds = u64::try_from(length.num_seconds()).unwrap_or_default();
-    let rounded = match seconds {
-        0..3600 => seconds,
-        3600..86_400 => seconds / 60 * 60,
-        _ => seconds / 3600 * 3600,
+    let seconds = length.num_seconds().max(0);
+    let (large, unit, small, small_unit) = match seconds {
+        0..60 => return format!("{seconds}s"),
+        60..3600 => (seconds / 60, "m", seconds % 60, "s"),
+        3600..86_400 => (seconds / 3600, "h", seconds % 3600 / 60, "m"),
+        _ => (seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
     };
-    humantime::format_duration(Duration::from_secs(rounded)).to_string()
+    match small {
+        0 => format!("{large}{unit}"),
+        _ => format!("{large}{unit} {small}{small_unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_in_its_two_largest_units() {
+        let told = [0, 59, 125, 7200, 93_600, 864_000, -5]
+            .map(|seconds| span(TimeDelta::seconds(seconds)));
+        assert_eq!(told, ["0s", "59s", "2m 5s", "2h", "1d 2h", "10d", "0s"]);
+    }
 }

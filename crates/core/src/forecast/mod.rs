@@ -8,6 +8,7 @@
 //! them, so that a year of a minutely policy costs as much as it has snapshots. A snapshot is held from its slot's
 //! instant until it expires, both included: AWS lets the old one go only after the new one has come.
 
+mod backlog;
 mod occupancy;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,8 @@ pub enum Note {
     Somewhere(PolicyName, ClusterId),
     /// The policy is paused.
     Paused(PolicyName),
+    /// More come in a day than passes over them remove: so many, and so many.
+    Backlog(PolicyName, usize, usize),
 }
 
 impl fmt::Display for Note {
@@ -102,6 +105,11 @@ impl fmt::Display for Note {
                 "{policy}: nothing is known yet of where {cluster} is; it counts in each account and region"
             ),
             Self::Paused(policy) => write!(f, "{policy} is paused; it counts as if it were not"),
+            Self::Backlog(policy, made, removed) => write!(
+                f,
+                "{policy}: keep_last cannot keep up: {made} snapshots come in a day, and passes remove at most {removed} \
+                 (five an hour), so that there will be more than is counted here; let a shorter retention take them"
+            ),
         }
     }
 }

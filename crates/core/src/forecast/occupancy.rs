@@ -18,7 +18,7 @@ use crate::settings::Config;
 use crate::slot::{Pair, Scope, Slot};
 use crate::timing::timing_of_all;
 
-use super::{Note, Sample, instant};
+use super::{Note, Sample, backlog, instant};
 
 /// Of a snapshot that nothing makes expire.
 const FOREVER: i64 = i64::MAX;
@@ -150,7 +150,9 @@ pub(super) fn of_scopes(
             notes.push(Note::Paused(policy.name.clone()));
         }
         let slots = Slots::of(policy, now, until);
-        for target in targets(policy, history, &mut notes) {
+        let targets = targets(policy, history, &mut notes);
+        notes.extend(backlog::of(policy, targets.len(), now));
+        for target in targets {
             let pair = target.pair(policy);
             let stays = by_scope.entry(target.scope.clone()).or_default();
             let index = stays.policy(&policy.name);

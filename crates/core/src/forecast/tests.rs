@@ -234,3 +234,31 @@ proptest! {
         prop_assert_eq!(Some(got.peak.held), peak);
     }
 }
+
+#[test]
+fn a_keep_last_that_passes_cannot_keep_up_with_is_said() {
+    let notes = |schedule: &str, clusters: &[&str], retention: &str| {
+        let mut busy = policy("busy", schedule, clusters, retentions(retention, &[]));
+        busy.protection.keep_last = Some(24);
+        let forecast = forecast(
+            &config(vec![busy]),
+            &History::default(),
+            at("2026-07-01T12:00:00Z"),
+            2,
+        );
+        forecast.notes
+    };
+    let backlog = |made| vec![Note::Backlog("busy".parse().unwrap(), made, 120)];
+    // Five clusters each hour are as many as are removed; six are more.
+    assert_eq!(notes("0 * * * *", &["a", "b", "c", "d", "e"], "35d"), []);
+    assert_eq!(
+        notes("0 * * * *", &["a", "b", "c", "d", "e", "f"], "35d"),
+        backlog(144)
+    );
+    assert_eq!(notes("*/5 * * * *", &["a"], "forever"), backlog(288));
+    // What expires before it is surplus needs no pass.
+    assert_eq!(
+        notes("0 * * * *", &["a", "b", "c", "d", "e", "f"], "1d"),
+        []
+    );
+}

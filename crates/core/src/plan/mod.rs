@@ -41,7 +41,8 @@ pub use alarms::{Alarm, alarms};
 pub use lint::{Violation, lint};
 pub use materialize::manual_run;
 pub use prune::{
-    Blocked, PruneCandidate, PrunePlan, blocked, judged, lapsed, pass, wants_confirmed,
+    Blocked, PruneCandidate, PrunePlan, blocked, due_at as next_pass_at, judged, lapsed, pass,
+    wants_confirmed,
 };
 
 use open_runs::Open;

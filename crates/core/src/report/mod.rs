@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::explain::span;
 use crate::history::{MissedRange, PairState, Totals};
-use crate::run::{Missed, Outcome, OutcomeKind, Run, RunState};
+use crate::run::{Outcome, OutcomeKind, Run, RunState};
 use crate::schedule::Schedule;
 use crate::tzdb;
 
@@ -85,6 +86,55 @@ impl PairReport {
     }
 }
 
+/// What of it is a finding, in words; nothing where there is none. `show` shows an instant as its reader wants it.
+pub fn findings(
+    report: &PairReport,
+    period: ReportPeriod,
+    differences: Option<&Differences>,
+    show: impl Fn(DateTime<Utc>) -> String,
+) -> Vec<String> {
+    let mut findings = Vec::new();
+    let totals = report.totals.by_result();
+    let lacking = report.totals.ended() - report.totals.available;
+    if lacking > report.excused {
+        let kinds = { totals.iter() }
+            .filter(|(kind, count)| *kind != OutcomeKind::Available && *count > 0)
+            .map(|(kind, count)| match (kind, report.excused) {
+                (OutcomeKind::Missed, 1..) => {
+                    format!("{count} missed, of which {} excused", report.excused)
+                }
+                _ => format!("{count} {}", kind.as_str()),
+            });
+        let kinds: Vec<String> = kinds.collect();
+        findings.push(format!(
+            "{} of {} slots brought no snapshot: {}",
+            lacking - report.excused,
+            report.slots(),
+            kinds.join(", ")
+        ));
+    }
+    for breach in &report.breaches {
+        let until = breach
+            .until
+            .map_or("still".to_owned(), |at| format!("until {}", show(at)));
+        let length = span(breach.length(period));
+        let from = show(breach.from);
+        findings.push(format!(
+            "the newest snapshot was older than rpo from {from} {until}, for {length}"
+        ));
+    }
+    let differences = differences.cloned().unwrap_or_default();
+    for id in &differences.not_at_aws {
+        findings.push(format!("recorded as good, and AWS does not have it: {id}"));
+    }
+    for id in &differences.not_recorded {
+        findings.push(format!(
+            "AWS has it with the policy's tags, and it is not recorded: {id}"
+        ));
+    }
+    findings
+}
+
 /// From when on a good snapshot counts, and until when.
 type Lifespan = (DateTime<Utc>, Option<DateTime<Utc>>);
 
@@ -122,8 +172,7 @@ impl Tally {
             return;
         };
         self.totals.add(outcome.kind(), 1);
-        let is_excused = matches!(outcome, Outcome::Missed(why) if excuses(*why));
-        self.excused += u64::from(is_excused);
+        self.excused += u64::from(outcome.is_excused());
     }
 }
 
@@ -141,7 +190,7 @@ pub fn of_pair(known: PairFacts<'_>) -> PairReport {
     for range in known.ranges {
         let count = slots_inside(range, known.state, period);
         report.totals.add(OutcomeKind::Missed, count);
-        if excuses(range.reason) {
+        if range.reason.is_excused() {
             report.excused += count;
         }
     }
@@ -159,13 +208,6 @@ pub fn of_pair(known: PairFacts<'_>) -> PairReport {
         report.breaches = course.breaches(rpo);
     }
     report
-}
-
-fn excuses(why: Missed) -> bool {
-    match why {
-        Missed::Blackout | Missed::Disabled | Missed::Paused => true,
-        Missed::Late | Missed::Coalesced => false,
-    }
 }
 
 /// How many of a range's slots lie in the period: by the schedule that made them where that is still known, else in

@@ -8,6 +8,7 @@ use super::*;
 use crate::history::History;
 use crate::names::Tier;
 use crate::policy::Policy;
+use crate::run::Missed;
 use crate::run::{Gone, GoneReason};
 use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::{Snapshot, tag};

@@ -219,9 +219,22 @@ impl Missed {
             Self::Paused => "paused",
         }
     }
+
+    /// Whether somebody wanted it so: the one rule by which `report` and `status` excuse a slot without a snapshot.
+    pub fn is_excused(self) -> bool {
+        match self {
+            Self::Blackout | Self::Disabled | Self::Paused => true,
+            Self::Late | Self::Coalesced => false,
+        }
+    }
 }
 
 impl Outcome {
+    /// Whether the slot brought no snapshot, and somebody wanted it so.
+    pub fn is_excused(&self) -> bool {
+        matches!(self, Self::Missed(why) if why.is_excused())
+    }
+
     /// The outcome without its reason.
     pub fn kind(&self) -> OutcomeKind {
         match self {

@@ -136,6 +136,14 @@ impl Zone {
         DateTime::from_timestamp(next.at, 0).filter(|at| *at <= stop)
     }
 
+    /// When the clocks first show `local` or, where they skip it, a later time; `None` where they skip the whole date.
+    pub fn first_instant(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+        match self.first_reached(local) {
+            Reached::At(instant) => Some(instant),
+            Reached::NoSuchDate => None,
+        }
+    }
+
     /// When the clock first shows `local` or, if it skips it, a later time.
     pub(super) fn first_reached(&self, local: NaiveDateTime) -> Reached {
         let wanted = local.and_utc().timestamp();

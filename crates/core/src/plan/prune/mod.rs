@@ -105,7 +105,7 @@ pub fn lapsed<'a>(facts: Facts<'a>, policy: &Policy) -> Option<&'a Confirmation>
 }
 
 /// When the next pass is made, if nothing keeps it.
-fn due_at(facts: Facts<'_>, policy: &Policy) -> DateTime<Utc> {
+pub fn due_at(facts: Facts<'_>, policy: &Policy) -> DateTime<Utc> {
     let last = facts.history.passes.get(&policy.name);
     match last {
         Some(last)

@@ -1,0 +1,54 @@
+//! That no daemon works on the state directory, in words.
+//!
+//! Owns: how that is found out and said. Never decides what follows from it: an exit code, or nothing.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Config;
+use crate::slot::rfc3339;
+
+use super::Failure;
+use super::output::{Output, Tone, View};
+use super::state_lock::{Holder, holder};
+
+/// That no daemon runs, in words; `None` where one does.
+pub(super) fn absence(config: &Config) -> Option<String> {
+    let place = config.state_dir.display();
+    let advice = "start the service, or `redkeep run`";
+    match holder(&config.state_dir) {
+        Ok(Holder::Daemon) => None,
+        Ok(Holder::Command) => Some(format!(
+            "The daemon does not run: only a command works on {place}, and no slot of a schedule is started; {advice}."
+        )),
+        Ok(Holder::Nobody) => Some(format!(
+            "The daemon does not run: nobody works on {place}{}, and no snapshot is taken; {advice}.",
+            last_written(config)
+        )),
+        Err(error) => Some(format!(
+            "Whether the daemon runs cannot be told: {place}: {error}; run this as root or as the daemon's user."
+        )),
+    }
+}
+
+/// When the history was last written, which is about when somebody last worked on it.
+fn last_written(config: &Config) -> String {
+    let database = config.database();
+    let log = database.with_extension("db-wal");
+    let times = [database, log].map(|file| std::fs::metadata(file).and_then(|it| it.modified()));
+    let newest = times.into_iter().flatten().max().map(DateTime::<Utc>::from);
+    newest
+        .map(|at| format!(" since about {}", rfc3339(at)))
+        .unwrap_or_default()
+}
+
+/// Above a table; beside what a program reads.
+pub(super) fn tell(absence: &str, view: &View) -> Result<(), Failure> {
+    let told = Tone::Bad.paint(absence, view.is_coloured);
+    match view.output {
+        Output::Table | Output::Wide => writeln!(std::io::stdout(), "{told}\n")?,
+        Output::Json | Output::Csv => writeln!(std::io::stderr(), "{absence}")?,
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! The filters that every command about policies and clusters has, and what a name that does not exist is told.
+//!
+//! Owns: which names there are: those of the policy file, and those that the history knows. Never guesses: it suggests, and
+//! the command ends.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::names::{AccountName, ClusterId, PolicyName, Region};
+use crate::slot::{Pair, PairFilter};
+use crate::store::{Reader, RunFilter};
+use crate::suggest::did_you_mean;
+
+use super::Failure;
+use super::history::unreadable;
+
+/// Which policies and clusters are shown.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct FilterArgs {
+    /// Only this policy; may be given more than once
+    #[arg(long, short, value_name = "NAME", value_delimiter = ',')]
+    pub(super) policy: Vec<PolicyName>,
+    /// Only this account; may be given more than once
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) account: Vec<AccountName>,
+    /// Only this region; may be given more than once
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    pub(super) region: Vec<Region>,
+    /// Only this cluster; may be given more than once
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(super) cluster: Vec<ClusterId>,
+}
+
+impl FilterArgs {
+    /// What is asked for, when there are all the names.
+    pub(super) fn checked(
+        &self,
+        config: &Config,
+        reader: Option<&Reader>,
+    ) -> Result<PairFilter, Failure> {
+        let mut names = Names::new(config, reader);
+        for policy in &self.policy {
+            names.check(Kind::Policy, policy.as_str())?;
+        }
+        for account in &self.account {
+            names.check(Kind::Account, account.as_str())?;
+        }
+        for region in &self.region {
+            names.check(Kind::Region, region.as_str())?;
+        }
+        for cluster in &self.cluster {
+            names.check_cluster(cluster)?;
+        }
+        Ok(PairFilter {
+            policies: self.policy.clone(),
+            accounts: self.account.clone(),
+            regions: self.region.clone(),
+            clusters: self.cluster.clone(),
+        })
+    }
+}
+
+/// What a name is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Policy,
+    Account,
+    Region,
+    Cluster,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Account => "account",
+            Self::Region => "region",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    fn of_pair(self, pair: &Pair) -> &str {
+        match self {
+            Self::Policy => pair.policy.as_str(),
+            Self::Account => pair.scope.account.as_str(),
+            Self::Region => pair.scope.region.as_str(),
+            Self::Cluster => pair.cluster.as_str(),
+        }
+    }
+}
+
+/// The names that there are.
+pub(super) struct Names<'a> {
+    config: &'a Config,
+    reader: Option<&'a Reader>,
+    /// The history's, once they were needed: of a large one that takes a moment.
+    pairs: Option<BTreeSet<Pair>>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(config: &'a Config, reader: Option<&'a Reader>) -> Self {
+        Self {
+            config,
+            reader,
+            pairs: None,
+        }
+    }
+
+    pub(super) fn check(&mut self, kind: Kind, name: &str) -> Result<(), Failure> {
+        if in_file(self.config, kind).contains(name) {
+            return Ok(());
+        }
+        let known = self.all(kind)?;
+        match known.contains(name) {
+            true => Ok(()),
+            false => Err(unknown(kind, name, &known)),
+        }
+    }
+
+    /// A cluster that the history does not know may be one that a glob names; where there is a history, it would have it.
+    pub(super) fn check_cluster(&mut self, cluster: &ClusterId) -> Result<(), Failure> {
+        let checked = self.check(Kind::Cluster, cluster.as_str());
+        let is_new = self.pairs.as_ref().is_none_or(BTreeSet::is_empty);
+        let may_be =
+            { self.config.policies.iter() }.any(|policy| policy.selector.may_select(cluster));
+        match checked {
+            Err(_) if is_new && may_be => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// All names of the kind, of the file and of the history.
+    pub(super) fn all(&mut self, kind: Kind) -> Result<BTreeSet<String>, Failure> {
+        let mut names: BTreeSet<String> = { in_file(self.config, kind).into_iter() }
+            .map(str::to_owned)
+            .collect();
+        if let (Some(reader), None) = (self.reader, &self.pairs) {
+            let pairs = reader.pairs(&RunFilter::default()).map_err(unreadable)?;
+            self.pairs = Some(pairs);
+        }
+        let pairs = self.pairs.iter().flatten();
+        names.extend(pairs.map(|pair| kind.of_pair(pair).to_owned()));
+        Ok(names)
+    }
+}
+
+fn in_file(config: &Config, kind: Kind) -> BTreeSet<&str> {
+    let (policies, accounts) = (config.policies.iter(), config.accounts.iter());
+    match kind {
+        Kind::Policy => policies.map(|one| one.name.as_str()).collect(),
+        Kind::Account => accounts.map(|one| one.name.as_str()).collect(),
+        Kind::Region => accounts
+            .flat_map(|one| one.regions.iter().map(Region::as_str))
+            .collect(),
+        Kind::Cluster => policies
+            .flat_map(|one| one.selector.unexcluded_literals().map(ClusterId::as_str))
+            .collect(),
+    }
+}
+
+/// So many names are told of those that there are.
+const MOST_TOLD: usize = 20;
+
+/// That there is no such name, those that there are, and the one that may be meant.
+pub(super) fn unknown<'a>(
+    kind: Kind,
+    got: &str,
+    known: impl IntoIterator<Item = &'a String>,
+) -> Failure {
+    let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+    let word = kind.word();
+    let wanted = match known.len() {
+        0 => format!("and there is no {word} yet"),
+        count if count > MOST_TOLD => format!(
+            "wanted one of: {}, and {} more",
+            known[..MOST_TOLD].join(", "),
+            count - MOST_TOLD
+        ),
+        _ => format!("wanted one of: {}", known.join(", ")),
+    };
+    let meant = did_you_mean(got, known.iter().copied());
+    Failure::Usage(format!("got the {word} {got:?}, {wanted}{meant}"))
+}

@@ -1,0 +1,221 @@
+//! What somebody means who types a command or an option that redkeep does not have.
+//!
+//! Owns: the words of other programs' command lines (kubectl, restic, the AWS CLI, systemctl), and what does the same here.
+//! Never runs another command than the one that was typed: it says what to type.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::suggest::nearest;
+
+/// Words that are no command, and the commands that may be meant, with what each is for.
+const COMMANDS: &[(&[&str], &[&str])] = &[
+    (
+        &["get", "snapshot", "snaps", "dump"],
+        &[
+            "redkeep snapshots              the snapshots that exist now",
+            "redkeep status                 every policy and cluster, and when the next snapshot comes",
+            "redkeep show ID                one snapshot",
+        ],
+    ),
+    (
+        &[
+            "backup",
+            "create",
+            "create-snapshot",
+            "create-cluster-snapshot",
+            "snap",
+            "start",
+            "trigger",
+            "now",
+            "copy",
+        ],
+        &["redkeep take --policy POLICY --cluster CLUSTER     one snapshot now"],
+    ),
+    (
+        &[
+            "delete",
+            "rm",
+            "remove",
+            "forget",
+            "del",
+            "cleanup",
+            "expire",
+            "delete-snapshot",
+            "delete-cluster-snapshot",
+            "purge",
+        ],
+        &[
+            "redkeep prune                  what keep_last would remove, and why",
+            "redkeep release ID             let a snapshot that is on hold expire again",
+            "redkeep deletes no single snapshot; `aws redshift delete-cluster-snapshot` does",
+        ],
+    ),
+    (
+        &["restore", "recover", "restore-from-cluster-snapshot"],
+        &["redkeep show ID                ends with the AWS CLI line that restores the snapshot"],
+    ),
+    (
+        &["logs", "log", "events", "audit", "runs", "jobs"],
+        &[
+            "redkeep history --follow       what becomes of every slot, as it happens",
+            "redkeep history --since 1d     what became of every slot of a day",
+            "journalctl -u redkeep          the log of the service",
+        ],
+    ),
+    (
+        &[
+            "describe-cluster-snapshots",
+            "describe-snapshots",
+            "snapshots-list",
+            "find",
+        ],
+        &["redkeep snapshots              the snapshots that exist now"],
+    ),
+    (
+        &[
+            "describe-snapshot-schedules",
+            "schedules",
+            "schedule",
+            "next",
+            "upcoming",
+            "list-timers",
+            "cron",
+        ],
+        &["redkeep plan                   the slots to come"],
+    ),
+    (
+        &[
+            "policies", "policy", "clusters", "cluster", "top", "ps", "info", "state", "stats",
+            "health",
+        ],
+        &[
+            "redkeep status                 every policy and cluster",
+            "redkeep coverage               clusters that no policy protects",
+        ],
+    ),
+    (
+        &["why", "debug"],
+        &["redkeep explain CLUSTER        why it got its snapshots, did not, or will"],
+    ),
+    (
+        &["reload", "apply", "restart", "edit", "set"],
+        &[
+            "redkeep check FILE             what is wrong with a policy file",
+            "redkeep diff OLD NEW           what another policy file would change",
+            "systemctl reload redkeep       lets the service read its policy file anew",
+        ],
+    ),
+    (
+        &["daemon", "serve", "server", "up"],
+        &["redkeep run                    the daemon"],
+    ),
+    (
+        &["suspend", "disable", "stop", "cordon"],
+        &["redkeep pause POLICY           none of its slots start until it is resumed"],
+    ),
+    (
+        &["unpause", "enable", "continue", "uncordon"],
+        &["redkeep resume POLICY          ends the pause"],
+    ),
+    (
+        &["lock", "pin", "keep", "protect", "retain"],
+        &["redkeep hold ID                keeps a snapshot until it is released"],
+    ),
+    (
+        &["unlock", "unhold", "unpin"],
+        &["redkeep release ID             ends the hold"],
+    ),
+    (
+        &["init", "config", "new", "migrate", "convert"],
+        &[
+            "redkeep import KIND FILE       a policy file out of a crontab or schedules of AWS",
+            "redkeep check FILE             what is wrong with a policy file",
+            "redkeep schema                 its JSON Schema, for editors",
+        ],
+    ),
+    (
+        &["iam", "permissions", "can-i", "auth"],
+        &[
+            "redkeep iam-policy             the least that IAM must allow",
+            "redkeep doctor                 what is missing, here and at AWS",
+        ],
+    ),
+    (
+        &["completion"],
+        &["redkeep completions SHELL      what completes the command line in a shell"],
+    ),
+    (
+        &["cost", "quota", "predict", "capacity", "usage"],
+        &["redkeep forecast               snapshots held over a year, against the quota"],
+    ),
+];
+
+/// Options of other programs, and what does the same here.
+const OPTIONS: &[(&[&str], &str)] = &[
+    (&["--json"], "-o json"),
+    (&["--csv"], "-o csv"),
+    (&["--wide"], "-o wide"),
+    (&["--format"], "-o FORM"),
+    (&["--file", "--filename"], "--config FILE"),
+    (&["--cluster-identifier", "--cluster-id"], "--cluster ID"),
+    (
+        &["--snapshot-identifier", "--snapshot-id"],
+        "the identifier alone, as in `redkeep show ID`",
+    ),
+    (&["--no-color", "--no-colour"], "--color never"),
+    (&["--colour"], "--color WHEN"),
+    (&["--from", "--start-time", "--after"], "--since WHEN"),
+    (&["--to", "--end-time", "--before"], "--until WHEN"),
+    (&["--max-items", "--max-count", "--head"], "--limit N"),
+    (
+        &["--dry-run"],
+        "`redkeep plan` and `redkeep prune`, which change nothing",
+    ),
+];
+
+/// What to say beside clap's own words; `None` where nothing is known of it.
+pub(super) fn advice(error: &clap::Error) -> Option<String> {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => of_command(word(ContextKind::InvalidSubcommand)?),
+        ErrorKind::UnknownArgument => of_option(word(ContextKind::InvalidArg)?),
+        _ => None,
+    }
+}
+
+fn of_command(word: &str) -> Option<String> {
+    let of = |word: &str| COMMANDS.iter().find(|(words, _)| words.contains(&word));
+    let known = || COMMANDS.iter().flat_map(|(words, _)| words.iter().copied());
+    let (_, lines) = of(word).or_else(|| of(nearest(word, known())?))?;
+    Some(format!("What may be meant:\n  {}", lines.join("\n  ")))
+}
+
+fn of_option(option: &str) -> Option<String> {
+    let name = option.split('=').next().unwrap_or(option);
+    let (_, instead) = OPTIONS.iter().find(|(names, _)| names.contains(&name))?;
+    Some(format!("What may be meant: {instead}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_another_program_gets_what_does_the_same_here() {
+        for (word, wanted) in [
+            ("get", "redkeep snapshots"),
+            ("logs", "redkeep history --follow"),
+            ("forget", "redkeep prune"),
+            ("restore", "redkeep show ID"),
+            ("bakcup", "redkeep take"),
+        ] {
+            let told = of_command(word).unwrap();
+            assert!(told.contains(wanted), "{word}: {told}");
+        }
+        assert_eq!(of_command("xyzzy"), None);
+        assert_eq!(of_option("--json=x").unwrap(), "What may be meant: -o json");
+    }
+}

@@ -1,0 +1,200 @@
+//! `redkeep show`: one snapshot, with everything that is known of it.
+//!
+//! Owns: finding a run by its snapshot's name, whole or short, and the line that restores the snapshot: of one that is gone
+//! there is none.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::logging::one_line;
+use crate::names::{AccountName, Region};
+use crate::run::Run;
+use crate::slot::rfc3339;
+use crate::snapshot::SnapshotId;
+use crate::store::{Reader, RunFilter};
+
+use super::history::{opened, unreadable};
+use super::output::{Output, Row, write_rows};
+use super::runs::{HistoryRow, described, row};
+use super::view::{ClockArgs, Clocks, OutputArgs};
+use super::{ConfigArgs, Failure};
+
+/// Shows one snapshot with everything that is known of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
+  redkeep show 3fa9c1d2                               by the eight digits at its end
+  redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2 --output json")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The snapshot's identifier, whole, or the eight digits at its end
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Where a snapshot is, of several that bear its name: it is unique in an account and region only.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    /// Its account, where several have one of that name
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Its region, where there is one of that name in several
+    #[arg(long, value_name = "REGION")]
+    region: Option<Region>,
+}
+
+/// The runs that have, or first had, a snapshot of that name, which may be short.
+pub(super) fn named(reader: &Reader, id: &str, place: &PlaceArgs) -> Result<Vec<Run>, Failure> {
+    let is_short = SnapshotId::is_short(id);
+    let filter = RunFilter {
+        snapshot_id: (!is_short).then(|| id.to_owned()),
+        short_id: is_short.then(|| id.to_owned()),
+        account: place.account.clone(),
+        region: place.region.clone(),
+        ..RunFilter::default()
+    };
+    reader.runs(&filter).map_err(unreadable)
+}
+
+/// Several have it: the command does not choose.
+pub(super) fn ambiguous(id: &str, runs: &[Run]) -> Failure {
+    let scopes: BTreeSet<String> = { runs.iter() }
+        .map(|run| run.slot.pair.scope.to_string())
+        .collect();
+    let scopes = scopes.into_iter().collect::<Vec<_>>().join(", ");
+    Failure::Usage(format!(
+        "got {id:?}, which is in {scopes}: say which with --account or --region, or write it whole"
+    ))
+}
+
+/// A run with the command that restores its snapshot.
+#[derive(Debug, Serialize)]
+struct ShowRow {
+    #[serde(flatten)]
+    run: HistoryRow,
+    restore_command: Option<String>,
+}
+
+impl Row for ShowRow {
+    const FIELDS: &'static [&'static str] = &{
+        let mut fields = ["restore_command"; HistoryRow::FIELDS.len() + 1];
+        let (of_run, _) = fields.split_at_mut(HistoryRow::FIELDS.len());
+        of_run.copy_from_slice(HistoryRow::FIELDS);
+        fields
+    };
+}
+
+pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
+    let (config, reader) = opened(&args.config).await?;
+    let mut runs = named(&reader, &args.id, &args.place)?;
+    let Some(run) = runs.pop() else {
+        return Err(Failure::Other(format!(
+            "no run has the snapshot {:?}; `redkeep snapshots` lists those that there are",
+            args.id
+        )));
+    };
+    if !runs.is_empty() {
+        runs.push(run);
+        return Err(ambiguous(&args.id, &runs));
+    }
+    let policy = run.slot.pair.policy.as_str();
+    let clocks = Clocks::choose(ClockArgs::default(), &config, [policy]);
+    // What is gone, or never was, cannot be restored.
+    let restore_command = run.is_good().then(|| restore_command(&run));
+    let mut out = std::io::stdout().lock();
+    match args.output.output {
+        Output::Table | Output::Wide => {
+            write_text(&mut out, &run, restore_command.as_deref(), &clocks)
+        }
+        other => {
+            let run = row(&run, &clocks);
+            let row = ShowRow {
+                run,
+                restore_command,
+            };
+            Ok(write_rows(&mut out, other, &[], &[row])?)
+        }
+    }
+}
+
+/// A line for each field, and one for each member of AWS's description.
+fn write_text(
+    out: &mut impl Write,
+    run: &Run,
+    restore_command: Option<&str>,
+    clocks: &Clocks,
+) -> Result<(), Failure> {
+    let row = HistoryRow {
+        snapshot: None,
+        ..row(run, clocks)
+    };
+    let values = serde_json::to_value(&row).unwrap_or_default();
+    for field in HistoryRow::FIELDS {
+        if let Some(text) = values.get(field).and_then(plain) {
+            writeln!(out, "{field:<20} {text}")?;
+        }
+    }
+    if let Value::Object(members) = described(run.description().map(AsRef::as_ref)) {
+        writeln!(out, "\nAs AWS described it last:")?;
+        for (member, value) in &members {
+            if let Some(text) = plain(value) {
+                writeln!(out, "  {member:<46} {text}")?;
+            }
+        }
+    }
+    match (restore_command, &run.gone) {
+        (Some(command), _) => writeln!(out, "\nTo restore it into a new cluster:\n  {command}")?,
+        (None, Some(gone)) => writeln!(
+            out,
+            "\nIt is gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that there are.",
+            rfc3339(gone.at),
+            gone.reason.as_str()
+        )?,
+        (None, None) => writeln!(out, "\nThere is no complete snapshot to restore.")?,
+    }
+    Ok(())
+}
+
+/// A value on one line; `None` for what is absent or empty.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(one_line(text)),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(members) if members.is_empty() => None,
+        Value::Object(members) => {
+            let pairs = members
+                .iter()
+                .filter_map(|(key, value)| Some(format!("{key}={}", plain(value)?)));
+            Some(one_line(&pairs.collect::<Vec<_>>().join(" ")))
+        }
+        other => Some(one_line(&other.to_string())),
+    }
+}
+
+/// The AWS CLI line that restores the snapshot ("restore-from-cluster-snapshot").
+fn restore_command(run: &Run) -> String {
+    let (pair, id) = (&run.slot.pair, &run.request.snapshot_id);
+    format!(
+        "aws redshift restore-from-cluster-snapshot --region {} --snapshot-identifier {id} \
+         --snapshot-cluster-identifier {} --cluster-identifier {}-restored",
+        pair.scope.region,
+        pair.cluster,
+        pair.cluster
+            .as_str()
+            .chars()
+            .take(54)
+            .collect::<String>()
+            .trim_end_matches('-'),
+    )
+}
