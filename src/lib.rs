@@ -19,7 +19,7 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, digest, engine, execute, explain, forecast, history, iam, names, observed,
+    coverage, days, digest, engine, execute, explain, forecast, history, iam, names, observed,
     operations, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
     run, schedule, seen, settings, shared_tags, slot, snapshot, suggest, timing, tzdb,
 };
@@ -37,8 +37,10 @@ pub mod error_chain;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod page;
 pub mod spool;
 pub mod systemd;
+mod told;
 
 #[cfg(test)]
 #[path = "../tests/support/deadline.rs"]

@@ -1,7 +1,5 @@
 //! `redkeep forecast`: the snapshots that the policies will hold, against the quota.
 
-mod picture;
-
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,6 +13,7 @@ use crate::history::History;
 use crate::names::PolicyName;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
+use crate::told::picture;
 
 use super::history::unreadable;
 use super::output::{Column, Output, row, text, write_rows};

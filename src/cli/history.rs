@@ -2,23 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::error_chain::with_causes;
-use crate::history::MissedRange;
-use crate::logging::one_line;
-use crate::names::{AccountName, ClusterId, PolicyName, Region, Trigger};
-use crate::run::{Outcome, OutcomeKind, Run, RunState};
-use crate::slot::rfc3339;
-use crate::snapshot::{Hold, Snapshot};
+use crate::names::{AccountName, ClusterId, PolicyName, Region};
+use crate::run::Run;
 use crate::store::{Reader, Record, RunFilter, StoreError};
+use crate::told::run::{HistoryRow, Shown, range_row, restore_command, row, shown};
 
-use super::output::{Column, Output, Row, names_of, row, text, write_pages, write_rows};
+use super::output::{Column, Output, Row, text, write_pages, write_rows};
 use super::{ConfigArgs, Failure, instant_from, load_to_read};
 
 /// Lists runs, oldest first.
@@ -141,39 +136,6 @@ impl InstantArg {
     }
 }
 
-row! {
-    /// What became of a slot, or of a range of missed ones.
-    HistoryRow {
-        policy: String,
-        account: String,
-        region: String,
-        cluster: String,
-        scheduled_at: String,
-        trigger: &'static str,
-        snapshot_id: Option<String>,
-        state: &'static str,
-        reason: Option<String>,
-        attempts: u32,
-        starts_at: Option<String>,
-        deadline_at: Option<String>,
-        requested_at: Option<String>,
-        accepted_at: Option<String>,
-        available_at: Option<String>,
-        ended_at: Option<String>,
-        gone_at: Option<String>,
-        gone_reason: Option<&'static str>,
-        on_hold: Option<bool>,
-        size_bytes: Option<u64>,
-        tier: Option<&'static str>,
-        tier_reason: Option<String>,
-        retention_days: Option<i32>,
-        slots: u64,
-        last_scheduled_at: Option<String>,
-        #[serde(serialize_with = "as_described")]
-        snapshot: Option<Arc<Snapshot>>,
-    }
-}
-
 /// A run with the command that restores its snapshot.
 #[derive(Debug, Serialize)]
 struct ShowRow {
@@ -203,18 +165,6 @@ const COLUMNS: &[Column<HistoryRow>] = &[
     Column("snapshot_id", |row| text(&row.snapshot_id)),
     Column("reason", |row| text(&row.reason)),
 ];
-
-/// AWS's description of a snapshot, its members in alphabetical order.
-fn as_described<S: Serializer>(
-    snapshot: &Option<Arc<Snapshot>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    described(snapshot.as_deref()).serialize(serializer)
-}
-
-fn described(snapshot: Option<&Snapshot>) -> Value {
-    serde_json::to_value(snapshot).unwrap_or_default()
-}
 
 pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let filter = RunFilter {
@@ -271,63 +221,6 @@ pub(super) fn write_runs(
     write_rows(out, output, COLUMNS, &rows)
 }
 
-fn row(run: &Run) -> HistoryRow {
-    let available = run.state == RunState::Ended(Outcome::Available);
-    let (request, gone) = (&run.request, run.gone.as_ref());
-    let [policy, account, region, cluster] = names_of(&run.slot.pair);
-    HistoryRow {
-        policy,
-        account,
-        region,
-        cluster,
-        scheduled_at: rfc3339(run.slot.scheduled_at),
-        trigger: run.trigger.as_str(),
-        snapshot_id: Some(request.snapshot_id.to_string()),
-        state: run.word(),
-        reason: run.reason(),
-        attempts: run.attempts,
-        starts_at: Some(rfc3339(request.starts_at)),
-        deadline_at: Some(rfc3339(request.deadline)),
-        requested_at: run.requested_at.map(rfc3339),
-        accepted_at: run.accepted_at.map(rfc3339),
-        available_at: run.ended_at.filter(|_| available).map(rfc3339),
-        ended_at: run.ended_at.map(rfc3339),
-        gone_at: gone.map(|gone| rfc3339(gone.at)),
-        gone_reason: gone.map(|gone| gone.reason.as_str()),
-        on_hold: on_hold(run),
-        size_bytes: run.snapshot.as_ref().and_then(|one| one.size_bytes()),
-        tier: Some(request.tier.as_str()),
-        tier_reason: request.tier_reason.as_deref().map(str::to_owned),
-        retention_days: Some(request.retention.days_or_minus_one()),
-        slots: 1,
-        last_scheduled_at: None,
-        snapshot: run.description().cloned(),
-    }
-}
-
-/// Whether somebody holds the snapshot, by what AWS told last; absent where there is none.
-fn on_hold(run: &Run) -> Option<bool> {
-    let there = run.description().filter(|_| run.gone.is_none());
-    there.map(|snapshot| snapshot.hold() == Hold::Held)
-}
-
-fn range_row(range: &MissedRange) -> HistoryRow {
-    let [policy, account, region, cluster] = names_of(&range.pair);
-    HistoryRow {
-        policy,
-        account,
-        region,
-        cluster,
-        scheduled_at: rfc3339(range.first_at),
-        trigger: Trigger::Schedule.as_str(),
-        state: OutcomeKind::Missed.as_str(),
-        reason: Some(range.reason.as_str().to_owned()),
-        slots: range.count,
-        last_scheduled_at: Some(rfc3339(range.last_at)),
-        ..HistoryRow::default()
-    }
-}
-
 pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
     let reader = open(&args.config).await?;
     let mut runs = named(&reader, &args.id, &args.place)?;
@@ -358,22 +251,14 @@ pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
 
 /// A line for each field, and one for each member of AWS's description.
 fn write_text(out: &mut impl Write, run: &Run, restore_command: &str) -> Result<(), Failure> {
-    let row = HistoryRow {
-        snapshot: None,
-        ..row(run)
-    };
-    let values = serde_json::to_value(&row).unwrap_or_default();
-    for field in HistoryRow::FIELDS {
-        if let Some(text) = values.get(field).and_then(plain) {
-            writeln!(out, "{field:<20} {text}")?;
-        }
+    let Shown { fields, described } = shown(run);
+    for (field, text) in fields {
+        writeln!(out, "{field:<20} {text}")?;
     }
-    if let Value::Object(members) = described(run.description().map(AsRef::as_ref)) {
+    if !described.is_empty() {
         writeln!(out, "\nAs AWS described it last:")?;
-        for (member, value) in &members {
-            if let Some(text) = plain(value) {
-                writeln!(out, "  {member:<46} {text}")?;
-            }
+        for (member, text) in described {
+            writeln!(out, "  {member:<46} {text}")?;
         }
     }
     writeln!(
@@ -381,38 +266,4 @@ fn write_text(out: &mut impl Write, run: &Run, restore_command: &str) -> Result<
         "\nTo restore it into a new cluster:\n  {restore_command}"
     )?;
     Ok(())
-}
-
-/// A value on one line; `None` for what is absent or empty.
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(one_line(text)),
-        Value::Array(items) if items.is_empty() => None,
-        Value::Object(members) if members.is_empty() => None,
-        Value::Object(members) => {
-            let pairs = members
-                .iter()
-                .filter_map(|(key, value)| Some(format!("{key}={}", plain(value)?)));
-            Some(one_line(&pairs.collect::<Vec<_>>().join(" ")))
-        }
-        other => Some(one_line(&other.to_string())),
-    }
-}
-
-/// The AWS CLI line that restores the snapshot ("restore-from-cluster-snapshot").
-fn restore_command(run: &Run) -> String {
-    let (pair, id) = (&run.slot.pair, &run.request.snapshot_id);
-    format!(
-        "aws redshift restore-from-cluster-snapshot --region {} --snapshot-identifier {id} \
-         --snapshot-cluster-identifier {} --cluster-identifier {}-restored",
-        pair.scope.region,
-        pair.cluster,
-        pair.cluster
-            .as_str()
-            .chars()
-            .take(54)
-            .collect::<String>()
-            .trim_end_matches('-'),
-    )
 }

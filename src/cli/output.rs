@@ -7,11 +7,13 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::ser::{Serialize, SerializeSeq, Serializer};
+use serde::ser::{SerializeSeq, Serializer};
 use serde_json::Value;
 
 use crate::logging::one_line;
-use crate::slot::Pair;
+
+pub use crate::told::Row;
+pub(super) use crate::told::{names_of, row};
 
 /// The form of a command's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -24,37 +26,6 @@ pub enum Output {
     /// Comma-separated values with a header line (RFC 4180).
     Csv,
 }
-
-/// What a command tells of one thing: its fields are those of the JSON contract, in their order. [`row`] makes one.
-pub trait Row: Serialize {
-    /// The names of the fields, which are the header of CSV.
-    const FIELDS: &'static [&'static str];
-}
-
-/// Makes a struct whose fields are those of the JSON contract, and below `beside` what only people are told.
-macro_rules! row {
-    (
-        $(#[$about:meta])*
-        $name:ident {
-            $($(#[$of_field:meta])* $field:ident: $type:ty,)*
-        }
-        $(beside {
-            $($beside:ident: $beside_type:ty,)*
-        })?
-    ) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Default, serde::Serialize)]
-        struct $name {
-            $($(#[$of_field])* $field: $type,)*
-            $($(#[serde(skip)] $beside: $beside_type,)*)?
-        }
-
-        impl crate::cli::output::Row for $name {
-            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
-        }
-    };
-}
-pub(super) use row;
 
 /// A column of a table for people: its name, and its text in a row.
 #[derive(Debug)]
@@ -73,17 +44,6 @@ impl<R> Column<R> {
 /// The text of a value that may be absent.
 pub(super) fn text(value: &Option<impl ToString>) -> String {
     value.as_ref().map(ToString::to_string).unwrap_or_default()
-}
-
-/// The four names of a pair: policy, account, region and cluster.
-pub(super) fn names_of(pair: &Pair) -> [String; 4] {
-    let scope = &pair.scope;
-    [
-        pair.policy.to_string(),
-        scope.account.to_string(),
-        scope.region.to_string(),
-        pair.cluster.to_string(),
-    ]
 }
 
 /// Writes rows to `out`: a table of `columns`, or the other forms of all fields.

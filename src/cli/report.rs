@@ -95,7 +95,7 @@ row! {
 
 /// When the newest good snapshot was older than `rpo`.
 #[derive(Debug, Clone, Serialize)]
-struct Breach {
+pub(crate) struct Breach {
     from: String,
     until: Option<String>,
 }

@@ -14,9 +14,9 @@ use crate::explain::span;
 use crate::history::{History, PairState};
 use crate::names::PolicyName;
 use crate::rpo;
-use crate::run::{OutcomeKind, Run};
+use crate::run::Run;
 use crate::slot::{Pair, rfc3339};
-use crate::store::{Reader, RunFilter};
+use crate::store::{LastEnded, Reader};
 
 use super::history::unreadable;
 use super::output::{Column, Output, names_of, row, text, write_rows};
@@ -111,8 +111,8 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
     // A snapshot that somebody asks for may be of a cluster that has no slots, or none yet.
     let open = history.open().map(|run| &run.slot.pair);
     let pairs: BTreeSet<&Pair> = active.keys().copied().chain(open).collect();
-    let ended = pairs.iter().map(|pair| last_ended(&reader, pair));
-    let ended: Vec<Option<Ended>> = ended.collect::<Result<_, _>>()?;
+    let ended = reader.last_ended(pairs.iter().copied());
+    let ended = ended.map_err(unreadable)?;
     let view = StatusView {
         config: &config,
         history: &history,
@@ -131,7 +131,7 @@ pub(super) async fn status(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), 
         tell(absence, args.output)?;
     }
     write_rows(&mut std::io::stdout().lock(), args.output, COLUMNS, &rows)?;
-    let lacking = |(pair, ended): (&&Pair, &Option<Ended>)| {
+    let lacking = |(pair, ended): (&&Pair, &Option<LastEnded>)| {
         active.contains_key(pair) && ended.as_ref().is_some_and(|ended| !ended.is_good)
     };
     let is_overdue = |row: &StatusRow| row.is_overdue == Some(true);
@@ -194,33 +194,6 @@ fn tell(absence: &str, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What became of the newest slot of a pair that has its outcome.
-struct Ended {
-    at: DateTime<Utc>,
-    word: &'static str,
-    is_good: bool,
-}
-
-fn last_ended(reader: &Reader, pair: &Pair) -> Result<Option<Ended>, Failure> {
-    let run = reader.last_ended(pair).map_err(unreadable)?;
-    let run = run.map(|run| Ended {
-        at: run.slot.scheduled_at,
-        word: run.word(),
-        is_good: run.is_good(),
-    });
-    let newest = RunFilter {
-        limit: Some(1),
-        ..RunFilter::of(pair)
-    };
-    let ranges = reader.missed_ranges(&newest).map_err(unreadable)?;
-    let range = ranges.into_iter().next_back().map(|range| Ended {
-        at: range.last_at,
-        word: OutcomeKind::Missed.as_str(),
-        is_good: false,
-    });
-    Ok(run.into_iter().chain(range).max_by_key(|ended| ended.at))
-}
-
 /// What the rows are made of.
 struct StatusView<'a> {
     config: &'a Config,
@@ -229,7 +202,7 @@ struct StatusView<'a> {
 }
 
 impl StatusView<'_> {
-    fn row(&self, pair: &Pair, state: Option<&PairState>, ended: Option<&Ended>) -> StatusRow {
+    fn row(&self, pair: &Pair, state: Option<&PairState>, ended: Option<&LastEnded>) -> StatusRow {
         let (config, history, now) = (self.config, self.history, self.now);
         let good = history.last_good(pair);
         let good_at = good.and_then(Run::created_at);
@@ -261,7 +234,7 @@ impl StatusView<'_> {
             size_bytes: good.and_then(|run| run.snapshot.as_ref()?.size_bytes()),
             in_progress: open.map(Run::word),
             last_run_at: last.map(rfc3339),
-            last_result: ended.map(|ended| ended.word),
+            last_result: ended.map(|ended| ended.kind.as_str()),
             next_run_at: next.map(rfc3339),
             overdue_for: overdue_since.map(|since| now - since),
             // A slot that has come already is told as late.

@@ -10,6 +10,8 @@ use redkeep_core::names::{AccountName, Namespace, PolicyName, Retention, Writer}
 
 /// An address to listen on.
 pub(super) const LISTEN: &str = "an address and port such as \"127.0.0.1:9835\"";
+/// Who is shown the page.
+pub(super) const PAGE: &str = "\"loopback\" or \"open\"";
 /// Whose series the metrics have.
 pub(super) const METRICS_LABELS: &str = "\"full\" or \"scope\"";
 /// An endpoint.
@@ -72,6 +74,7 @@ fn top(key: &str) -> &'static str {
         "namespace" => Namespace::WANTED,
         "state_dir" => STATE_DIR,
         "listen" => LISTEN,
+        "page" => PAGE,
         "metrics_labels" => METRICS_LABELS,
         "endpoint" => ENDPOINT,
         "writer" => Writer::WANTED,

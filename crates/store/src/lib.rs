@@ -12,6 +12,7 @@ mod backup;
 mod cell;
 mod error;
 mod file;
+mod glance;
 mod image;
 mod inbox;
 mod load;
@@ -42,6 +43,7 @@ use redkeep_core::run::Run;
 use writer::{Found, StoreWriter};
 
 pub use error::StoreError;
+pub use glance::{DaysOf, LastEnded, OpenSlot};
 pub use inbox::{HandedIn, Inbox};
 pub use meta::{EndpointKind, Installation};
 pub use pages::{Pages, Record};

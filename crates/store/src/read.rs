@@ -186,18 +186,6 @@ impl Reader {
         load_newest(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
     }
 
-    /// The newest run of a pair that has ended.
-    ///
-    /// # Errors
-    /// As [`Reader::runs`].
-    pub fn last_ended(&self, pair: &Pair) -> Result<Option<Run>, StoreError> {
-        let mut query = Query::new(&RUNS);
-        query.of_pair(&RunFilter::of(pair));
-        query.sql(" AND progress IS NULL");
-        query.newest("scheduled_at", Some(1));
-        Ok(self.answer(query, row::run)?.pop())
-    }
-
     /// SQLite's own check of all pages and constraints (`quick_check`), about a second for each gigabyte.
     ///
     /// # Errors

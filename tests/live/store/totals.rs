@@ -112,14 +112,14 @@ async fn an_older_history_is_counted_once_when_it_is_brought_up_to_date() {
     assert_eq!(opened.history.totals[&pair("a")].missed, 505);
 }
 
-/// Takes migrations 10 and 11 back.
+/// Takes migrations 10 to 12 back.
 const OLDER: &str = "
     DROP TABLE totals;
     DROP TRIGGER runs_count_new; DROP TRIGGER runs_count_gone;
     DROP TRIGGER runs_count_before; DROP TRIGGER runs_count_after;
     DROP TRIGGER missed_ranges_count_new; DROP TRIGGER missed_ranges_count_gone;
     DROP TRIGGER missed_ranges_count_change;
-    DROP INDEX runs_manual; DROP INDEX runs_there;
+    DROP INDEX runs_manual; DROP INDEX runs_there; DROP INDEX runs_lacking;
     CREATE INDEX runs_totals ON runs (policy, account, region, cluster, state);
     CREATE INDEX runs_good ON runs (scheduled_at) WHERE state = 'available' AND gone_at IS NULL;
     PRAGMA user_version = 9;";

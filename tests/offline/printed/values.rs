@@ -117,6 +117,11 @@ const EXACT: [(&str, &str, &[&str]); 26] = [
     ),
     (
         "",
+        "page",
+        &["\"loopback\"", "\"open\"", "\"Open\"", "\"\"", "true"],
+    ),
+    (
+        "",
         "metrics_labels",
         &["\"full\"", "\"scope\"", "\"Full\"", "\"\"", "true"],
     ),

@@ -162,10 +162,7 @@ pub fn of_pair(known: PairFacts<'_>) -> PairReport {
 }
 
 fn excuses(why: Missed) -> bool {
-    match why {
-        Missed::Blackout | Missed::Disabled | Missed::Paused => true,
-        Missed::Late | Missed::Coalesced => false,
-    }
+    Missed::EXCUSED.contains(&why)
 }
 
 /// How many of a range's slots lie in the period: by the schedule that made them where that is still known, else in

@@ -8,7 +8,7 @@ const PLOT: (u32, u32) = (72, 10);
 const SVG: (u32, u32) = (960, 480);
 
 /// The number held over time, in characters.
-pub(super) fn plot(scope: &ScopeForecast) -> String {
+pub(crate) fn plot(scope: &ScopeForecast) -> String {
     let series: Vec<f64> = scope.days.iter().map(|day| day.held as f64).collect();
     let dates = |date: Option<&crate::forecast::Day>| {
         date.map(|day| day.date.to_string()).unwrap_or_default()
@@ -31,7 +31,7 @@ pub(super) fn plot(scope: &ScopeForecast) -> String {
 ///
 /// # Errors
 /// What the library could not draw.
-pub(super) fn svg(forecast: &Forecast) -> Result<String, String> {
+pub(crate) fn svg(forecast: &Forecast) -> Result<String, String> {
     let mut document = String::new();
     draw(forecast, &mut document)
         .map_err(|error| format!("the picture cannot be drawn: {error}"))?;

@@ -1,0 +1,5 @@
+-- The history of redkeep, version 12: what the page asks of the days of a pair, without reading its runs.
+
+-- The ended runs that brought no snapshot, which are few; everything that is asked of them stands here.
+CREATE INDEX runs_lacking ON runs (policy, account, region, cluster, scheduled_at, state, reason)
+WHERE progress IS NULL AND state <> 'available';

@@ -1,0 +1,1 @@
+//! The page over a real socket: turns, headers, who is shown it.

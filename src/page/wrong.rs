@@ -1,0 +1,437 @@
+//! What is wrong, in words: since when, what it means, and the command that helps.
+//!
+//! Owns: the words for each alarm, for the daemon's own condition and for what the newest slots came to. Pure. Of many that
+//! are alike only the first are told, with a way to the others: a person reads a page once.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::board::Standing as StandingAlarm;
+use super::filter::address;
+use super::fleet::{Row, Standing};
+use crate::http::{Condition, ProbeAnswer};
+use crate::metrics::{Reload, View};
+use crate::plan::{Alarm, Blocked};
+use crate::slot::{Pair, Scope, Slot, rfc3339};
+
+/// How many findings of a kind are told one by one.
+const EACH: usize = 5;
+
+/// Something that an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// What it has in common with others.
+    pub(super) kind: &'static str,
+    /// Since when, as far as that is known.
+    pub(super) since: Option<DateTime<Utc>>,
+    /// What is so.
+    pub(super) what: String,
+    /// What follows from it.
+    pub(super) meaning: String,
+    /// What tells more, or mends it.
+    pub(super) command: String,
+}
+
+/// The findings of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    /// The first of them.
+    pub(super) told: Vec<Finding>,
+    /// How many more there are.
+    pub(super) more: usize,
+    /// Where they are listed, where the page can do that.
+    pub(super) list: Option<String>,
+}
+
+/// The findings, those of a kind together, in the order in which each kind came first.
+pub(super) fn grouped(findings: Vec<Finding>) -> Vec<Group> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for finding in findings {
+        let place = *places.entry(finding.kind).or_insert(groups.len());
+        if place == groups.len() {
+            let is_state = Standing::ALL.iter().any(|one| one.word() == finding.kind);
+            groups.push(Group {
+                list: is_state.then(|| address("/", &[("state", finding.kind)])),
+                told: Vec::new(),
+                more: 0,
+            });
+        }
+        let group = &mut groups[place];
+        match group.told.len() < EACH {
+            true => group.told.push(finding),
+            false => group.more += 1,
+        }
+    }
+    groups
+}
+
+/// What is wrong with the daemon itself.
+pub(super) fn of_daemon(
+    condition: &Condition,
+    reload: Reload,
+    history_writable: bool,
+    unreadable: Option<&str>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(why) = unreadable {
+        found.push(Finding {
+            kind: "history",
+            since: None,
+            what: format!("The history cannot be read: {why}"),
+            meaning: "What became of the slots is not shown below. Snapshots go on.".to_owned(),
+            command: "redkeep doctor".to_owned(),
+        });
+    }
+    if !history_writable || condition.history_trouble.is_some() {
+        let why = condition.history_trouble.as_deref();
+        found.push(Finding {
+            kind: "history",
+            since: None,
+            what: format!(
+                "The history cannot be written: {}",
+                why.unwrap_or("the last attempt failed")
+            ),
+            meaning:
+                "Snapshots go on and are written down when it can be; nothing is deleted meanwhile."
+                    .to_owned(),
+            command: "redkeep doctor".to_owned(),
+        });
+    }
+    if !reload.successful {
+        found.push(Finding {
+            kind: "reload",
+            since: None,
+            what: "The policy file was not valid when it was last read.".to_owned(),
+            meaning: format!(
+                "What was read {} stays in force.",
+                reload
+                    .succeeded_at
+                    .map_or("before".to_owned(), |at| format!("at {}", rfc3339(at)))
+            ),
+            command: "redkeep check".to_owned(),
+        });
+    }
+    let unreached = condition.unreached.iter();
+    found.extend(unreached.map(|(scope, why)| Finding {
+        kind: "unreached",
+        since: None,
+        what: format!("{scope}: {why}"),
+        meaning: "No snapshot can be taken there.".to_owned(),
+        command: "redkeep doctor".to_owned(),
+    }));
+    found
+}
+
+/// How a dead loop is told; `None` where it turns.
+pub(super) fn dead(alive: &ProbeAnswer) -> Option<String> {
+    match alive {
+        ProbeAnswer::Good => None,
+        ProbeAnswer::Bad(reasons) => Some(reasons.join("; ")),
+    }
+}
+
+/// What the newest slots of the pairs came to, where that is no snapshot.
+pub(super) fn of_rows(rows: &[Row<'_>]) -> Vec<Finding> {
+    let lacking = rows.iter().filter(|row| row.standing.is_lacking());
+    lacking.filter_map(of_row).collect()
+}
+
+fn of_row(row: &Row<'_>) -> Option<Finding> {
+    let pair = &row.pair;
+    let kind = row.standing.word();
+    let command = explain(pair);
+    if row.standing == Standing::Overdue {
+        // The age of the newest snapshot is an alarm, and told as one.
+        let late = row.late_slot?;
+        return Some(Finding {
+            kind,
+            since: Some(late),
+            what: format!(
+                "{}: the slot of {} has come, and nobody looked after it",
+                named(pair),
+                rfc3339(late)
+            ),
+            meaning: "The daemon is stuck, or the clock was set: nothing of it has begun."
+                .to_owned(),
+            command,
+        });
+    }
+    let ended = row.ended.as_ref()?;
+    let reason = [&ended.reason, &ended.message].map(Option::as_deref);
+    let reason: Vec<&str> = reason.into_iter().flatten().collect();
+    let reason = match reason.is_empty() {
+        true => String::new(),
+        false => format!(": {}", reason.join(": ")),
+    };
+    Some(Finding {
+        kind,
+        since: Some(ended.at),
+        what: format!("{}: {kind}{reason}", named(pair)),
+        meaning: meaning(row.standing).to_owned(),
+        command,
+    })
+}
+
+fn meaning(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Gone => "The snapshot of its newest slot is there no more.",
+        Standing::Skipped => {
+            "The snapshot before it was still being made. The next slot is tried as planned."
+        }
+        Standing::Missed => "It was not begun in time. The next slot is tried as planned.",
+        Standing::Expired => {
+            "AWS had not accepted it when its start window closed. The next slot is tried as planned."
+        }
+        Standing::Failed => {
+            "AWS refused, or the snapshot failed. The next slot is tried as planned."
+        }
+        Standing::Conflict => {
+            "A snapshot of its name is there and is not redkeep's; it is not touched."
+        }
+        Standing::Overdue | Standing::Excused | Standing::New | Standing::Available => "",
+    }
+}
+
+/// What is no error, and yet worth knowing: what is paused, and clusters that nothing protects.
+pub(super) fn notices(view: &View) -> Vec<Finding> {
+    let paused = view.paused.iter().map(|(policy, since)| Finding {
+        kind: "paused",
+        since: Some(*since),
+        what: format!("The policy {policy} is paused."),
+        meaning: "Its slots are missed (paused) until it is resumed.".to_owned(),
+        command: format!("redkeep resume {policy}"),
+    });
+    let scopes = view.scopes.iter();
+    let unprotected = scopes.filter_map(|gauges| {
+        let count = gauges.unprotected_clusters.filter(|count| *count > 0)?;
+        Some(Finding {
+            kind: "unprotected",
+            since: None,
+            what: format!(
+                "{}: no policy selects {count} of its clusters.",
+                gauges.scope
+            ),
+            meaning: "redkeep takes no snapshots of them.".to_owned(),
+            command: "redkeep coverage".to_owned(),
+        })
+    });
+    paused.chain(unprotected).collect()
+}
+
+/// The alarms, in words.
+pub(super) fn of_alarms(alarms: &[StandingAlarm], rows: &[Row<'_>]) -> Vec<Finding> {
+    let breaches: BTreeMap<&Pair, DateTime<Utc>> = rows
+        .iter()
+        .filter_map(|row| Some((&row.pair, row.breached_since?)))
+        .collect();
+    let alarms = alarms.iter();
+    alarms
+        .map(|one| {
+            let (kind, what, meaning, command) = words(&one.alarm);
+            let since = match &one.alarm {
+                Alarm::RpoBreach(pair) => breaches.get(pair).copied().unwrap_or(one.since),
+                _ => one.since,
+            };
+            let what = match one.said.is_empty() {
+                true => what,
+                false => format!("{what}: {}", one.said),
+            };
+            Finding {
+                kind,
+                since: Some(since),
+                what,
+                meaning: meaning.to_owned(),
+                command,
+            }
+        })
+        .collect()
+}
+
+type Words = (&'static str, String, &'static str, String);
+
+fn words(alarm: &Alarm) -> Words {
+    match alarm {
+        Alarm::RpoBreach(pair) => (
+            Standing::Overdue.word(),
+            format!("{} is older than the policy's rpo", named(pair)),
+            "A restore would lose more than the policy allows.",
+            explain(pair),
+        ),
+        Alarm::NoSuchCluster(pair) => (
+            "no such cluster",
+            format!("{} names a cluster that AWS does not list", named(pair)),
+            "Its slots fail until the cluster is there, or the policy names another.",
+            explain(pair),
+        ),
+        Alarm::StillCreating(slot) => (
+            "still creating",
+            format!(
+                "{} is still creating after the completion window",
+                slot_named(slot)
+            ),
+            "It is followed on, and holds up no other slot.",
+            explain(&slot.pair),
+        ),
+        Alarm::UnknownStatus(slot) => (
+            "unknown status",
+            format!(
+                "{} has a status that AWS does not document",
+                slot_named(slot)
+            ),
+            "It counts as still being made.",
+            explain(&slot.pair),
+        ),
+        Alarm::GuardRefused(slot) => (
+            "guard refused",
+            format!(
+                "{}, one of the last good ones, is about to expire and cannot be kept",
+                slot_named(slot)
+            ),
+            "The cluster may be left without a good snapshot.",
+            explain(&slot.pair),
+        ),
+        Alarm::LettingGo(slot) => (
+            "letting go",
+            format!(
+                "{} is one of the last of a cluster that is gone for longer than guard_gone",
+                slot_named(slot)
+            ),
+            "It expires soon, unless somebody holds it.",
+            "redkeep hold ID".to_owned(),
+        ),
+        Alarm::PruneBlocked(policy, Blocked::Breaker) => (
+            "pruning",
+            format!("The policy {policy} removes nothing until somebody confirms the plan"),
+            "It would remove more than ten snapshots, and more than a quarter.",
+            format!("redkeep prune --policy {policy}"),
+        ),
+        Alarm::PruneBlocked(policy, blocked) => (
+            "pruning",
+            format!(
+                "The policy {policy} removes no snapshots ({})",
+                blocked.as_str()
+            ),
+            "They stay until they expire, and count against the quota.",
+            format!("redkeep prune --policy {policy}"),
+        ),
+        Alarm::ConfirmationLapsed(policy) => (
+            "pruning",
+            format!("The confirmation for the policy {policy} was not used within a day"),
+            "It does not hold any more: look at the plan, and confirm it again if it is right.",
+            format!("redkeep prune --policy {policy}"),
+        ),
+        of_scope => scope_words(of_scope),
+    }
+}
+
+/// Of alarms that are about an account, or an account in a region.
+fn scope_words(alarm: &Alarm) -> Words {
+    let doctor = || "redkeep doctor".to_owned();
+    let of = |scope: &Scope, what: &str| format!("{scope}: {what}");
+    match alarm {
+        Alarm::QuotaReached(scope) => (
+            "quota",
+            of(scope, "the quota of manual snapshots is reached"),
+            "AWS refuses new ones: delete some, or have AWS raise the quota and set snapshot_quota.",
+            "redkeep forecast".to_owned(),
+        ),
+        Alarm::AccessDenied(scope) => (
+            "access denied",
+            of(scope, "IAM does not allow snapshots to be made"),
+            "No snapshot is made there until it does.",
+            "redkeep iam-policy".to_owned(),
+        ),
+        Alarm::ClockSkew(scope) => (
+            "clock",
+            of(
+                scope,
+                "this machine's clock and AWS's are more than five minutes apart",
+            ),
+            "Nothing is deleted, and no slot begins ahead of AWS's time.",
+            doctor(),
+        ),
+        Alarm::Unreachable(scope) => (
+            "unreachable",
+            of(scope, "the last listing failed"),
+            "What is open is followed by its name; it is listed again soon.",
+            doctor(),
+        ),
+        Alarm::SameAccount(scope) => (
+            "same account",
+            of(
+                scope,
+                "the same AWS account and region is in the policy file twice",
+            ),
+            "Only the other one works.",
+            "redkeep check".to_owned(),
+        ),
+        Alarm::Unidentified(scope) => (
+            "unidentified",
+            of(scope, "whose account this is cannot be asked"),
+            "Snapshots go on, and nothing that is missing there is taken to be gone.",
+            doctor(),
+        ),
+        Alarm::OtherAccount(account) => (
+            "other account",
+            format!("The account {account} is another one than before"),
+            "Nothing is done in it: give it a name of its own, or its former credentials back.",
+            doctor(),
+        ),
+        Alarm::HalfHeld(scope, snapshot) => (
+            "half held",
+            of(
+                scope,
+                &format!("{snapshot} has the tag of a hold, and expires all the same"),
+            ),
+            "Hold it again, or release it.",
+            format!("redkeep hold {snapshot}"),
+        ),
+        // The others have been told by what they are of.
+        other => ("alarm", format!("{other:?}"), "", doctor()),
+    }
+}
+
+fn named(pair: &Pair) -> String {
+    format!("{} of {} in {}", pair.policy, pair.cluster, pair.scope)
+}
+
+fn slot_named(slot: &Slot) -> String {
+    format!(
+        "{}, snapshot of {}",
+        named(&slot.pair),
+        rfc3339(slot.scheduled_at)
+    )
+}
+
+fn explain(pair: &Pair) -> String {
+    format!("redkeep explain {} --policy {}", pair.cluster, pair.policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_a_kind_are_told_by_the_first_of_them_and_where_the_others_are() {
+        let finding = |kind: &'static str, number: usize| Finding {
+            kind,
+            since: None,
+            what: number.to_string(),
+            meaning: String::new(),
+            command: String::new(),
+        };
+        let mut findings: Vec<Finding> = (0..9).map(|number| finding("failed", number)).collect();
+        findings.insert(3, finding("clock", 0));
+        let groups = grouped(findings);
+        let told: Vec<_> = groups
+            .iter()
+            .map(|group| (group.told.len(), group.more))
+            .collect();
+        assert_eq!(told, [(5, 4), (1, 0)]);
+        assert_eq!(groups[0].list.as_deref(), Some("/?state=failed"));
+        assert_eq!(groups[1].list, None);
+        assert_eq!(groups[0].told[3].what, "3");
+    }
+}
