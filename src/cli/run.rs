@@ -67,6 +67,7 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         metrics: Arc::clone(&parts.metrics),
         health: Arc::clone(&parts.health),
         clock: Arc::clone(&parts.clock),
+        forecasts: page::Forecasts::default(),
         options,
     };
     tell_address(access, bound);

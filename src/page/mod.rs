@@ -9,6 +9,7 @@ mod access;
 mod board;
 mod filter;
 mod fleet;
+mod forecasts;
 mod html;
 mod make;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 
 pub use board::{Board, Standing};
+pub use forecasts::Forecasts;
 
 use self::access::{Door, Verdict};
 use self::make::Made;
@@ -42,6 +44,9 @@ use redkeep_serve::listener::Ends;
 
 /// How many pages are made at once: each may take a core and a part of the disk.
 const AT_ONCE: usize = 2;
+
+/// How many of them may be of a forecast, which takes longer than all others.
+const FORECASTS_AT_ONCE: usize = 1;
 
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -83,6 +88,8 @@ pub struct Source {
     pub health: Arc<Health>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// The forecasts that were made last.
+    pub forecasts: Forecasts,
     /// What follows `redkeep <command>` so that it reads the same policy file; empty where it does anyway.
     pub options: String,
 }
@@ -92,6 +99,7 @@ struct Page {
     source: Arc<Source>,
     door: Door,
     turns: Arc<Semaphore>,
+    forecasts: Arc<Semaphore>,
 }
 
 /// What a request asks for.
@@ -115,6 +123,7 @@ fn with_turns(source: Source, access: PageAccess, bound: SocketAddr, turns: usiz
         source: Arc::new(source),
         door: Door { access, bound },
         turns: Arc::new(Semaphore::new(turns)),
+        forecasts: Arc::new(Semaphore::new(turns.min(FORECASTS_AT_ONCE))),
     };
     let paths = [
         ("/", Kind::Fleet),
@@ -155,7 +164,11 @@ async fn answer(page: &Page, kind: Kind, request: &Request<()>) -> Response<Body
         };
         return whole(Packed::of(style, in_gzip), true);
     }
-    let turn = tokio::time::timeout(PATIENCE, Arc::clone(&page.turns).acquire_owned());
+    let turns = match kind {
+        Kind::Scope | Kind::Picture => &page.forecasts,
+        _ => &page.turns,
+    };
+    let turn = tokio::time::timeout(PATIENCE, Arc::clone(turns).acquire_owned());
     let Ok(Ok(turn)) = turn.await else {
         return busy();
     };

@@ -11,7 +11,7 @@ use super::board::Standing as StandingAlarm;
 use super::filter::address;
 use super::fleet::{Row, Standing};
 use crate::http::{Condition, ProbeAnswer};
-use crate::metrics::{Reload, View};
+use crate::metrics::View;
 use crate::plan::{Alarm, Blocked};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 
@@ -45,7 +45,7 @@ pub(super) struct Group {
 }
 
 /// The findings, those of a kind together, in the order in which each kind came first.
-pub(super) fn grouped(findings: Vec<Finding>) -> Vec<Group> {
+fn grouped(findings: Vec<Finding>) -> Vec<Group> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for finding in findings {
@@ -67,59 +67,72 @@ pub(super) fn grouped(findings: Vec<Finding>) -> Vec<Group> {
     groups
 }
 
+/// What there is to find something wrong in.
+pub(super) struct Facts<'a> {
+    pub(super) condition: &'a Condition,
+    pub(super) alarms: &'a [StandingAlarm],
+    pub(super) view: &'a View,
+    pub(super) rows: &'a [Row<'a>],
+    /// Why the history cannot be read.
+    pub(super) unreadable: Option<&'a str>,
+}
+
+/// What is wrong: with the daemon, by its alarms, and by what the newest slots came to.
+pub(super) fn all(facts: &Facts<'_>) -> Vec<Group> {
+    let mut found = of_daemon(facts);
+    found.extend(of_alarms(facts));
+    found.extend(of_rows(facts.rows));
+    grouped(found)
+}
+
 /// What is wrong with the daemon itself.
-pub(super) fn of_daemon(
-    condition: &Condition,
-    reload: Reload,
-    history_writable: bool,
-    unreadable: Option<&str>,
-) -> Vec<Finding> {
+fn of_daemon(facts: &Facts<'_>) -> Vec<Finding> {
+    let (condition, reload) = (facts.condition, facts.view.reload);
+    let finding = |kind, what: String, meaning: &str, command: &str| Finding {
+        kind,
+        since: None,
+        what,
+        meaning: meaning.to_owned(),
+        command: command.to_owned(),
+    };
     let mut found = Vec::new();
-    if let Some(why) = unreadable {
-        found.push(Finding {
-            kind: "history",
-            since: None,
-            what: format!("The history cannot be read: {why}"),
-            meaning: "What became of the slots is not shown below. Snapshots go on.".to_owned(),
-            command: "redkeep doctor".to_owned(),
-        });
+    if let Some(why) = facts.unreadable {
+        found.push(finding(
+            "history",
+            format!("The history cannot be read: {why}"),
+            "What became of the slots is not shown below. Snapshots go on.",
+            "redkeep doctor",
+        ));
     }
-    if !history_writable || condition.history_trouble.is_some() {
-        let why = condition.history_trouble.as_deref();
-        found.push(Finding {
-            kind: "history",
-            since: None,
-            what: format!(
-                "The history cannot be written: {}",
-                why.unwrap_or("the last attempt failed")
-            ),
-            meaning:
-                "Snapshots go on and are written down when it can be; nothing is deleted meanwhile."
-                    .to_owned(),
-            command: "redkeep doctor".to_owned(),
-        });
+    let trouble = condition.history_trouble.as_deref();
+    if trouble.is_some() || !facts.view.history_writable {
+        let why = trouble.unwrap_or("the last attempt failed");
+        found.push(finding(
+            "history",
+            format!("The history cannot be written: {why}"),
+            "Snapshots go on and are written down when it can be; nothing is deleted meanwhile.",
+            "redkeep doctor",
+        ));
     }
     if !reload.successful {
-        found.push(Finding {
-            kind: "reload",
-            since: None,
-            what: "The policy file was not valid when it was last read.".to_owned(),
-            meaning: format!(
-                "What was read {} stays in force.",
-                reload
-                    .succeeded_at
-                    .map_or("before".to_owned(), |at| format!("at {}", rfc3339(at)))
-            ),
-            command: "redkeep check".to_owned(),
-        });
+        let since = reload
+            .succeeded_at
+            .map(|at| format!("What was read at {} stays in force.", rfc3339(at)));
+        found.push(finding(
+            "reload",
+            "The policy file was not valid when it was last read.".to_owned(),
+            &since.unwrap_or_default(),
+            "redkeep check",
+        ));
     }
-    let unreached = condition.unreached.iter();
-    found.extend(unreached.map(|(scope, why)| Finding {
-        kind: "unreached",
-        since: None,
-        what: format!("{scope}: {why}"),
-        meaning: "No snapshot can be taken there.".to_owned(),
-        command: "redkeep doctor".to_owned(),
+    found.extend(condition.unreached.iter().map(|(scope, why)| {
+        let what = format!("{scope}: {why}");
+        finding(
+            "unreached",
+            what,
+            "No snapshot can be taken there.",
+            "redkeep doctor",
+        )
     }));
     found
 }
@@ -133,7 +146,7 @@ pub(super) fn dead(alive: &ProbeAnswer) -> Option<String> {
 }
 
 /// What the newest slots of the pairs came to, where that is no snapshot.
-pub(super) fn of_rows(rows: &[Row<'_>]) -> Vec<Finding> {
+fn of_rows(rows: &[Row<'_>]) -> Vec<Finding> {
     let lacking = rows.iter().filter(|row| row.standing.is_lacking());
     lacking.filter_map(of_row).collect()
 }
@@ -195,7 +208,7 @@ fn meaning(standing: Standing) -> &'static str {
 }
 
 /// What is no error, and yet worth knowing: what is paused, and clusters that nothing protects.
-pub(super) fn notices(view: &View) -> Vec<Finding> {
+pub(super) fn notices(view: &View) -> Vec<Group> {
     let paused = view.paused.iter().map(|(policy, since)| Finding {
         kind: "paused",
         since: Some(*since),
@@ -217,36 +230,47 @@ pub(super) fn notices(view: &View) -> Vec<Finding> {
             command: "redkeep coverage".to_owned(),
         })
     });
-    paused.chain(unprotected).collect()
+    grouped(paused.chain(unprotected).collect())
 }
 
-/// The alarms, in words.
-pub(super) fn of_alarms(alarms: &[StandingAlarm], rows: &[Row<'_>]) -> Vec<Finding> {
-    let breaches: BTreeMap<&Pair, DateTime<Utc>> = rows
-        .iter()
+/// The alarms, in words. A scope that is not reached is told as such, and not once more for its listing.
+fn of_alarms(facts: &Facts<'_>) -> Vec<Finding> {
+    let breaches = facts.rows.iter();
+    let breaches: BTreeMap<&Pair, DateTime<Utc>> = breaches
         .filter_map(|row| Some((&row.pair, row.breached_since?)))
         .collect();
-    let alarms = alarms.iter();
+    let unreached = |scope: &Scope| {
+        facts
+            .condition
+            .unreached
+            .iter()
+            .any(|(one, _)| one == scope)
+    };
+    let alarms = facts.alarms.iter();
     alarms
+        .filter(|one| !matches!(&one.alarm, Alarm::Unreachable(scope) if unreached(scope)))
         .map(|one| {
-            let (kind, what, meaning, command) = words(&one.alarm);
             let since = match &one.alarm {
-                Alarm::RpoBreach(pair) => breaches.get(pair).copied().unwrap_or(one.since),
-                _ => one.since,
+                Alarm::RpoBreach(pair) => breaches.get(pair).copied(),
+                _ => None,
             };
-            let what = match one.said.is_empty() {
-                true => what,
-                false => format!("{what}: {}", one.said),
-            };
-            Finding {
-                kind,
-                since: Some(since),
-                what,
-                meaning: meaning.to_owned(),
-                command,
-            }
+            of_alarm(one, since.unwrap_or(one.since))
         })
         .collect()
+}
+
+fn of_alarm(one: &StandingAlarm, since: DateTime<Utc>) -> Finding {
+    let (kind, what, meaning, command) = words(&one.alarm);
+    Finding {
+        kind,
+        since: Some(since),
+        what: match one.said.is_empty() {
+            true => what,
+            false => format!("{what}: {}", one.said),
+        },
+        meaning: meaning.to_owned(),
+        command,
+    }
 }
 
 type Words = (&'static str, String, &'static str, String);

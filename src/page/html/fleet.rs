@@ -46,11 +46,11 @@ pub(in crate::page) fn fleet(fleet: &Fleet<'_>) -> Markup {
             h2 #wrong { "What is wrong" }
             @match fleet.wrong {
                 [] => p.well { "All is well." },
-                wrong => (groups(wrong, fleet.now)),
+                wrong => (groups("wrong", wrong, fleet.now)),
             }
             @if !fleet.notices.is_empty() {
                 h2 { "Worth knowing" }
-                (groups(fleet.notices, fleet.now))
+                (groups("notices", fleet.notices, fleet.now))
             }
         }
         section aria-labelledby="pairs" {
@@ -268,7 +268,7 @@ pub(super) fn strip(days: &[(Day, DayTally)]) -> Markup {
     html! {
         ol.strip aria-label={ "The last " (days.len()) " days" } {
             @for (day, tally) in days {
-                li.cell class=(class(tally.outcome())) {
+                li class=(class(tally.outcome())) {
                     span { (day.date) " " (told(tally.outcome())) @if tally.count() > 1 { ", " (tally.count()) " slots" } }
                 }
             }

@@ -67,23 +67,20 @@ pub(super) fn page(frame: &Frame<'_>, body: Markup) -> Markup {
                 main { (body) }
                 footer {
                     p { "The same on a terminal: " code { (Safe(frame.command)) } }
-                    p { "Made at " (Instant(frame.now)) " by redkeep " (env!("CARGO_PKG_VERSION")) "; load it again for what is so now." }
+                    p { "Made at " (Instant(frame.now)) " by redkeep " (env!("CARGO_PKG_VERSION")) "." }
                 }
             }
         }
     }
 }
 
-/// A page with nothing but a few words.
-pub(super) fn words(frame: &Frame<'_>, heading: &str, text: &str) -> Markup {
-    page(
-        frame,
-        html! {
-            h1 { (heading) }
-            p { (Safe(text)) }
-            p { a href="/" { "All policies and clusters" } }
-        },
-    )
+/// The body of a page with nothing but a few words.
+pub(super) fn words(heading: &str, text: &str) -> Markup {
+    html! {
+        h1 { (heading) }
+        p { (Safe(text)) }
+        p { a href="/" { "All policies and clusters" } }
+    }
 }
 
 /// A text that a stranger may have written: what hides or turns the line is shown as an escape.
@@ -125,9 +122,9 @@ pub(super) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// The findings of a page, each with what helps.
-pub(super) fn groups(groups: &[Group], now: DateTime<Utc>) -> Markup {
+pub(super) fn groups(kind: &str, groups: &[Group], now: DateTime<Utc>) -> Markup {
     html! {
-        ul.findings {
+        ul class={ "findings " (kind) } {
             @for group in groups {
                 @for finding in &group.told { li { (one(finding, now)) } }
                 @if group.more > 0 {

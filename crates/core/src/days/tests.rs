@@ -1,13 +1,18 @@
 //! Days on real clocks, and the fold of a day.
 
 use super::*;
-use crate::names::Tier;
+use crate::names::{Retention, Tier};
+use crate::policy::Retentions;
 use crate::run::RunState;
 use crate::test_fixtures::{at, good, policy};
 use crate::tzdb;
 
 fn zone(name: &str) -> Zone {
     tzdb::bundled(name).unwrap()
+}
+
+fn forever() -> Retentions {
+    Retention::Forever.into()
 }
 
 fn shown(days: &[Day]) -> Vec<String> {
@@ -85,7 +90,7 @@ fn the_worst_of_a_day_stands_for_it_and_an_excuse_for_nothing_but_itself() {
 
 #[test]
 fn an_open_run_is_its_state_until_it_should_have_ended() {
-    let policy = policy("nightly", "30 2 * * *", &["dw"], "1d".parse().unwrap());
+    let policy = policy("nightly", "30 2 * * *", &["dw"], forever());
     let mut run = good(&policy, "dw", "2026-11-24T01:30:00Z", Tier::Base, 1);
     run.request.deadline = at("2026-11-24T05:30:00Z");
     run.state = RunState::Due;
@@ -107,7 +112,7 @@ fn an_open_run_is_its_state_until_it_should_have_ended() {
 
 #[test]
 fn a_range_of_missed_slots_is_on_the_days_of_its_slots_and_slots_without_a_record_are_overdue() {
-    let policy = policy("weekly", "0 12 * * 1", &["dw"], "1d".parse().unwrap());
+    let policy = policy("weekly", "0 12 * * 1", &["dw"], forever());
     let now = at("2026-11-24T12:00:00Z");
     let days = days(policy.schedule.timezone(), now, 10);
     let mut tallies = vec![DayTally::default(); days.len()];
@@ -132,7 +137,7 @@ fn a_range_of_missed_slots_is_on_the_days_of_its_slots_and_slots_without_a_recor
 
 #[test]
 fn a_slot_that_has_just_come_is_not_overdue() {
-    let policy = policy("daily", "0 12 * * *", &["dw"], "1d".parse().unwrap());
+    let policy = policy("daily", "0 12 * * *", &["dw"], forever());
     let judged = |now: &str| {
         let days = days(policy.schedule.timezone(), at(now), 1);
         let mut tallies = vec![DayTally::default()];
