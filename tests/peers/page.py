@@ -35,7 +35,7 @@ def looked_at(browser, address, scheme, size):
     ground, text = page.evaluate(
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
-    is_dark = sum(map(int, ground.strip("rgb()").split(","))) < 384
+    is_dark = sum(map(int, ground.strip("rgba()").split(",")[:3])) < 384
     if is_dark != (scheme == "dark"):
         told.append(f"{text} on {ground} is not {scheme}")
     page.emulate_media(media="print")

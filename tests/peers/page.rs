@@ -2,11 +2,8 @@
 //!
 //! Without them this test says that it is skipped; with `REDKEEP_REQUIRE_PEERS=1` their absence is a failure.
 #![expect(
-    clippy::panic,
-    clippy::unwrap_used,
     clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
+    reason = "whoever reads its output is to know who judged, and what is skipped"
 )]
 
 use std::net::TcpStream;

@@ -74,6 +74,15 @@ impl Reader {
         File::open_for_command(path).map(|file| Self { file })
     }
 
+    /// The same in the process of the daemon, whose own connections would lose their locks if the file were read by anything
+    /// but SQLite; so there is no other way where SQLite has none.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_in_daemon(path: &Path) -> Result<Self, StoreError> {
+        File::open_read_only(path).map(|file| Self { file })
+    }
+
     /// The runs that `filter` asks for, oldest first.
     ///
     /// # Errors

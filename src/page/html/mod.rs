@@ -144,9 +144,9 @@ fn one(finding: &Finding, now: DateTime<Utc>) -> Markup {
         p { strong { (Safe(&finding.what)) } }
         p {
             @if let Some(since) = finding.since { "Since " (Instant(since)) " (" (ago(since, now)) "). " }
-            (finding.meaning) " "
-            code { (Safe(&finding.command)) }
+            (finding.meaning)
         }
+        p { code { (Safe(&finding.command)) } }
     }
 }
 

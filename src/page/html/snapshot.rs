@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Safe, cluster_address};
+use super::{Safe, cluster_address, snapshot_address};
 use crate::run::Run;
 use crate::told::run::{restore_command, shown};
 
@@ -28,6 +28,22 @@ pub(in crate::page) fn snapshot(run: &Run) -> Markup {
         @if run.is_good() {
             h2 { "To restore it into a new cluster" }
             p { code { (Safe(restore_command(run))) } }
+        }
+    }
+}
+
+/// The body where accounts and regions have one each: whoever asks is to choose.
+pub(in crate::page) fn several(runs: &[Run]) -> Markup {
+    html! {
+        h1 { "Snapshots of one name" }
+        ul {
+            @for run in runs {
+                li {
+                    a href=(snapshot_address(&run.slot.pair.scope, &run.request.snapshot_id)) {
+                        (run.request.snapshot_id) " in " (run.slot.pair.scope)
+                    }
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The first page: every policy and cluster.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{DAYS, Desk, Lack, Sheet};
 use crate::days::{self, Day, DayTally};
@@ -12,25 +12,28 @@ use crate::run::Run;
 use crate::schedule::Schedule;
 use crate::store::{DaysOf, OpenSlot, Reader, StoreError};
 
-/// The history of one page, as far as it can be read.
-struct Records {
+/// The history, as far as it can be read for the whole page.
+struct Opened {
     reader: Option<Reader>,
     open: Vec<OpenSlot>,
     trouble: Option<String>,
 }
 
+/// What the history has of a row: the runs that are under way, and the days.
+type Records = (Vec<Run>, Vec<(Day, DayTally)>);
+
 impl Desk<'_> {
-    fn records(&self) -> Records {
+    fn opened(&self) -> Opened {
         let read = self
             .reader()
             .and_then(|reader| Ok((reader.open_slots()?, reader)));
         match read {
-            Ok((open, reader)) => Records {
+            Ok((open, reader)) => Opened {
                 reader: Some(reader),
                 open,
                 trouble: None,
             },
-            Err(error) => Records {
+            Err(error) => Opened {
                 reader: None,
                 open: Vec::new(),
                 trouble: Some(with_causes(&error)),
@@ -40,11 +43,11 @@ impl Desk<'_> {
 
     pub(super) fn fleet(&self, parameters: &Parameters) -> Result<Sheet, Lack> {
         let filter = self.filter(parameters)?;
-        let Records {
+        let Opened {
             reader,
             open,
             mut trouble,
-        } = self.records();
+        } = self.opened();
         let pairs = fleet::pairs(self.view, &open);
         let ended = match &reader {
             Some(reader) => reader.last_ended(pairs.iter().map(|(pair, _)| pair)),
@@ -93,36 +96,38 @@ impl Desk<'_> {
         let number = || parameters.get("page").unwrap_or_default().to_owned();
         let filter = Filter::read(parameters)
             .ok_or_else(|| Lack::Unknown(format!("page {:?}", number())))?;
-        let config = self.config;
-        let has_policy = |name: &str| {
-            let mut pairs = self.view.pairs.iter();
-            config
-                .policies
-                .iter()
-                .any(|policy| policy.name.as_str() == name)
-                || pairs.any(|view| view.pair.policy.as_str() == name)
-        };
-        let has_account = |name: &str| config.accounts.iter().any(|one| one.name.as_str() == name);
-        let has_region = |name: &str| {
-            let mut regions = config.accounts.iter().flat_map(|account| &account.regions);
-            regions.any(|region| region.as_str() == name)
-        };
-        let has_state = |name: &str| {
-            let mut standings = fleet::Standing::ALL.into_iter();
-            standings.any(|one| one.word() == name) || fleet::OPEN_WORDS.contains(&name)
-        };
-        let known: [(&str, &Option<String>, &dyn Fn(&str) -> bool); 4] = [
-            ("policy", &filter.policy, &has_policy),
-            ("account", &filter.account, &has_account),
-            ("region", &filter.region, &has_region),
-            ("state", &filter.state, &has_state),
+        let values = [
+            &filter.policy,
+            &filter.account,
+            &filter.region,
+            &filter.state,
         ];
-        for (what, value, is_known) in known {
-            if let Some(value) = value.as_deref().filter(|value| !is_known(value)) {
-                return Err(Lack::Unknown(format!("{what} {value:?}")));
+        for ((what, names), value) in self.names().into_iter().zip(values) {
+            let unknown = value.as_deref().filter(|value| !names.contains(value));
+            if let Some(unknown) = unknown {
+                return Err(Lack::Unknown(format!("{what} {unknown:?}")));
             }
         }
         Ok(filter)
+    }
+
+    /// What may be asked for. A policy that left the file may still have pairs.
+    fn names(&self) -> [(&'static str, BTreeSet<&str>); 4] {
+        let config = self.config;
+        let configured = config.policies.iter().map(|policy| policy.name.as_str());
+        let active = self.view.pairs.iter().map(|view| view.pair.policy.as_str());
+        let accounts = config.accounts.iter();
+        let regions = accounts.clone().flat_map(|account| &account.regions);
+        let states = fleet::Standing::ALL.map(fleet::Standing::word).into_iter();
+        [
+            ("policy", configured.chain(active).collect()),
+            (
+                "account",
+                accounts.map(|account| account.name.as_str()).collect(),
+            ),
+            ("region", regions.map(|region| region.as_str()).collect()),
+            ("state", states.chain(fleet::OPEN_WORDS).collect()),
+        ]
     }
 
     /// The rows of a page with their days and what is under way.
@@ -163,10 +168,11 @@ impl Desk<'_> {
         row: &Row<'_>,
         schedule: Option<&Schedule>,
         days: &[Day],
-    ) -> Result<(Vec<Run>, Vec<(Day, DayTally)>), StoreError> {
+    ) -> Result<Records, StoreError> {
         let mut open = Vec::new();
         for slot in &row.open {
-            open.extend(reader.run(&slot.slot)?);
+            // It may have ended since the open ones were read.
+            open.extend(reader.run(&slot.slot)?.filter(|run| !run.is_ended()));
         }
         let Some(schedule) = schedule else {
             return Ok((open, Vec::new()));

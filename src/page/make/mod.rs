@@ -114,7 +114,7 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::open(&self.config.database())
+        Reader::open_in_daemon(&self.config.database())
     }
 }
 

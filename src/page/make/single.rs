@@ -121,26 +121,30 @@ impl Desk<'_> {
     pub(super) fn snapshot(&self, parameters: &Parameters) -> Result<Sheet, Lack> {
         let id = parameters.get("id").unwrap_or_default();
         let unknown = || Lack::Unknown(format!("snapshot {id:?} in the history"));
-        let name = |key| parameters.get(key);
+        let [account, region] = ["account", "region"].map(|key| parameters.get(key));
         let filter = RunFilter {
             snapshot_id: Some(id.to_owned()),
-            account: name("account")
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| unknown())?,
-            region: name("region")
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| unknown())?,
-            limit: Some(1),
+            account: account.map(str::parse).transpose().map_err(|_| unknown())?,
+            region: region.map(str::parse).transpose().map_err(|_| unknown())?,
             ..RunFilter::default()
         };
-        let run = self.reader()?.runs(&filter)?.pop().ok_or_else(unknown)?;
-        let Scope { account, region } = &run.slot.pair.scope;
+        let runs = self.reader()?.runs(&filter)?;
+        let (id, body) = match &*runs {
+            [] => return Err(unknown()),
+            [run] => (&run.request.snapshot_id, html::snapshot::snapshot(run)),
+            [first, ..] => (&first.request.snapshot_id, html::snapshot::several(&runs)),
+        };
+        let place = match &*runs {
+            [run] => {
+                let Scope { account, region } = &run.slot.pair.scope;
+                format!(" --account {account} --region {region}")
+            }
+            _ => String::new(),
+        };
         Ok(Sheet::found(
             format!("Snapshot {id}"),
-            format!("redkeep show {id} --account {account} --region {region}"),
-            html::snapshot::snapshot(&run),
+            format!("redkeep show {id}{place}"),
+            body,
         ))
     }
 

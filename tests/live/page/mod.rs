@@ -1,8 +1,6 @@
 //! The page by the real binary: its words are those of the history, hostile text stays text, and it is shown to nobody else.
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]

@@ -1,4 +1,9 @@
 //! A history of one policy and cluster with each outcome on a day of its own, and texts that are hostile.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "the tests of the real binary live in real time, and a fixture that cannot be made fails its test"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -56,7 +56,7 @@ fn with(table: &str, key: &str, value: &str) -> String {
 }
 
 /// Values whose rule the schema states in full, so that it and loading must be of one mind.
-const EXACT: [(&str, &str, &[&str]); 26] = [
+const EXACT: [(&str, &str, &[&str]); 27] = [
     (
         "policy",
         "retention",

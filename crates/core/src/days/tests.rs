@@ -60,7 +60,8 @@ fn an_instant_belongs_to_the_day_that_the_clocks_show() {
 #[test]
 fn the_worst_of_a_day_stands_for_it_and_an_excuse_for_nothing_but_itself() {
     use OutcomeKind::{Available, Conflict, Expired, Failed, Missed, Skipped};
-    let cases: [(&[(OutcomeKind, Option<&str>)], &str); 10] = [
+    type Ended<'a> = &'a [(OutcomeKind, Option<&'a str>)];
+    let cases: [(Ended<'_>, &str); 10] = [
         (&[], "nothing due"),
         (&[(Available, None)], "available"),
         (&[(Missed, Some("paused"))], "missed"),
