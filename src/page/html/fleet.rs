@@ -19,6 +19,8 @@ pub(in crate::page) struct Fleet<'a> {
     pub(in crate::page) config: &'a Config,
     pub(in crate::page) view: &'a View,
     pub(in crate::page) filter: &'a Filter,
+    /// What a command needs to read the same policy file.
+    pub(in crate::page) options: &'a str,
     pub(in crate::page) wrong: &'a [Group],
     pub(in crate::page) notices: &'a [Group],
     pub(in crate::page) counts: &'a [(Standing, usize)],
@@ -46,11 +48,11 @@ pub(in crate::page) fn fleet(fleet: &Fleet<'_>) -> Markup {
             h2 #wrong { "What is wrong" }
             @match fleet.wrong {
                 [] => p.well { "All is well." },
-                wrong => (groups("wrong", wrong, fleet.now)),
+                wrong => (groups("wrong", wrong, fleet.options, fleet.now)),
             }
             @if !fleet.notices.is_empty() {
                 h2 { "Worth knowing" }
-                (groups("notices", fleet.notices, fleet.now))
+                (groups("notices", fleet.notices, fleet.options, fleet.now))
             }
         }
         section aria-labelledby="pairs" {

@@ -121,12 +121,12 @@ pub(super) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// The findings of a page, each with what helps.
-pub(super) fn groups(kind: &str, groups: &[Group], now: DateTime<Utc>) -> Markup {
+/// The findings of a page, each with the command that helps; `options` are those by which it reads the same policy file.
+pub(super) fn groups(kind: &str, groups: &[Group], options: &str, now: DateTime<Utc>) -> Markup {
     html! {
         ul class={ "findings " (kind) } {
             @for group in groups {
-                @for finding in &group.told { li { (one(finding, now)) } }
+                @for finding in &group.told { li { (one(finding, options, now)) } }
                 @if group.more > 0 {
                     li.more {
                         "And " (group.more) " more like these"
@@ -139,14 +139,14 @@ pub(super) fn groups(kind: &str, groups: &[Group], now: DateTime<Utc>) -> Markup
     }
 }
 
-fn one(finding: &Finding, now: DateTime<Utc>) -> Markup {
+fn one(finding: &Finding, options: &str, now: DateTime<Utc>) -> Markup {
     html! {
         p { strong { (Safe(&finding.what)) } }
         p {
             @if let Some(since) = finding.since { "Since " (Instant(since)) " (" (ago(since, now)) "). " }
             (finding.meaning)
         }
-        p { code { (Safe(&finding.command)) } }
+        p { code { (Safe(&finding.command)) (Safe(options)) } }
     }
 }
 

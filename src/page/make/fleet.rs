@@ -76,6 +76,7 @@ impl Desk<'_> {
             config: self.config,
             view: self.view,
             filter: &filter,
+            options: &self.source.options,
             wrong: &wrong,
             notices: &wrong::notices(self.view),
             counts: &fleet::counts(&rows),

@@ -335,6 +335,28 @@ fn what_is_under_way_and_what_is_wrong_is_told_while_nobody_can_read_the_history
     drop(lock);
 }
 
+#[test]
+fn nobody_can_overlook_that_it_is_the_sandbox() {
+    let (dir, port) = (Dir::new(), free_port());
+    let account = "[[account]]\nname = \"demo\"\nregions = [\"us-east-1\"]\n";
+    let policy = EACH_TWO_SECONDS.replace("\"dw\"", "\"dw-prod\"");
+    let config = dir.daemons_file(port, "sandbox", &format!("{account}{policy}"));
+    let daemon = Daemon::start_with(&dir, &config, port);
+    page_with(&daemon, "/", "class=\"strip\"");
+    for path in [
+        "/",
+        "/cluster?name=dw-prod",
+        "/scope?account=demo&region=us-east-1",
+        "/?page=9",
+    ] {
+        let page = get(daemon.listen, path).text();
+        assert!(
+            page.contains("This is not AWS: nothing is really backed up."),
+            "{path}: {page}"
+        );
+    }
+}
+
 /// Figures of a release build are in docs/page.md; the tests' build is slower.
 const PATIENCE: Duration = match cfg!(debug_assertions) {
     true => Duration::from_millis(1_500),
