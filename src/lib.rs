@@ -19,7 +19,7 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, digest, edit, engine, execute, explain, forecast, history, iam, import, names,
+    coverage, days, digest, edit, engine, execute, explain, forecast, history, iam, import, names,
     observed, operations, ownership, pause, plan, policy, redshift, reply, report, retention,
     retry, rpo, run, schedule, seen, settings, shared_tags, slot, snapshot, standing, suggest,
     timing, tzdb,
@@ -38,8 +38,10 @@ pub mod error_chain;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod page;
 pub mod spool;
 pub mod systemd;
+mod told;
 
 #[cfg(test)]
 #[path = "../tests/support/deadline.rs"]

@@ -1,6 +1,6 @@
 //! `redkeep forecast`: the snapshots that the policies will hold, against the quota.
 
-mod picture;
+mod plot;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -15,6 +15,7 @@ use crate::history::History;
 use crate::names::PolicyName;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
+use crate::told::picture;
 
 use super::filter::FilterArgs;
 use super::history::unreadable;
@@ -164,7 +165,7 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
         writeln!(out)?;
         write_rows(&mut out, view.clone(), SHARE_COLUMNS, &shares)?;
         for scope in scopes {
-            writeln!(out, "\n{}", picture::plot(scope, &view))?;
+            writeln!(out, "\n{}", plot::plot(scope, &view))?;
         }
     }
     if let Some(path) = &args.svg {

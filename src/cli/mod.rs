@@ -56,6 +56,9 @@ use crate::config::{self, Config, ConfigErrors, Endpoint, Sources};
 
 pub use view::{Output, OutputArgs};
 
+/// The policy file where nobody names another.
+const DEFAULT_CONFIG: &str = "/etc/redkeep/redkeep.toml";
+
 /// Takes manual snapshots of Amazon Redshift clusters on cron schedules, and can account for every one.
 #[derive(Debug, Parser)]
 #[command(
@@ -171,7 +174,7 @@ pub struct ConfigArgs {
         short,
         global = true,
         env = "REDKEEP_CONFIG",
-        default_value = "/etc/redkeep/redkeep.toml",
+        default_value = DEFAULT_CONFIG,
         value_name = "FILE"
     )]
     pub config: PathBuf,

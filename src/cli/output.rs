@@ -5,60 +5,19 @@
 
 use std::io::{self, Write};
 
-use serde::ser::{Serialize, SerializeSeq, Serializer};
+use serde::ser::{SerializeSeq, Serializer};
 use serde_json::Value;
 
-use crate::slot::Pair;
+pub use crate::told::Row;
+pub(super) use crate::told::{names_of, row};
 
 pub use super::table::{Column, Tone};
 use super::table::{Layout, Settled};
 pub use super::view::{Output, View};
 
-/// What a command tells of one thing: its fields are those of the JSON contract, in their order. [`row`] makes one.
-pub trait Row: Serialize {
-    /// The names of the fields, which are the header of CSV.
-    const FIELDS: &'static [&'static str];
-}
-
-/// Makes a struct whose fields are those of the JSON contract, and below `beside` what only people are told.
-macro_rules! row {
-    (
-        $(#[$about:meta])*
-        $name:ident {
-            $($(#[$of_field:meta])* $field:ident: $type:ty,)*
-        }
-        $(beside {
-            $($beside:ident: $beside_type:ty,)*
-        })?
-    ) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Default, serde::Serialize)]
-        pub(super) struct $name {
-            $($(#[$of_field])* pub(super) $field: $type,)*
-            $($(#[serde(skip)] pub(super) $beside: $beside_type,)*)?
-        }
-
-        impl crate::cli::output::Row for $name {
-            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
-        }
-    };
-}
-pub(super) use row;
-
 /// The text of a value that may be absent.
 pub(super) fn text(value: &Option<impl ToString>) -> String {
     value.as_ref().map(ToString::to_string).unwrap_or_default()
-}
-
-/// The four names of a pair: policy, account, region and cluster.
-pub(super) fn names_of(pair: &Pair) -> [String; 4] {
-    let scope = &pair.scope;
-    [
-        pair.policy.to_string(),
-        scope.account.to_string(),
-        scope.region.to_string(),
-        pair.cluster.to_string(),
-    ]
 }
 
 /// Writes rows to `out`: a table of `columns`, or the other forms of all fields.

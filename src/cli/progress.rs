@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::logging::{one_line, say};
 use crate::run::{Run, RunState};
 use crate::slot::rfc3339;
-use crate::snapshot::Snapshot;
+use crate::told::transfer::Transfer;
 
 /// What is shown of a run.
 pub(super) enum Progress {
@@ -26,7 +26,6 @@ pub(super) enum Progress {
 
 const BAR: &str = "{prefix}\n{spinner} creating [{wide_bar}] {percent:>3} %  {msg}";
 const SPINNER: &str = "{prefix}\n{spinner} {wide_msg}";
-const MEGABYTE: f64 = 1_048_576.0;
 
 impl Progress {
     /// Begins to show `run`.
@@ -174,41 +173,4 @@ fn show_bar(bar: &ProgressBar, run: &Run) {
         Some(transfer) => transfer.told(),
         None => state_of(run),
     });
-}
-
-/// How far AWS has got, in its own figures.
-struct Transfer {
-    done_bytes: u64,
-    whole_bytes: u64,
-    bytes_per_second: u64,
-    remaining: Duration,
-}
-
-impl Transfer {
-    /// `None` as long as AWS tells nothing: all figures are 0 or absent until the transfer has begun.
-    fn of(snapshot: &Snapshot) -> Option<Self> {
-        let bytes = |megabytes: Option<f64>| (megabytes.unwrap_or_default() * MEGABYTE) as u64;
-        let rate = bytes(snapshot.current_backup_rate_in_mega_bytes_per_second);
-        let done = bytes(snapshot.backup_progress_in_mega_bytes);
-        let seconds = snapshot.estimated_seconds_to_completion.unwrap_or_default();
-        let seconds = u64::try_from(seconds).unwrap_or_default();
-        let whole = bytes(snapshot.actual_incremental_backup_size_in_mega_bytes);
-        let whole = whole.max(done.saturating_add(rate.saturating_mul(seconds)));
-        (whole > 0).then_some(Self {
-            done_bytes: done,
-            whole_bytes: whole,
-            bytes_per_second: rate,
-            remaining: Duration::from_secs(seconds),
-        })
-    }
-
-    fn told(&self) -> String {
-        format!(
-            "{} of {}, {}/s, {} left",
-            HumanBytes(self.done_bytes),
-            HumanBytes(self.whole_bytes),
-            HumanBytes(self.bytes_per_second),
-            HumanDuration(self.remaining)
-        )
-    }
 }

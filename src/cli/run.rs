@@ -2,23 +2,25 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, PageAccess, Sources};
 use crate::daemon::{Daemon, Exit, Mode, Signal};
 use crate::http::{self, Site};
 use crate::logging;
+use crate::page;
 use crate::store::Check;
 
 use super::state_lock::hold_soon;
 use super::wiring::{bind, other, parts};
-use super::{ConfigArgs, Failure, invalid, sources};
+use super::{ConfigArgs, DEFAULT_CONFIG, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
 #[derive(Debug, Args)]
@@ -49,7 +51,8 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    let listen = config.listen;
+    let (listen, access) = (config.listen, config.page);
+    let options = options(&sources);
     let lock = hold_soon(&config.state_dir).await?;
     // One pass may end before a check beside it does.
     let check = match args.once {
@@ -64,7 +67,19 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         health: Arc::clone(&parts.health),
         clock: Arc::clone(&parts.clock),
     };
-    let serving = tokio::spawn(http::listen(listener, Arc::new(site), dropped(stopped)));
+    let bound = listener.local_addr()?;
+    let source = page::Source {
+        board: Arc::clone(&parts.board),
+        metrics: Arc::clone(&parts.metrics),
+        health: Arc::clone(&parts.health),
+        clock: Arc::clone(&parts.clock),
+        forecasts: page::Forecasts::default(),
+        options,
+    };
+    tell_address(access, bound);
+    let page = page::router(source, access, bound);
+    let serving = http::listen(listener, Arc::new(site), Some(page), dropped(stopped));
+    let serving = tokio::spawn(serving);
     let mode = if args.once {
         Mode::OnePass
     } else {
@@ -76,6 +91,27 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     let _ = serving.await;
     drop(lock);
     conclude(ending)
+}
+
+/// Where the page is, for whoever reads the log; or who is not shown it.
+fn tell_address(access: PageAccess, bound: SocketAddr) {
+    match access == PageAccess::Open || bound.ip().is_loopback() {
+        true => info!("the page is at http://{bound}/"),
+        false => info!(
+            "only metrics and health are served at {bound}: the page is for this machine alone"
+        ),
+    }
+}
+
+/// What a command needs to read the same policy file.
+fn options(sources: &Sources) -> String {
+    let file = sources.file.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    match file {
+        file if file == DEFAULT_CONFIG => String::new(),
+        file if file.chars().all(is_plain) => format!(" --config {file}"),
+        file => format!(" --config '{}'", file.replace('\'', r"'\''")),
+    }
 }
 
 fn conclude(ending: Exit) -> Result<(), Failure> {

@@ -8,19 +8,17 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::logging::one_line;
 use crate::names::{AccountName, Region};
 use crate::run::Run;
 use crate::slot::rfc3339;
 use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
+use crate::told::run::{HistoryRow, Shown, restore_command, row, shown};
 
 use super::history::{opened, unreadable};
 use super::output::{Output, Row, write_rows};
-use super::runs::{HistoryRow, described, row};
-use super::view::{ClockArgs, Clocks, OutputArgs};
+use super::view::OutputArgs;
 use super::{ConfigArgs, Failure};
 
 /// Shows one snapshot with everything that is known of it.
@@ -95,7 +93,7 @@ impl Row for ShowRow {
 }
 
 pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let (config, reader) = opened(&args.config).await?;
+    let (_, reader) = opened(&args.config).await?;
     let mut runs = named(&reader, &args.id, &args.place)?;
     let Some(run) = runs.pop() else {
         return Err(Failure::Other(format!(
@@ -107,17 +105,12 @@ pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
         runs.push(run);
         return Err(ambiguous(&args.id, &runs));
     }
-    let policy = run.slot.pair.policy.as_str();
-    let clocks = Clocks::choose(ClockArgs::default(), &config, [policy]);
-    // What is gone, or never was, cannot be restored.
-    let restore_command = run.is_good().then(|| restore_command(&run));
+    let restore_command = restore_command(&run);
     let mut out = std::io::stdout().lock();
     match args.output.output {
-        Output::Table | Output::Wide => {
-            write_text(&mut out, &run, restore_command.as_deref(), &clocks)
-        }
+        Output::Table | Output::Wide => write_text(&mut out, &run, restore_command.as_deref()),
         other => {
-            let run = row(&run, &clocks);
+            let run = row(&run);
             let row = ShowRow {
                 run,
                 restore_command,
@@ -132,24 +125,15 @@ fn write_text(
     out: &mut impl Write,
     run: &Run,
     restore_command: Option<&str>,
-    clocks: &Clocks,
 ) -> Result<(), Failure> {
-    let row = HistoryRow {
-        snapshot: None,
-        ..row(run, clocks)
-    };
-    let values = serde_json::to_value(&row).unwrap_or_default();
-    for field in HistoryRow::FIELDS {
-        if let Some(text) = values.get(field).and_then(plain) {
-            writeln!(out, "{field:<20} {text}")?;
-        }
+    let Shown { fields, described } = shown(run);
+    for (field, text) in fields {
+        writeln!(out, "{field:<20} {text}")?;
     }
-    if let Value::Object(members) = described(run.description().map(AsRef::as_ref)) {
+    if !described.is_empty() {
         writeln!(out, "\nAs AWS described it last:")?;
-        for (member, value) in &members {
-            if let Some(text) = plain(value) {
-                writeln!(out, "  {member:<46} {text}")?;
-            }
+        for (member, text) in described {
+            writeln!(out, "  {member:<46} {text}")?;
         }
     }
     match (restore_command, &run.gone) {
@@ -163,38 +147,4 @@ fn write_text(
         (None, None) => writeln!(out, "\nThere is no complete snapshot to restore.")?,
     }
     Ok(())
-}
-
-/// A value on one line; `None` for what is absent or empty.
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(one_line(text)),
-        Value::Array(items) if items.is_empty() => None,
-        Value::Object(members) if members.is_empty() => None,
-        Value::Object(members) => {
-            let pairs = members
-                .iter()
-                .filter_map(|(key, value)| Some(format!("{key}={}", plain(value)?)));
-            Some(one_line(&pairs.collect::<Vec<_>>().join(" ")))
-        }
-        other => Some(one_line(&other.to_string())),
-    }
-}
-
-/// The AWS CLI line that restores the snapshot ("restore-from-cluster-snapshot").
-fn restore_command(run: &Run) -> String {
-    let (pair, id) = (&run.slot.pair, &run.request.snapshot_id);
-    format!(
-        "aws redshift restore-from-cluster-snapshot --region {} --snapshot-identifier {id} \
-         --snapshot-cluster-identifier {} --cluster-identifier {}-restored",
-        pair.scope.region,
-        pair.cluster,
-        pair.cluster
-            .as_str()
-            .chars()
-            .take(54)
-            .collect::<String>()
-            .trim_end_matches('-'),
-    )
 }

@@ -14,10 +14,11 @@ use crate::store::{Presence, Reader, Record, RunFilter};
 use super::filter::FilterArgs;
 use super::history::{clocks_of, opened, unreadable};
 use super::output::{Column, Tone, View, names_of, row, text, write_pages};
-use super::runs::{expires_at, on_hold, tone_of_state};
+use super::runs::tone_of_state;
 use super::times::InstantArg;
 use super::view::{ClockArgs, Clocks, OutputArgs, age, size};
 use super::{ConfigArgs, Failure};
+use crate::told::run::{expires_at, on_hold};
 
 /// Lists the snapshots that exist now, oldest first: age, size, retention, and when AWS lets them go.
 #[derive(Debug, Args)]

@@ -17,10 +17,10 @@ use crate::history::{History, PairState};
 use crate::logging::one_line;
 use crate::names::PolicyName;
 use crate::rpo;
-use crate::run::{OutcomeKind, Run};
+use crate::run::{Outcome, OutcomeKind, Run};
 use crate::slot::{Pair, PairFilter, rfc3339};
 use crate::standing::{Concern, LastCounting, concerns};
-use crate::store::{Reader, RunFilter};
+use crate::store::{LastEnded, Reader, RunFilter};
 
 use super::absence::{absence, tell};
 use super::filter::FilterArgs;
@@ -203,11 +203,14 @@ fn rows(
         now,
     };
     let mut rows = Vec::new();
-    for pair in &pairs {
+    let ended = reader.last_ended(pairs.iter().copied());
+    for (pair, ended) in pairs.iter().zip(ended.map_err(unreadable)?) {
         let state = active.get(pair).copied();
-        let (ended, counting) = outcomes(reader, pair)?;
         // Of a cluster that is no longer looked after nothing is missing.
-        let counting = counting.filter(|_| state.is_some());
+        let counting = match (&ended, state) {
+            (Some(ended), Some(_)) => last_counting(reader, pair, ended)?,
+            _ => None,
+        };
         rows.push(view.row(pair, state, ended.as_ref(), counting.as_ref()));
     }
     let has_row = |policy: &PolicyName| pairs.iter().any(|pair| pair.policy == *policy);
@@ -255,44 +258,34 @@ fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::
     writeln!(out)
 }
 
-/// What became of the newest slot of a pair that has its outcome.
-struct Ended {
-    at: DateTime<Utc>,
-    word: &'static str,
-}
-
 /// So far back, in slots, an outcome is looked for that is not excused.
 const SLOTS_BACK: u32 = 200;
 
-/// How the newest slot of a pair ended, and how the newest did that nothing excuses.
-fn outcomes(
+/// How the newest slot of a pair did that nothing excuses, where the newest of all ended so.
+fn last_counting(
     reader: &Reader,
     pair: &Pair,
-) -> Result<(Option<Ended>, Option<LastCounting>), Failure> {
+    ended: &LastEnded,
+) -> Result<Option<LastCounting>, Failure> {
+    if ended.kind == OutcomeKind::Available {
+        return Ok(Some(LastCounting {
+            at: ended.at,
+            outcome: Outcome::Available,
+            is_good: true,
+            reason: None,
+        }));
+    }
     let back = RunFilter {
         limit: Some(SLOTS_BACK),
         ..RunFilter::of(pair)
     };
-    let newest = reader.last_ended(pair).map_err(unreadable)?;
+    let runs = reader.runs(&back).map_err(unreadable)?;
     let ranges = reader.missed_ranges(&back).map_err(unreadable)?;
-    let run = newest.as_ref().map(|run| Ended {
-        at: run.slot.scheduled_at,
-        word: run.word(),
-    });
-    let range = ranges.last().map(|range| Ended {
-        at: range.last_at,
-        word: OutcomeKind::Missed.as_str(),
-    });
-    let ended = run.into_iter().chain(range).max_by_key(|ended| ended.at);
-    let mut counting = newest.as_ref().and_then(LastCounting::of);
-    if counting.is_none() && newest.is_some() {
-        let runs = reader.runs(&back).map_err(unreadable)?;
-        counting = runs.iter().rev().find_map(LastCounting::of);
-    }
+    let counting = runs.iter().rev().find_map(LastCounting::of);
     let missed = { ranges.iter().rev() }
         .find_map(|range| LastCounting::of_missed(range.last_at, range.reason));
     let counting = counting.into_iter().chain(missed);
-    Ok((ended, counting.max_by_key(|last| last.at)))
+    Ok(counting.max_by_key(|last| last.at))
 }
 
 /// What the rows are made of.
@@ -319,7 +312,7 @@ impl StatusView<'_> {
         &self,
         pair: &Pair,
         state: Option<&PairState>,
-        ended: Option<&Ended>,
+        ended: Option<&LastEnded>,
         counting: Option<&LastCounting>,
     ) -> StatusRow {
         let (config, history, now) = (self.config, self.history, self.now);
@@ -351,7 +344,7 @@ impl StatusView<'_> {
             size_bytes: good.and_then(|run| run.snapshot.as_ref()?.size_bytes()),
             in_progress: open.map(Run::word),
             last_run_at: last.map(rfc3339),
-            last_result: ended.map(|ended| ended.word),
+            last_result: ended.map(|ended| ended.kind.as_str()),
             next_run_at: next.map(rfc3339),
             next: text(&next.map(|at| self.next(at))),
             last_good: text(&good_at.map(|at| self.clocks.show(at))),

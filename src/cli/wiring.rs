@@ -65,6 +65,7 @@ pub(super) async fn parts(
         clock,
         metrics,
         health,
+        board: Arc::default(),
         notifier: Notifier::from_environment(),
     };
     Ok((parts, hold))

@@ -35,6 +35,7 @@ use crate::execute;
 use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
+use crate::page::Board;
 use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
 use crate::policy::CredentialSource;
 use crate::redshift::Redshift;
@@ -98,6 +99,8 @@ pub struct Parts<R> {
     pub metrics: Arc<Metrics>,
     /// What the listener tells of the daemon's health.
     pub health: Arc<Health>,
+    /// What the page is told.
+    pub board: Arc<Board>,
     /// The service manager.
     pub notifier: Notifier,
 }
@@ -170,6 +173,7 @@ impl<R: Redshift> Daemon<R> {
             // The loop wakes by itself, though later; slots are still made.
             error!(%reason, "the ticker did not start; slots may start up to 30 s late");
         }
+        self.tell_configuration();
         // The histograms of the policies exist from the first publication on.
         self.publish();
         self.beat();
@@ -282,6 +286,7 @@ impl<R: Redshift> Daemon<R> {
         }
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
         event_log::alarms(&self.alarms, &alarms, &self.parts.engine);
+        self.parts.board.alarm(&alarms, self.parts.clock.now());
         self.alarms = alarms;
         let (observed, now) = (self.parts.engine.observed(), self.parts.clock.now());
         self.slowed = event_log::throttling(&self.slowed, observed, now);

@@ -25,6 +25,12 @@ impl<R: Redshift> Daemon<R> {
         self.tell_status();
     }
 
+    /// Tells the page which configuration is in force.
+    pub(super) fn tell_configuration(&self) {
+        let config = self.parts.engine.config().clone();
+        self.parts.board.configure(config);
+    }
+
     /// Says that the loop turns, and what it cannot reach: after every turn.
     pub(super) fn beat(&mut self) {
         let turned_at = self.parts.clock.monotonic();

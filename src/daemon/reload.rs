@@ -27,6 +27,7 @@ impl<R: Redshift> Daemon<R> {
                 let config = keep_what_needs_a_restart(self.parts.engine.config(), config);
                 tell_renewed(self.parts.engine.config(), &config);
                 self.parts.engine.reconfigure(config, now);
+                self.tell_configuration();
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(self.parts.engine.config(), now);
                 info!("configuration reloaded");
@@ -67,6 +68,7 @@ fn keep_what_needs_a_restart(old: &Config, new: Config) -> Config {
     let kept = Config {
         state_dir: old.state_dir.clone(),
         listen: old.listen,
+        page: old.page,
         endpoint: old.endpoint.clone(),
         writer: old.writer.clone(),
         log: old.log,
@@ -75,19 +77,21 @@ fn keep_what_needs_a_restart(old: &Config, new: Config) -> Config {
     let changed = (
         &kept.state_dir,
         kept.listen,
+        kept.page,
         &kept.endpoint,
         &kept.writer,
         kept.log,
     ) != (
         &new.state_dir,
         new.listen,
+        new.page,
         &new.endpoint,
         &new.writer,
         new.log,
     );
     if changed {
         warn!(
-            "a change of state_dir, listen, endpoint, writer or [log] takes effect at the next start"
+            "a change of state_dir, listen, page, endpoint, writer or [log] takes effect at the next start"
         );
     }
     kept

@@ -138,6 +138,7 @@ impl<R: Redshift> Daemon<R> {
         // What has become due by the old clocks keeps its slot.
         self.turn().await;
         self.parts.engine.renew_zones(config);
+        self.tell_configuration();
         let now = self.parts.clock.now();
         self.intervals = Intervals::compute(self.parts.engine.config(), now);
         true

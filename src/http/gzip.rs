@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 const LEVEL: Compression = Compression::new(2);
 
 /// Whether the sender of these headers takes an answer in gzip. What names it goes before `*`.
-pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).into_iter();
     let codings = values
         .filter_map(|value| value.to_str().ok())
@@ -43,7 +43,7 @@ fn is_wanted(weight: &str) -> bool {
 }
 
 /// The text in gzip.
-pub(super) fn compress(text: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn compress(text: &str) -> io::Result<Vec<u8>> {
     let about = Vec::with_capacity(text.len() / 16);
     let mut encoder = GzEncoder::new(about, LEVEL);
     encoder.write_all(text.as_bytes())?;

@@ -1,6 +1,6 @@
-//! The daemon's listener: metrics and health, to be read by machines.
+//! The daemon's listener: metrics and health, to be read by machines, and the page beside them.
 //!
-//! Owns: the paths and what each answers. Read-only, without a body to parse or a parameter to believe:
+//! Owns: the paths for machines and what each answers; those of the page are handed in. Read-only, without a body to parse or a parameter to believe:
 //! nothing that arrives here changes what the daemon does. Every answer comes from memory, so a slow disk
 //! or a slow AWS never makes a scrape late, and a scrape of thousands of series never makes a slot late. The bounds on connections are [`serve()`]'s.
 
@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub(crate) use self::gzip::{compress, is_accepted as accepts_gzip};
 pub use self::health::{Condition, Health, ProbeAnswer, STALLED_AFTER, alive, ready};
 use self::scrape::Turn;
 use crate::clock::Clock;
@@ -53,23 +54,40 @@ struct Served {
     turn: Turn,
 }
 
-/// Serves the site on `listener` until `shutdown` is ready.
-pub async fn listen(listener: TcpListener, site: Arc<Site>, shutdown: impl Future<Output = ()>) {
-    serve(listener, router(site), Limits::default(), shutdown).await;
+/// Serves the site and the `page` on `listener` until `shutdown` is ready.
+pub async fn listen(
+    listener: TcpListener,
+    site: Arc<Site>,
+    page: Option<Router>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let router = router(site, page);
+    serve(listener, router, Limits::default(), shutdown).await;
 }
 
 /// The paths. axum answers HEAD as GET without the body, 405 to other methods and 404 to other paths.
-fn router(site: Arc<Site>) -> Router {
+fn router(site: Arc<Site>, page: Option<Router>) -> Router {
+    let page = page.unwrap_or_else(|| Router::new().route("/", get(|| async { index() })));
     Router::new()
-        .route("/", get(|| async { (PLAIN, INDEX) }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(|| async { (StatusCode::NOT_FOUND, PLAIN, "not found\n") })
+        .fallback(|| async { not_found() })
         .with_state(Arc::new(Served {
             site,
             turn: Turn::default(),
         }))
+        .merge(page)
+}
+
+/// What stands at the root for whoever is not shown the page.
+pub(crate) fn index() -> Response {
+    (PLAIN, INDEX).into_response()
+}
+
+/// What stands nowhere.
+pub(crate) fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, PLAIN, "not found\n").into_response()
 }
 
 async fn metrics(State(served): State<Arc<Served>>, request: HeaderMap) -> Response {

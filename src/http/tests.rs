@@ -42,7 +42,7 @@ async fn bytes_to(request: &str, headers: &str, change: impl FnOnce(&mut Conditi
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(listen(listener, site, async {
+    let server = tokio::spawn(listen(listener, site, None, async {
         let _ = stopped.await;
     }));
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -191,7 +191,8 @@ impl Metrics {
         Ok(text.finish())
     }
 
-    fn view(&self) -> Option<Arc<View>> {
+    /// What was published last.
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
         let published = self.published.lock();
         published.unwrap_or_else(PoisonError::into_inner).clone()
     }

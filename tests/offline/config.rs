@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use redkeep::config::{
-    Config, ConfigErrors, Endpoint, LogFormat, LogLevel, MetricsLabels, Sources, load,
+    Config, ConfigErrors, Endpoint, LogFormat, LogLevel, MetricsLabels, PageAccess, Sources, load,
 };
 use redkeep::names::Tier;
 use redkeep::policy::Policy;
@@ -120,6 +120,7 @@ fn the_sample_names_every_key_and_shows_the_defaults() {
         "state_dir",
         "history_retention",
         "listen",
+        "page",
         "metrics_labels",
         "endpoint",
         "writer",
@@ -205,6 +206,7 @@ fn the_environment_overrides_scalar_settings() {
             ("REDKEEP_LISTEN", "[::1]:0"),
             ("REDKEEP_ENDPOINT", "http://127.0.0.1:5439"),
             ("REDKEEP_WRITER", "12345"),
+            ("REDKEEP_PAGE", "open"),
             ("REDKEEP_METRICS_LABELS", "scope"),
             ("REDKEEP_LOG__LEVEL", "debug"),
             ("REDKEEP_LOG__FORMAT", "json"),
@@ -218,6 +220,7 @@ fn the_environment_overrides_scalar_settings() {
     .unwrap();
     assert_eq!(config.namespace.as_str(), "env");
     assert_eq!(config.listen.port(), 0);
+    assert_eq!(config.page, PageAccess::Open);
     assert_eq!(config.metrics_labels, MetricsLabels::Scope);
     assert_eq!(
         config.endpoint,

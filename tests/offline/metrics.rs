@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use redkeep::config::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels};
+use redkeep::config::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess};
 use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
 use redkeep::names::Retention;
@@ -64,6 +64,7 @@ fn config(policies: Vec<Policy>) -> Config {
         state_dir: "/nowhere".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
         history_retention: Retention::Forever,
+        page: PageAccess::default(),
         metrics_labels: MetricsLabels::Full,
         endpoint: Endpoint::Sandbox,
         writer: None,

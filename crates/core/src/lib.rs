@@ -34,6 +34,7 @@ pub mod settings;
 
 // What is decided: what to do, what an answer means, when to try again.
 pub mod coverage;
+pub mod days;
 pub mod edit;
 pub mod engine;
 pub mod explain;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the one rule by which an alarm, `status` and `report` call a pair overdue. Pure.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{History, PairState};
 use crate::policy::Policy;
@@ -20,10 +20,17 @@ pub fn overdue_since(
     state: &PairState,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let rpo = policy.rpo?;
     let good_at = history.last_good(pair).and_then(Run::created_at);
-    let young_until = good_at
-        .unwrap_or(state.active_from)
-        .checked_add_signed(rpo)?;
+    breached_since(policy.rpo?, good_at, state.active_from, now)
+}
+
+/// The same of a pair whose newest good snapshot is of `good_at`, and which is active from `active_from` on.
+pub fn breached_since(
+    rpo: TimeDelta,
+    good_at: Option<DateTime<Utc>>,
+    active_from: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let young_until = good_at.unwrap_or(active_from).checked_add_signed(rpo)?;
     (young_until < now).then_some(young_until)
 }

@@ -38,6 +38,8 @@ pub struct Config {
     pub history_retention: Retention,
     /// Where metrics and health are served.
     pub listen: SocketAddr,
+    /// Who is shown the page there.
+    pub page: PageAccess,
     /// Whose series the metrics have.
     pub metrics_labels: MetricsLabels,
     /// Which Redshift to talk to.
@@ -54,6 +56,29 @@ pub struct Config {
     pub zone_data: ZoneData,
     /// What is suspicious and yet works, a line each.
     pub warnings: Vec<String>,
+}
+
+/// Who is shown the page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PageAccess {
+    /// Whoever is on this machine, where the listener is bound to it alone.
+    #[default]
+    Loopback,
+    /// Whoever can reach the listener.
+    Open,
+}
+
+impl PageAccess {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Loopback, Self::Open];
+
+    /// Its word in the policy file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// Whose series the metrics have.
@@ -206,6 +231,33 @@ impl Config {
             zone_data: data,
             policies: policies
                 .map(|policy| policy.with_schedules(on_other_clocks))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Only what is of one scope.
+    pub fn only(&self, scope: &Scope) -> Self {
+        let accounts = self
+            .accounts
+            .iter()
+            .filter(|account| account.name == scope.account);
+        let policies = self
+            .policies
+            .iter()
+            .filter(|policy| policy.scopes.contains(scope));
+        Self {
+            accounts: accounts
+                .map(|account| Account {
+                    regions: vec![scope.region.clone()],
+                    ..account.clone()
+                })
+                .collect(),
+            policies: policies
+                .map(|policy| Policy {
+                    scopes: vec![scope.clone()],
+                    ..policy.clone()
+                })
                 .collect(),
             ..self.clone()
         }

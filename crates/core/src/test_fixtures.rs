@@ -11,7 +11,7 @@ use crate::policy::{Account, ClusterGlob, CredentialSource, Policy, Retentions, 
 use crate::run::{Outcome, Run, RunState, SnapshotSpec};
 use crate::schedule::Schedule;
 use crate::seen::Seen;
-use crate::settings::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels};
+use crate::settings::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess};
 use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 
@@ -68,6 +68,7 @@ pub(crate) fn config(policies: Vec<Policy>) -> Config {
         state_dir: "state".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
         history_retention: Retention::Forever,
+        page: PageAccess::default(),
         metrics_labels: MetricsLabels::Full,
         endpoint: Endpoint::Sandbox,
         writer: None,

@@ -10,6 +10,8 @@ use redkeep_core::names::{AccountName, Namespace, PolicyName, Retention, Writer}
 
 /// An address to listen on.
 pub(super) const LISTEN: &str = "an address and port such as \"127.0.0.1:9835\"";
+/// Who is shown the page.
+pub(super) const PAGE: &str = "\"loopback\" or \"open\"";
 /// Whose series the metrics have.
 pub(super) const METRICS_LABELS: &str = "\"full\" or \"scope\"";
 /// An endpoint.
@@ -73,6 +75,7 @@ fn top(key: &str) -> &'static str {
         "state_dir" => STATE_DIR,
         "history_retention" => Retention::WANTED,
         "listen" => LISTEN,
+        "page" => PAGE,
         "metrics_labels" => METRICS_LABELS,
         "endpoint" => ENDPOINT,
         "writer" => Writer::WANTED,

@@ -42,7 +42,9 @@ pub use error::{ConfigError, ConfigErrors, clean, placed};
 pub use redkeep_core::suggest::{did_you_mean, nearest};
 pub use schema::schema;
 
-pub use redkeep_core::settings::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels};
+pub use redkeep_core::settings::{
+    Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess,
+};
 
 use zones::{Database, Place};
 

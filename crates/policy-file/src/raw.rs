@@ -18,6 +18,7 @@ use redkeep_core::settings::{
 };
 use redkeep_core::settings::{
     DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log, MetricsLabels,
+    PageAccess,
 };
 
 /// Strings, in which `None` stands for an item that was reported already.
@@ -52,10 +53,14 @@ pub(super) struct RawTop {
     /// both are older. The newest of each policy and cluster stays, and so do the totals.
     #[schemars(schema_with = "schema_types::period", extend("default" = DEFAULT_HISTORY_RETENTION))]
     pub(super) history_retention: Option<String>,
-    /// Address of metrics and health. An address that other hosts can reach is allowed, with a warning: nobody
+    /// Address of the page, metrics and health. An address that other hosts can reach is allowed, with a warning: nobody
     /// is asked who they are.
     #[schemars(schema_with = "schema_types::listen", extend("default" = DEFAULT_LISTEN))]
     pub(super) listen: Option<String>,
+    /// `"loopback"`: the page is shown on this machine alone, and only where `listen` is an address of it alone. `"open"`: to
+    /// everybody who can reach `listen`, and nobody is asked who they are.
+    #[schemars(schema_with = "schema_types::page", extend("default" = PageAccess::default().as_str()))]
+    pub(super) page: Option<String>,
     /// `"full"`: the metrics have series for each policy and cluster. `"scope"`: one set for each policy in an account and a
     /// region, over all of its clusters there, for a Prometheus that thousands are too many for.
     #[schemars(schema_with = "schema_types::metrics_labels", extend("default" = MetricsLabels::default().as_str()))]

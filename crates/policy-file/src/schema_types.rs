@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::keys::RawPolicy;
 use super::policies::MOST_OWN_TAGS;
 use super::tiers::RawTiers;
-use super::{LogFormat, LogLevel, MetricsLabels};
+use super::{LogFormat, LogLevel, MetricsLabels, PageAccess};
 
 /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`, the names that survive joining with hyphens.
 const HYPHENATED: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
@@ -64,6 +64,10 @@ pub(super) fn listen(_: &mut SchemaGenerator) -> Schema {
         "pattern": r"^([0-9.]+|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]+$",
         "examples": ["127.0.0.1:9835"]
     })
+}
+
+pub(super) fn page(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": PageAccess::ALL.map(PageAccess::as_str) })
 }
 
 pub(super) fn metrics_labels(_: &mut SchemaGenerator) -> Schema {

@@ -18,8 +18,8 @@ use super::raw::{Raw, RawBlackout, RawList, RawLog};
 use super::read::beside;
 use super::report::Report;
 use super::{
-    Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, Sources, accounts, expected,
-    network, regions, values,
+    Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess, Sources, accounts,
+    expected, network, regions, values,
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Retention, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
@@ -68,6 +68,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         report,
     );
     let listen = listen(top.listen.as_deref(), report);
+    let page = page(top.page.as_deref(), listen, report);
     let metrics_labels = metrics_labels(top.metrics_labels.as_deref(), report);
     let state_dir = state_dir(top.state_dir, sources, report);
     let writer = top
@@ -85,6 +86,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         state_dir,
         history_retention: history_retention?,
         listen: listen?,
+        page,
         metrics_labels,
         endpoint: endpoint?,
         writer,
@@ -133,6 +135,21 @@ fn listen(text: Option<&str>, report: &mut Report) -> Option<SocketAddr> {
         );
     }
     Some(address)
+}
+
+fn page(text: Option<&str>, listen: Option<SocketAddr>, report: &mut Report) -> PageAccess {
+    let path = KeyPath::top("page");
+    let words = PageAccess::ALL.map(|access| (access.as_str(), access));
+    let access = choice(&path, text, &words, report).unwrap_or_default();
+    if access == PageAccess::Open
+        && let Some(address) = listen.filter(|address| !address.ip().is_loopback())
+    {
+        let said = format!(
+            "every host that reaches {address} is shown all clusters, snapshots and what AWS said of them"
+        );
+        report.warn(&path, said);
+    }
+    access
 }
 
 fn metrics_labels(text: Option<&str>, report: &mut Report) -> MetricsLabels {

@@ -10,6 +10,7 @@ mod lent;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,7 +95,9 @@ pub async fn serve(
                 Ok((stream, peer)) if guests.make_room(limits.connections) => {
                     tracing::trace!(%peer, "connected");
                     let busy = Busy::default();
-                    let service = Attentive { app: TowerToHyperService::new(app.clone()), busy: busy.clone() };
+                    let ends = stream.local_addr().ok().map(|local| Ends { local, peer });
+                    let app = TowerToHyperService::new(app.clone());
+                    let service = Attentive { app, ends, busy: busy.clone() };
                     let task = connections.spawn(connection(stream, service, limits, stopped.clone()));
                     guests.0.push_back((task, busy));
                     // It reads its request, if that has come already, before the next may need its place.
@@ -111,6 +114,15 @@ pub async fn serve(
         () = all(&mut connections) => {}
         () = clock::sleep(limits.drain) => connections.shutdown().await,
     }
+}
+
+/// The two ends of the connection that a request came by: an extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The address that it came to.
+    pub local: SocketAddr,
+    /// Where it came from.
+    pub peer: SocketAddr,
 }
 
 /// Whether a request of a connection is under way.
@@ -140,9 +152,10 @@ impl Guests {
     }
 }
 
-/// The application, noting when a request of its connection is under way.
+/// The application, told of the connection's ends, noting when a request of it is under way.
 struct Attentive {
     app: TowerToHyperService<Router>,
+    ends: Option<Ends>,
     busy: Busy,
 }
 
@@ -151,7 +164,10 @@ impl Service<Request<Incoming>> for Attentive {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(ends) = self.ends {
+            request.extensions_mut().insert(ends);
+        }
         let (answer, busy) = (self.app.call(request), Arc::clone(&self.busy));
         busy.store(true, Ordering::Relaxed);
         Box::pin(async move {

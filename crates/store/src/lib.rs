@@ -12,6 +12,7 @@ mod backup;
 mod cell;
 mod error;
 mod file;
+mod glance;
 mod image;
 mod inbox;
 mod load;
@@ -45,6 +46,7 @@ use writer::{Found, StoreWriter};
 
 pub use error::StoreError;
 pub use file::Check;
+pub use glance::{DaysOf, LastEnded, OpenSlot};
 pub use inbox::{HandedIn, Inbox};
 pub use meta::{EndpointKind, Installation};
 pub use pages::{Pages, Record};

@@ -107,6 +107,15 @@ impl Reader {
         File::open_for_command(path).map(|file| Self { file })
     }
 
+    /// The same in the process of the daemon, whose own connections would lose their locks if the file were read by anything
+    /// but SQLite; so there is no other way where SQLite has none.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_in_daemon(path: &Path) -> Result<Self, StoreError> {
+        File::open_read_only(path).map(|file| Self { file })
+    }
+
     /// The runs that `filter` asks for, oldest first.
     ///
     /// # Errors
@@ -232,18 +241,6 @@ impl Reader {
     /// As [`Reader::runs`].
     pub fn newest(&self) -> Result<History, StoreError> {
         load_newest(&self.file.connection).map_err(|fault| fault.at(&self.file.path))
-    }
-
-    /// The newest run of a pair that has ended.
-    ///
-    /// # Errors
-    /// As [`Reader::runs`].
-    pub fn last_ended(&self, pair: &Pair) -> Result<Option<Run>, StoreError> {
-        let mut query = Query::new(&RUNS);
-        query.of_pair(&RunFilter::of(pair));
-        query.sql(" AND progress IS NULL");
-        query.newest("scheduled_at", Some(1));
-        Ok(self.answer(query, row::run)?.pop())
     }
 
     /// SQLite's own check of all pages and constraints (`quick_check`), about a second for each gigabyte.

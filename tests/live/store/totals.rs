@@ -120,7 +120,7 @@ const OLDER: &str = "
     DROP TRIGGER runs_count_before; DROP TRIGGER runs_count_after;
     DROP TRIGGER missed_ranges_count_new; DROP TRIGGER missed_ranges_count_gone;
     DROP TRIGGER missed_ranges_count_change;
-    DROP INDEX runs_manual; DROP INDEX runs_there;
+    DROP INDEX runs_manual; DROP INDEX runs_there; DROP INDEX runs_lacking;
     CREATE INDEX runs_totals ON runs (policy, account, region, cluster, state);
     CREATE INDEX runs_good ON runs (scheduled_at) WHERE state = 'available' AND gone_at IS NULL;
     PRAGMA user_version = 9;";

@@ -56,7 +56,7 @@ fn with(table: &str, key: &str, value: &str) -> String {
 }
 
 /// Values whose rule the schema states in full, so that it and loading must be of one mind.
-const EXACT: [(&str, &str, &[&str]); 27] = [
+const EXACT: [(&str, &str, &[&str]); 28] = [
     (
         "policy",
         "retention",
@@ -129,6 +129,11 @@ const EXACT: [(&str, &str, &[&str]); 27] = [
             "\"127.0.0.1\"",
             "80",
         ],
+    ),
+    (
+        "",
+        "page",
+        &["\"loopback\"", "\"open\"", "\"Open\"", "\"\"", "true"],
     ),
     (
         "",

@@ -209,6 +209,9 @@ pub enum Missed {
 }
 
 impl Missed {
+    /// Those that a blackout, a pause or a disabled policy explains.
+    pub const EXCUSED: [Self; 3] = [Self::Blackout, Self::Disabled, Self::Paused];
+
     /// The word in the history.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -124,6 +124,19 @@ impl Zone {
         self.0.changes.get(index.checked_sub(1)?).copied()
     }
 
+    /// The first instant at which the clocks show `date` or, where the zone skips it, a later one.
+    pub fn day_begins(&self, date: NaiveDate) -> DateTime<Utc> {
+        let mut dates = date.iter_days();
+        let begins =
+            dates.find_map(
+                |date| match self.first_reached(date.and_time(NaiveTime::MIN)) {
+                    Reached::At(at) => Some(at),
+                    Reached::NoSuchDate => None,
+                },
+            );
+        begins.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
     /// The first instant in (`start`, `stop`] at which the offset is another one.
     pub(super) fn change_in(
         &self,

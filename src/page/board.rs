@@ -1,0 +1,107 @@
+//! What the daemon tells the page.
+//!
+//! Owns: the configuration in force and the alarms, each with since when. Figures of pairs and scopes are those of the
+//! metrics. Nothing here is made for a request: the daemon tells it when it has something new to tell.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Config;
+use crate::plan::Alarm;
+
+/// An alarm that there is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its cause.
+    pub alarm: Alarm,
+    /// What is to be said of it.
+    pub said: String,
+    /// When this process first saw it.
+    pub since: DateTime<Utc>,
+}
+
+/// The configuration and the alarms, shared between the daemon and its page.
+#[derive(Debug, Default)]
+pub struct Board {
+    told: Mutex<Told>,
+}
+
+/// What was told last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// `None` before the daemon has begun.
+    pub(super) config: Option<Arc<Config>>,
+    /// In their order.
+    pub(super) alarms: Arc<[Standing]>,
+}
+
+impl Board {
+    /// Tells the configuration that is in force from now on.
+    pub fn configure(&self, config: Config) {
+        self.change(|told| told.config = Some(Arc::new(config)));
+    }
+
+    /// Tells the alarms that there are at `now`. One that was told before keeps its beginning.
+    pub fn alarm(&self, alarms: &BTreeMap<Alarm, String>, now: DateTime<Utc>) {
+        let before = self.told().alarms;
+        let is_same = before.len() == alarms.len()
+            && before
+                .iter()
+                .zip(alarms)
+                .all(|(one, (alarm, said))| one.alarm == *alarm && one.said == *said);
+        if is_same {
+            return;
+        }
+        let since = |alarm: &Alarm| {
+            let place = before.binary_search_by(|one| one.alarm.cmp(alarm));
+            place
+                .ok()
+                .and_then(|place| before.get(place))
+                .map_or(now, |one| one.since)
+        };
+        let alarms = alarms.iter().map(|(alarm, said)| Standing {
+            since: since(alarm),
+            alarm: alarm.clone(),
+            said: said.clone(),
+        });
+        let alarms = alarms.collect();
+        self.change(|told| told.alarms = alarms);
+    }
+
+    pub(super) fn told(&self) -> Told {
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_keeps_its_beginning_while_it_lasts() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let alarm = |name: &str| Alarm::OtherAccount(name.parse().unwrap());
+        let board = Board::default();
+        board.alarm(&BTreeMap::from([(alarm("b"), "1".to_owned())]), at(10));
+        let both = BTreeMap::from([(alarm("a"), String::new()), (alarm("b"), "2".to_owned())]);
+        board.alarm(&both, at(20));
+        let told = board.told().alarms;
+        let told: Vec<_> = told
+            .iter()
+            .map(|one| (one.said.as_str(), one.since))
+            .collect();
+        assert_eq!(told, [("", at(20)), ("2", at(10))]);
+        board.alarm(&BTreeMap::new(), at(30));
+        board.alarm(&both, at(40));
+        assert_eq!(board.told().alarms[1].since, at(40));
+    }
+}

@@ -1,0 +1,40 @@
+//! The page of an account in a region: its quota, and the forecast.
+
+use maud::{Markup, html};
+
+use super::{Instant, scope_address};
+use crate::forecast::ScopeForecast;
+
+/// The page's body.
+pub(in crate::page) fn scope(
+    forecast: &ScopeForecast,
+    notes: &[String],
+    listed: Option<usize>,
+) -> Markup {
+    let (quota, peak) = (forecast.quota, &forecast.peak);
+    html! {
+        h1 { (forecast.scope) }
+        dl.fields {
+            dt { "manual snapshots at AWS" }
+            dd { @match listed { Some(held) => { (held) " of " (quota) }, None => { "not listed yet; quota " (quota) } } }
+            dt { "of redkeep, now" } dd { (forecast.now.held) }
+            dt { "most within a year" } dd { (peak.held) ", first at " (Instant(peak.at)) }
+            dt { "once settled" }
+            dd { @match &forecast.steady { Some(steady) => { (steady.held) }, None => "not settled within a year" } }
+            dt { "over the quota" }
+            dd { @match forecast.over_quota_at { Some(at) => { "from " (Instant(at)) " on" }, None => "not within a year" } }
+        }
+        @for note in notes { p { (note) "." } }
+        h2 { "Snapshots held over a year" }
+        p {
+            img.forecast src=(scope_address("/forecast.svg", &forecast.scope)) width="960" height="480"
+                alt={ "A line of the snapshots held over a year: " (forecast.now.held) " now, at most " (peak.held) ", quota " (quota) "." };
+        }
+        h2 { "By policy" }
+        ul {
+            @for (policy, held) in &forecast.now.by_policy {
+                li { (policy) ": " (held) " now, " (peak.by_policy.get(policy).copied().unwrap_or_default()) " at the most" }
+            }
+        }
+    }
+}

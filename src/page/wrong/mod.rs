@@ -1,0 +1,309 @@
+//! What is wrong, in words: since when, what it means, and the command that helps.
+//!
+//! Owns: the words for each alarm, for the daemon's own condition and for what the newest slots came to. Pure. Of many that
+//! are alike only the first are told, with a way to the others: a person reads a page once.
+
+mod alarms;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use self::alarms::{explain, named, words};
+use super::board::Standing as StandingAlarm;
+use super::filter::address;
+use super::fleet::{Row, Standing};
+use crate::http::{Condition, ProbeAnswer};
+use crate::metrics::View;
+use crate::plan::Alarm;
+use crate::slot::{Pair, Scope, rfc3339};
+
+/// How many findings of a kind are told one by one.
+const EACH: usize = 3;
+
+/// Something that an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// What it has in common with others.
+    pub(super) kind: &'static str,
+    /// Since when, as far as that is known.
+    pub(super) since: Option<DateTime<Utc>>,
+    /// What is so.
+    pub(super) what: String,
+    /// What follows from it.
+    pub(super) meaning: String,
+    /// What tells more, or mends it.
+    pub(super) command: String,
+}
+
+/// The findings of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    /// The first of them.
+    pub(super) told: Vec<Finding>,
+    /// How many more there are.
+    pub(super) more: usize,
+    /// Where they are listed, where the page can do that.
+    pub(super) list: Option<String>,
+}
+
+/// The findings, those of a kind together, in the order in which each kind came first.
+fn grouped(findings: Vec<Finding>) -> Vec<Group> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for finding in findings {
+        let place = *places.entry(finding.kind).or_insert(groups.len());
+        if place == groups.len() {
+            let is_state = Standing::ALL.iter().any(|one| one.word() == finding.kind);
+            groups.push(Group {
+                list: is_state.then(|| address("/", &[("state", finding.kind)])),
+                told: Vec::new(),
+                more: 0,
+            });
+        }
+        let group = &mut groups[place];
+        match group.told.len() < EACH {
+            true => group.told.push(finding),
+            false => group.more += 1,
+        }
+    }
+    groups
+}
+
+/// What there is to find something wrong in.
+pub(super) struct Facts<'a> {
+    pub(super) condition: &'a Condition,
+    pub(super) alarms: &'a [StandingAlarm],
+    pub(super) view: &'a View,
+    pub(super) rows: &'a [Row<'a>],
+    /// Why the history cannot be read.
+    pub(super) unreadable: Option<&'a str>,
+}
+
+/// What is wrong: with the daemon, by its alarms, and by what the newest slots came to.
+pub(super) fn all(facts: &Facts<'_>) -> Vec<Group> {
+    let mut found = of_daemon(facts);
+    found.extend(of_alarms(facts));
+    found.extend(of_rows(facts.rows));
+    grouped(found)
+}
+
+/// What is wrong with the daemon itself.
+fn of_daemon(facts: &Facts<'_>) -> Vec<Finding> {
+    let (condition, reload) = (facts.condition, facts.view.reload);
+    let finding = |kind, what: String, meaning: &str, command: &str| Finding {
+        kind,
+        since: None,
+        what,
+        meaning: meaning.to_owned(),
+        command: command.to_owned(),
+    };
+    let mut found = Vec::new();
+    if let Some(why) = facts.unreadable {
+        found.push(finding(
+            "history",
+            format!("The history cannot be read: {why}"),
+            "What became of the slots is not shown below. Snapshots go on.",
+            "redkeep doctor",
+        ));
+    }
+    let trouble = condition.history_trouble.as_deref();
+    if trouble.is_some() || !facts.view.history_writable {
+        let why = trouble.unwrap_or("the last attempt failed");
+        found.push(finding(
+            "history",
+            format!("The history cannot be written: {why}"),
+            "Snapshots go on and are written down when it can be; nothing is deleted meanwhile.",
+            "redkeep doctor",
+        ));
+    }
+    if !reload.successful {
+        let since = reload
+            .succeeded_at
+            .map(|at| format!("What was read at {} stays in force.", rfc3339(at)));
+        found.push(finding(
+            "reload",
+            "The policy file was not valid when it was last read.".to_owned(),
+            &since.unwrap_or_default(),
+            "redkeep check",
+        ));
+    }
+    found.extend(condition.unreached.iter().map(|(scope, why)| {
+        let what = format!("{scope}: {why}");
+        let is_its = |one: &&StandingAlarm| one.alarm == Alarm::Unreachable(scope.clone());
+        let alarm = facts.alarms.iter().find(is_its);
+        Finding {
+            since: alarm.map(|alarm| alarm.since),
+            ..finding(
+                "unreached",
+                what,
+                "No snapshot can be taken there.",
+                "redkeep doctor",
+            )
+        }
+    }));
+    found
+}
+
+/// How a dead loop is told; `None` where it turns.
+pub(super) fn dead(alive: &ProbeAnswer) -> Option<String> {
+    match alive {
+        ProbeAnswer::Good => None,
+        ProbeAnswer::Bad(reasons) => Some(reasons.join("; ")),
+    }
+}
+
+/// What the newest slots of the pairs came to, where that is no snapshot.
+fn of_rows(rows: &[Row<'_>]) -> Vec<Finding> {
+    let lacking = rows.iter().filter(|row| row.standing.is_lacking());
+    lacking.filter_map(of_row).collect()
+}
+
+fn of_row(row: &Row<'_>) -> Option<Finding> {
+    let pair = &row.pair;
+    let kind = row.standing.word();
+    let command = explain(pair);
+    if row.standing == Standing::Overdue {
+        // The age of the newest snapshot is an alarm, and told as one.
+        let late = row.late_slot?;
+        return Some(Finding {
+            kind,
+            since: Some(late),
+            what: format!(
+                "{}: the slot of {} has come, and nobody looked after it",
+                named(pair),
+                rfc3339(late)
+            ),
+            meaning: "The daemon is stuck, or the clock was set: nothing of it has begun."
+                .to_owned(),
+            command,
+        });
+    }
+    let ended = row.ended.as_ref()?;
+    let reason = [&ended.reason, &ended.message].map(Option::as_deref);
+    let reason: Vec<&str> = reason.into_iter().flatten().collect();
+    let reason = match reason.is_empty() {
+        true => String::new(),
+        false => format!(": {}", reason.join(": ")),
+    };
+    Some(Finding {
+        kind,
+        since: Some(ended.at),
+        what: format!("{}: {kind}{reason}", named(pair)),
+        meaning: meaning(row.standing).to_owned(),
+        command,
+    })
+}
+
+fn meaning(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Gone => "The snapshot of its newest slot is there no more.",
+        Standing::Skipped => {
+            "The snapshot before it was still being made. The next slot is tried as planned."
+        }
+        Standing::Missed => "It was not begun in time. The next slot is tried as planned.",
+        Standing::Expired => {
+            "AWS had not accepted it when its start window closed. The next slot is tried as planned."
+        }
+        Standing::Failed => {
+            "AWS refused, or the snapshot failed. The next slot is tried as planned."
+        }
+        Standing::Conflict => {
+            "A snapshot of its name is there and is not redkeep's; it is not touched."
+        }
+        Standing::Overdue | Standing::Excused | Standing::New | Standing::Available => "",
+    }
+}
+
+/// What is no error, and yet worth knowing: what is paused, and clusters that nothing protects.
+pub(super) fn notices(view: &View) -> Vec<Group> {
+    let paused = view.paused.iter().map(|(policy, since)| Finding {
+        kind: "paused",
+        since: Some(*since),
+        what: format!("The policy {policy} is paused."),
+        meaning: "Its slots are missed (paused) until it is resumed.".to_owned(),
+        command: format!("redkeep resume {policy}"),
+    });
+    let scopes = view.scopes.iter();
+    let unprotected = scopes.filter_map(|gauges| {
+        let count = gauges.unprotected_clusters.filter(|count| *count > 0)?;
+        Some(Finding {
+            kind: "unprotected",
+            since: None,
+            what: format!(
+                "{}: no policy selects {count} of its clusters.",
+                gauges.scope
+            ),
+            meaning: "redkeep takes no snapshots of them.".to_owned(),
+            command: "redkeep coverage".to_owned(),
+        })
+    });
+    grouped(paused.chain(unprotected).collect())
+}
+
+/// The alarms, in words. A scope that is not reached is told as such, and not once more for its listing.
+fn of_alarms(facts: &Facts<'_>) -> Vec<Finding> {
+    let breaches = facts.rows.iter();
+    let breaches: BTreeMap<&Pair, DateTime<Utc>> = breaches
+        .filter_map(|row| Some((&row.pair, row.breached_since?)))
+        .collect();
+    let unreached = |scope: &Scope| {
+        facts
+            .condition
+            .unreached
+            .iter()
+            .any(|(one, _)| one == scope)
+    };
+    let alarms = facts.alarms.iter();
+    alarms
+        .filter(|one| !matches!(&one.alarm, Alarm::Unreachable(scope) if unreached(scope)))
+        .map(|one| {
+            let since = match &one.alarm {
+                Alarm::RpoBreach(pair) => breaches.get(pair).copied(),
+                _ => None,
+            };
+            of_alarm(one, since.unwrap_or(one.since))
+        })
+        .collect()
+}
+
+fn of_alarm(one: &StandingAlarm, since: DateTime<Utc>) -> Finding {
+    let (kind, what, meaning, command) = words(&one.alarm);
+    Finding {
+        kind,
+        since: Some(since),
+        what: match one.said.is_empty() {
+            true => what,
+            false => format!("{what}: {}", one.said),
+        },
+        meaning: meaning.to_owned(),
+        command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_a_kind_are_told_by_the_first_of_them_and_where_the_others_are() {
+        let finding = |kind: &'static str, number: usize| Finding {
+            kind,
+            since: None,
+            what: number.to_string(),
+            meaning: String::new(),
+            command: String::new(),
+        };
+        let mut findings: Vec<Finding> = (0..9).map(|number| finding("failed", number)).collect();
+        findings.insert(3, finding("clock", 0));
+        let groups = grouped(findings);
+        let told: Vec<_> = groups
+            .iter()
+            .map(|group| (group.told.len(), group.more))
+            .collect();
+        assert_eq!(told, [(3, 6), (1, 0)]);
+        assert_eq!(groups[0].list.as_deref(), Some("/?state=failed"));
+        assert_eq!(groups[1].list, None);
+        assert_eq!(groups[0].told[2].what, "2");
+    }
+}
