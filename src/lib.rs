@@ -20,7 +20,7 @@
 
 pub use redkeep_core::{
     coverage, digest, engine, execute, explain, forecast, history, iam, names, observed,
-    operations, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
+    operations, outbox, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
     run, schedule, seen, settings, shared_tags, slot, snapshot, suggest, timing, tzdb,
 };
 pub use redkeep_policy_file as config;
@@ -37,6 +37,7 @@ pub mod error_chain;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod notify;
 pub mod spool;
 pub mod systemd;
 

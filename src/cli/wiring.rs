@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tracing::{error, warn};
 
-use crate::aws::{self, AwsRedshift, Connector, Target};
+use crate::aws::{self, AwsRedshift, Connector, OutgoingClient, Target};
 use crate::clock::{Clock, sleep};
 use crate::config::zones::Place;
 use crate::config::{
@@ -63,6 +63,7 @@ pub(super) async fn parts(
         metrics,
         health,
         notifier: Notifier::from_environment(),
+        client: OutgoingClient::default(),
     };
     Ok((parts, hold))
 }

@@ -29,6 +29,7 @@ impl<R: Redshift> Daemon<R> {
                 self.parts.engine.reconfigure(config, now);
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(self.parts.engine.config(), now);
+                self.set_senders().await;
                 info!("configuration reloaded");
             }
             Err(errors) => {

@@ -38,6 +38,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
         metrics: Arc::new(Metrics::new(clock.now()).unwrap()),
         health: Arc::new(Health::starting(clock.monotonic())),
         notifier: Notifier::from_environment(),
+        client: OutgoingClient::default(),
         clock,
     })
 }

@@ -70,6 +70,7 @@ fn config(policies: Vec<Policy>) -> Config {
             format: LogFormat::Auto,
             level: LogLevel::Info,
         },
+        receivers: Vec::new(),
         accounts: vec![Account {
             name: "prod".parse().unwrap(),
             regions: vec![

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::error::StoreError;
 use super::file::File;
 use super::meta::{self, EndpointKind, Installation, NewDatabase};
-use super::{Command, Reread, inbox, load, quarantine, write};
+use super::{Command, OutboxWork, Reread, inbox, load, quarantine, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
@@ -241,6 +241,7 @@ impl StoreWriter {
                 Command::Commit(changes, answer) => drop(answer.send(self.commit(&changes))),
                 Command::Requests(answer) => drop(answer.send(self.requests(&mut seen))),
                 Command::Reread(answer) => drop(answer.send(self.reread())),
+                Command::Outbox(work) => self.for_outbox(work),
                 Command::Close(answer) => {
                     inbox.close();
                     drop(answer.send(self.file.map_or(Ok(()), File::close)));
@@ -264,6 +265,18 @@ impl StoreWriter {
         let stay = write::commit(file, &news.cloned().collect::<Vec<_>>())?;
         self.behind = Behind::Readable;
         Ok(stay)
+    }
+
+    /// A file that cannot be written is left to the commits to be opened again.
+    fn for_outbox(&mut self, work: OutboxWork) {
+        let unwritable = || StoreError::Unwritable {
+            path: self.path.clone(),
+        };
+        let file = self.file.as_mut().filter(|_| self.behind != Behind::Unread);
+        match file {
+            Some(file) => work(Ok(file)),
+            None => work(Err(unwritable())),
+        }
     }
 
     /// The history of a file that could not be read when the store was opened and can be now; told once.

@@ -13,6 +13,7 @@ use redkeep_core::history::{
 };
 use redkeep_core::names::{AccountName, PolicyName};
 use redkeep_core::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
+use redkeep_core::outbox::{Condition, ConditionKey, Message};
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Slot, rfc3339};
@@ -36,6 +37,10 @@ pub struct Ledger {
     pub actions: BTreeMap<i64, SnapshotAction>,
     /// Written by the commands, not by changes.
     pub confirmations: BTreeMap<PolicyName, Confirmation>,
+    /// What receivers know of what goes on.
+    pub conditions: BTreeMap<ConditionKey, Condition>,
+    /// The outbox, with everything that was ever in it.
+    pub messages: Vec<Message>,
     /// How often a watermark was taken back.
     pub clamps: u32,
     /// Every activation that a pair ever had, oldest first.
@@ -134,6 +139,18 @@ impl Ledger {
             Change::SnapshotAction(action) => {
                 drop(self.actions.insert(action.id, (**action).clone()))
             }
+            Change::Condition(condition) => match condition.is_over {
+                true => drop(self.conditions.remove(&condition.key)),
+                false => {
+                    let key = condition.key.clone();
+                    drop(self.conditions.insert(key, (**condition).clone()));
+                }
+            },
+            Change::Message(message) => {
+                let is_new = !self.messages.iter().any(|one| one.id == message.id);
+                assert!(is_new, "I27: told twice: {message:?}");
+                self.messages.push((**message).clone());
+            }
         }
         None
     }
@@ -179,6 +196,10 @@ impl Ledger {
         for segment in &mut self.segments {
             segment.pair = renaming.moved(segment.pair.clone());
         }
+        let conditions = std::mem::take(&mut self.conditions).into_values();
+        for one in conditions.map(|one| renaming.moved_condition(one)) {
+            self.conditions.insert(one.key.clone(), one);
+        }
         self.accounts.remove(&renaming.from);
         let number = renaming.number.clone();
         self.accounts.insert(renaming.to.clone(), number);
@@ -192,6 +213,7 @@ impl Ledger {
         history.pauses.clone_from(&self.pauses);
         history.rebuilt_at = self.rebuilt_at;
         history.confirmations.clone_from(&self.confirmations);
+        history.conditions.clone_from(&self.conditions);
         for pass in &self.passes {
             history.apply(Change::Passed(Box::new(pass.clone())));
         }
@@ -277,8 +299,12 @@ impl Journal {
     /// Commits; returns the runs that had ended before otherwise, and stay.
     pub fn commit(&mut self, changes: &[Change]) -> Vec<Run> {
         let before = self.ledger.rebuilt_at;
-        let taken = changes.iter().filter_map(|change| self.ledger.take(change));
-        let stay: Vec<Run> = taken.collect();
+        let mut stay: Vec<Run> = Vec::new();
+        for change in changes {
+            if !stay.iter().any(|run| change.tells_of(run)) {
+                stay.extend(self.ledger.take(change));
+            }
+        }
         let is_known = |change: &Change| matches!(change, Change::Rebuilt(_));
         if !news(changes.to_vec(), &stay).iter().any(is_known) {
             self.ledger.rebuilt_at = before;

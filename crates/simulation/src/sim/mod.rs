@@ -568,7 +568,7 @@ impl Sim {
             }
         }
         self.hosts[host].process_mut().engine.answered(reply, now);
-        let mut changes = self.hosts[host].process_mut().engine.take_changes();
+        let mut changes = self.hosts[host].process_mut().engine.take_changes(now);
         if let Some(bug) = self.bug {
             bug.bend_taken(&mut changes, &self.hosts[host].journal.ledger);
         }
