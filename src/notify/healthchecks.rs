@@ -19,7 +19,10 @@ pub(super) fn request(url: &str, message: &Message) -> Outgoing {
     };
     Outgoing {
         url: ping(url, signal, message),
-        headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
+        headers: vec![
+            ("content-type", "text/plain; charset=utf-8".to_owned()),
+            ("idempotency-key", message.id.clone()),
+        ],
         body: plain(message),
     }
 }

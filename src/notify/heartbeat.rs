@@ -17,6 +17,9 @@ use crate::outbox::Receiver;
 /// A loop that turned longer ago is stuck: it never sleeps longer than half a minute.
 const TURNED_WITHIN: Duration = Duration::from_secs(60);
 
+/// How soon it is looked again while there is none.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Sends it for as long as the daemon runs.
 pub(super) async fn beat(receiver: Receiver, means: Means) {
     let pace = receiver.repeat_after.to_std().unwrap_or(TURNED_WITHIN);
@@ -36,7 +39,9 @@ pub(super) async fn beat(receiver: Receiver, means: Means) {
             _ => {}
         }
         was_well = sent.is_ok();
-        tokio::time::sleep(pace).await;
+        // The first one comes as soon as the daemon can do its work, and so does the first one after a trouble.
+        let pause = if was_well { pace } else { pace.min(LOOK_AGAIN) };
+        tokio::time::sleep(pause).await;
     }
 }
 

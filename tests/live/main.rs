@@ -12,6 +12,7 @@ mod listener;
 mod listings;
 mod log;
 mod network;
+mod notify;
 mod prune;
 mod scenarios;
 mod selection;

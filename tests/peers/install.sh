@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the peers that the tests compare redkeep with, in a virtual environment under target/peers: moto's
-# server, an emulator of AWS that nobody here wrote, the AWS CLI and boto3, which judge the sandbox, and IANA's time zones.
+# server, an emulator of AWS that nobody here wrote, the AWS CLI and boto3, which judge the sandbox, aiosmtpd, which takes mail, and IANA's time zones.
 # Does nothing where these versions are there already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,4 +13,4 @@ if ! cmp --silent "$wanted" "$peers/requirements.txt"; then
 fi
 "$peers/bin/python" -c '
 from importlib.metadata import version
-print(*(f"{name} {version(name)}" for name in ("moto", "boto3", "botocore", "awscli", "tzdata")), sep=", ")'
+print(*(f"{name} {version(name)}" for name in ("moto", "boto3", "botocore", "awscli", "tzdata", "aiosmtpd")), sep=", ")'

@@ -184,7 +184,8 @@ pub(super) struct RawReceiver {
     /// What it is told, by default everything; of a `healthchecks` receiver `["run"]` or `["heartbeat"]`.
     #[schemars(schema_with = "schema_types::events")]
     pub(super) events: Option<RawList>,
-    /// How long something goes on before it is told again, `10m` to `366d`.
+    /// How long something goes on before it is told again, `10m` to `366d`; of a heartbeat how often it is sent, `1s` to
+    /// `1d`, by default `60s`.
     #[schemars(with = "Span", extend("default" = super::kinds::written(Receiver::REPEAT_AFTER)))]
     pub(super) repeat_after: Option<Span>,
     /// A `[[blackout]]` in which it is told nothing; what comes up meanwhile is told when it ends.

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono::TimeDelta;
+
 use super::error::quoted;
 use super::expected;
 use super::network::{host, is_clear, is_loopback};
@@ -71,9 +73,7 @@ impl Table<'_> {
         let severity = raw.severity.as_deref();
         let severity = choice(&self.path.key("severity"), severity, &severities, report);
         let events = self.events(kind, policies.is_some(), report);
-        let repeat_after = raw.repeat_after.as_ref();
-        let repeat_after =
-            repeat_after.map(|span| span.within(["10m", "366d"], &self.path.key("repeat_after"), report));
+        let repeat_after = self.repeat_after(&events, report);
         let quiet = self.quiet(declared, report);
         let mail = self.mail(kind, report);
         Some(Receiver {
@@ -85,10 +85,21 @@ impl Table<'_> {
             policies,
             severity: severity.unwrap_or(Receiver::SEVERITY),
             events,
-            repeat_after: repeat_after.unwrap_or(Some(Receiver::REPEAT_AFTER))?,
+            repeat_after: repeat_after?,
             quiet,
             mail,
         })
+    }
+
+    /// A sign of life is what goes on for as long as the daemon does.
+    fn repeat_after(&self, events: &[Event], report: &mut Report) -> Option<TimeDelta> {
+        let (bounds, usual) = match events {
+            [Event::Heartbeat] => (["1s", "1d"], Receiver::BEAT_EACH),
+            _ => (["10m", "366d"], Receiver::REPEAT_AFTER),
+        };
+        let path = self.path.key("repeat_after");
+        let span = self.raw.repeat_after.as_ref();
+        span.map_or(Some(usual), |span| span.within(bounds, &path, report))
     }
 
     fn kind(&self, report: &mut Report) -> Option<ReceiverKind> {

@@ -121,6 +121,8 @@ pub struct Receiver {
 impl Receiver {
     /// Of `repeat_after`.
     pub const REPEAT_AFTER: TimeDelta = TimeDelta::hours(24);
+    /// Of `repeat_after`, where it is how often a sign of life is sent.
+    pub const BEAT_EACH: TimeDelta = TimeDelta::seconds(60);
     /// Of `severity`.
     pub const SEVERITY: Severity = Severity::Warning;
 
