@@ -20,8 +20,8 @@
 
 pub use redkeep_core::{
     coverage, digest, engine, execute, explain, forecast, history, iam, names, observed,
-    operations, outbox, ownership, pause, plan, policy, redshift, reply, report, retention, retry, rpo,
-    run, schedule, seen, settings, shared_tags, slot, snapshot, suggest, timing, tzdb,
+    operations, outbox, ownership, pause, plan, policy, redshift, reply, report, retention, retry,
+    rpo, run, schedule, seen, settings, shared_tags, slot, snapshot, suggest, timing, tzdb,
 };
 pub use redkeep_policy_file as config;
 pub use redkeep_sandbox as sandbox;

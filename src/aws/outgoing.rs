@@ -86,7 +86,10 @@ impl OutgoingClient {
             let kept = request.headers_mut().try_insert(*name, value.clone());
             kept.map_err(|_| Unanswered(format!("the header {name} cannot be sent")))?;
         }
-        let answer = connector.call(request).await.map_err(|error| told(&error))?;
+        let answer = connector
+            .call(request)
+            .await
+            .map_err(|error| told(&error))?;
         let retry_after = answer.headers().get("retry-after").map(str::to_owned);
         let status = answer.status().as_u16();
         Ok(HttpAnswer {
@@ -138,7 +141,10 @@ mod tests {
     #[test]
     fn no_error_shows_the_secret_part_of_a_url() {
         let url = "https://hooks.example.com/services/T0/B0/hunter2";
-        let told = without_url(&format!("error for {url}: /services/T0/B0/hunter2 is gone"), url);
+        let told = without_url(
+            &format!("error for {url}: /services/T0/B0/hunter2 is gone"),
+            url,
+        );
         assert!(!told.contains("hunter2"), "{told}");
         assert_eq!(without_url("a/b", "https://x/"), "a/b");
     }

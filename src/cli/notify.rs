@@ -35,7 +35,12 @@ pub struct NotifyArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Send a test to this receiver
-    #[arg(long, value_name = "NAME", conflicts_with = "pending", required_unless_present = "pending")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "pending",
+        required_unless_present = "pending"
+    )]
     test: Option<String>,
     /// Show the messages that wait
     #[arg(long)]
@@ -96,7 +101,9 @@ async fn test(args: &NotifyArgs, name: &str, clock: &dyn Clock) -> Result<(), Fa
     let Some(receiver) = receivers.find(|one| one.name.as_str() == name) else {
         let known = config.receivers.iter().map(|one| one.name.as_str());
         let hint = did_you_mean(name, known);
-        return Err(Failure::Usage(format!("there is no receiver {name:?}{hint}")));
+        return Err(Failure::Usage(format!(
+            "there is no receiver {name:?}{hint}"
+        )));
     };
     let now = clock.now();
     let receiver_name: &ReceiverName = &receiver.name;

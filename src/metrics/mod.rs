@@ -104,7 +104,10 @@ impl Metrics {
             Box::new(process::Process::new(started_at)),
             Box::new(process::DroppedLines::new()?),
         ];
-        for collector in collectors.into_iter().chain(metrics.notifications.collectors()) {
+        for collector in collectors
+            .into_iter()
+            .chain(metrics.notifications.collectors())
+        {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)

@@ -22,7 +22,9 @@ pub(super) fn request(
     messages: &[Message],
     now: DateTime<Utc>,
 ) -> Outgoing {
-    let alerts = messages.iter().map(|message| alert(message, namespace, now));
+    let alerts = messages
+        .iter()
+        .map(|message| alert(message, namespace, now));
     post(url, alerts.collect())
 }
 
@@ -116,7 +118,10 @@ mod tests {
     #[test]
     fn an_alert_has_the_name_of_the_rule_of_the_same_thing() {
         assert_eq!(name(Event::QuotaNear), "RedkeepQuotaNear");
-        assert_eq!(post("http://a:9093/", Vec::new()).url, "http://a:9093/api/v2/alerts");
+        assert_eq!(
+            post("http://a:9093/", Vec::new()).url,
+            "http://a:9093/api/v2/alerts"
+        );
         let whole = "http://a/x/api/v2/alerts";
         assert_eq!(post(whole, Vec::new()).url, whole);
     }

@@ -42,7 +42,9 @@ pub(super) async fn send(receiver: &Receiver, contents: &Contents<'_>) -> Sent {
 fn transport(receiver: &Receiver, settings: &MailSettings) -> Result<Transport, String> {
     let told = |error: secret::SecretError| error.to_string();
     let url = secret::address(&receiver.target).map_err(told)?;
-    let (scheme, rest) = url.split_once("://").ok_or("what is kept as the URL is none")?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or("what is kept as the URL is none")?;
     let host = network::host(&url).to_owned();
     let is_clear = network::is_loopback(&host) || receiver.allow_clear;
     let parameters = || TlsParameters::new(host.clone()).map_err(|error| with_causes(&error));
@@ -73,7 +75,10 @@ fn mail(settings: &MailSettings, message: &Message) -> Result<Mail, String> {
         mailbox.map_err(|error| format!("{text}: {error}"))
     };
     let from = mailbox(&settings.from)?;
-    let domain = settings.from.rsplit_once('@').map_or("redkeep", |(_, domain)| domain);
+    let domain = settings
+        .from
+        .rsplit_once('@')
+        .map_or("redkeep", |(_, domain)| domain);
     let mut builder: MessageBuilder = Mail::builder()
         .from(from)
         .subject(headline(message))
@@ -84,7 +89,9 @@ fn mail(settings: &MailSettings, message: &Message) -> Result<Mail, String> {
     for to in &settings.to {
         builder = builder.to(mailbox(to)?);
     }
-    let mut mail = builder.body(body(message)).map_err(|error| with_causes(&error))?;
+    let mut mail = builder
+        .body(body(message))
+        .map_err(|error| with_causes(&error))?;
     let name = HeaderName::new_from_ascii_str("Auto-Submitted");
     let generated = HeaderValue::new(name, "auto-generated".to_owned());
     mail.headers_mut().insert_raw(generated);
@@ -105,7 +112,11 @@ fn body(message: &Message) -> String {
     ];
     let given = { parts.iter() }.filter_map(|(name, text)| Some((name, text.as_ref()?)));
     lines.extend(given.map(|(name, text)| format!("{name}: {text}")));
-    lines.extend([String::new(), "What helps:".to_owned(), format!("  {}", content.action)]);
+    lines.extend([
+        String::new(),
+        "What helps:".to_owned(),
+        format!("  {}", content.action),
+    ]);
     lines.push(String::new());
     lines.join("\r\n")
 }

@@ -66,7 +66,10 @@ mod tests {
         let wanted = "https://hc.example.com/KEY/nightly/start?create=1&rid=r";
         assert_eq!(request(url, &message).url, wanted);
         message.state = MessageState::Begun;
-        assert_eq!(request("https://h/u", &message).url, "https://h/u/fail?rid=r");
+        assert_eq!(
+            request("https://h/u", &message).url,
+            "https://h/u/fail?rid=r"
+        );
         message.state = MessageState::Over;
         assert_eq!(request("https://h/u", &message).url, "https://h/u?rid=r");
         message.event = Event::Test;

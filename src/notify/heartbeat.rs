@@ -10,8 +10,9 @@ use tracing::{info, warn};
 
 use super::parcel::{Sent, post};
 use super::{Means, TIMEOUT, healthchecks, secret};
-use crate::http::health::{ProbeAnswer, alive, ready};
+use crate::clock::sleep;
 use crate::error_chain::with_causes;
+use crate::http::health::{ProbeAnswer, alive, ready};
 use crate::outbox::Receiver;
 
 /// A loop that turned longer ago is stuck: it never sleeps longer than half a minute.
@@ -41,7 +42,7 @@ pub(super) async fn beat(receiver: Receiver, means: Means) {
         was_well = sent.is_ok();
         // The first one comes as soon as the daemon can do its work, and so does the first one after a trouble.
         let pause = if was_well { pace } else { pace.min(LOOK_AGAIN) };
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
     }
 }
 
@@ -67,7 +68,10 @@ async fn well(means: &Means) -> Result<(), String> {
 
 async fn sign(receiver: &Receiver, means: &Means) -> Result<(), String> {
     let url = secret::address(&receiver.target).map_err(|error| error.to_string())?;
-    let body = format!("redkeep {}: the loop turns, and the history is written", env!("CARGO_PKG_VERSION"));
+    let body = format!(
+        "redkeep {}: the loop turns, and the history is written",
+        env!("CARGO_PKG_VERSION")
+    );
     let outgoing = healthchecks::sign_of_life(&url, body);
     let sent = post(&means.client, receiver, outgoing, means.clock.now());
     match tokio::time::timeout(TIMEOUT, sent).await {

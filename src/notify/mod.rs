@@ -65,6 +65,7 @@ pub struct Senders {
 }
 
 struct Task {
+    receiver: Receiver,
     handle: AbortHandle,
     wake: Arc<Notify>,
     idle: Arc<Notify>,
@@ -78,28 +79,41 @@ impl Drop for Task {
 }
 
 impl Senders {
-    /// Begins a task for each of these receivers, in the place of those that there were.
+    /// Begins a task for each of these receivers that is new or another than before, and ends those of all others.
     pub async fn set(&mut self, receivers: &[Receiver], means: &Means) {
-        self.tasks.clear();
+        self.tasks
+            .retain(|_, task| receivers.contains(&task.receiver) && !task.handle.is_finished());
         let names = receivers.iter().map(|one| one.name.clone()).collect();
         if let Err(error) = means.store.retain_receivers(names).await {
             let reason = with_causes(&error);
-            debug!(reason, "messages to receivers that are gone stay until the next start");
+            debug!(
+                reason,
+                "messages to receivers that are gone stay until the next start"
+            );
         }
-        means.metrics.set_receivers(receivers.iter().map(|one| one.name.as_str()));
+        means
+            .metrics
+            .set_receivers(receivers.iter().map(|one| one.name.as_str()));
         for receiver in receivers {
+            if self.tasks.contains_key(&receiver.name) {
+                continue;
+            }
             let (wake, idle) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-            let (receiver, means) = (receiver.clone(), means.clone());
-            let name = receiver.name.clone();
+            let (own, means) = (receiver.clone(), means.clone());
             let handle = match receiver.events.as_slice() {
-                [Event::Heartbeat] => tokio::spawn(heartbeat::beat(receiver, means)),
+                [Event::Heartbeat] => tokio::spawn(heartbeat::beat(own, means)),
                 _ => {
-                    let sender = Sender::new(receiver, means);
+                    let sender = Sender::new(own, means);
                     tokio::spawn(sender.run(Arc::clone(&wake), Arc::clone(&idle)))
                 }
             };
-            let handle = handle.abort_handle();
-            self.tasks.insert(name, Task { handle, wake, idle });
+            let task = Task {
+                receiver: receiver.clone(),
+                handle: handle.abort_handle(),
+                wake,
+                idle,
+            };
+            self.tasks.insert(receiver.name.clone(), task);
         }
     }
 
@@ -114,11 +128,14 @@ impl Senders {
     /// behind that could go out at once.
     pub async fn settle(&self, patience: Duration) {
         let all = async {
-            for task in self.tasks.values() {
-                task.wake.notify_one();
-            }
-            for task in self.tasks.values() {
-                task.idle.notified().await;
+            let senders = self.tasks.values();
+            for task in senders.filter(|task| task.receiver.events != [Event::Heartbeat]) {
+                // It may have been idle before, and may have been in the midst of a look: the third time it has looked at
+                // everything that was written.
+                for _ in 0..3 {
+                    task.wake.notify_one();
+                    task.idle.notified().await;
+                }
             }
         };
         drop(tokio::time::timeout(patience, all).await);

@@ -6,9 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::notify::delivery::{Delivery, Form};
 
-use super::{
-    TIMEOUT, alertmanager, email, healthchecks, pagerduty, secret, slack, webhook,
-};
+use super::{TIMEOUT, alertmanager, email, healthchecks, pagerduty, secret, slack, webhook};
 use crate::aws::{HttpAnswer, Outgoing, OutgoingClient};
 use crate::config::network;
 use crate::names::Namespace;
@@ -115,7 +113,10 @@ pub(super) async fn post(
     now: DateTime<Utc>,
 ) -> Sent {
     let is_http = ["http://", "https://"];
-    if !is_http.iter().any(|scheme| outgoing.url.starts_with(scheme)) {
+    if !is_http
+        .iter()
+        .any(|scheme| outgoing.url.starts_with(scheme))
+    {
         return Sent::failed("what is kept as the URL is none: wanted https://…");
     }
     let host = network::host(&outgoing.url);
@@ -143,6 +144,10 @@ fn judged(kind: ReceiverKind, answer: &HttpAnswer, now: DateTime<Utc>) -> Sent {
         )),
         // "Events API v2 Overview": the event is wrong, and stays so.
         (ReceiverKind::Pagerduty | ReceiverKind::Alertmanager, 400) => Sent::Refused(told),
+        // What is wrong with a ping is wrong with each try, and no other check is to wait for it.
+        (ReceiverKind::Healthchecks, 400..=499) if ![408, 429].contains(&answer.status) => {
+            Sent::Refused(told)
+        }
         (_, 429 | 503) => Sent::Failed {
             why: told,
             retry_after: answer

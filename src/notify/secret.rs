@@ -53,9 +53,8 @@ pub(super) fn read(place: &SecretPlace) -> Result<String, SecretError> {
         SecretPlace::File(path) => line_of(path),
         SecretPlace::Credential(name) => {
             let directory = std::env::var_os("CREDENTIALS_DIRECTORY");
-            let directory = directory.ok_or_else(|| SecretError::NoCredentials {
-                name: name.clone(),
-            })?;
+            let directory =
+                directory.ok_or_else(|| SecretError::NoCredentials { name: name.clone() })?;
             line_of(&Path::new(&directory).join(name))
         }
     }

@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::parcel::{Sent, post, send};
 use super::{Means, TIMEOUT, alertmanager, secret};
+use crate::clock::sleep;
 use crate::error_chain::with_causes;
 use crate::outbox::{Receiver, ReceiverKind};
 use crate::store::Delivered;
@@ -61,7 +62,7 @@ impl Sender {
             idle.notify_one();
             tokio::select! {
                 () = wake.notified() => {}
-                () = tokio::time::sleep(pause.min(LONGEST_SLEEP)) => {}
+                () = sleep(pause.min(LONGEST_SLEEP)) => {}
             }
         }
     }
@@ -79,7 +80,9 @@ impl Sender {
         };
         self.has_lost_store = false;
         let waiting = queue.waiting.len();
-        self.means.metrics.waiting(self.receiver.name.as_str(), waiting);
+        self.means
+            .metrics
+            .waiting(self.receiver.name.as_str(), waiting);
         if now < self.not_before {
             return span(self.not_before - now);
         }
@@ -180,7 +183,10 @@ impl Sender {
         let wait = wait_after(self.failures, asked, name.as_str());
         let now = self.means.clock.now();
         self.not_before = now + wait;
-        let put_off = self.means.store.put_off(delivery.covers, self.not_before, why);
+        let put_off = self
+            .means
+            .store
+            .put_off(delivery.covers, self.not_before, why);
         if let Err(error) = put_off.await {
             self.without_store(&with_causes(&error));
         }

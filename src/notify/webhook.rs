@@ -10,9 +10,9 @@ use sha2::Sha256;
 
 use super::parcel::Contents;
 use crate::aws::Outgoing;
-use redkeep_core::notify::delivery::Form;
 use crate::outbox::Message;
 use crate::slot::rfc3339;
+use redkeep_core::notify::delivery::Form;
 
 pub(super) fn request(
     url: String,
@@ -89,9 +89,7 @@ fn signature(secret: &str, now: DateTime<Utc>, body: &str) -> String {
     };
     mac.update(format!("{seconds}.{body}").as_bytes());
     let code = mac.finalize().into_bytes();
-    let digits: String = { code.iter() }
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits: String = { code.iter() }.map(|byte| format!("{byte:02x}")).collect();
     format!("t={seconds},v1={digits}")
 }
 
@@ -103,7 +101,8 @@ mod tests {
     fn the_signature_is_hmac_sha_256_of_time_and_body() {
         // printf '1700000000.{}' | openssl dgst -sha256 -hmac key
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let wanted = "t=1700000000,v1=ba40d62b80c96ee2ba7cb2bd4ded8d20b9c1a3da1f6e6d6d1ac6f7d5d22b3a8f";
+        let wanted =
+            "t=1700000000,v1=ba40d62b80c96ee2ba7cb2bd4ded8d20b9c1a3da1f6e6d6d1ac6f7d5d22b3a8f";
         let got = signature("key", at, "{}");
         assert_eq!(got.len(), wanted.len());
         assert!(got.starts_with("t=1700000000,v1="));

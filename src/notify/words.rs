@@ -22,7 +22,11 @@ pub(super) fn headline(message: &Message) -> String {
 pub(super) fn details(message: &Message) -> Vec<String> {
     let content = &message.content;
     let mut lines = Vec::new();
-    if let Some(slot) = content.local_time.as_ref().or(content.scheduled_at.as_ref()) {
+    if let Some(slot) = content
+        .local_time
+        .as_ref()
+        .or(content.scheduled_at.as_ref())
+    {
         lines.push(format!("slot: {slot}"));
     }
     if !content.reason.is_empty() {

@@ -163,14 +163,17 @@ impl Receiver {
             _ => {
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\n");
-                let _ = stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes());
+                let _ =
+                    stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes());
             }
         }
     }
 }
 
 fn read(stream: &TcpStream) -> Option<Got> {
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .ok()?;
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     loop {
@@ -185,7 +188,9 @@ fn read(stream: &TcpStream) -> Option<Got> {
     }
     let length = head.lines().filter_map(|line| line.split_once(": "));
     let length = { length }.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length: usize = length.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0);
+    let length: usize = length
+        .and_then(|(_, text)| text.trim().parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some(Got {

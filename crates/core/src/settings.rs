@@ -193,7 +193,10 @@ impl Config {
     pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
         let quiet = self.receivers.iter().filter_map(|one| one.quiet.as_ref());
         let quiet = quiet.map(|blackout| &blackout.schedule);
-        self.policies.iter().flat_map(Policy::schedules).chain(quiet)
+        self.policies
+            .iter()
+            .flat_map(Policy::schedules)
+            .chain(quiet)
     }
 
     /// The same configuration on the clocks of other time zone data. What `zone` does not find keeps its clocks.
@@ -206,9 +209,11 @@ impl Config {
         let receivers = self.receivers.iter();
         Self {
             zone_data: data,
-            receivers: receivers.map(|one| one.with_schedules(&on_other_clocks)).collect(),
+            receivers: receivers
+                .map(|one| one.with_schedules(on_other_clocks))
+                .collect(),
             policies: policies
-                .map(|policy| policy.with_schedules(&on_other_clocks))
+                .map(|policy| policy.with_schedules(on_other_clocks))
                 .collect(),
             ..self.clone()
         }

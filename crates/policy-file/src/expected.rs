@@ -43,11 +43,9 @@ pub(super) const RECEIVER_KIND: &str =
 pub(super) const RECEIVER_URL: &str =
     "url, url_credential or url_file with a URL such as \"https://example.com/hooks/redkeep\"";
 /// Where mail goes.
-pub(super) const MAIL_URL: &str =
-    "a mail server such as \"smtps://mail.example.com\" or, with STARTTLS, \"smtp://mail.example.com:587\"";
+pub(super) const MAIL_URL: &str = "a mail server such as \"smtps://mail.example.com\" or, with STARTTLS, \"smtp://mail.example.com:587\"";
 /// The name of a credential.
-pub(super) const CREDENTIAL: &str =
-    "the name of a credential: letters, digits, '-', '_' and '.'";
+pub(super) const CREDENTIAL: &str = "the name of a credential: letters, digits, '-', '_' and '.'";
 /// PagerDuty's key.
 pub(super) const ROUTING_KEY: &str =
     "secret_credential or secret_file with the routing key of an integration";

@@ -152,8 +152,8 @@ pub(super) struct RawBlackout {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "kind"]))]
 pub(super) struct RawReceiver {
-    /// What messages, metrics and `redkeep notify` call it: at most 63 lower-case letters, digits and single hyphens, first
-    /// a letter.
+    /// What messages, metrics and the command `notify` call it: at most 63 lower-case letters, digits and single hyphens,
+    /// first a letter.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// `"webhook"`, `"slack"` (also Mattermost), `"pagerduty"`, `"email"`, `"alertmanager"` or `"healthchecks"`.

@@ -63,8 +63,12 @@ impl Table<'_> {
         report: &mut Report,
     ) -> Option<Receiver> {
         let raw = self.raw;
-        let name =
-            name::<ReceiverName>(&self.path, raw.name.as_deref(), ReceiverName::WANTED, report);
+        let name = name::<ReceiverName>(
+            &self.path,
+            raw.name.as_deref(),
+            ReceiverName::WANTED,
+            report,
+        );
         let kind = self.kind(report)?;
         let allow_clear = raw.allow_clear.as_ref().is_some_and(|flag| flag.0);
         let target = self.target(kind, allow_clear, report);
@@ -74,7 +78,7 @@ impl Table<'_> {
         let severity = choice(&self.path.key("severity"), severity, &severities, report);
         let events = self.events(kind, policies.is_some(), report);
         let repeat_after = self.repeat_after(&events, report);
-        let quiet = self.quiet(declared, report);
+        let quiet = self.quiet(kind, declared, report);
         let mail = self.mail(kind, report);
         Some(Receiver {
             name: name?,
@@ -107,7 +111,12 @@ impl Table<'_> {
         if self.raw.kind.is_none() {
             report.missing(&self.path, "kind", expected::RECEIVER_KIND);
         }
-        choice(&self.path.key("kind"), self.raw.kind.as_deref(), &kinds, report)
+        choice(
+            &self.path.key("kind"),
+            self.raw.kind.as_deref(),
+            &kinds,
+            report,
+        )
     }
 
     /// Where messages go: exactly one of three keys says so.
@@ -209,7 +218,11 @@ impl Table<'_> {
             report.say(&self.path.key("secret_file"), text);
         }
         let has_secret = credential.is_some() || file.is_some();
-        let given = if credential.is_some() { "secret_credential" } else { "secret_file" };
+        let given = if credential.is_some() {
+            "secret_credential"
+        } else {
+            "secret_file"
+        };
         match kind {
             ReceiverKind::Pagerduty if !has_secret => {
                 report.missing(&self.path, "secret_credential", expected::ROUTING_KEY);
@@ -217,7 +230,10 @@ impl Table<'_> {
             ReceiverKind::Slack | ReceiverKind::Alertmanager | ReceiverKind::Healthchecks
                 if has_secret =>
             {
-                let text = format!("a receiver of the kind {} has no secret but its URL", kind.as_str());
+                let text = format!(
+                    "a receiver of the kind {} has no secret but its URL",
+                    kind.as_str()
+                );
                 report.say(&self.path.key(given), text);
             }
             ReceiverKind::Email if has_secret != raw.user.is_some() => {
@@ -242,7 +258,12 @@ impl Table<'_> {
             None => all,
             Some(list) => {
                 let wanted = words.iter().map(|(word, _)| *word).collect::<Vec<_>>();
-                let texts = items(&path, list, &format!("some of {}", wanted.join(", ")), report);
+                let texts = items(
+                    &path,
+                    list,
+                    &format!("some of {}", wanted.join(", ")),
+                    report,
+                );
                 let texts = texts.iter();
                 texts
                     .filter_map(|(path, text)| choice(path, Some(text), &words, report))
@@ -261,10 +282,17 @@ impl Table<'_> {
 
     fn quiet(
         &self,
+        kind: ReceiverKind,
         declared: &Declared,
         report: &mut Report,
     ) -> Option<std::sync::Arc<redkeep_core::schedule::Blackout>> {
         let text = self.raw.quiet.as_ref()?;
+        if kind == ReceiverKind::Healthchecks {
+            let why =
+                "a check is told at once, whatever the hour: its own service has hours of quiet";
+            report.say(&self.path.key("quiet"), why);
+            return None;
+        }
         let found = declared.blackouts.get(text).cloned();
         if found.is_none() && !declared.blackout_names.contains(text) && !report.incomplete {
             let known: Vec<&str> = declared.blackout_names.iter().map(String::as_str).collect();
@@ -283,7 +311,10 @@ impl Table<'_> {
                 ("user", raw.user.is_some()),
             ];
             for (key, _) in keys.iter().filter(|(_, given)| *given) {
-                report.say(&self.path.key(key), "only a receiver of the kind email has this");
+                report.say(
+                    &self.path.key(key),
+                    "only a receiver of the kind email has this",
+                );
             }
             return None;
         }
@@ -324,10 +355,7 @@ fn is_address(text: &str) -> bool {
     };
     let is_plain = |b: u8| b.is_ascii_graphic() && !b"<>()[],;:\\\"".contains(&b);
     let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
-    !user.is_empty()
-        && !host.is_empty()
-        && user.bytes().all(is_plain)
-        && host.bytes().all(is_host)
+    !user.is_empty() && !host.is_empty() && user.bytes().all(is_plain) && host.bytes().all(is_host)
 }
 
 /// What in a URL is a secret, in words; `None` where nothing is.

@@ -203,7 +203,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub async fn queue(&self, receiver: ReceiverName, now: DateTime<Utc>) -> Result<Queue, StoreError> {
+    pub async fn queue(
+        &self,
+        receiver: ReceiverName,
+        now: DateTime<Utc>,
+    ) -> Result<Queue, StoreError> {
         self.outbox(move |connection| outbox::queue(connection, &receiver, now))
             .await
     }

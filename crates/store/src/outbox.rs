@@ -160,8 +160,7 @@ fn condition(row: &Row<'_>) -> Result<Condition, Fault> {
     let scheduled_at = match stored.scheduled_at.as_str() {
         "" => None,
         text => Some(
-            parse_instant(text)
-                .map_err(|what| ConditionRow::damage(row, "scheduled_at", what))?,
+            parse_instant(text).map_err(|what| ConditionRow::damage(row, "scheduled_at", what))?,
         ),
     };
     let subject = Subject {
@@ -264,10 +263,7 @@ fn pending(row: &Row<'_>) -> Result<Pending, Fault> {
     })
 }
 
-pub(super) fn write_condition(
-    connection: &Connection,
-    condition: &Condition,
-) -> Result<(), Fault> {
+pub(super) fn write_condition(connection: &Connection, condition: &Condition) -> Result<(), Fault> {
     let row = ConditionRow::from(condition);
     let statement = match condition.is_over {
         true => DELETE_CONDITION,
@@ -308,7 +304,8 @@ pub(super) fn queue(
     now: DateTime<Utc>,
 ) -> Result<Queue, Fault> {
     let mut queue = Queue::default();
-    let waiting = OUTBOX.select() + " WHERE receiver = ?1 AND ended_at IS NULL ORDER BY seq LIMIT ?2";
+    let waiting =
+        OUTBOX.select() + " WHERE receiver = ?1 AND ended_at IS NULL ORDER BY seq LIMIT ?2";
     let mut statement = connection.prepare_cached(&waiting)?;
     let mut rows = statement.query(params![receiver.as_str(), LOOKED_AT])?;
     while let Some(row) = rows.next()? {
@@ -328,8 +325,8 @@ pub(super) fn queue(
         let at = row.ended_at.unwrap_or(now);
         queue.delivered.push((row.event, row.state, at));
     }
-    let mut statement = connection
-        .prepare_cached("SELECT event, count FROM outbox_dropped WHERE receiver = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT event, count FROM outbox_dropped WHERE receiver = ?1")?;
     let mut rows = statement.query([receiver.as_str()])?;
     while let Some(row) = rows.next()? {
         let (word, count): (String, i64) = (row.get(0)?, row.get(1)?);
@@ -417,9 +414,8 @@ pub(super) fn retain(connection: &mut Connection, receivers: &[ReceiverName]) ->
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let transaction = connection.transaction()?;
     for table in ["outbox", "outbox_dropped"] {
-        let gone = format!(
-            "DELETE FROM {table} WHERE receiver NOT IN (SELECT value FROM json_each(?1))"
-        );
+        let gone =
+            format!("DELETE FROM {table} WHERE receiver NOT IN (SELECT value FROM json_each(?1))");
         transaction.execute(&gone, [&names])?;
     }
     transaction.commit()?;

@@ -13,7 +13,12 @@ use crate::support::{Dir, MINUTE, Sandbox};
 fn pagerduty(got: &Got) -> Option<(u16, String)> {
     let event = got.json();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let refused = |what: &str| Some((400, format!("{{\"status\":\"invalid event\",\"message\":\"{what}\"}}")));
+    let refused = |what: &str| {
+        Some((
+            400,
+            format!("{{\"status\":\"invalid event\",\"message\":\"{what}\"}}"),
+        ))
+    };
     if got.path != "/v2/enqueue" || !got.head.starts_with("POST ") {
         return Some((404, String::new()));
     }
@@ -46,17 +51,35 @@ fn pagerduty(got: &Got) -> Option<(u16, String)> {
             return refused("timestamp");
         }
     }
-    let known = ["routing_key", "event_action", "dedup_key", "client", "client_url", "payload", "links", "images"];
+    let known = [
+        "routing_key",
+        "event_action",
+        "dedup_key",
+        "client",
+        "client_url",
+        "payload",
+        "links",
+        "images",
+    ];
     let keys = event.as_object().into_iter().flatten();
     if let Some((key, _)) = { keys }.find(|(key, _)| !known.contains(&key.as_str())) {
         return refused(key);
     }
-    Some((202, format!("{{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"{key}\"}}")))
+    Some((
+        202,
+        format!(
+            "{{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"{key}\"}}"
+        ),
+    ))
 }
 
 #[test]
 fn pagerduty_gets_a_trigger_and_a_resolve_with_one_key() {
-    let (dir, sandbox, receiver) = (Dir::new(), Sandbox::of(&["dw"]), Receiver::strict(pagerduty));
+    let (dir, sandbox, receiver) = (
+        Dir::new(),
+        Sandbox::of(&["dw"]),
+        Receiver::strict(pagerduty),
+    );
     dir.write("routing", &"k".repeat(32));
     fail(&sandbox, 2);
     let table = format!(
@@ -70,13 +93,21 @@ fn pagerduty_gets_a_trigger_and_a_resolve_with_one_key() {
     assert_eq!(events[0]["payload"]["severity"], "critical");
     assert_eq!(events[1]["event_action"], "resolve");
     assert_eq!(events[0]["dedup_key"], events[1]["dedup_key"]);
-    assert!(receiver.got().iter().all(|one| one.status == 202), "{:#?}", receiver.got());
+    assert!(
+        receiver.got().iter().all(|one| one.status == 202),
+        "{:#?}",
+        receiver.got()
+    );
     assert!(!daemon.log().contains(&"k".repeat(32)));
 }
 
 #[test]
 fn an_event_that_pagerduty_refuses_is_not_sent_again_and_holds_nothing_up() {
-    let (dir, sandbox, receiver) = (Dir::new(), Sandbox::of(&["dw"]), Receiver::strict(pagerduty));
+    let (dir, sandbox, receiver) = (
+        Dir::new(),
+        Sandbox::of(&["dw"]),
+        Receiver::strict(pagerduty),
+    );
     dir.write("routing", "too-short");
     fail(&sandbox, 1);
     let table = format!(
@@ -112,8 +143,8 @@ fn healthchecks(got: &Got) -> Option<(u16, String)> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     for (name, value) in pairs {
         let groups: Vec<usize> = value.split('-').map(str::len).collect();
-        let is_uuid = groups == [8, 4, 4, 4, 12]
-            && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        let is_uuid =
+            groups == [8, 4, 4, 4, 12] && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
         match &*name {
             "rid" if is_uuid => {}
             "create" => {}
@@ -125,7 +156,11 @@ fn healthchecks(got: &Got) -> Option<(u16, String)> {
 
 #[test]
 fn healthchecks_gets_start_success_and_fail_with_the_id_of_the_run() {
-    let (dir, sandbox, receiver) = (Dir::new(), Sandbox::of(&["dw"]), Receiver::strict(healthchecks));
+    let (dir, sandbox, receiver) = (
+        Dir::new(),
+        Sandbox::of(&["dw"]),
+        Receiver::strict(healthchecks),
+    );
     dir.write("ping", &receiver.url("/ping-key/{policy}?create=1"));
     fail(&sandbox, 1);
     let table = "[[notify]]\nname = \"hc\"\nkind = \"healthchecks\"\nurl_file = \"ping\"\npolicies = [\"often\"]\n";
@@ -134,7 +169,10 @@ fn healthchecks_gets_start_success_and_fail_with_the_id_of_the_run() {
     let signal = |one: &Got| -> (String, String) {
         let (path, query) = one.path.split_once('?').unwrap();
         let (_, rid) = query.split_once("rid=").unwrap();
-        (path.trim_start_matches("/ping-key/often").to_owned(), rid.to_owned())
+        (
+            path.trim_start_matches("/ping-key/often").to_owned(),
+            rid.to_owned(),
+        )
     };
     let pings: Vec<(String, String)> = got.iter().map(signal).collect();
     let of = |name: &str| pings.iter().filter(|(path, _)| path == name).count();
@@ -145,5 +183,9 @@ fn healthchecks_gets_start_success_and_fail_with_the_id_of_the_run() {
     let (_, good) = pings.iter().find(|(path, _)| path.is_empty()).unwrap();
     assert!(pings.contains(&("/start".to_owned(), good.clone())));
     assert!(got[1].body.contains("no such tag"), "{}", got[1].body);
-    assert!(receiver.got().iter().all(|one| one.status == 200), "{:#?}", receiver.got());
+    assert!(
+        receiver.got().iter().all(|one| one.status == 200),
+        "{:#?}",
+        receiver.got()
+    );
 }

@@ -64,7 +64,11 @@ fn it_does_not_come_from_a_daemon_that_has_never_reached_aws() {
     let daemon = daemon(&dir, &sandbox, &receiver);
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(receiver.got().len(), 0);
-    assert!(daemon.log().contains("no sign of life is sent"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("no sign of life is sent"),
+        "{}",
+        daemon.log()
+    );
     sandbox.control("DELETE", "/_sandbox/faults", "");
     receiver.wait(1, MINUTE * 2);
 }

@@ -108,7 +108,10 @@ impl Host {
             super::pending(&self.daemon).len() < 2
         });
         self.daemon.process.signal("-TERM");
-        assert_eq!(self.daemon.process.exit_code(Duration::from_secs(25)), Some(0));
+        assert_eq!(
+            self.daemon.process.exit_code(Duration::from_secs(25)),
+            Some(0)
+        );
         let history = Connection::open(self.dir.0.join("state/history.db")).unwrap();
         let ids = |sql: &str| -> BTreeSet<String> {
             let mut statement = history.prepare(sql).unwrap();
@@ -122,7 +125,10 @@ impl Host {
             .map(|one| one.header("idempotency-key").unwrap().to_owned())
             .collect();
         let lost: Vec<&String> = delivered.difference(&taken).collect();
-        assert!(lost.is_empty(), "said to be delivered and never taken: {lost:?}");
+        assert!(
+            lost.is_empty(),
+            "said to be delivered and never taken: {lost:?}"
+        );
         let unknown: Vec<&String> = taken.difference(&all).collect();
         assert!(unknown.is_empty(), "taken and in no outbox: {unknown:?}");
         // What has ended was told once: good ones as a success, the others as a failure.

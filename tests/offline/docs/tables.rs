@@ -282,6 +282,7 @@ async fn the_json_page_has_exactly_the_fields() {
         "status",
         "explain dw",
         "doctor",
+        "notify --pending",
     ] {
         let words: Vec<&str> = words.split(' ').collect();
         let command = words[0];

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::prometheus::program;
 use crate::prometheus::server::start;
-use crate::support::{Daemon, Dir, EACH_TWO_SECONDS, MINUTE, Process, Sandbox, eventually, free_port, http};
+use crate::support::{
+    Daemon, Dir, EACH_TWO_SECONDS, MINUTE, Process, Sandbox, eventually, free_port, http,
+};
 
 fn start_alertmanager(program: &Path, dir: &Dir, address: SocketAddr) -> Process {
     dir.write(
@@ -44,9 +46,8 @@ fn an_alert_stands_while_it_goes_on_also_over_a_restart_of_alertmanager_and_is_r
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let alertmanager = start_alertmanager(&program, &dir, address);
     super::fail(&sandbox, 100_000);
-    let table = format!(
-        "[[notify]]\nname = \"am\"\nkind = \"alertmanager\"\nurl = \"http://{address}\"\n"
-    );
+    let table =
+        format!("[[notify]]\nname = \"am\"\nkind = \"alertmanager\"\nurl = \"http://{address}\"\n");
     let mut daemon = Daemon::start(&dir, &sandbox.url, &format!("{EACH_TWO_SECONDS}{table}"));
     eventually("it fires", MINUTE, || alerts(address).len() == 1);
     let fired = &alerts(address)[0];

@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use super::Engine;
 use crate::history::{Change, History};
 use crate::names::Writer;
-use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::notify;
+use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::plan::{
-    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, of_scope, open_runs,
-    operations, plan,
+    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, of_scope,
+    open_runs, operations, plan,
 };
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};

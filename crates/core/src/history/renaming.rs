@@ -179,7 +179,9 @@ impl History {
         let moved = conditions.map(|one| renaming.moved_condition(one));
         for condition in moved {
             // Of two the one that was there under the old name was told first, or is the same.
-            self.conditions.entry(condition.key.clone()).or_insert(condition);
+            self.conditions
+                .entry(condition.key.clone())
+                .or_insert(condition);
         }
     }
 

@@ -156,14 +156,11 @@ impl<'a> Decision<'a> {
     /// of the end of one that never began.
     fn end_many(&mut self, receiver: &Receiver, last: &Condition) {
         let event = last.key.cause.event();
-        let is_same = |key: &ConditionKey| {
-            key.receiver == receiver.name && key.cause.event() == event
-        };
+        let is_same =
+            |key: &ConditionKey| key.receiver == receiver.name && key.cause.event() == event;
         let known = self.facts.history.conditions.keys();
         let mut keys = known.chain(self.changed.keys()).filter(|key| is_same(key));
-        let goes_on = |key: &ConditionKey| {
-            self.known(key).is_some_and(|one| one.told_at.is_some())
-        };
+        let goes_on = |key: &ConditionKey| self.known(key).is_some_and(|one| one.told_at.is_some());
         if receiver.kind != ReceiverKind::Pagerduty || keys.any(goes_on) {
             return;
         }

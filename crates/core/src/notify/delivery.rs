@@ -100,12 +100,22 @@ pub fn next(kind: ReceiverKind, queue: &Queue, now: DateTime<Utc>) -> Next {
 }
 
 fn next_of_any(queue: &Queue, now: DateTime<Utc>) -> Next {
-    let due: Vec<&Waiting> = queue.waiting.iter().filter(|one| one.next_at <= now).collect();
-    let is_old = |one: &&Waiting| now - one.message.due_at.max(one.message.created_at) > DIGEST_AFTER;
+    let due: Vec<&Waiting> = queue
+        .waiting
+        .iter()
+        .filter(|one| one.next_at <= now)
+        .collect();
+    let is_old =
+        |one: &&Waiting| now - one.message.due_at.max(one.message.created_at) > DIGEST_AFTER;
     if due.iter().any(is_old) || (!queue.dropped.is_empty() && !due.is_empty()) {
         return send(digest_of(&due, &queue.dropped, now));
     }
-    let mut wake = queue.waiting.iter().map(|one| one.next_at).filter(|at| *at > now).min();
+    let mut wake = queue
+        .waiting
+        .iter()
+        .map(|one| one.next_at)
+        .filter(|at| *at > now)
+        .min();
     let mut kinds: BTreeMap<(Event, MessageState), Vec<&Waiting>> = BTreeMap::new();
     for one in &due {
         let kind = (one.message.event, one.message.state);
@@ -139,9 +149,9 @@ fn of_a_kind(
     delivered: &[(Event, MessageState, DateTime<Utc>)],
     now: DateTime<Utc>,
 ) -> Result<Delivery, DateTime<Utc>> {
-    let lately = delivered.iter().filter(|(one, with, at)| {
-        (*one, *with) == (event, state) && now - *at < SUMMARY_WINDOW
-    });
+    let lately = delivered
+        .iter()
+        .filter(|(one, with, at)| (*one, *with) == (event, state) && now - *at < SUMMARY_WINDOW);
     let lately: Vec<DateTime<Utc>> = lately.map(|(.., at)| *at).collect();
     if lately.len() + waiting.len() <= MOST_OF_A_KIND {
         return Ok(single(&waiting[0].message));
@@ -196,7 +206,10 @@ fn next_in_order(kind: ReceiverKind, queue: &Queue, now: DateTime<Utc>) -> Next 
 fn all_at_once<'a>(first: &Waiting, others: impl Iterator<Item = &'a &'a Waiting>) -> Delivery {
     let mut messages = vec![first.message.clone()];
     for one in others.map(|one| &one.message).take(99) {
-        if messages.iter().any(|before| before.dedup_key == one.dedup_key) {
+        if messages
+            .iter()
+            .any(|before| before.dedup_key == one.dedup_key)
+        {
             break;
         }
         messages.push(one.clone());
@@ -222,9 +235,10 @@ fn many_at_once<'a>(
     }
     let same = others.filter(|one| (one.message.event, one.message.state) == kind);
     let same: Vec<&Waiting> = std::iter::once(first).chain(same.copied()).collect();
-    let lately = queue.delivered.iter().filter(|(event, state, at)| {
-        (*event, *state) == kind && now - *at < SUMMARY_WINDOW
-    });
+    let lately = queue
+        .delivered
+        .iter()
+        .filter(|(event, state, at)| (*event, *state) == kind && now - *at < SUMMARY_WINDOW);
     match same.len() > MOST_OF_A_KIND || lately.count() >= MOST_OF_A_KIND && same.len() > 1 {
         true => summary_of(&same, now),
         false => single(&first.message),
@@ -295,12 +309,18 @@ fn digest_of(waiting: &[&Waiting], dropped: &[Dropped], now: DateTime<Utc>) -> D
         *counts.entry(one.event.as_str()).or_default() += one.count;
     }
     let total: u64 = counts.values().sum();
-    let counts: Vec<String> = counts.iter().map(|(event, count)| format!("{count} × {event}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(event, count)| format!("{count} × {event}"))
+        .collect();
     let first = together(waiting, now);
     let since = crate::slot::rfc3339(first.created_at);
     let message = Message {
         content: Content {
-            title: format!("redkeep: {total} messages since {since} could not be delivered: {}", counts.join(", ")),
+            title: format!(
+                "redkeep: {total} messages since {since} could not be delivered: {}",
+                counts.join(", ")
+            ),
             reason: lines(waiting),
             action: "redkeep status".to_owned(),
             ..Content::default()
@@ -332,7 +352,9 @@ fn together(waiting: &[&Waiting], now: DateTime<Utc>) -> Message {
 /// The newest titles, a line each.
 fn lines(waiting: &[&Waiting]) -> String {
     let newest = waiting.iter().rev().take(MOST_LINES);
-    let mut lines: Vec<String> = newest.map(|one| one.message.content.title.clone()).collect();
+    let mut lines: Vec<String> = newest
+        .map(|one| one.message.content.title.clone())
+        .collect();
     if waiting.len() > MOST_LINES {
         lines.push(format!("and {} more", waiting.len() - MOST_LINES));
     }
@@ -355,5 +377,7 @@ pub fn wait_after(failures: u32, asked: Option<TimeDelta>, seed: &str) -> TimeDe
     let half = grown.min(LONGEST_WAIT) / 2;
     let seed = format!("{seed} {failures}");
     let wait = half + crate::schedule::jitter(seed.as_bytes(), half);
-    asked.map_or(wait, |asked| asked.clamp(TimeDelta::seconds(1), LONGEST_ASKED).max(wait))
+    asked.map_or(wait, |asked| {
+        asked.clamp(TimeDelta::seconds(1), LONGEST_ASKED).max(wait)
+    })
 }

@@ -13,9 +13,9 @@ mod decision;
 pub mod delivery;
 mod pings;
 mod standing;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -120,11 +120,9 @@ fn cause_of(alarm: &Alarm) -> (Cause, Subject) {
 fn standing(facts: Facts<'_>, condition: &Condition, care: &BTreeSet<Slot>) -> Standing {
     let subject = &condition.key.subject;
     match condition.key.cause {
-        Cause::Failed
-        | Cause::Expired
-        | Cause::Missed
-        | Cause::Conflict
-        | Cause::GuardWorks => of_pair(facts, subject, Standing::GoesOn),
+        Cause::Failed | Cause::Expired | Cause::Missed | Cause::Conflict | Cause::GuardWorks => {
+            of_pair(facts, subject, Standing::GoesOn)
+        }
         // Whether it is so follows from the history, which is known after every start.
         Cause::Overdue => of_pair(facts, subject, Standing::Over),
         Cause::StillCreating | Cause::UnknownStatus => Standing::Over,

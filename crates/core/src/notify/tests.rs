@@ -150,7 +150,8 @@ impl World {
 
 fn states(messages: &[Message]) -> Vec<(&str, &str)> {
     let told = messages.iter();
-    told.map(|one| (one.event.as_str(), one.state.as_str())).collect()
+    told.map(|one| (one.event.as_str(), one.state.as_str()))
+        .collect()
 }
 
 #[test]
@@ -166,7 +167,11 @@ fn what_fails_each_hour_is_one_message_one_reminder_a_day_and_one_recovery() {
     told.extend(world.look());
     world.pass(TimeDelta::hours(1));
     told.extend(world.ends("dw", Outcome::Available));
-    let wanted = [("failed", "begun"), ("failed", "repeated"), ("failed", "over")];
+    let wanted = [
+        ("failed", "begun"),
+        ("failed", "repeated"),
+        ("failed", "over"),
+    ];
     assert_eq!(states(&told), wanted);
     assert_eq!(told[1].count, 25, "the reminder says how often");
     let ids: BTreeSet<&str> = told.iter().map(|one| one.id.as_str()).collect();
@@ -184,8 +189,14 @@ fn a_message_names_policy_cluster_slot_reason_and_what_to_do() {
     assert_eq!(content.title, "hourly of dw in prod/eu-central-1: failed");
     assert_eq!(content.reason, "snapshot failed");
     assert_eq!(content.action, "redkeep explain dw");
-    assert_eq!(content.scheduled_at.as_deref(), Some("2026-11-24T00:00:00Z"));
-    assert_eq!(content.local_time.as_deref(), Some("2026-11-24 01:00:00 Europe/Berlin"));
+    assert_eq!(
+        content.scheduled_at.as_deref(),
+        Some("2026-11-24T00:00:00Z")
+    );
+    assert_eq!(
+        content.local_time.as_deref(),
+        Some("2026-11-24 01:00:00 Europe/Berlin")
+    );
     assert!(content.snapshot_id.is_some());
 }
 
@@ -196,8 +207,14 @@ fn what_was_ordered_is_not_told_and_two_clusters_are_two_conditions() {
         assert_eq!(world.ends("dw", Outcome::Missed(missed)), []);
         world.pass(TimeDelta::hours(1));
     }
-    assert_eq!(states(&world.ends("dw", Outcome::Missed(Missed::Late))).len(), 1);
-    assert_eq!(states(&world.ends("finance", Outcome::Missed(Missed::Late))).len(), 1);
+    assert_eq!(
+        states(&world.ends("dw", Outcome::Missed(Missed::Late))).len(),
+        1
+    );
+    assert_eq!(
+        states(&world.ends("finance", Outcome::Missed(Missed::Late))).len(),
+        1
+    );
 }
 
 #[test]
@@ -219,7 +236,11 @@ fn a_restart_neither_repeats_nor_forgets() {
 fn a_scope_is_told_to_be_out_of_reach_once_it_is_so_for_long_also_over_a_restart() {
     let mut world = World::new(vec![receiver("ops", ReceiverKind::Webhook)]);
     let trouble = |world: &mut World, trouble: Option<&str>| {
-        let view = world.observed.scopes.get_mut(&scope("eu-central-1")).unwrap();
+        let view = world
+            .observed
+            .scopes
+            .get_mut(&scope("eu-central-1"))
+            .unwrap();
         view.trouble = trouble.map(str::to_owned);
         view.reached_at = trouble.is_none().then_some(world.now);
     };
@@ -260,8 +281,14 @@ fn who_asks_for_less_hears_less_and_who_is_gone_is_forgotten() {
     };
     assert_eq!(names(&world.fails("dw")), ["critical"]);
     world.pass(TimeDelta::hours(1));
-    assert_eq!(names(&world.ends("dw", Outcome::Missed(Missed::Late))), ["only"]);
-    world.config.receivers.retain(|one| one.name.as_str() == "only");
+    assert_eq!(
+        names(&world.ends("dw", Outcome::Missed(Missed::Late))),
+        ["only"]
+    );
+    world
+        .config
+        .receivers
+        .retain(|one| one.name.as_str() == "only");
     assert_eq!(world.look(), []);
     assert_eq!(world.history.conditions.len(), 1);
 }
@@ -331,12 +358,16 @@ fn a_job_fails_once_and_never_succeeds_after_that() {
         run.state = RunState::Due;
         run
     });
-    world.commit(due.iter().map(|run| Change::Run(Box::new(run.clone()))).collect());
+    world.commit(
+        due.iter()
+            .map(|run| Change::Run(Box::new(run.clone())))
+            .collect(),
+    );
     let mut told = Vec::new();
-    for (run, outcome) in due.into_iter().zip([
-        Outcome::Expired(Reason::Quota),
-        Outcome::Available,
-    ]) {
+    for (run, outcome) in due
+        .into_iter()
+        .zip([Outcome::Expired(Reason::Quota), Outcome::Available])
+    {
         let run = Run {
             state: RunState::Ended(outcome),
             attempts: 1,
@@ -347,7 +378,11 @@ fn a_job_fails_once_and_never_succeeds_after_that() {
     assert_eq!(states(&told), [("run", "started"), ("run", "begun")]);
     world.pass(TimeDelta::hours(1));
     let told = world.ends("dw", Outcome::Missed(Missed::Paused));
-    assert_eq!(states(&told), [("run", "started")], "what is ordered is no failure");
+    assert_eq!(
+        states(&told),
+        [("run", "started")],
+        "what is ordered is no failure"
+    );
 }
 
 fn queue_of(messages: &[Message]) -> Queue {
@@ -403,9 +438,13 @@ impl Post {
             let now = self.now;
             if delivery.form == Form::Single {
                 let told = delivery.messages.iter();
-                self.queue.delivered.extend(told.map(|one| (one.event, one.state, now)));
+                self.queue
+                    .delivered
+                    .extend(told.map(|one| (one.event, one.state, now)));
             }
-            self.queue.waiting.retain(|one| !ids.contains(&one.message.id));
+            self.queue
+                .waiting
+                .retain(|one| !ids.contains(&one.message.id));
             self.got.push(delivery);
             return;
         }
@@ -440,10 +479,14 @@ fn a_receiver_that_was_away_for_three_days_gets_one_digest() {
     let began = at("2026-11-24T00:00:00Z");
     let mut messages = Vec::new();
     for hours in 0..72 {
-        messages.extend(many(1, began + TimeDelta::hours(hours)).into_iter().map(|mut one| {
-            one.id = format!("{hours:032}");
-            one
-        }));
+        messages.extend(
+            many(1, began + TimeDelta::hours(hours))
+                .into_iter()
+                .map(|mut one| {
+                    one.id = format!("{hours:032}");
+                    one
+                }),
+        );
     }
     let mut post = Post::new(ReceiverKind::Webhook, &messages, began);
     post.live(began + TimeDelta::hours(72), false);
@@ -452,7 +495,11 @@ fn a_receiver_that_was_away_for_three_days_gets_one_digest() {
     post.live(began + TimeDelta::hours(72) + LONGEST_WAIT * 2, true);
     assert_eq!(post.forms(), [(Form::Digest, 72)]);
     let digest = &post.got[0].messages[0];
-    assert!(digest.content.title.contains("72 × failed"), "{}", digest.content.title);
+    assert!(
+        digest.content.title.contains("72 × failed"),
+        "{}",
+        digest.content.title
+    );
     assert_eq!(digest.content.reason.lines().count(), 21);
 }
 
@@ -461,7 +508,11 @@ fn a_message_is_tried_at_growing_distances_and_goes_out_within_an_hour_of_the_re
     let began = at("2026-11-24T00:00:00Z");
     let mut post = Post::new(ReceiverKind::Webhook, &many(1, began), began);
     post.live(began + TimeDelta::hours(20), false);
-    assert!((20..60).contains(&post.tries), "{} tries in 20 hours", post.tries);
+    assert!(
+        (20..60).contains(&post.tries),
+        "{} tries in 20 hours",
+        post.tries
+    );
     let back = post.now;
     post.live(back + LONGEST_WAIT, true);
     assert_eq!(post.forms(), [(Form::Single, 1)]);
@@ -486,7 +537,9 @@ fn of_many_that_come_one_by_one_the_first_ten_come_at_once_and_the_others_togeth
     let messages = many(30, began);
     let mut post = Post::new(ReceiverKind::Slack, &[], began);
     for message in &messages {
-        post.queue.waiting.extend(queue_of(std::slice::from_ref(message)).waiting);
+        post.queue
+            .waiting
+            .extend(queue_of(std::slice::from_ref(message)).waiting);
         let until = post.now + TimeDelta::seconds(2);
         post.live(until, true);
     }
@@ -515,7 +568,10 @@ fn a_receiver_with_a_state_gets_messages_in_order_and_of_old_ones_the_last() {
     post.live(began + DIGEST_AFTER * 2, false);
     post.live(began + DIGEST_AFTER * 3, true);
     let told: Vec<&Message> = post.got.iter().flat_map(|one| &one.messages).collect();
-    let told: Vec<_> = told.iter().map(|one| one.content.cluster.as_deref()).collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|one| one.content.cluster.as_deref())
+        .collect();
     assert_eq!(told[0], Some("finance"));
     assert!(post.queue.waiting.is_empty());
 }

@@ -22,7 +22,9 @@ fn about(facts: Facts<'_>, subject: &Subject) -> Content {
         region: subject.region.as_ref().map(ToString::to_string),
         cluster: subject.cluster.as_ref().map(ToString::to_string),
         scheduled_at: subject.scheduled_at.map(rfc3339),
-        local_time: subject.scheduled_at.and_then(|at| in_zone(facts, subject, at)),
+        local_time: subject
+            .scheduled_at
+            .and_then(|at| in_zone(facts, subject, at)),
         snapshot_id: run
             .map(|run| run.request.snapshot_id.to_string())
             .or_else(|| text(&subject.detail).filter(|_| subject.policy.is_none())),
@@ -53,7 +55,10 @@ pub(super) fn of_run(facts: Facts<'_>, run: &Run, outcome: &Outcome) -> Content 
     reason.dedup();
     let action = match outcome {
         Outcome::Available => format!("redkeep show {}", run.request.snapshot_id),
-        Outcome::Missed(_) => format!("redkeep take --policy {} --cluster {}", pair.policy, pair.cluster),
+        Outcome::Missed(_) => format!(
+            "redkeep take --policy {} --cluster {}",
+            pair.policy, pair.cluster
+        ),
         _ => explain(pair),
     };
     Content {
@@ -97,8 +102,14 @@ pub(super) fn of_extension(facts: Facts<'_>, extension: &Extension) -> Content {
     let pair = &extension.slot.pair;
     let (from, to) = (extension.from, extension.to);
     Content {
-        title: format!("{}: one of the last good snapshots is kept from expiring", place(pair)),
-        reason: bounded(&format!("{}; it is kept for {to} and not for {from}", extension.reason)),
+        title: format!(
+            "{}: one of the last good snapshots is kept from expiring",
+            place(pair)
+        ),
+        reason: bounded(&format!(
+            "{}; it is kept for {to} and not for {from}",
+            extension.reason
+        )),
         action: explain(pair),
         ..about(facts, &Subject::from(&extension.slot))
     }
@@ -113,7 +124,10 @@ pub(super) fn of_job(facts: Facts<'_>, run: &Run) -> Content {
         ..Subject::default()
     };
     Content {
-        title: format!("{policy}: the snapshots of {} begin", rfc3339(run.slot.scheduled_at)),
+        title: format!(
+            "{policy}: the snapshots of {} begin",
+            rfc3339(run.slot.scheduled_at)
+        ),
         action: "redkeep status".to_owned(),
         ..about(facts, &subject)
     }
@@ -145,7 +159,12 @@ pub(super) fn of_alarm(facts: Facts<'_>, cause: Cause, subject: &Subject, said: 
 }
 
 fn named(subject: &Subject) -> String {
-    match (subject.pair(), subject.scope(), &subject.policy, &subject.account) {
+    match (
+        subject.pair(),
+        subject.scope(),
+        &subject.policy,
+        &subject.account,
+    ) {
         (Some(pair), ..) => place(&pair),
         (None, Some(scope), ..) => scope.to_string(),
         (None, None, Some(policy), _) => policy.to_string(),
@@ -161,12 +180,18 @@ fn words(cause: Cause) -> (&'static str, &'static str) {
             "the snapshot is still creating after its completion window",
             "redkeep show SNAPSHOT",
         ),
-        Cause::UnknownStatus => ("the snapshot has an unknown status", "redkeep show SNAPSHOT"),
+        Cause::UnknownStatus => (
+            "the snapshot has an unknown status",
+            "redkeep show SNAPSHOT",
+        ),
         Cause::Overdue => (
             "the newest good snapshot is older than the policy's rpo",
             "redkeep take --policy POLICY --cluster CLUSTER",
         ),
-        Cause::QuotaNear => ("the quota of manual snapshots is nearly reached", "redkeep forecast"),
+        Cause::QuotaNear => (
+            "the quota of manual snapshots is nearly reached",
+            "redkeep forecast",
+        ),
         Cause::QuotaReached => (
             "the quota of manual snapshots is reached: AWS refuses new ones",
             "redkeep forecast",

@@ -263,14 +263,8 @@ mod tests {
         };
         let at = DateTime::UNIX_EPOCH;
         let id = |receiver, state| Message::id_of(&key(receiver), at, state, 1);
-        assert_eq!(
-            id("a", MessageState::Begun),
-            id("a", MessageState::Begun)
-        );
-        assert_ne!(
-            id("a", MessageState::Begun),
-            id("b", MessageState::Begun)
-        );
+        assert_eq!(id("a", MessageState::Begun), id("a", MessageState::Begun));
+        assert_ne!(id("a", MessageState::Begun), id("b", MessageState::Begun));
         assert_ne!(id("a", MessageState::Begun), id("a", MessageState::Over));
         assert_eq!(key("a").dedup_key(), key("b").dedup_key());
     }

@@ -92,7 +92,7 @@ pub struct MailSettings {
 }
 
 /// Somebody who is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Receiver {
     /// The name in the policy file.
     pub name: ReceiverName,

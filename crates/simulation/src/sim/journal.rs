@@ -139,20 +139,24 @@ impl Ledger {
             Change::SnapshotAction(action) => {
                 drop(self.actions.insert(action.id, (**action).clone()))
             }
-            Change::Condition(condition) => match condition.is_over {
-                true => drop(self.conditions.remove(&condition.key)),
-                false => {
-                    let key = condition.key.clone();
-                    drop(self.conditions.insert(key, (**condition).clone()));
-                }
-            },
-            Change::Message(message) => {
-                let is_new = !self.messages.iter().any(|one| one.id == message.id);
-                assert!(is_new, "I27: told twice: {message:?}");
-                self.messages.push((**message).clone());
-            }
+            Change::Condition(condition) => self.take_condition(condition),
+            Change::Message(message) => self.take_message(message),
         }
         None
+    }
+
+    fn take_condition(&mut self, condition: &Condition) {
+        let key = condition.key.clone();
+        match condition.is_over {
+            true => drop(self.conditions.remove(&key)),
+            false => drop(self.conditions.insert(key, condition.clone())),
+        }
+    }
+
+    fn take_message(&mut self, message: &Message) {
+        let is_new = !self.messages.iter().any(|one| one.id == message.id);
+        assert!(is_new, "I27: told twice: {message:?}");
+        self.messages.push(message.clone());
     }
 
     /// Moves everything of an account under its new name, by the rules of the history in memory.

@@ -35,7 +35,7 @@ fn refused() -> Fault {
 fn before(journal: Journal) -> Sim {
     let mut sim = Sim::new(at("2026-11-24 01:28:40"));
     sim.aws.add_cluster("dw", at("2026-01-01 00:00"));
-    sim.aws.strike(CREATE, Some(1), refused());
+    sim.aws.strike(CREATE, None, refused());
     let tables = policy("hourly", "30 * * * *", "dw", "") + RECEIVERS;
     add_host(&mut sim, "host-a", config(&tables), journal);
     sim.until("2026-11-24 01:29:30");
@@ -83,6 +83,8 @@ fn a_failure_and_its_recovery_are_told_once_each_wherever_the_process_dies() {
                 downtime: seconds(downtime),
                 delivers,
             });
+            sim.until("2026-11-24 02:00");
+            sim.aws.heal();
             sim.until("2026-11-24 03:00");
             check_told_once(&sim);
             assert_eq!(
@@ -102,6 +104,8 @@ fn a_failure_and_its_recovery_are_told_once_each_wherever_the_process_dies() {
 #[test]
 fn the_store_knows_after_every_death_what_was_told() {
     let mut sim = before(Journal::on_disk(scratch()));
+    sim.until("2026-11-24 02:15");
+    sim.aws.heal();
     for hour in 2..6 {
         sim.until(&format!("2026-11-24 {hour:02}:15"));
         sim.stop(0);
@@ -143,7 +147,12 @@ fn a_scope_that_is_out_of_reach_and_a_cluster_that_is_overdue_are_told_once_and_
     sim.run_for(hours(3));
     check_told_once(&sim);
     let told = told(&sim, "ops");
-    for wanted in ["unreachable begun", "unreachable over", "overdue begun", "overdue over"] {
+    for wanted in [
+        "unreachable begun",
+        "unreachable over",
+        "overdue begun",
+        "overdue over",
+    ] {
         let count = told.iter().filter(|one| *one == wanted).count();
         assert_eq!(count, 1, "{wanted}: {told:?}");
     }
