@@ -12,8 +12,7 @@ import pathlib
 import ssl
 import sys
 
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
+from aiosmtpd.smtp import SMTP, AuthResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -74,7 +73,8 @@ class Keeper:
         Keeper.count += 1
         path = directory / f"mail-{Keeper.count}"
         lines = [f"MAIL FROM {envelope.mail_from}", *(f"RCPT TO {to}" for to in envelope.rcpt_tos)]
-        lines.append(f"TLS {session.ssl is not None} LOGIN {session.authenticated}")
+        is_wrapped = server.transport.get_extra_info("ssl_object") is not None
+        lines.append(f"TLS {is_wrapped} LOGIN {session.authenticated}")
         text = "\n".join(lines).encode() + b"\n\n" + envelope.content
         path.with_suffix(".part").write_bytes(text)
         path.with_suffix(".part").rename(path)
@@ -87,13 +87,17 @@ def login(server, session, envelope, mechanism, data):
 
 
 tls = context()
-rules = {"authenticator": login, "auth_required": True}
-wrapped = Controller(Keeper(), hostname="0.0.0.0", port=ports[0], ssl_context=tls, auth_require_tls=False, **rules)
-upgraded = Controller(Keeper(), hostname="0.0.0.0", port=ports[1], tls_context=tls, require_starttls=True, **rules)
-# The controllers' own look at whether they listen knows nothing of the authority.
-wrapped._trigger_server = lambda: None
-upgraded._trigger_server = lambda: None
-wrapped.start()
-upgraded.start()
-print("ready", flush=True)
-asyncio.new_event_loop().run_forever()
+rules = {"authenticator": login, "auth_required": True, "hostname": host}
+
+
+async def serve():
+    loop = asyncio.get_running_loop()
+    wrapped = lambda: SMTP(Keeper(), auth_require_tls=False, **rules)
+    upgraded = lambda: SMTP(Keeper(), tls_context=tls, require_starttls=True, **rules)
+    await loop.create_server(wrapped, "0.0.0.0", ports[0], ssl=tls)
+    await loop.create_server(upgraded, "0.0.0.0", ports[1])
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+asyncio.run(serve())

@@ -12,6 +12,7 @@ mod fakes;
 mod heartbeat;
 mod kills;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -262,20 +263,14 @@ fn what_waits_is_delivered_after_a_restart_and_of_a_receiver_that_is_gone_forgot
     fail(&sandbox, 1);
     let mut daemon = daemon(&dir, &sandbox, &webhook(&receiver));
     eventually("both wait", MINUTE, || pending(&daemon).len() == 2);
-    let ids: Vec<Value> = pending(&daemon)
-        .iter()
-        .map(|one| one["id"].clone())
-        .collect();
+    let id = |one: &Value| one["id"].as_str().unwrap().to_owned();
+    let ids: BTreeSet<String> = pending(&daemon).iter().map(id).collect();
     daemon.kill_9();
     receiver.always(None);
     daemon.restart(&dir);
     let got = receiver.wait(2, MINUTE);
-    assert_eq!(
-        got.iter()
-            .map(|one| one.json()["id"].clone())
-            .collect::<Vec<_>>(),
-        ids
-    );
+    let got: BTreeSet<String> = got.iter().map(|one| id(&one.json())).collect();
+    assert_eq!(got, ids);
     receiver.always(Some(Behaviour::Answer(503, "")));
     fail(&sandbox, 1);
     eventually("one waits", MINUTE, || !pending(&daemon).is_empty());
