@@ -1,7 +1,7 @@
 //! The history that survives a process: a ledger in memory that nothing escapes, and, where a test wants it,
 //! the real store beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use redkeep_core::history::{
     Change, Extension, History, MissedRange, PairState, Renaming, news, one_pair, one_run,
 };
-use redkeep_core::names::{AccountName, PolicyName};
+use redkeep_core::names::{AccountName, PolicyName, ReceiverName};
 use redkeep_core::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
-use redkeep_core::outbox::{Condition, ConditionKey, Message};
+use redkeep_core::outbox::{Condition, ConditionKey, Message, MessageState};
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Slot, rfc3339};
@@ -41,6 +41,9 @@ pub struct Ledger {
     pub conditions: BTreeMap<ConditionKey, Condition>,
     /// The outbox, with everything that was ever in it.
     pub messages: Vec<Message>,
+    /// The ids of all messages, and where each condition stands by the last one to each receiver.
+    told: BTreeSet<String>,
+    stands: BTreeMap<(ReceiverName, String), MessageState>,
     /// How often a watermark was taken back.
     pub clamps: u32,
     /// Every activation that a pair ever had, oldest first.
@@ -154,8 +157,17 @@ impl Ledger {
     }
 
     fn take_message(&mut self, message: &Message) {
-        let is_new = !self.messages.iter().any(|one| one.id == message.id);
+        let is_new = self.told.insert(message.id.clone());
         assert!(is_new, "I27: told twice: {message:?}");
+        let key = (message.receiver.clone(), message.dedup_key.clone());
+        let before = self.stands.insert(key, message.state);
+        let goes_on = matches!(before, Some(MessageState::Begun | MessageState::Repeated));
+        let is_right = match message.state {
+            MessageState::Started | MessageState::Begun => !goes_on,
+            MessageState::Repeated => goes_on,
+            MessageState::Over => goes_on || before == Some(MessageState::Started),
+        };
+        assert!(is_right, "I27: {before:?}, and then {message:?}");
         self.messages.push(message.clone());
     }
 
@@ -258,6 +270,8 @@ pub struct Journal {
     pub ledger: Ledger,
     /// A planted bug: a committed row is not there at the next start.
     pub loses_a_row: bool,
+    /// A planted bug: what receivers were told is not known at the next start.
+    pub forgets_what_was_told: bool,
     file: Option<SqliteFile>,
 }
 
@@ -275,6 +289,7 @@ impl Journal {
         Self {
             ledger: Ledger::default(),
             loses_a_row: false,
+            forgets_what_was_told: false,
             file: None,
         }
     }
@@ -285,6 +300,7 @@ impl Journal {
         Self {
             ledger: Ledger::default(),
             loses_a_row: false,
+            forgets_what_was_told: false,
             file: Some(SqliteFile {
                 lives: 0,
                 path: directory.join("0").join("history.db"),
@@ -334,6 +350,9 @@ impl Journal {
             let mut ledger = self.ledger.clone();
             if self.loses_a_row {
                 ledger.pairs.pop_last();
+            }
+            if self.forgets_what_was_told {
+                ledger.conditions.clear();
             }
             return ledger.history();
         };

@@ -154,6 +154,10 @@ impl Sim {
                 .hosts
                 .iter_mut()
                 .for_each(|host| host.journal.loses_a_row = true),
+            Bug::ForgottenTold => self
+                .hosts
+                .iter_mut()
+                .for_each(|host| host.journal.forgets_what_was_told = true),
             Bug::Entropy => {
                 static CALLS: AtomicU64 = AtomicU64::new(0);
                 self.dice = Dice::new(CALLS.fetch_add(1, Ordering::Relaxed));

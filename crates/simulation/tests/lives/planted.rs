@@ -46,12 +46,12 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 29] = [
+const TABLE: [Row; 30] = [
     row(
         "a change is planned",
         Bug::LostMark,
         "I25: a mark is missing",
-        0,
+        3,
     ),
     row(
         "no wake-up is lost",
@@ -106,6 +106,12 @@ const TABLE: [Row; 29] = [
         Bug::LostRow,
         "I13: a committed row is lost",
         0,
+    ),
+    row(
+        "what has begun is told once",
+        Bug::ForgottenTold,
+        "I27: ",
+        1,
     ),
     row("everything drains", Bug::ForgottenDoubt, "I14: ", 3),
     row(
