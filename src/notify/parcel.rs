@@ -201,11 +201,11 @@ mod tests {
         assert_eq!(waits("120"), Some(120));
         assert_eq!(waits("Tue, 14 Nov 2023 22:14:20 GMT"), Some(60));
         assert_eq!(waits("soon"), None);
-        let Sent::Failed { retry_after, .. } =
-            judged(ReceiverKind::Slack, &answer(429, Some("30")), at)
-        else {
-            panic!("it is no failure");
+        let sent = judged(ReceiverKind::Slack, &answer(429, Some("30")), at);
+        let wanted = Sent::Failed {
+            why: "HTTP 429: ok".to_owned(),
+            retry_after: Some(TimeDelta::seconds(30)),
         };
-        assert_eq!(retry_after, Some(TimeDelta::seconds(30)));
+        assert_eq!(sent, wanted);
     }
 }

@@ -3,7 +3,6 @@
 //! `fakes` are strict about what PagerDuty and healthchecks document; `kills` kills the daemon around every delivery.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the tests of the real binary live in real time"
 )]

@@ -83,14 +83,7 @@ impl Ledger {
                     );
                 }
                 self.pairs.insert(pair.clone(), state.clone());
-                let mut segments = self.segments.iter_mut().rev();
-                match segments.find(|segment| segment.is_continued_by(pair, state)) {
-                    Some(segment) => segment.state = state.clone(),
-                    None => self.segments.push(Segment {
-                        pair: pair.clone(),
-                        state: state.clone(),
-                    }),
-                }
+                self.take_segment(pair, state);
             }
             Change::Clamped(pair, state) => {
                 let before = self.pairs.insert(pair.clone(), state.clone());
@@ -146,6 +139,17 @@ impl Ledger {
             Change::Message(message) => self.take_message(message),
         }
         None
+    }
+
+    fn take_segment(&mut self, pair: &Pair, state: &PairState) {
+        let mut segments = self.segments.iter_mut().rev();
+        match segments.find(|segment| segment.is_continued_by(pair, state)) {
+            Some(segment) => segment.state = state.clone(),
+            None => self.segments.push(Segment {
+                pair: pair.clone(),
+                state: state.clone(),
+            }),
+        }
     }
 
     fn take_condition(&mut self, condition: &Condition) {
