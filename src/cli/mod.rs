@@ -17,6 +17,7 @@ mod iam_policy;
 mod import;
 mod man;
 mod meaning;
+mod notify;
 mod operations;
 mod output;
 mod pause;
@@ -132,6 +133,8 @@ enum Command {
     Release(operations::HoldArgs),
     /// Become the writer of another installation's snapshots
     Takeover(operations::TakeoverArgs),
+    /// Send a test to a receiver of notifications, or show what waits for them
+    Notify(notify::NotifyArgs),
     /// Serve an embedded Redshift, for trying policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
     /// Print the least that IAM must allow for this configuration
@@ -303,6 +306,7 @@ impl Cli {
             Command::Hold(args) => operations::hold(args, clock).await,
             Command::Release(args) => operations::release(args, clock).await,
             Command::Takeover(args) => operations::takeover(args, clock).await,
+            Command::Notify(args) => notify::notify(&args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
             Command::Import(args) => import::import(&args),

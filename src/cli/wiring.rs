@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::aws::{self, AwsRedshift, Connector, Target};
+use crate::aws::{self, AwsRedshift, Connector, OutgoingClient, Target};
 use crate::clock::{Clock, sleep};
 use crate::config::zones::Place;
 use crate::config::{
@@ -67,6 +67,7 @@ pub(super) async fn parts(
         health,
         board: Arc::default(),
         notifier: Notifier::from_environment(),
+        client: OutgoingClient::default(),
     };
     Ok((parts, hold))
 }

@@ -109,6 +109,8 @@ pub(super) fn change(change: &Change, history: &History) {
         Change::Removal(removal) => tell_removal(removal),
         Change::Passed(pass) => tell_pass(pass, history),
         Change::SnapshotAction(action) => tell_action(action),
+        // What receivers are told is in the log already, in the words of what causes it.
+        Change::Condition(_) | Change::Message(_) => {}
         Change::Account(account, number) => {
             info!(%account, number, "this account's number from now on")
         }
@@ -279,6 +281,9 @@ fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
             error!(%scope, said, "the quota of manual snapshots is reached: AWS refuses new ones; \
                     delete some, or have AWS raise the quota and set snapshot_quota");
         }
+        Alarm::QuotaNear(scope) => {
+            warn!(%scope, said, "the quota of manual snapshots is nearly reached");
+        }
         Alarm::NoSuchCluster(pair) => {
             tell_pair!(
                 warn,
@@ -366,6 +371,7 @@ fn ended(alarm: &Alarm) {
         Alarm::QuotaReached(scope) => {
             info!(%scope, "below the quota of manual snapshots again")
         }
+        Alarm::QuotaNear(scope) => info!(%scope, "no longer near the quota of manual snapshots"),
         Alarm::PruneBlocked(policy, blocked) => {
             info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
         }
@@ -443,7 +449,8 @@ fn tell_action(action: &SnapshotAction) {
 /// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
 fn is_watched(alarm: &Alarm, engine: &Engine) -> bool {
     match alarm {
-        Alarm::QuotaReached(scope)
+        Alarm::QuotaNear(scope)
+        | Alarm::QuotaReached(scope)
         | Alarm::AccessDenied(scope)
         | Alarm::ClockSkew(scope)
         | Alarm::Unreachable(scope)

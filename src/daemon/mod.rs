@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::aws::OutgoingClient;
 use crate::clock::{Clock, sleep};
 use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
@@ -35,6 +36,7 @@ use crate::execute;
 use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
+use crate::notify::{Means, Senders};
 use crate::page::Board;
 use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
 use crate::policy::CredentialSource;
@@ -103,6 +105,8 @@ pub struct Parts<R> {
     pub board: Arc<Board>,
     /// The service manager.
     pub notifier: Notifier,
+    /// What delivers messages to receivers.
+    pub client: OutgoingClient,
 }
 
 /// The running daemon.
@@ -129,6 +133,7 @@ pub struct Daemon<R> {
     show_from: Duration,
     status_told: String,
     zones: Watch,
+    senders: Senders,
 }
 
 impl<R: Redshift> Daemon<R> {
@@ -154,6 +159,7 @@ impl<R: Redshift> Daemon<R> {
             show_from: Duration::ZERO,
             status_told: String::new(),
             zones: Watch::new(parts.clock.monotonic()),
+            senders: Senders::default(),
             parts,
         }
     }
@@ -180,6 +186,9 @@ impl<R: Redshift> Daemon<R> {
         self.begin_writing();
         self.begin_checking();
         self.parts.engine.recover(self.parts.clock.now());
+        if matches!(mode, Mode::Service | Mode::OnePass) {
+            self.set_senders().await;
+        }
         self.parts.notifier.ready(&self.status());
         let zone_data = &self.parts.engine.config().zone_data;
         info!(
@@ -304,6 +313,7 @@ impl<R: Redshift> Daemon<R> {
             let was_failing = self.pending.is_failing();
             let trouble = match self.parts.store.commit(self.pending.changes()).await {
                 Ok(runs) => {
+                    self.senders.wake(self.pending.told());
                     self.pending.written();
                     stay = runs;
                     None
@@ -326,6 +336,21 @@ impl<R: Redshift> Daemon<R> {
         self.parts.engine.committed(changes, stay);
         let is_written = self.pending.is_written();
         self.parts.engine.set_written(is_written);
+    }
+
+    /// Begins the delivery to the receivers of the configuration in force.
+    async fn set_senders(&mut self) {
+        let config = self.parts.engine.config();
+        let parts = &self.parts;
+        let means = Means {
+            store: parts.store.clone(),
+            clock: Arc::clone(&parts.clock),
+            metrics: Arc::clone(&parts.metrics),
+            health: Arc::clone(&parts.health),
+            namespace: config.namespace.clone(),
+            client: parts.client.clone(),
+        };
+        self.senders.set(&config.receivers, &means).await;
     }
 
     /// A plan that breaks a rule is a defect of redkeep: it is told, and it is counted.

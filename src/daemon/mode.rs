@@ -17,6 +17,10 @@ use super::Daemon;
 /// How long calls in flight may take to end after SIGTERM; then their outcome is unknown.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// How long one pass that ends lets receivers answer: whoever has a timer of his own would hear of it a day later. A
+/// daemon that is stopped waits for none.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// Whether the daemon goes on for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
@@ -84,7 +88,7 @@ impl<R: Redshift> Daemon<R> {
         let drained = tokio::time::timeout(DRAIN, async {
             while let Some(reply) = self.calls.join_next_with_id().await {
                 self.answered(reply);
-                let changes = self.parts.engine.take_changes();
+                let changes = self.parts.engine.take_changes(self.parts.clock.now());
                 self.commit(changes).await;
             }
         });
@@ -97,7 +101,7 @@ impl<R: Redshift> Daemon<R> {
         self.commit(Vec::new()).await;
     }
 
-    pub(super) async fn ending(self, mode: Mode) -> Exit {
+    pub(super) async fn ending(mut self, mode: Mode) -> Exit {
         let unreachable = self
             .parts
             .engine
@@ -107,9 +111,11 @@ impl<R: Redshift> Daemon<R> {
             .any(|view| view.reached_at.is_none());
         let is_written = self.pending.is_written();
         if mode == Mode::OnePass {
+            self.senders.settle(SETTLE).await;
             // Whoever has a timer of his own has no daemon that does it each night.
             self.tidy().await;
         }
+        self.senders.stop();
         if let Err(error) = self.parts.store.close().await {
             error!(
                 reason = with_causes(&error),

@@ -3,20 +3,24 @@
 //! Owns: what is to be written again when the store can, one entry for each run and pair, so that a day on a
 //! full disk costs no more memory than the runs of that day; and the pace of trying. Never loses a change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::engine::Pending;
 use crate::history::{Change, Extension, MissedRange, PairState, Renaming};
-use crate::names::{AccountName, PolicyName};
+use crate::names::{AccountName, PolicyName, ReceiverName};
 use crate::operations::{Pass, Removal, SnapshotAction, SnapshotKey};
+use crate::outbox::{Condition, ConditionKey, Message};
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 
 /// How long a store that could not write is left alone: each try may wait for a lock.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// So many messages to receivers are kept; of more, the newest.
+const MOST_MESSAGES: usize = 10_000;
 
 /// The changes, and when the store may be tried again.
 #[derive(Debug, Default)]
@@ -34,6 +38,8 @@ pub(super) struct PendingChanges {
     removals: BTreeMap<(SnapshotKey, DateTime<Utc>), Removal>,
     passes: BTreeMap<PolicyName, Pass>,
     actions: BTreeMap<i64, SnapshotAction>,
+    conditions: BTreeMap<ConditionKey, Condition>,
+    messages: VecDeque<Message>,
     retry_at: Option<Duration>,
 }
 
@@ -64,8 +70,20 @@ impl PendingChanges {
                 }
                 Change::Passed(pass) => drop(self.passes.insert(pass.policy.clone(), *pass)),
                 Change::SnapshotAction(action) => drop(self.actions.insert(action.id, *action)),
+                Change::Condition(condition) => {
+                    self.conditions.insert(condition.key.clone(), *condition);
+                }
+                Change::Message(message) => self.tell(*message),
             }
         }
+    }
+
+    /// The store keeps no more of a receiver either.
+    fn tell(&mut self, message: Message) {
+        if self.messages.len() >= MOST_MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(message);
     }
 
     /// What AWS told of its snapshot is not in the store before the run of that time is.
@@ -114,13 +132,17 @@ impl PendingChanges {
         let removals = self.removals.values().cloned().map(Box::new);
         let passes = self.passes.values().cloned().map(Box::new);
         let actions = self.actions.values().cloned().map(Box::new);
+        let conditions = self.conditions.values().cloned().map(Box::new);
+        let messages = self.messages.iter().cloned().map(Box::new);
+        let told = conditions.map(Change::Condition);
+        let told = told.chain(messages.map(Change::Message));
         let operations = removals.map(Change::Removal);
         let operations = operations.chain(passes.map(Change::Passed));
         let operations = operations.chain(actions.map(Change::SnapshotAction));
         let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
         let others = others.chain(operations);
         let first = renamed.chain(clamped).chain(pairs);
-        first.chain(runs).chain(others).collect()
+        first.chain(runs).chain(others).chain(told).collect()
     }
 
     /// What waits to be written is under the new name from now on, and the store hears of that before anything else.
@@ -147,12 +169,22 @@ impl PendingChanges {
             extensions: extensions.map(|one| renaming.moved(one)).collect(),
             removals: all.removals.into_iter().map(removal).collect(),
             actions: all.actions.into_iter().map(action).collect(),
+            conditions: { all.conditions.into_values() }
+                .map(|one| renaming.moved_condition(one))
+                .map(|one| (one.key.clone(), one))
+                .collect(),
+            messages: all.messages,
             renamed: all.renamed,
             rebuilt_at: all.rebuilt_at,
             passes: all.passes,
             retry_at: all.retry_at,
         };
         self.renamed.push(renaming);
+    }
+
+    /// The receivers that are to be told something of it.
+    pub(super) fn told(&self) -> impl Iterator<Item = &ReceiverName> {
+        self.messages.iter().map(|message| &message.receiver)
     }
 
     /// The store has written everything.
@@ -185,6 +217,7 @@ impl Pending for PendingChanges {
         let none = none && self.ranges.is_empty() && self.accounts.is_empty();
         let none = none && self.extensions.is_empty() && self.rebuilt_at.is_none();
         let none = none && self.removals.is_empty() && self.passes.is_empty();
+        let none = none && self.conditions.is_empty() && self.messages.is_empty();
         !(none && self.actions.is_empty() && self.renamed.is_empty())
     }
 }

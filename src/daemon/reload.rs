@@ -30,6 +30,7 @@ impl<R: Redshift> Daemon<R> {
                 self.tell_configuration();
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(self.parts.engine.config(), now);
+                self.set_senders().await;
                 info!("configuration reloaded");
             }
             Err(errors) => {

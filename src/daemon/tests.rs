@@ -40,6 +40,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
         health: Arc::new(Health::starting(clock.monotonic())),
         board: Arc::default(),
         notifier: Notifier::from_environment(),
+        client: OutgoingClient::default(),
         clock,
     })
 }

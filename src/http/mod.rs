@@ -5,7 +5,7 @@
 //! or a slow AWS never makes a scrape late, and a scrape of thousands of series never makes a slot late. The bounds on connections are [`serve()`]'s.
 
 mod gzip;
-mod health;
+pub(crate) mod health;
 mod scrape;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@
 
 mod families;
 mod figures;
+mod notifications;
 mod process;
 mod requests;
 mod text;
@@ -22,6 +23,7 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 use self::families::Shown;
+use self::notifications::Notifications;
 use self::text::Text;
 pub use self::view::{Former, Intervals, PairView, Reload, ScopeGauges, View, view};
 use crate::names::PolicyName;
@@ -67,6 +69,7 @@ pub struct Metrics {
     request_duration: HistogramVec,
     policies: PolicyHistograms,
     violations: IntCounterVec,
+    notifications: Notifications,
 }
 
 /// The histograms by policy, and the policies that have them.
@@ -90,6 +93,7 @@ impl Metrics {
             request_duration: request_duration()?,
             policies: PolicyHistograms::new()?,
             violations: violations()?,
+            notifications: Notifications::new()?,
             published: Mutex::default(),
         };
         let collectors: [Box<dyn Collector>; 6] = [
@@ -100,7 +104,10 @@ impl Metrics {
             Box::new(process::Process::new(started_at)),
             Box::new(process::DroppedLines::new()?),
         ];
-        for collector in collectors {
+        for collector in collectors
+            .into_iter()
+            .chain(metrics.notifications.collectors())
+        {
             metrics.registry.register(collector)?;
         }
         Ok(metrics)
@@ -158,6 +165,21 @@ impl Metrics {
     pub fn violated(&self, violation: &Violation) {
         let invariant = [violation.invariant()];
         self.violations.with_label_values(&invariant).inc();
+    }
+
+    /// Begins with 0 for each of these receivers, and drops the series of all others.
+    pub fn set_receivers<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        self.notifications.keep(names);
+    }
+
+    /// Counts messages to a receiver by what became of them.
+    pub fn notified(&self, receiver: &str, result: &str, count: usize) {
+        self.notifications.count(receiver, result, count);
+    }
+
+    /// Notes how many messages wait for a receiver.
+    pub fn waiting(&self, receiver: &str, count: usize) {
+        self.notifications.waits(receiver, count);
     }
 
     /// Makes `view` what the next scrape shows, and drops every series of what is not in it.

@@ -12,6 +12,7 @@ mod listener;
 mod listings;
 mod log;
 mod network;
+mod notify;
 mod page;
 mod prune;
 mod scenarios;

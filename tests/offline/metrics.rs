@@ -72,6 +72,7 @@ fn config(policies: Vec<Policy>) -> Config {
             format: LogFormat::Auto,
             level: LogLevel::Info,
         },
+        receivers: Vec::new(),
         accounts: vec![Account {
             name: "prod".parse().unwrap(),
             regions: vec![
@@ -300,6 +301,10 @@ fn the_exposition_is_the_golden_text() {
         let took = Duration::from_millis(took);
         metrics.request(&scope("eu-central-1"), operation, code, took);
     }
+    metrics.set_receivers(["ops", "pager"].into_iter());
+    metrics.notified("ops", "delivered", 12);
+    metrics.notified("ops", "failed", 1);
+    metrics.waiting("pager", 2);
     metrics.publish(present(&two_policies(), &history));
     let text = metrics
         .encode()

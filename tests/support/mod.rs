@@ -12,6 +12,7 @@ pub mod deadline;
 mod fixtures;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod sources;
 pub mod tunnel;
 

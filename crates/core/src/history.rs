@@ -17,11 +17,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::names::Trigger;
 use crate::names::{AccountName, PolicyName, Retention};
 use crate::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
+use crate::outbox::{Condition, ConditionKey, Message};
 use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Outcome, OutcomeKind, Run};
 use crate::schedule::{ClockNote, Schedule};
-use crate::slot::{Pair, Slot};
+use crate::slot::{Pair, Slot, rfc3339};
 use crate::snapshot::Generation;
 
 /// A pair's activation.
@@ -127,6 +128,10 @@ pub enum Change {
     Passed(Box<Pass>),
     /// What came of something that a person wanted done to a snapshot.
     SnapshotAction(Box<SnapshotAction>),
+    /// What a receiver knows of something that goes on is now so.
+    Condition(Box<Condition>),
+    /// A receiver is to be told this.
+    Message(Box<Message>),
 }
 
 impl Change {
@@ -136,12 +141,35 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Whether it only tells receivers of the end of this run.
+    pub fn tells_of(&self, run: &Run) -> bool {
+        let content = match self {
+            Self::Condition(condition) => &condition.content,
+            Self::Message(message) => &message.content,
+            _ => return false,
+        };
+        let Pair {
+            policy,
+            scope,
+            cluster,
+        } = &run.slot.pair;
+        let is = |part: &Option<String>, text: &str| part.as_deref() == Some(text);
+        is(&content.cluster, cluster.as_str())
+            && is(&content.policy, policy.as_str())
+            && is(&content.region, scope.region.as_str())
+            && is(&content.account, scope.account.as_str())
+            && is(&content.scheduled_at, &rfc3339(run.slot.scheduled_at))
+    }
+}
+
 /// What is new of changes that a store has taken, which says that these runs had ended before and `stay` as they are.
 /// Where everything that was found without a record had one in the store, nothing was lost.
 pub fn news(mut changes: Vec<Change>, stay: &[Run]) -> Vec<Change> {
     let is_adoption = |change: &Change| matches!(change, Change::Adopted(_));
     let had_adoptions = changes.iter().any(is_adoption);
-    changes.retain(|change| !stay.iter().any(|run| change.is_of(&run.slot)));
+    let is_old = |change: &Change, run: &Run| change.is_of(&run.slot) || change.tells_of(run);
+    changes.retain(|change| !stay.iter().any(|run| is_old(change, run)));
     if had_adoptions && !changes.iter().any(is_adoption) {
         changes.retain(|change| !matches!(change, Change::Rebuilt(_)));
     }
@@ -192,6 +220,8 @@ pub struct History {
     pub confirmations: BTreeMap<PolicyName, Confirmation>,
     /// What people want done to single snapshots, and is not done yet.
     pub actions: BTreeMap<i64, SnapshotAction>,
+    /// What receivers know of what goes on.
+    pub conditions: BTreeMap<ConditionKey, Condition>,
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
@@ -298,6 +328,12 @@ impl History {
                 Some(_) => drop(self.actions.remove(&action.id)),
                 None => drop(self.actions.insert(action.id, *action)),
             },
+            Change::Condition(condition) => match condition.is_over {
+                true => drop(self.conditions.remove(&condition.key)),
+                false => drop(self.conditions.insert(condition.key.clone(), *condition)),
+            },
+            // It waits in the store, and nothing is decided by it.
+            Change::Message(_) => {}
         }
     }
 

@@ -98,6 +98,13 @@ name! {
 }
 
 name! {
+    /// The name that the policy file gives to somebody who is told what happens.
+    ReceiverName,
+    "a receiver's name: at most 63 lower-case letters, digits and single hyphens, first a letter",
+    |text| is_hyphenated(text, 63)
+}
+
+name! {
     /// The name that the policy file gives to credentials and the regions to use them in.
     AccountName,
     "an account name: 1 to 64 letters, digits, '-', '_' and '.', first a letter or digit",

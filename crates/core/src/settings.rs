@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::names::{AccountName, Namespace, PolicyName, Retention, Writer};
+use crate::outbox::Receiver;
 use crate::policy::{Account, Policy};
 use crate::schedule::{Schedule, Zone};
 use crate::slot::Scope;
@@ -52,6 +53,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// The policies in the order of the file.
     pub policies: Vec<Policy>,
+    /// Who is told what happens, in the order of the file.
+    pub receivers: Vec<Receiver>,
     /// The time zone data that the schedules are read with.
     pub zone_data: ZoneData,
     /// What is suspicious and yet works, a line each.
@@ -215,9 +218,14 @@ impl Config {
         })
     }
 
-    /// Every schedule that is configured, of policies and of blackouts.
+    /// Every schedule that is configured, of policies, of blackouts and of the quiet of receivers.
     pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
-        self.policies.iter().flat_map(Policy::schedules)
+        let quiet = self.receivers.iter().filter_map(|one| one.quiet.as_ref());
+        let quiet = quiet.map(|blackout| &blackout.schedule);
+        self.policies
+            .iter()
+            .flat_map(Policy::schedules)
+            .chain(quiet)
     }
 
     /// The same configuration on the clocks of other time zone data. What `zone` does not find keeps its clocks.
@@ -227,8 +235,12 @@ impl Config {
             None => schedule.clone(),
         };
         let policies = self.policies.iter();
+        let receivers = self.receivers.iter();
         Self {
             zone_data: data,
+            receivers: receivers
+                .map(|one| one.with_schedules(on_other_clocks))
+                .collect(),
             policies: policies
                 .map(|policy| policy.with_schedules(on_other_clocks))
                 .collect(),

@@ -84,6 +84,7 @@ pub(crate) fn config(policies: Vec<Policy>) -> Config {
             identity: CredentialSource::default(),
         }],
         policies,
+        receivers: Vec::new(),
         zone_data: crate::tzdb::ZoneData::default(),
         warnings: Vec::new(),
     }

@@ -6,7 +6,7 @@ use figment::value::Value;
 
 use super::error::quoted;
 use super::path::{KeyPath, Step};
-use redkeep_core::names::{AccountName, Namespace, PolicyName, Retention, Writer};
+use redkeep_core::names::{AccountName, Namespace, PolicyName, ReceiverName, Retention, Writer};
 
 /// An address to listen on.
 pub(super) const LISTEN: &str = "an address and port such as \"127.0.0.1:9835\"";
@@ -38,6 +38,26 @@ pub(super) const REGIONS: &str = "a list of AWS regions in an [[account]], AWS_R
 pub(super) const EXTERNAL_ID: &str = "2 to 1224 letters, digits and _ + = , . @ : / -";
 /// A session name (ibidem).
 pub(super) const SESSION_NAME: &str = "2 to 64 letters, digits and _ + = , . @ -";
+/// The kind of a receiver.
+pub(super) const RECEIVER_KIND: &str =
+    "one of webhook, slack, pagerduty, email, alertmanager, healthchecks";
+/// Where messages go.
+pub(super) const RECEIVER_URL: &str =
+    "url, url_credential or url_file with a URL such as \"https://example.com/hooks/redkeep\"";
+/// Where mail goes.
+pub(super) const MAIL_URL: &str = "a mail server such as \"smtps://mail.example.com\" or, with STARTTLS, \"smtp://mail.example.com:587\"";
+/// The name of a credential.
+pub(super) const CREDENTIAL: &str = "the name of a credential: letters, digits, '-', '_' and '.'";
+/// PagerDuty's key.
+pub(super) const ROUTING_KEY: &str =
+    "secret_credential or secret_file with the routing key of an integration";
+/// What a check of a service of heartbeats watches.
+pub(super) const WATCHED_POLICIES: &str =
+    "the policies whose runs the check watches, or events = [\"heartbeat\"] for the daemon itself";
+/// A mail address.
+pub(super) const MAIL_ADDRESS: &str = "a mail address such as \"redkeep@example.com\"";
+/// Mail addresses.
+pub(super) const MAIL_ADDRESSES: &str = "a list of mail addresses such as [\"ops@example.com\"]";
 /// A blackout's name.
 pub(super) const BLACKOUT: &str =
     "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";
@@ -57,6 +77,7 @@ pub(super) fn shape(path: &KeyPath, found: Option<&Value>, kind: &str) -> String
         [Step::Key(section), .., _] if key == "name" => match section.as_str() {
             "account" => AccountName::WANTED,
             "blackout" => BLACKOUT,
+            "notify" => ReceiverName::WANTED,
             _ => PolicyName::WANTED,
         },
         _ => nested(key).unwrap_or(kind),
@@ -82,6 +103,7 @@ fn top(key: &str) -> &'static str {
         "account" => "tables, each under its own [[account]]",
         "policy" => "tables, each under its own [[policy]]",
         "blackout" => "tables, each under its own [[blackout]]",
+        "notify" => "tables, each under its own [[notify]]",
         _ => "a table",
     }
 }
@@ -98,6 +120,13 @@ fn nested(key: &str) -> Option<&'static str> {
         "accounts" => "a list of account names",
         "regions" => "a list of AWS regions such as [\"eu-central-1\"]",
         "blackout" => "a list of blackout names",
+        "kind" => RECEIVER_KIND,
+        "severity" => "\"info\", \"warning\" or \"critical\"",
+        "events" => "a list of events such as [\"failed\", \"overdue\"]",
+        "policies" => "a list of policy names",
+        "quiet" => "a blackout's name",
+        "from" => MAIL_ADDRESS,
+        "to" => MAIL_ADDRESSES,
         "cluster_tags" => "a table of strings such as { env = \"prod\" }",
         "tags" => "a table of strings such as { team = \"data\" }",
         "retention" | "base" | "weekly" | "monthly" | "yearly" => Retention::WANTED,

@@ -106,6 +106,7 @@ fn twice(message: &str) -> &'static str {
         Some(&"policy") => "; write [[policy]] above each policy",
         Some(&"account") => "; write [[account]] above each account",
         Some(&"blackout") => "; write [[blackout]] above each blackout",
+        Some(&"notify") => "; write [[notify]] above each receiver",
         _ => "",
     }
 }
@@ -135,7 +136,7 @@ fn may_be_in_conf_d(
         } else if secrets::is_secret_key(key) {
             secrets::ADVICE.to_owned()
         } else if schema::is_top_key(key) {
-            format!("{key}: its place is the main file, {main}; conf.d adds [[policy]], [[account]] and [[blackout]]")
+            format!("{key}: its place is the main file, {main}; conf.d adds [[policy]], [[account]], [[blackout]] and [[notify]]")
         } else {
             format!("unknown key {shown}{}", did_you_mean(key, NAMED))
         },

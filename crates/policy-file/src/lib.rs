@@ -22,6 +22,7 @@ mod path;
 mod policies;
 mod raw;
 mod read;
+mod receivers;
 mod regions;
 mod report;
 mod schema;

@@ -265,7 +265,7 @@ fn blackout(
 }
 
 /// The names in a list that are known; any other, and any that comes again, is an error.
-fn references(
+pub(super) fn references(
     path: &KeyPath,
     list: &RawList,
     kind: &str,
@@ -291,7 +291,7 @@ fn references(
     names
 }
 
-fn unknown_reference(name: &str, kind: &str, known: &[&str]) -> String {
+pub(super) fn unknown_reference(name: &str, kind: &str, known: &[&str]) -> String {
     let hint = did_you_mean(name, known.iter().copied());
     let hint = match known {
         _ if !hint.is_empty() => hint,

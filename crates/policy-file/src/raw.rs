@@ -10,8 +10,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::keys::RawPolicy;
-use super::kinds::{Count, Span};
+use super::kinds::{Count, Flag, Span};
 use super::schema_types;
+use redkeep_core::outbox::Receiver;
 use redkeep_core::schedule::Zone;
 use redkeep_core::settings::{
     DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN, DEFAULT_NAMESPACE,
@@ -33,6 +34,7 @@ pub(super) struct Raw {
     pub(super) accounts: Vec<RawAccount>,
     pub(super) policies: Vec<RawPolicy>,
     pub(super) blackouts: Vec<RawBlackout>,
+    pub(super) receivers: Vec<RawReceiver>,
 }
 
 /// The policy file of redkeep, which takes manual snapshots of Amazon Redshift clusters.
@@ -87,6 +89,9 @@ pub(super) struct RawTop {
     /// Times at which no snapshot begins.
     #[schemars(with = "Vec<RawBlackout>")]
     pub(super) blackout: Vec<Value>,
+    /// Who is told what happens, and by which way.
+    #[schemars(with = "Vec<RawReceiver>")]
+    pub(super) notify: Vec<Value>,
 }
 
 /// How to log.
@@ -151,4 +156,62 @@ pub(super) struct RawBlackout {
     /// The time zone of its schedule; `[defaults]` does not count here.
     #[schemars(schema_with = "schema_types::timezone", extend("default" = Zone::utc().name()))]
     pub(super) timezone: Option<String>,
+}
+
+/// Who is told what happens, and by which way.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "kind"]))]
+pub(super) struct RawReceiver {
+    /// What messages, metrics and the command `notify` call it: at most 63 lower-case letters, digits and single hyphens,
+    /// first a letter.
+    #[schemars(schema_with = "schema_types::policy_name")]
+    pub(super) name: Option<String>,
+    /// `"webhook"`, `"slack"` (also Mattermost), `"pagerduty"`, `"email"`, `"alertmanager"` or `"healthchecks"`.
+    #[schemars(schema_with = "schema_types::receiver_kind")]
+    pub(super) kind: Option<String>,
+    /// Where messages go, where that is no secret. One with a password, a token or a query in it is refused.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) url: Option<String>,
+    /// The credential of systemd (`LoadCredential=`) that has the URL.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) url_credential: Option<String>,
+    /// The file that has the URL. Relative to the policy file.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) url_file: Option<String>,
+    /// The credential of systemd that has the key of the signature (`webhook`), the routing key (`pagerduty`) or the
+    /// password (`email`).
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) secret_credential: Option<String>,
+    /// The file that has it. Relative to the policy file.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) secret_file: Option<String>,
+    /// The policies that it is told of; by default all. What concerns no single policy is told in any case.
+    #[schemars(schema_with = "schema_types::policies")]
+    pub(super) policies: Option<RawList>,
+    /// The least severe of what it is told: `"info"`, `"warning"` or `"critical"`.
+    #[schemars(schema_with = "schema_types::severity", extend("default" = Receiver::SEVERITY.as_str()))]
+    pub(super) severity: Option<String>,
+    /// What it is told, by default everything; of a `healthchecks` receiver `["run"]` or `["heartbeat"]`.
+    #[schemars(schema_with = "schema_types::events")]
+    pub(super) events: Option<RawList>,
+    /// How long something goes on before it is told again, `10m` to `366d`; of a heartbeat how often it is sent, `1s` to
+    /// `1d`, by default `60s`.
+    #[schemars(with = "Span", extend("default" = super::kinds::written(Receiver::REPEAT_AFTER)))]
+    pub(super) repeat_after: Option<Span>,
+    /// A `[[blackout]]` in which it is told nothing; what comes up meanwhile is told when it ends.
+    #[schemars(schema_with = "schema_types::policy_name")]
+    pub(super) quiet: Option<String>,
+    /// `true`: messages may go to another host over plain http, or over SMTP without TLS.
+    #[schemars(with = "Flag", extend("default" = false))]
+    pub(super) allow_clear: Option<Flag>,
+    /// The sender of mail.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) from: Option<String>,
+    /// Who gets the mail.
+    #[schemars(schema_with = "schema_types::mail_addresses")]
+    pub(super) to: Option<RawList>,
+    /// By which name redkeep logs in to the mail server. By default it does not.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) user: Option<String>,
 }

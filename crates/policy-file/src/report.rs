@@ -15,7 +15,7 @@ use super::spans::Places;
 use crate::zones::Database;
 
 /// The tables that come in lists and have names.
-pub(super) const NAMED: [&str; 3] = ["policy", "account", "blackout"];
+pub(super) const NAMED: [&str; 4] = ["policy", "account", "blackout", "notify"];
 
 /// What was found so far, and the zones that there are.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use super::keys::RawPolicy;
 use super::policies::MOST_OWN_TAGS;
 use super::tiers::RawTiers;
 use super::{LogFormat, LogLevel, MetricsLabels, PageAccess};
+use redkeep_core::outbox::{Event, ReceiverKind, Severity};
 
 /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`, the names that survive joining with hyphens.
 const HYPHENATED: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
@@ -182,6 +183,28 @@ pub(super) fn defaults(generator: &mut SchemaGenerator) -> Schema {
         keys.remove("name");
     }
     schema
+}
+
+pub(super) fn receiver_kind(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ReceiverKind::ALL.map(ReceiverKind::as_str) })
+}
+
+pub(super) fn severity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Severity::ALL.map(Severity::as_str) })
+}
+
+pub(super) fn events(_: &mut SchemaGenerator) -> Schema {
+    let events = Event::TOLD.iter().chain(&[Event::Run, Event::Heartbeat]);
+    let words: Vec<&str> = events.map(|event| event.as_str()).collect();
+    filled_set(json!({ "type": "string", "enum": words }))
+}
+
+pub(super) fn policies(generator: &mut SchemaGenerator) -> Schema {
+    filled_set(policy_name(generator).into())
+}
+
+pub(super) fn mail_addresses(_: &mut SchemaGenerator) -> Schema {
+    filled_set(json!({ "type": "string", "pattern": "^[^@ ]+@[^@ ]+$" }))
 }
 
 /// An identifier, or a glob, which has one of `*?[{` at least.

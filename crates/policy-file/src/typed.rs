@@ -40,6 +40,7 @@ pub(super) fn extract(mut tree: Value, report: &mut Report) -> Raw {
         accounts: extract_all(std::mem::take(&mut top.account), "account", report),
         policies: extract_all(policies, "policy", report),
         blackouts: extract_all(std::mem::take(&mut top.blackout), "blackout", report),
+        receivers: extract_all(std::mem::take(&mut top.notify), "notify", report),
         top,
     }
 }

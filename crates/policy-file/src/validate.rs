@@ -19,7 +19,7 @@ use super::read::beside;
 use super::report::Report;
 use super::{
     Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess, Sources, accounts,
-    expected, network, regions, values,
+    expected, network, receivers, regions, values,
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Retention, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
@@ -40,6 +40,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         accounts,
         policies,
         blackouts,
+        receivers,
     } = raw;
     let namespace = top
         .namespace
@@ -79,6 +80,9 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
     let mut declared = Declared::default();
     accounts::accounts(&accounts, &ambient, &mut declared, report);
     self::blackouts(&blackouts, &mut declared, report);
+    let names: Vec<Option<String>> = policies.iter().map(|one| one.name.clone()).collect();
+    let base = beside(&sources.file);
+    let receivers = receivers::receivers(&receivers, &names, &declared, base, report);
     let policies = policies::policies(&defaults, &policies, &declared, report);
     let log = self::log(&log, report);
     Some(Config {
@@ -93,6 +97,7 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         log,
         accounts: declared.accounts,
         policies,
+        receivers,
         zone_data: report.zones.data().clone(),
         warnings: Vec::new(),
     })
@@ -192,7 +197,7 @@ fn log(raw: &RawLog, report: &mut Report) -> Log {
     }
 }
 
-fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     path: &KeyPath,
     text: Option<&str>,
     choices: &[(&str, T)],

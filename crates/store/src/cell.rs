@@ -16,9 +16,10 @@ use serde::de::DeserializeOwned;
 use super::error::Fault;
 use super::table::{Table, damage};
 use redkeep_core::names::{
-    AccountName, ClusterId, PolicyName, Region, Retention, Tags, Tier, Trigger,
+    AccountName, ClusterId, PolicyName, ReceiverName, Region, Retention, Tags, Tier, Trigger,
 };
 use redkeep_core::operations::{ActionKind, PassResult, Why};
+use redkeep_core::outbox::{Cause, Content, Event, MessageState, Severity};
 use redkeep_core::run::{GoneReason, Missed, RunState};
 use redkeep_core::shared_tags::SharedTags;
 use redkeep_core::slot::rfc3339;
@@ -147,6 +148,12 @@ cells! {
     Arc<str>: |field| field.get(), |text| text.to_string();
     Vec<String>: |field| field.json(), |texts| json(texts)?;
     RunState: |field| field.json(), |state| json(state)?;
+    ReceiverName: |field| field.parsed(), |name| name.to_string();
+    Cause: |field| field.word(Cause::ALL, Cause::as_str), |cause| cause.as_str().to_owned();
+    Event: |field| field.word(Event::ALL, Event::as_str), |event| event.as_str().to_owned();
+    MessageState: |field| field.word(MessageState::ALL, MessageState::as_str), |state| state.as_str().to_owned();
+    Severity: |field| field.word(Severity::ALL, Severity::as_str), |severity| severity.as_str().to_owned();
+    Content: |field| field.json(), |content| json(content)?;
     Arc<Snapshot>: |field| field.json().map(Arc::new), |snapshot| json(&**snapshot)?;
 }
 

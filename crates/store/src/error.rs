@@ -110,6 +110,11 @@ pub enum StoreError {
         /// The copy that stays.
         path: PathBuf,
     },
+    /// The history cannot be written now, and is kept in memory.
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+    },
     /// Somebody holds the file for longer than a commit takes; it is sound.
     Locked {
         /// The file.
@@ -213,6 +218,7 @@ impl StoreError {
             Self::Locked { path, .. } => {
                 format!("{} is locked by another program", path.display())
             }
+            Self::Unwritable { path } => format!("{} cannot be written now", path.display()),
             Self::Storage { path, .. } => format!("cannot use {} now", path.display()),
             Self::File { doing, path, .. } => format!("cannot {doing} {}", path.display()),
             Self::Sqlite { path, .. } => format!("{}: a statement failed", path.display()),
@@ -244,7 +250,7 @@ impl StoreError {
             Self::Locked { .. } => {
                 "end it, be it a shell of sqlite3 with an open transaction or a program that copies files"
             }
-            Self::Storage { .. } => {
+            Self::Storage { .. } | Self::Unwritable { .. } => {
                 "look at the free space, the mount and the permissions of its directory"
             }
             Self::Rebuilt { .. }
@@ -269,6 +275,7 @@ impl StoreError {
             self,
             Self::Storage { .. }
                 | Self::Locked { .. }
+                | Self::Unwritable { .. }
                 | Self::File { .. }
                 | Self::Replaced { .. }
                 | Self::NoLog { .. }

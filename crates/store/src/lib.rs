@@ -18,6 +18,7 @@ mod inbox;
 mod load;
 mod meta;
 mod operations;
+mod outbox;
 mod pages;
 mod quarantine;
 mod query;
@@ -40,8 +41,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
-use redkeep_core::names::Retention;
+use redkeep_core::names::{ReceiverName, Retention};
+use redkeep_core::notify::delivery::Queue;
+use redkeep_core::outbox::Condition;
 use redkeep_core::run::Run;
+use rusqlite::Connection;
+
+use error::Fault;
+use file::File;
 use writer::{Found, StoreWriter};
 
 pub use error::StoreError;
@@ -49,6 +56,7 @@ pub use file::Check;
 pub use glance::{DaysOf, LastEnded, OpenSlot};
 pub use inbox::{HandedIn, Inbox};
 pub use meta::{EndpointKind, Installation};
+pub use outbox::{Delivered, Pending};
 pub use pages::{Pages, Record};
 pub use quarantine::{copy_of, older_copy_of};
 pub use read::{Presence, Reader, RunFilter};
@@ -66,8 +74,12 @@ enum Command {
     Reread(Answer<Option<Reread>>),
     Damaged(StoreError, DateTime<Utc>, Answer<StartedOver>),
     Leave(tidy::Batch, Answer<usize>),
+    Outbox(OutboxWork),
     Close(Answer<()>),
 }
+
+/// What is done with the file for those who deliver messages; it answers by itself.
+type OutboxWork = Box<dyn FnOnce(Result<&mut File, StoreError>) + Send>;
 
 /// A handle to the thread that owns the history; cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -211,6 +223,91 @@ impl Store {
     /// As [`Store::commit`].
     pub async fn reread(&self) -> Result<Option<Reread>, StoreError> {
         self.ask(Command::Reread).await
+    }
+
+    /// What waits for a receiver, as of `now`.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn queue(
+        &self,
+        receiver: ReceiverName,
+        now: DateTime<Utc>,
+    ) -> Result<Queue, StoreError> {
+        self.outbox(move |connection| outbox::queue(connection, &receiver, now))
+            .await
+    }
+
+    /// What a receiver was told of and goes on.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn told(&self, receiver: ReceiverName) -> Result<Vec<Condition>, StoreError> {
+        self.outbox(move |connection| outbox::told(connection, &receiver))
+            .await
+    }
+
+    /// Notes that messages are delivered, or never will be.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn end_messages(
+        &self,
+        receiver: ReceiverName,
+        ended: Vec<(String, Delivered)>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.outbox(move |connection| outbox::end(connection, &receiver, &ended, now))
+            .await
+    }
+
+    /// Notes that an attempt to deliver messages failed, and when the next one comes.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn put_off(
+        &self,
+        ids: Vec<String>,
+        next_at: DateTime<Utc>,
+        trouble: String,
+    ) -> Result<(), StoreError> {
+        self.outbox(move |connection| outbox::put_off(connection, &ids, next_at, &trouble))
+            .await
+    }
+
+    /// Forgets the messages to receivers that are not among these.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn retain_receivers(&self, receivers: Vec<ReceiverName>) -> Result<(), StoreError> {
+        self.outbox(move |connection| outbox::retain(connection, &receivers))
+            .await
+    }
+
+    /// Proves that the history can be written.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn beat(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.outbox(move |connection| outbox::beat(connection, now))
+            .await
+    }
+
+    async fn outbox<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|answer| {
+            Command::Outbox(Box::new(move |file| {
+                let done = file.and_then(|file| {
+                    file.check_in_place()?;
+                    work(&mut file.connection).map_err(|fault| fault.at(&file.path))
+                });
+                // A receiver that is gone is a caller that does not want to know.
+                drop(answer.send(done));
+            }))
+        })
+        .await
     }
 
     /// Copies the history as of now to [`copy_of`] its path, and keeps the copy that was there as [`older_copy_of`]. The

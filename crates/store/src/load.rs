@@ -11,7 +11,7 @@ use super::error::Fault;
 use super::query::Query;
 use super::read::RunFilter;
 use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, TOTALS};
-use super::{meta, operations, there};
+use super::{meta, operations, outbox, there};
 use redkeep_core::history::History;
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::OutcomeKind;
@@ -101,6 +101,7 @@ fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
         Ok(())
     })?;
     operations::load(&snapshot, &mut history)?;
+    outbox::load(&snapshot, &mut history)?;
     // Nothing of them is read but the totals; that they are there at all is looked at.
     snapshot.prepare(&MISSED_RANGES.select())?;
     each(&snapshot, &(TOTALS.select() + " WHERE count > 0"), |row| {

@@ -15,6 +15,7 @@ use super::file::File;
 use super::load::{load, load_newest};
 use super::meta::{self, EndpointKind, Installation};
 use super::operations::{self, ERRANDS, REMOVALS};
+use super::outbox::{self, Pending};
 use super::query::Query;
 use super::row::{self, MISSED_RANGES, RUNS};
 use redkeep_core::history::{History, MissedRange};
@@ -161,6 +162,15 @@ impl Reader {
         query.of_what_came(filter);
         query.newest("scheduled_at", filter.limit);
         query
+    }
+
+    /// The messages that wait for a receiver, the oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::runs`].
+    pub fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let pending = outbox::all_pending(&self.file.connection);
+        pending.map_err(|fault| fault.at(&self.file.path))
     }
 
     /// The ranges of missed slots that `filter` asks for, oldest first.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, named_params};
 use super::cell::to_text;
 use super::error::Fault;
 use super::load::each;
+use super::outbox;
 use super::row::{self, PAIRS};
 use super::write::{write_account, write_pair};
 use redkeep_core::history::{Renaming, one_pair};
@@ -49,6 +50,7 @@ pub(super) fn rename(connection: &Connection, renaming: &Renaming) -> Result<(),
         let left = format!("DELETE FROM {table} WHERE account = ?1");
         connection.execute(&left, [from])?;
     }
+    outbox::rename(connection, from, to)?;
     rename_pairs(connection, renaming)?;
     connection.execute("DELETE FROM accounts WHERE name = ?1", [from])?;
     write_account(connection, &renaming.to, &renaming.number)

@@ -3,6 +3,7 @@
 //! Owns: the one transaction in which changes are written, and the rules that no change can break: an
 //! ended run absorbs, activation and watermark only grow but for a clamp. Never reads what it writes back.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -10,6 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::error::{Fault, StoreError};
 use super::file::File;
 use super::operations;
+use super::outbox;
 use super::row::{ACCOUNTS, AccountRow, EXTENSIONS, ExtensionRow, MISSED_RANGES, MissedRangeRow};
 use super::row::{PAIRS, RUNS, RunRow, pair_row};
 use super::table::execute;
@@ -62,7 +64,7 @@ pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<Vec<Run>, St
 fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fault> {
     // Immediate: waits for a lock at the beginning, where waiting is safe.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (mut stay, mut unknown) = (Vec::new(), None);
+    let (mut stay, mut unknown, mut receivers) = (Vec::new(), None, BTreeSet::new());
     for change in changes {
         match change {
             Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
@@ -97,8 +99,16 @@ fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fa
             Change::Removal(removal) => operations::write_removal(&transaction, removal)?,
             Change::Passed(pass) => operations::write_pass(&transaction, pass)?,
             Change::SnapshotAction(action) => operations::write_action(&transaction, action)?,
+            // What is told of a run that stays as it is, is not so.
+            told if stay.iter().any(|run: &Run| told.tells_of(run)) => {}
+            Change::Condition(condition) => outbox::write_condition(&transaction, condition)?,
+            Change::Message(message) => {
+                outbox::write_message(&transaction, message)?;
+                receivers.insert(&message.receiver);
+            }
         }
     }
+    outbox::bound(&transaction, &receivers)?;
     transaction.commit()?;
     Ok(stay)
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::error::StoreError;
 use super::file::{Check, File, LOG_STEP};
 use super::meta::{self, EndpointKind, Installation, NewDatabase};
-use super::{Command, Reread, StartedOver, inbox, load, quarantine, tidy, write};
+use super::{Command, OutboxWork, Reread, StartedOver, inbox, load, quarantine, tidy, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
 use redkeep_core::run::Run;
@@ -252,6 +252,7 @@ impl StoreWriter {
                 Command::Reread(answer) => drop(answer.send(self.reread())),
                 Command::Damaged(why, now, answer) => drop(answer.send(self.start_over(why, now))),
                 Command::Leave(batch, answer) => drop(answer.send(self.leave(&batch))),
+                Command::Outbox(work) => self.for_outbox(work),
                 Command::Close(answer) => {
                     inbox.close();
                     drop(answer.send(self.file.map_or(Ok(()), File::close)));
@@ -302,6 +303,18 @@ impl StoreWriter {
         match (&mut self.file, self.behind) {
             (Some(file), Behind::Nothing) => tidy::leave(file, batch),
             _ => Ok(0),
+        }
+    }
+
+    /// A file that cannot be written is left to the commits to be opened again.
+    fn for_outbox(&mut self, work: OutboxWork) {
+        let unwritable = || StoreError::Unwritable {
+            path: self.path.clone(),
+        };
+        let file = self.file.as_mut().filter(|_| self.behind != Behind::Unread);
+        match file {
+            Some(file) => work(Ok(file)),
+            None => work(Err(unwritable())),
         }
     }
 

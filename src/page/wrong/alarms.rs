@@ -95,6 +95,12 @@ fn scope_words(alarm: &Alarm) -> Words {
     let doctor = || "redkeep doctor".to_owned();
     let of = |scope: &Scope, what: &str| format!("{scope}: {what}");
     match alarm {
+        Alarm::QuotaNear(scope) => (
+            "quota near",
+            format!("{scope} holds at least 85 % of the manual snapshots that it may hold"),
+            "At the quota AWS refuses new ones.",
+            "redkeep forecast".to_owned(),
+        ),
         Alarm::QuotaReached(scope) => (
             "quota",
             of(scope, "the quota of manual snapshots is reached"),

@@ -9,6 +9,7 @@ mod copies;
 mod documentation;
 mod ended;
 mod losses;
+mod outbox;
 mod planted;
 mod questions;
 mod refusals;

@@ -287,6 +287,7 @@ async fn the_json_page_has_exactly_the_fields() {
         "doctor",
         "check",
         &format!("diff {file} {file}"),
+        "notify --pending",
     ] {
         let words: Vec<&str> = words.split(' ').collect();
         let command = words[0];

@@ -9,7 +9,7 @@
 )]
 
 mod roles;
-mod server;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

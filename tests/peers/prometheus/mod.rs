@@ -13,7 +13,7 @@ mod dashboard;
 mod exported;
 mod journey;
 mod rules;
-mod server;
+pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -30,7 +30,7 @@ fn read(name: &str) -> String {
 }
 
 /// The first of these programs that is installed; `None`, with the reason on stderr, where none is.
-fn program(names: &[&str]) -> Option<PathBuf> {
+pub fn program(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .flat_map(|directory| names.iter().map(move |name| directory.join(name)))

@@ -29,6 +29,8 @@ pub(super) struct Agenda {
     operations_at: DateTime<Utc>,
     /// When everything is planned, whatever has happened; `None` for now.
     all_at: Option<DateTime<Utc>>,
+    /// When it was last looked what goes on that receivers are told of.
+    standing_at: DateTime<Utc>,
     /// When the last plan was made: a clock that was set back makes every instant worthless.
     last_at: DateTime<Utc>,
 }
@@ -59,6 +61,7 @@ impl Default for Agenda {
             slot_at: never,
             operations_at: never,
             all_at: None,
+            standing_at: never,
             last_at: never,
         }
     }
@@ -100,7 +103,8 @@ impl Agenda {
                 self.pairs = true;
             }
             Change::Account(..) | Change::Renamed(_) | Change::Rebuilt(_) => self.mark_all(),
-            Change::Passed(_) => {}
+            // Nothing is planned by what people are told.
+            Change::Passed(_) | Change::Condition(_) | Change::Message(_) => {}
         }
     }
 
@@ -148,6 +152,15 @@ impl Agenda {
             self.marked.clear();
             self.all_at = Some(now + LONGEST_SLEEP);
         }
+    }
+
+    /// Whether it is to be looked what goes on that receivers are told of: each half minute. Whoever asks looks.
+    pub(super) fn looks_at_standing(&mut self, now: DateTime<Utc>) -> bool {
+        let is_due = now < self.standing_at || self.standing_at + LONGEST_SLEEP <= now;
+        if is_due {
+            self.standing_at = now;
+        }
+        is_due
     }
 
     /// When the next part is due, as seen at `now`. A slot that has come and has no record waits for AWS's clock.

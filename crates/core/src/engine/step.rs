@@ -10,10 +10,11 @@ use chrono::{DateTime, Utc};
 use super::Engine;
 use crate::history::{Change, History};
 use crate::names::Writer;
+use crate::notify;
 use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::plan::{
-    Call, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, of_scope, open_runs,
-    operations, plan,
+    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, of_scope,
+    open_runs, operations, plan,
 };
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
@@ -90,7 +91,7 @@ impl Engine {
     pub fn next(&mut self, now: DateTime<Utc>) -> Step {
         loop {
             if !self.turn.changes.is_empty() {
-                return Step::Commit(std::mem::take(&mut self.turn.changes));
+                return Step::Commit(self.take_changes(now));
             }
             if let Some(call) = self.turn.calls.pop_front() {
                 let planned_at = self.turn.planned_at;
@@ -98,6 +99,10 @@ impl Engine {
                 return Step::Call { call, planned_at };
             }
             if self.turn.is_over() {
+                let told = self.tell_standing(now);
+                if !told.is_empty() {
+                    return Step::Commit(told);
+                }
                 let until = self.turn.sleeps_until();
                 self.audit_now_and_then();
                 self.turn = Turn::default();
@@ -279,9 +284,22 @@ impl Engine {
         take_in(reply, known, &mut self.observed, now)
     }
 
-    /// What the replies since the last step have brought, for a driver that makes no more steps and commits it itself.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.turn.changes)
+    /// What is to be committed, with what it tells the receivers; also for a driver that makes no more steps and commits
+    /// what the replies since the last one have brought.
+    pub fn take_changes(&mut self, now: DateTime<Utc>) -> Vec<Change> {
+        let mut changes = std::mem::take(&mut self.turn.changes);
+        let told = notify::of_changes(self.facts(now), &changes);
+        changes.extend(told);
+        changes
+    }
+
+    /// What goes on and what is over, for the receivers: looked at each half minute, since it concerns the whole fleet.
+    fn tell_standing(&mut self, now: DateTime<Utc>) -> Vec<Change> {
+        let is_due = self.agenda.looks_at_standing(now) && self.extent != Extent::Requests;
+        match is_due {
+            true => notify::of_standing(self.facts(now)),
+            false => Vec::new(),
+        }
     }
 
     /// Takes in the reply to a call and what follows from it, where nothing is committed: a command only looks.

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::{Extension, History, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::operations::{Removal, SnapshotAction, SnapshotKey};
+use crate::outbox::Condition;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot};
 
@@ -97,6 +98,15 @@ impl Renaming {
         one
     }
 
+    /// What receivers know of something, under the new name.
+    pub fn moved_condition(&self, mut one: Condition) -> Condition {
+        let account = &mut one.key.subject.account;
+        if account.as_ref() == Some(&self.from) {
+            *account = Some(self.to.clone());
+        }
+        one
+    }
+
     /// A map whose keys are under the new name; what was there under the old one comes first.
     pub fn moved_keys<K: Placed + Ord + Clone, V>(&self, map: BTreeMap<K, V>) -> BTreeMap<K, V> {
         let (mut olds, mut all) = (Vec::new(), BTreeMap::new());
@@ -161,6 +171,18 @@ impl History {
         self.removals = removals.collect();
         let actions = std::mem::take(&mut self.actions).into_iter();
         self.actions = actions.map(|(id, one)| (id, renaming.moved(one))).collect();
+        self.rename_conditions(renaming);
+    }
+
+    fn rename_conditions(&mut self, renaming: &Renaming) {
+        let conditions = std::mem::take(&mut self.conditions).into_values();
+        let moved = conditions.map(|one| renaming.moved_condition(one));
+        for condition in moved {
+            // Of two the one that was there under the old name was told first, or is the same.
+            self.conditions
+                .entry(condition.key.clone())
+                .or_insert(condition);
+        }
     }
 
     fn rename_pairs(&mut self, renaming: &Renaming) {

@@ -31,6 +31,8 @@ pub enum Alarm {
     RpoBreach(Pair),
     /// A policy names a cluster that a complete listing of its scope does not have.
     NoSuchCluster(Pair),
+    /// A scope holds nearly as many manual snapshots as its quota allows.
+    QuotaNear(Scope),
     /// A scope holds as many manual snapshots as its quota allows, or more.
     QuotaReached(Scope),
     /// IAM does not allow snapshots to be made in a scope.
@@ -199,14 +201,24 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
         let said = format!("{} s ahead of AWS's", skew.num_seconds());
         alarms.push((Alarm::ClockSkew(scope.clone()), said));
     }
-    let quota = facts.config.quota(scope);
-    let held = facts.observed.manual_snapshots(scope);
-    if let Some(held) = held.filter(|held| *held >= quota as usize) {
-        let others = held - own_snapshots(facts, view);
-        let said = format!("AWS holds {held} of {quota}, of which {others} are not redkeep's");
-        alarms.push((Alarm::QuotaReached(scope.clone()), said));
-    }
+    alarms.extend(of_quota(facts, scope, view));
     alarms
+}
+
+/// From this part of a quota on it is near, as the alerting rules have it too.
+const NEAR_PERCENT: usize = 85;
+
+fn of_quota(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Option<(Alarm, String)> {
+    let quota = facts.config.quota(scope);
+    let held = facts.observed.manual_snapshots(scope)?;
+    let alarm = match quota as usize {
+        quota if held >= quota => Alarm::QuotaReached(scope.clone()),
+        quota if held * 100 >= quota * NEAR_PERCENT => Alarm::QuotaNear(scope.clone()),
+        _ => return None,
+    };
+    let others = held - own_snapshots(facts, view);
+    let said = format!("AWS holds {held} of {quota}, of which {others} are not redkeep's");
+    Some((alarm, said))
 }
 
 /// How many of the listed snapshots say that they are of this namespace.

@@ -22,6 +22,8 @@ pub(crate) mod open_runs;
 mod pairs;
 mod prune;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Change, Extension, History};
@@ -243,6 +245,12 @@ impl Facts<'_> {
 
 /// The longest that the daemon sleeps, whatever the plan says.
 pub const LONGEST_SLEEP: TimeDelta = TimeDelta::seconds(30);
+
+/// The slots of the snapshots whose end is near and that the guard sees to, or would.
+pub fn guarded(facts: Facts<'_>) -> BTreeSet<Slot> {
+    let cares = guard::cares(facts);
+    cares.map(|(run, _)| run.slot.clone()).collect()
+}
 
 /// Decides what is to be done at `facts.now`.
 ///

@@ -142,7 +142,7 @@ impl PolicyFile {
         for policy in &self.policies {
             policy.write(self.has_tiers, &mut text);
         }
-        load_text(&text)
+        load_text(&(text + RECEIVER))
     }
 }
 
@@ -250,6 +250,15 @@ fn more(dice: &mut Dice) -> String {
     line(150, &["guard_gone = \"5d\"", "guard_gone = \"30d\""]);
     more
 }
+
+/// Somebody who is told everything.
+const RECEIVER: &str = "
+[[notify]]
+name = \"ops\"
+kind = \"webhook\"
+url = \"https://example.com/hook\"
+severity = \"info\"
+";
 
 /// Reads a policy file's text, by way of a file as the program does.
 pub fn load_text(text: &str) -> Config {

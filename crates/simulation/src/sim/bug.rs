@@ -48,6 +48,8 @@ pub enum Bug {
     WrongHour,
     /// A row that was committed is not there at the next start.
     LostRow,
+    /// What receivers were told is not known at the next start.
+    ForgottenTold,
     /// A run in doubt is forgotten.
     ForgottenDoubt,
     /// Something else than the seed has a say.

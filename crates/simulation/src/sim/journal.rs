@@ -1,7 +1,7 @@
 //! The history that survives a process: a ledger in memory that nothing escapes, and, where a test wants it,
 //! the real store beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,8 +11,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use redkeep_core::history::{
     Change, Extension, History, MissedRange, PairState, Renaming, news, one_pair, one_run,
 };
-use redkeep_core::names::{AccountName, PolicyName};
+use redkeep_core::names::{AccountName, PolicyName, ReceiverName};
 use redkeep_core::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
+use redkeep_core::outbox::{Condition, ConditionKey, Message, MessageState};
 use redkeep_core::pause::Pauses;
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, Slot, rfc3339};
@@ -36,6 +37,13 @@ pub struct Ledger {
     pub actions: BTreeMap<i64, SnapshotAction>,
     /// Written by the commands, not by changes.
     pub confirmations: BTreeMap<PolicyName, Confirmation>,
+    /// What receivers know of what goes on.
+    pub conditions: BTreeMap<ConditionKey, Condition>,
+    /// The outbox, with everything that was ever in it.
+    pub messages: Vec<Message>,
+    /// The ids of all messages, and where each condition stands by the last one to each receiver.
+    told: BTreeSet<String>,
+    stands: BTreeMap<(ReceiverName, String), MessageState>,
     /// How often a watermark was taken back.
     pub clamps: u32,
     /// Every activation that a pair ever had, oldest first.
@@ -75,14 +83,7 @@ impl Ledger {
                     );
                 }
                 self.pairs.insert(pair.clone(), state.clone());
-                let mut segments = self.segments.iter_mut().rev();
-                match segments.find(|segment| segment.is_continued_by(pair, state)) {
-                    Some(segment) => segment.state = state.clone(),
-                    None => self.segments.push(Segment {
-                        pair: pair.clone(),
-                        state: state.clone(),
-                    }),
-                }
+                self.take_segment(pair, state);
             }
             Change::Clamped(pair, state) => {
                 let before = self.pairs.insert(pair.clone(), state.clone());
@@ -134,8 +135,44 @@ impl Ledger {
             Change::SnapshotAction(action) => {
                 drop(self.actions.insert(action.id, (**action).clone()))
             }
+            Change::Condition(condition) => self.take_condition(condition),
+            Change::Message(message) => self.take_message(message),
         }
         None
+    }
+
+    fn take_segment(&mut self, pair: &Pair, state: &PairState) {
+        let mut segments = self.segments.iter_mut().rev();
+        match segments.find(|segment| segment.is_continued_by(pair, state)) {
+            Some(segment) => segment.state = state.clone(),
+            None => self.segments.push(Segment {
+                pair: pair.clone(),
+                state: state.clone(),
+            }),
+        }
+    }
+
+    fn take_condition(&mut self, condition: &Condition) {
+        let key = condition.key.clone();
+        match condition.is_over {
+            true => drop(self.conditions.remove(&key)),
+            false => drop(self.conditions.insert(key, condition.clone())),
+        }
+    }
+
+    fn take_message(&mut self, message: &Message) {
+        let is_new = self.told.insert(message.id.clone());
+        assert!(is_new, "I27: told twice: {message:?}");
+        let key = (message.receiver.clone(), message.dedup_key.clone());
+        let before = self.stands.insert(key, message.state);
+        let goes_on = matches!(before, Some(MessageState::Begun | MessageState::Repeated));
+        let is_right = match message.state {
+            MessageState::Started | MessageState::Begun => !goes_on,
+            MessageState::Repeated => goes_on,
+            MessageState::Over => goes_on || before == Some(MessageState::Started),
+        };
+        assert!(is_right, "I27: {before:?}, and then {message:?}");
+        self.messages.push(message.clone());
     }
 
     /// Moves everything of an account under its new name, by the rules of the history in memory.
@@ -179,6 +216,10 @@ impl Ledger {
         for segment in &mut self.segments {
             segment.pair = renaming.moved(segment.pair.clone());
         }
+        let conditions = std::mem::take(&mut self.conditions).into_values();
+        for one in conditions.map(|one| renaming.moved_condition(one)) {
+            self.conditions.insert(one.key.clone(), one);
+        }
         self.accounts.remove(&renaming.from);
         let number = renaming.number.clone();
         self.accounts.insert(renaming.to.clone(), number);
@@ -192,6 +233,7 @@ impl Ledger {
         history.pauses.clone_from(&self.pauses);
         history.rebuilt_at = self.rebuilt_at;
         history.confirmations.clone_from(&self.confirmations);
+        history.conditions.clone_from(&self.conditions);
         for pass in &self.passes {
             history.apply(Change::Passed(Box::new(pass.clone())));
         }
@@ -232,6 +274,8 @@ pub struct Journal {
     pub ledger: Ledger,
     /// A planted bug: a committed row is not there at the next start.
     pub loses_a_row: bool,
+    /// A planted bug: what receivers were told is not known at the next start.
+    pub forgets_what_was_told: bool,
     file: Option<SqliteFile>,
 }
 
@@ -249,6 +293,7 @@ impl Journal {
         Self {
             ledger: Ledger::default(),
             loses_a_row: false,
+            forgets_what_was_told: false,
             file: None,
         }
     }
@@ -259,6 +304,7 @@ impl Journal {
         Self {
             ledger: Ledger::default(),
             loses_a_row: false,
+            forgets_what_was_told: false,
             file: Some(SqliteFile {
                 lives: 0,
                 path: directory.join("0").join("history.db"),
@@ -277,8 +323,12 @@ impl Journal {
     /// Commits; returns the runs that had ended before otherwise, and stay.
     pub fn commit(&mut self, changes: &[Change]) -> Vec<Run> {
         let before = self.ledger.rebuilt_at;
-        let taken = changes.iter().filter_map(|change| self.ledger.take(change));
-        let stay: Vec<Run> = taken.collect();
+        let mut stay: Vec<Run> = Vec::new();
+        for change in changes {
+            if !stay.iter().any(|run| change.tells_of(run)) {
+                stay.extend(self.ledger.take(change));
+            }
+        }
         let is_known = |change: &Change| matches!(change, Change::Rebuilt(_));
         if !news(changes.to_vec(), &stay).iter().any(is_known) {
             self.ledger.rebuilt_at = before;
@@ -304,6 +354,9 @@ impl Journal {
             let mut ledger = self.ledger.clone();
             if self.loses_a_row {
                 ledger.pairs.pop_last();
+            }
+            if self.forgets_what_was_told {
+                ledger.conditions.clear();
             }
             return ledger.history();
         };

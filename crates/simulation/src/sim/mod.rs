@@ -159,6 +159,10 @@ impl Sim {
                 .hosts
                 .iter_mut()
                 .for_each(|host| host.journal.loses_a_row = true),
+            Bug::ForgottenTold => self
+                .hosts
+                .iter_mut()
+                .for_each(|host| host.journal.forgets_what_was_told = true),
             Bug::Entropy => {
                 static CALLS: AtomicU64 = AtomicU64::new(0);
                 self.dice = Dice::new(CALLS.fetch_add(1, Ordering::Relaxed));
@@ -584,7 +588,7 @@ impl Sim {
             }
         }
         self.hosts[host].process_mut().engine.answered(reply, now);
-        let mut changes = self.hosts[host].process_mut().engine.take_changes();
+        let mut changes = self.hosts[host].process_mut().engine.take_changes(now);
         if let Some(bug) = self.bug {
             bug.bend_taken(&mut changes, &self.hosts[host].journal.ledger);
         }

@@ -57,6 +57,15 @@ impl fmt::Display for Told<'_> {
                     pass.policy, pass.plan_hash
                 )
             }
+            Change::Condition(condition) => {
+                let (key, over) = (&condition.key, condition.is_over);
+                let cause = key.cause.as_str();
+                write!(f, "{} knows of {cause}, over: {over}", key.receiver)
+            }
+            Change::Message(message) => {
+                let (state, title) = (message.state.as_str(), &message.content.title);
+                write!(f, "{} is to be told ({state}): {title}", message.receiver)
+            }
             Change::SnapshotAction(action) => {
                 let said = action
                     .end

@@ -241,6 +241,8 @@ impl Witness {
             | Change::Rebuilt(_)
             | Change::Removal(_)
             | Change::Passed(_)
+            | Change::Condition(_)
+            | Change::Message(_)
             | Change::SnapshotAction(_) => {}
             Change::Missed(range) => self.check_range(range),
             Change::Run(run) | Change::Adopted(run) => {

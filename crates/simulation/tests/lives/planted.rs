@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 31] = [
     row(
         "a change is planned",
         Bug::LostMark,
@@ -106,6 +106,12 @@ const TABLE: [Row; 30] = [
         Bug::LostRow,
         "I13: a committed row is lost",
         0,
+    ),
+    row(
+        "what has begun is told once",
+        Bug::ForgottenTold,
+        "I27: ",
+        1,
     ),
     row("everything drains", Bug::ForgottenDoubt, "I14: ", 3),
     row(

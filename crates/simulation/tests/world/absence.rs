@@ -58,7 +58,7 @@ fn a_listing_that_was_under_way_while_the_machine_slept_makes_nothing_missing() 
         account_number: None,
     };
     engine.answered(Reply::Listed(Box::new(empty)), woken_at);
-    let changes = engine.take_changes();
+    let changes = engine.take_changes(woken_at);
     assert!(
         !changes
             .iter()

@@ -186,7 +186,7 @@ fn an_extension_that_is_answered_with_another_snapshot_is_not_recorded() {
         let engine = &mut sim.hosts[0].process_mut().engine;
         let reply = Reply::Extended(Box::new(extension.clone()), answer(Arc::new(told)));
         engine.answered(reply, now);
-        assert_eq!(engine.take_changes(), []);
+        assert_eq!(engine.take_changes(now), []);
         assert!(
             engine.observed().refused.contains_key(&run.slot),
             "it is tried again later"
@@ -255,7 +255,7 @@ fn a_listing_of_which_half_is_another_accounts_shows_nothing() {
         account_number: Some(answer(OURS.to_owned())),
     };
     engine.answered(Reply::Listed(Box::new(mixed)), now);
-    assert_eq!(engine.take_changes(), []);
+    assert_eq!(engine.take_changes(now), []);
     assert!(engine.observed().missing.is_empty());
     let view = &engine.observed().scopes[&scope];
     assert_eq!(view.snapshots.as_ref().unwrap().by_id.len(), 1);
@@ -382,7 +382,7 @@ fn of_two_accounts_with_equal_clusters_each_gets_back_what_is_its_own_when_the_h
             account_number: None,
         };
         engine.answered(Reply::Listed(Box::new(listed)), now);
-        let changes = engine.take_changes();
+        let changes = engine.take_changes(now);
         let adopted = changes
             .iter()
             .filter(|one| matches!(one, Change::Adopted(_)));

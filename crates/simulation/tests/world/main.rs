@@ -20,6 +20,7 @@ mod guard;
 mod holds;
 mod identity;
 mod losses;
+mod notify;
 mod pairs;
 mod prune;
 mod queue;

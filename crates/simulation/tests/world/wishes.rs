@@ -319,7 +319,7 @@ fn a_listing_by_credentials_that_are_no_longer_the_accounts_is_dropped_and_the_n
         account_number: Some(answer("999988887777".to_owned())),
     };
     engine.answered(Reply::Listed(Box::new(old)), later);
-    assert_eq!(engine.take_changes(), []);
+    assert_eq!(engine.take_changes(now), []);
     assert!(engine.observed().account_numbers.is_empty());
     assert!(engine.observed().scopes[&scope].clusters.is_none());
     assert!(lists(engine, later));

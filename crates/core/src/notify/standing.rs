@@ -1,0 +1,230 @@
+//! What goes on, against what the receivers know of it.
+//!
+//! Owns: which alarm is which cause, and when the absence of an alarm proves that it is over. After a start nothing was
+//! looked at yet: what is only not seen goes on. It looks at the whole fleet, as the alarms do, and so at most each half
+//! minute (`engine`).
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+
+use super::decision::{Decision, Seen};
+use super::texts;
+use crate::history::{Change, PairState};
+use crate::observed::ScopeView;
+use crate::outbox::{Cause, Condition, Content, Subject};
+use crate::plan::{Alarm, Facts, alarms, guarded};
+use crate::slot::{Scope, Slot};
+
+/// A policy's runs that are still a job after so long are nobody's any more: their account or policy is gone.
+const LONGEST_JOB: TimeDelta = TimeDelta::days(14);
+
+/// Where a condition stands that no alarm tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Nothing says that it is over.
+    GoesOn,
+    Over,
+    /// It is not looked at any more: the policy file or the cluster is another one.
+    Unwatched,
+}
+
+pub(super) fn told(facts: Facts<'_>) -> Vec<Change> {
+    let mut decision = Decision::new(facts);
+    let mut there = BTreeSet::new();
+    for (alarm, said) in alarms(facts) {
+        let (cause, subject) = cause_of(&alarm);
+        let content = || texts::of_alarm(facts, cause, &subject, &said);
+        decision.begin((cause, &subject), Seen::Standing, content);
+        there.insert((cause, subject));
+    }
+    let care = guarded(facts);
+    for condition in facts.history.conditions.values() {
+        let key = &condition.key;
+        if !there.contains(&(key.cause, key.subject.clone())) {
+            conclude(&mut decision, condition, &care);
+        } else if !is_heard(facts, condition) {
+            decision.forget(key);
+        }
+    }
+    decision.into_changes()
+}
+
+fn conclude(decision: &mut Decision<'_>, condition: &Condition, care: &BTreeSet<Slot>) {
+    let key = &condition.key;
+    let standing = standing(decision.facts, condition, care);
+    match standing {
+        _ if !is_heard(decision.facts, condition) => decision.forget(key),
+        _ if key.cause == Cause::Run => {
+            if decision.facts.now - condition.since > LONGEST_JOB {
+                decision.forget(key);
+            }
+        }
+        Standing::GoesOn => {}
+        Standing::Over => decision.end(key, |begun| Content {
+            title: format!("{}: over", begun.title),
+            reason: String::new(),
+            action: "redkeep status".to_owned(),
+            ..begun.clone()
+        }),
+        Standing::Unwatched => decision.end(key, |begun| Content {
+            title: format!("{}: no longer watched", begun.title),
+            reason: "the policy file or the cluster has changed".to_owned(),
+            action: "redkeep coverage".to_owned(),
+            ..begun.clone()
+        }),
+    }
+}
+
+/// Whether the receiver is there, and is still told of this.
+fn is_heard(facts: Facts<'_>, condition: &Condition) -> bool {
+    let key = &condition.key;
+    let mut receivers = facts.config.receivers.iter();
+    receivers.any(|one| one.name == key.receiver && one.hears(key.cause, &key.subject))
+}
+
+fn cause_of(alarm: &Alarm) -> (Cause, Subject) {
+    match alarm {
+        Alarm::StillCreating(slot) => (Cause::StillCreating, slot.into()),
+        Alarm::UnknownStatus(slot) => (Cause::UnknownStatus, slot.into()),
+        Alarm::RpoBreach(pair) => (Cause::Overdue, pair.into()),
+        Alarm::NoSuchCluster(pair) => (Cause::NoSuchCluster, pair.into()),
+        Alarm::QuotaNear(scope) => (Cause::QuotaNear, scope.into()),
+        Alarm::QuotaReached(scope) => (Cause::QuotaReached, scope.into()),
+        Alarm::AccessDenied(scope) => (Cause::AccessDenied, scope.into()),
+        Alarm::ClockSkew(scope) => (Cause::ClockSkew, scope.into()),
+        Alarm::Unreachable(scope) => (Cause::Unreachable, scope.into()),
+        Alarm::SameAccount(scope) => (Cause::SameAccount, scope.into()),
+        Alarm::Unidentified(scope) => (Cause::Unidentified, scope.into()),
+        Alarm::GuardRefused(slot) => (Cause::GuardRefused, slot.into()),
+        Alarm::LettingGo(slot) => (Cause::LettingGo, slot.into()),
+        Alarm::HalfHeld(scope, snapshot) => {
+            let detail = snapshot.to_string();
+            let subject = Subject::from(scope);
+            (Cause::HalfHeld, Subject { detail, ..subject })
+        }
+        Alarm::OtherAccount(account) => {
+            let account = Some(account.clone());
+            let subject = Subject::default();
+            (Cause::OtherAccount, Subject { account, ..subject })
+        }
+        Alarm::PruneBlocked(policy, blocked) => {
+            let detail = blocked.as_str().to_owned();
+            let subject = Subject::from(policy);
+            (Cause::PruneBlocked, Subject { detail, ..subject })
+        }
+        Alarm::ConfirmationLapsed(policy) => (Cause::ConfirmationLapsed, policy.into()),
+    }
+}
+
+fn standing(facts: Facts<'_>, condition: &Condition, care: &BTreeSet<Slot>) -> Standing {
+    let subject = &condition.key.subject;
+    match condition.key.cause {
+        Cause::Failed | Cause::Expired | Cause::Missed | Cause::Conflict | Cause::GuardWorks => {
+            of_pair(facts, subject, Standing::GoesOn)
+        }
+        // Whether it is so follows from the history, which is known after every start.
+        Cause::Overdue => of_pair(facts, subject, Standing::Over),
+        Cause::StillCreating | Cause::UnknownStatus => Standing::Over,
+        Cause::NoSuchCluster => {
+            let listed = is_listed(facts, subject);
+            of_pair(facts, subject, listed)
+        }
+        Cause::QuotaNear | Cause::QuotaReached => of_scope(facts, subject, |scope, _| {
+            facts.observed.manual_snapshots(scope).is_some()
+        }),
+        Cause::AccessDenied => of_scope(facts, subject, |scope, _| {
+            let mut runs = facts.history.runs.in_scope(scope);
+            runs.any(|run| run.accepted_at.is_some_and(|at| at > condition.since))
+        }),
+        Cause::ClockSkew => of_scope(facts, subject, |_, view| view.clocks_agree()),
+        Cause::Unreachable => of_scope(facts, subject, |_, view| view.reached_at.is_some()),
+        Cause::SameAccount | Cause::Unidentified => of_scope(facts, subject, |_, view| {
+            view.reached_at.is_some() && view.is_identified
+        }),
+        Cause::OtherAccount => of_account(facts, subject),
+        Cause::HalfHeld => of_scope(facts, subject, |_, view| view.snapshots.is_some()),
+        Cause::GuardRefused | Cause::LettingGo => of_care(facts, subject, care),
+        Cause::PruneBlocked | Cause::ConfirmationLapsed => of_policy(facts, subject),
+        Cause::Run => Standing::GoesOn,
+    }
+}
+
+fn of_pair(facts: Facts<'_>, subject: &Subject, watched: Standing) -> Standing {
+    let state = subject.pair();
+    let state = state.and_then(|pair| facts.history.pairs.get(&pair));
+    let is_known = subject
+        .policy
+        .as_ref()
+        .is_some_and(|policy| facts.config.policy(policy).is_some());
+    match state.is_some_and(PairState::is_active) && is_known {
+        true => watched,
+        false => Standing::Unwatched,
+    }
+}
+
+fn is_listed(facts: Facts<'_>, subject: &Subject) -> Standing {
+    let scope = subject.scope();
+    let view = scope.and_then(|scope| facts.observed.scopes.get(&scope));
+    match view.is_some_and(|view| view.clusters.is_some()) {
+        true => Standing::Over,
+        false => Standing::GoesOn,
+    }
+}
+
+fn of_scope(
+    facts: Facts<'_>,
+    subject: &Subject,
+    is_over: impl Fn(&Scope, &ScopeView) -> bool,
+) -> Standing {
+    let Some(scope) = subject.scope() else {
+        return Standing::Unwatched;
+    };
+    match facts.observed.scopes.get(&scope) {
+        None => Standing::Unwatched,
+        Some(view) if is_over(&scope, view) => Standing::Over,
+        Some(_) => Standing::GoesOn,
+    }
+}
+
+fn of_account(facts: Facts<'_>, subject: &Subject) -> Standing {
+    let Some(account) = &subject.account else {
+        return Standing::Unwatched;
+    };
+    let views = facts.observed.scopes.iter();
+    let mut views = views.filter(|(scope, _)| scope.account == *account);
+    let is_known = |view: &ScopeView| view.reached_at.is_some() && view.is_identified;
+    match facts.config.account(account) {
+        None => Standing::Unwatched,
+        Some(_) if views.any(|(_, view)| is_known(view)) => Standing::Over,
+        Some(_) => Standing::GoesOn,
+    }
+}
+
+/// Whether the end of a snapshot is near is only told by a listing.
+fn of_care(facts: Facts<'_>, subject: &Subject, care: &BTreeSet<Slot>) -> Standing {
+    let Some(slot) = subject.slot() else {
+        return Standing::Unwatched;
+    };
+    match care.contains(&slot) {
+        true => Standing::GoesOn,
+        false => of_scope(facts, subject, |_, view| view.snapshots.is_some()),
+    }
+}
+
+/// What blocks the pass over a policy's snapshots shows once all of its scopes were looked at.
+fn of_policy(facts: Facts<'_>, subject: &Subject) -> Standing {
+    let policy = subject.policy.as_ref();
+    let Some(policy) = policy.and_then(|policy| facts.config.policy(policy)) else {
+        return Standing::Unwatched;
+    };
+    let mut views = policy.scopes.iter();
+    let was_looked_at = |scope: &Scope| {
+        let view = facts.observed.scopes.get(scope);
+        view.is_some_and(ScopeView::was_looked_at)
+    };
+    match views.all(was_looked_at) {
+        true => Standing::Over,
+        false => Standing::GoesOn,
+    }
+}
