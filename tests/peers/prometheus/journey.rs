@@ -15,6 +15,11 @@ use crate::prometheus::{ROOT, RULES, assert_success, program, promtool, told};
 use crate::support::{Daemon, Dir, Process, Sandbox, eventually, free_port};
 
 const POLICIES: &str = r#"
+[[notify]]
+name = "nobody"
+kind = "webhook"
+url = "http://127.0.0.1:9/"
+
 [[policy]]
 name = "often"
 schedule = "*/2 * * * * *"

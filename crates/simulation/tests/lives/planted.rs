@@ -51,7 +51,7 @@ const TABLE: [Row; 31] = [
         "a change is planned",
         Bug::LostMark,
         "I25: a mark is missing",
-        1,
+        3,
     ),
     row(
         "no wake-up is lost",
