@@ -254,12 +254,15 @@ async fn run_action<R: Redshift>(
     again.map_to(result)
 }
 
+/// What is told where AWS has taken every step of an action, and does not show it.
+pub const UNSEEN: &str = "AWS has accepted the change, and does not show it";
+
 /// AWS has taken every step, and does not show it yet.
 fn unseen() -> RedshiftError {
     RedshiftError {
         class: ErrorClass::Unknown,
         code: None,
-        message: "AWS has accepted the change, and does not show it".to_owned(),
+        message: UNSEEN.to_owned(),
     }
 }
 

@@ -89,7 +89,7 @@ impl Sim {
         };
         let call = self.calls.get(&call);
         // A release is a person's own wish.
-        let Some(call) = call.filter(|call| call.is_unasked) else {
+        let Some(call) = call.filter(|call| call.acts_on.is_none()) else {
             return;
         };
         assert!(

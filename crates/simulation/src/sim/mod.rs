@@ -6,6 +6,7 @@
 //! happens, `witness` watches the invariants.
 
 mod accounts;
+mod acted;
 pub mod aws;
 pub mod bug;
 pub mod dice;
@@ -430,12 +431,10 @@ impl Sim {
         self.come_before(&call);
         self.calls_made += 1;
         let account = self.elsewhere.reached(&call.scope().account);
-        let under_way = UnderWay::new(
-            (host, self.hosts[host].lives),
-            account,
-            call,
-            (self.now, now),
-        );
+        let acts_on = self.about_to_act(&call);
+        let lives = (host, self.hosts[host].lives);
+        let mut under_way = UnderWay::new(lives, account, call, (self.now, now));
+        under_way.acts_on = acts_on;
         self.go_on(self.calls_made, under_way)
     }
 
@@ -587,6 +586,7 @@ impl Sim {
                     .listed((&call.scope, snapshots), known, aws, true_now);
             }
         }
+        self.check_acted(call, &reply);
         self.hosts[host].process_mut().engine.answered(reply, now);
         let mut changes = self.hosts[host].process_mut().engine.take_changes(now);
         if let Some(bug) = self.bug {

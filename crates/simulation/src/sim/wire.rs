@@ -183,8 +183,8 @@ pub struct UnderWay {
     pub scope: Scope,
     /// Which account its credentials lead to.
     pub account: usize,
-    /// Whether redkeep makes it of its own accord, and no person asked for it.
-    pub is_unasked: bool,
+    /// The snapshot that a person asked to be held, released or taken over, and whether it was half on hold before.
+    pub acts_on: Option<(SnapshotId, bool)>,
     /// When it began, in true time.
     pub sent_at: DateTime<Utc>,
     /// When its listing of snapshots was carried out, in true time.
@@ -207,7 +207,7 @@ impl UnderWay {
             life,
             scope: call.scope().clone(),
             account,
-            is_unasked: !matches!(call, Call::SnapshotAction { .. }),
+            acts_on: None,
             sent_at,
             looked_at: None,
             steps: Box::pin(execute(call, client, began_at)),
