@@ -97,7 +97,10 @@ fn scope_words(alarm: &Alarm) -> Words {
     match alarm {
         Alarm::QuotaNear(scope) => (
             "quota near",
-            format!("{scope} holds at least 85 % of the manual snapshots that it may hold"),
+            of(
+                scope,
+                "at least 85 % of the quota of manual snapshots is used",
+            ),
             "At the quota AWS refuses new ones.",
             "redkeep forecast".to_owned(),
         ),
@@ -158,8 +161,15 @@ fn scope_words(alarm: &Alarm) -> Words {
             "Hold it again, or release it.",
             format!("redkeep hold {snapshot}"),
         ),
-        // The others have been told by what they are of.
-        other => ("alarm", format!("{other:?}"), "", doctor()),
+        // They have been told above, by what they are of. Each is named, so that a new alarm is not forgotten.
+        other @ (Alarm::RpoBreach(_)
+        | Alarm::NoSuchCluster(_)
+        | Alarm::StillCreating(_)
+        | Alarm::UnknownStatus(_)
+        | Alarm::GuardRefused(_)
+        | Alarm::LettingGo(_)
+        | Alarm::PruneBlocked(..)
+        | Alarm::ConfirmationLapsed(_)) => ("alarm", format!("{other:?}"), "", doctor()),
     }
 }
 
