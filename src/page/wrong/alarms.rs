@@ -131,6 +131,15 @@ fn scope_words(alarm: &Alarm) -> Words {
             "What is open is followed by its name; it is listed again soon.",
             doctor(),
         ),
+        other => account_words(other),
+    }
+}
+
+/// Of whose account it is, and of holds.
+fn account_words(alarm: &Alarm) -> Words {
+    let doctor = || "redkeep doctor".to_owned();
+    let of = |scope: &Scope, what: &str| format!("{scope}: {what}");
+    match alarm {
         Alarm::SameAccount(scope) => (
             "same account",
             of(
@@ -169,7 +178,12 @@ fn scope_words(alarm: &Alarm) -> Words {
         | Alarm::GuardRefused(_)
         | Alarm::LettingGo(_)
         | Alarm::PruneBlocked(..)
-        | Alarm::ConfirmationLapsed(_)) => ("alarm", format!("{other:?}"), "", doctor()),
+        | Alarm::ConfirmationLapsed(_)
+        | Alarm::QuotaNear(_)
+        | Alarm::QuotaReached(_)
+        | Alarm::AccessDenied(_)
+        | Alarm::ClockSkew(_)
+        | Alarm::Unreachable(_)) => ("alarm", format!("{other:?}"), "", doctor()),
     }
 }
 
