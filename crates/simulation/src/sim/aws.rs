@@ -43,6 +43,8 @@ pub struct Aws {
     pub asked: BTreeMap<&'static str, u64>,
     /// Whether clusters tell the ARNs of their namespaces.
     pub tells_arns: bool,
+    /// The codes with which create calls were refused, by the name that was asked for.
+    pub refused: BTreeMap<String, BTreeSet<String>>,
     /// What somebody else deleted.
     pub deleted: BTreeSet<String>,
     /// What every listing fails with, while single snapshots are told of.
@@ -81,6 +83,7 @@ impl Aws {
             most_held: 0,
             asked: BTreeMap::new(),
             tells_arns: true,
+            refused: BTreeMap::new(),
             deleted: BTreeSet::new(),
             blind: None,
             slow: None,

@@ -21,6 +21,7 @@ mod leap;
 pub mod log;
 pub mod oracle;
 mod people;
+mod refused;
 mod serve;
 mod told;
 mod wire;
@@ -367,6 +368,10 @@ impl Sim {
         }
         for change in &changes {
             self.say(host, format_args!("{}", Told(change)));
+        }
+        for run in changes.iter().filter_map(run_of) {
+            let before = self.hosts[host].journal.ledger.runs.get(&run.slot);
+            self.check_reason(before, run);
         }
         let host_ref = &mut self.hosts[host];
         for change in &changes {

@@ -113,6 +113,13 @@ impl Aws {
                 let create = |aws: &mut Self| aws.create(region, &wanted, twist, now);
                 let answer = self.answer(fault_effect, now, create);
                 let id = &wanted.snapshot_id;
+                if let Err(RedshiftError {
+                    code: Some(code), ..
+                }) = &answer.result
+                {
+                    let codes = self.refused.entry(id.to_string()).or_default();
+                    codes.insert(code.clone());
+                }
                 let what = format!("the wish for {id}");
                 served(to, answer, &what, |_| Some(format!("accepts {id}")))
             }
