@@ -10,7 +10,7 @@ use super::{TIMEOUT, alertmanager, email, healthchecks, pagerduty, secret, slack
 use crate::aws::{HttpAnswer, Outgoing, OutgoingClient};
 use crate::config::network;
 use crate::names::Namespace;
-use crate::outbox::{Message, Receiver, ReceiverKind, bounded};
+use crate::outbox::{Message, Receiver, ReceiverKind, Target, bounded};
 
 /// What is delivered, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -127,8 +127,22 @@ pub(super) async fn post(
         );
     }
     match client.post(outgoing).await {
-        Ok(answer) => judged(receiver.kind, &answer, now),
+        Ok(answer) => judged(receiver.kind, &without_secrets(receiver, answer), now),
         Err(unanswered) => Sent::failed(unanswered.to_string()),
+    }
+}
+
+/// Servers repeat the path that was asked for, or what was posted: nothing is told of an answer that may have a secret in it.
+fn without_secrets(receiver: &Receiver, answer: HttpAnswer) -> HttpAnswer {
+    let is_address_secret = matches!(receiver.target, Target::Secret(_));
+    // The signature of a webhook is no secret, and the key of PagerDuty stands in what is posted.
+    let is_key_sent = receiver.kind == ReceiverKind::Pagerduty && receiver.secret.is_some();
+    match is_address_secret || is_key_sent {
+        true => HttpAnswer {
+            body: String::new(),
+            ..answer
+        },
+        false => answer,
     }
 }
 
@@ -162,7 +176,9 @@ fn judged(kind: ReceiverKind, answer: &HttpAnswer, now: DateTime<Utc>) -> Sent {
 /// Retry-After has seconds or an instant (RFC 9110, 10.2.3).
 fn waits_for(text: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
     let text = text.trim();
-    let seconds = text.parse::<u32>().ok().map(i64::from);
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // However many digits it has: the distance has a bound of its own.
+    let seconds = is_number.then(|| text.parse::<u32>().unwrap_or(u32::MAX).into());
     let seconds = seconds.or_else(|| {
         let at = DateTime::parse_from_rfc2822(text).ok()?;
         Some((at.to_utc() - now).num_seconds())
@@ -201,6 +217,7 @@ mod tests {
         assert_eq!(waits("120"), Some(120));
         assert_eq!(waits("Tue, 14 Nov 2023 22:14:20 GMT"), Some(60));
         assert_eq!(waits("soon"), None);
+        assert_eq!(waits(&"9".repeat(40)), Some(u32::MAX.into()));
         let sent = judged(ReceiverKind::Slack, &answer(429, Some("30")), at);
         let wanted = Sent::Failed {
             why: "HTTP 429: ok".to_owned(),

@@ -66,6 +66,10 @@ fn line_of(path: &Path) -> Result<String, SecretError> {
         why,
     };
     let mut text = String::new();
+    // To open a pipe would wait for somebody who writes into it.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other("it is no regular file")));
+    }
     let file = File::open(path).map_err(unreadable)?;
     file.take(LONGEST)
         .read_to_string(&mut text)

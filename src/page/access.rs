@@ -64,11 +64,19 @@ fn hosts<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Vec<&'a str> {
 
 /// Whether a host with or without a port is a name that no server of names can lead elsewhere.
 fn is_this_machine(host: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(rest) = host.strip_prefix('[') {
-        let address = rest.split_once(']').map(|(address, _)| address.parse());
-        return matches!(address, Some(Ok::<Ipv6Addr, _>(address)) if IpAddr::V6(address).to_canonical().is_loopback());
+        let Some((address, end)) = rest.split_once(']') else {
+            return false;
+        };
+        let is_end = end.is_empty() || end.strip_prefix(':').is_some_and(is_port);
+        return is_end
+            && matches!(address.parse(), Ok::<Ipv6Addr, _>(address) if IpAddr::V6(address).to_canonical().is_loopback());
     }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    if !is_port(port) {
+        return false;
+    }
     let is_address = name
         .parse()
         .is_ok_and(|address: Ipv4Addr| address.is_loopback());
@@ -144,6 +152,8 @@ mod tests {
             (&[""], Verdict::ForeignHost),
             (&["evil.example"], Verdict::ForeignHost),
             (&["localhost.evil.example:9835"], Verdict::ForeignHost),
+            (&["localhost:99@evil.example"], Verdict::ForeignHost),
+            (&["[::1].evil"], Verdict::ForeignHost),
             (&["127.0.0.1.evil.example"], Verdict::ForeignHost),
             (&["10.0.0.5:9835"], Verdict::ForeignHost),
             (&["[fe80::1]:9835"], Verdict::ForeignHost),

@@ -325,10 +325,7 @@ fn one_pass_delivers_before_it_ends() {
     std::thread::sleep(Duration::from_secs(3));
     let once = redkeep(&["run", "--once", "--config", daemon.config.to_str().unwrap()]);
     assert!(once.status.code().is_some_and(|code| code <= 1), "{once:?}");
+    // A slot may have been missed between the two, which is over then too.
     let got = receiver.got();
-    assert_eq!(
-        events(&got).last(),
-        Some(&told("failed", "over")),
-        "{got:#?}"
-    );
+    assert!(events(&got).contains(&told("failed", "over")), "{got:#?}");
 }
