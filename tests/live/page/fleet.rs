@@ -23,7 +23,7 @@ pub async fn make(dir: &Dir) -> String {
     opened.store.close().await.unwrap();
     fill(&path, now);
     "endpoint = \"http://127.0.0.1:9\"\n\n[[account]]\nname = \"prod\"\nregions = [\"eu-central-1\"]\n\n[[policy]]\n\
-     name = \"nightly\"\nschedule = \"0 0 * * *\"\nclusters = [\"dw-*\"]\nretention = \"35d\"\nrpo = \"30h\"\n"
+     name = \"nightly\"\nschedule = \"0 0 * * *\"\nclusters = [\"dw-*\"]\nretention = \"35d\"\nrpo = \"50h\"\n"
         .to_owned()
 }
 
