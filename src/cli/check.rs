@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::aws::foreseen;
 use crate::config::{self, Config, ConfigErrors, Endpoint, placed};
-use crate::forecast::{ScopeForecast, forecast};
+use crate::forecast::{ScopeForecast, YEAR, forecast};
 use crate::names::PolicyName;
 
-use super::forecast::{YEAR, known};
+use super::forecast::known;
 use super::output::{View, row, text, write_rows};
 use super::view::OutputArgs;
 use super::{ConfigArgs, Failure, described, invalid, sources};

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::config::Config;
-use crate::forecast::{Forecast, Sample, ScopeForecast, forecast as foretell};
+use crate::forecast::{Forecast, Sample, ScopeForecast, YEAR, forecast as foretell};
 use crate::history::History;
 use crate::names::PolicyName;
 use crate::slot::rfc3339;
@@ -50,9 +50,6 @@ pub struct ForecastArgs {
     #[command(flatten)]
     output: OutputArgs,
 }
-
-/// How far a forecast looks by default, in days.
-pub(super) const YEAR: u16 = 365;
 
 row! {
     /// How many snapshots there will be in an account and region.

@@ -211,13 +211,13 @@ impl Past {
         let inside = RunFilter {
             since: Some(since),
             until: Some(until),
-            ..of(pair)
+            ..RunFilter::of(pair)
         };
         let before = RunFilter {
             state: Some("available".to_owned()),
             until: Some(since),
             limit: Some(1),
-            ..of(pair)
+            ..RunFilter::of(pair)
         };
         let mut tally = Tally::new(self.period);
         let taken = self.reader.each_outcome(&inside, |run| tally.add(run));
@@ -242,7 +242,7 @@ impl Past {
         let filter = RunFilter {
             since: Some(self.period.since),
             until: Some(self.period.until),
-            ..of(pair)
+            ..RunFilter::of(pair)
         };
         let policy = config.policy(&pair.policy);
         let state = self.history.pairs.get(pair);
@@ -278,15 +278,5 @@ impl Past {
             findings,
             ..counts(pair, &report, self.period)
         })
-    }
-}
-
-fn of(pair: &Pair) -> RunFilter {
-    RunFilter {
-        policy: Some(pair.policy.clone()),
-        account: Some(pair.scope.account.clone()),
-        region: Some(pair.scope.region.clone()),
-        cluster: Some(pair.cluster.clone()),
-        ..RunFilter::default()
     }
 }

@@ -77,6 +77,7 @@ row! {
     }
     beside {
         slot: String,
+        retention: String,
         created: String,
         kept: String,
     }
@@ -103,7 +104,7 @@ const COLUMNS: &[Column<SnapshotRow>] = &[
     .right(),
     Column("size", |row: &SnapshotRow| text(&row.size_bytes.map(size))).right(),
     Column("tier", |row: &SnapshotRow| row.tier.to_owned()),
-    Column("retention", |row: &SnapshotRow| period(row.retention_days))
+    Column("retention", |row: &SnapshotRow| row.retention.clone())
         .right()
         .while_there_is_room(2),
     Column("expires", |row: &SnapshotRow| row.kept.clone()).toned(|row| match row.on_hold {
@@ -116,14 +117,6 @@ const COLUMNS: &[Column<SnapshotRow>] = &[
         .wide(),
     Column("snapshot_id", |row: &SnapshotRow| row.snapshot_id.clone()).wide(),
 ];
-
-fn period(days: Option<i32>) -> String {
-    match days {
-        None => String::new(),
-        Some(-1) => "forever".to_owned(),
-        Some(days) => format!("{days}d"),
-    }
-}
 
 pub(super) async fn snapshots(args: &SnapshotsArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let (config, reader) = opened(&args.config).await?;
@@ -196,6 +189,7 @@ fn row(run: &Run, clocks: &Clocks, now: DateTime<Utc>) -> SnapshotRow {
         expires_at: expires_at.map(rfc3339),
         on_hold: on_hold(run),
         slot: clocks.show(run.slot.scheduled_at),
+        retention: retention.to_string(),
         created: text(&created_at.map(|at| clocks.show(at))),
         kept,
     }

@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use crate::redshift::Redshift;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
-use crate::store::{HandedIn, Inbox, Reader, RunFilter};
+use crate::store::{HandedIn, Inbox, Reader};
 use crate::suggest::did_you_mean;
 
 use super::alone::{POLL_INTERVAL, Stopped, work_alone};
@@ -185,18 +185,8 @@ async fn watch(
 
 /// The run of `slot` as the history has it now.
 fn look(config: &Config, slot: &Slot) -> Result<Run, Failure> {
-    let pair = &slot.pair;
-    let filter = RunFilter {
-        policy: Some(pair.policy.clone()),
-        account: Some(pair.scope.account.clone()),
-        region: Some(pair.scope.region.clone()),
-        cluster: Some(pair.cluster.clone()),
-        since: Some(slot.scheduled_at),
-        until: Some(slot.scheduled_at),
-        ..RunFilter::default()
-    };
     let reader = Reader::open(&config.database()).map_err(unreadable)?;
-    let found = reader.runs(&filter).map_err(unreadable)?.pop();
+    let found = reader.run(slot).map_err(unreadable)?;
     found.ok_or_else(|| Failure::Other(format!("the run of {slot} is no longer in the history")))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::parcel::{Sent, post};
+use super::parcel::{Sent, in_time, post};
 use super::{Means, TIMEOUT, healthchecks, secret};
 use crate::clock::sleep;
 use crate::error_chain::with_causes;
@@ -74,9 +74,8 @@ async fn sign(receiver: &Receiver, means: &Means) -> Result<(), String> {
     );
     let outgoing = healthchecks::sign_of_life(&url, body);
     let sent = post(&means.client, receiver, outgoing, means.clock.now());
-    match tokio::time::timeout(TIMEOUT, sent).await {
-        Ok(Sent::Delivered(_)) => Ok(()),
-        Ok(Sent::Refused(why) | Sent::Failed { why, .. }) => Err(why),
-        Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+    match in_time(sent).await {
+        Sent::Delivered(_) => Ok(()),
+        Sent::Refused(why) | Sent::Failed { why, .. } => Err(why),
     }
 }

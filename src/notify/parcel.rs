@@ -76,9 +76,15 @@ pub async fn send(
             },
         }
     };
-    let late = || Sent::failed(format!("no answer within {} s", TIMEOUT.as_secs()));
-    let sent = tokio::time::timeout(TIMEOUT, attempt).await;
-    sent.unwrap_or_else(|_| late())
+    in_time(attempt).await
+}
+
+/// What comes of an attempt, which takes ten seconds at most.
+pub(super) async fn in_time(attempt: impl Future<Output = Sent>) -> Sent {
+    let late = |_| Sent::failed(format!("no answer within {} s", TIMEOUT.as_secs()));
+    tokio::time::timeout(TIMEOUT, attempt)
+        .await
+        .unwrap_or_else(late)
 }
 
 fn request(

@@ -11,8 +11,8 @@ use redkeep_core::notify::delivery::{Delivery, Form, Next, next, wait_after};
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
-use super::parcel::{Sent, post, send};
-use super::{Means, TIMEOUT, alertmanager, secret};
+use super::parcel::{Sent, in_time, post, send};
+use super::{Means, alertmanager, secret};
 use crate::clock::sleep;
 use crate::error_chain::with_causes;
 use crate::outbox::{Receiver, ReceiverKind};
@@ -222,7 +222,7 @@ impl Sender {
         let namespace = self.means.namespace.as_str();
         let reminder = alertmanager::reminder(&url, namespace, &told, now);
         let sent = post(&self.means.client, &self.receiver, reminder, now);
-        if let Ok(Sent::Failed { why, .. }) = tokio::time::timeout(TIMEOUT, sent).await {
+        if let Sent::Failed { why, .. } = in_time(sent).await {
             debug!(receiver = %self.receiver.name, reason = why, "the reminder was not taken");
         }
     }

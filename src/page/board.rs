@@ -13,7 +13,7 @@ use crate::plan::Alarm;
 
 /// An alarm that there is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct StandingAlarm {
     /// Its cause.
     pub alarm: Alarm,
     /// What is to be said of it.
@@ -34,7 +34,7 @@ pub(super) struct Told {
     /// `None` before the daemon has begun.
     pub(super) config: Option<Arc<Config>>,
     /// In their order.
-    pub(super) alarms: Arc<[Standing]>,
+    pub(super) alarms: Arc<[StandingAlarm]>,
 }
 
 impl Board {
@@ -61,7 +61,7 @@ impl Board {
                 .and_then(|place| before.get(place))
                 .map_or(now, |one| one.since)
         };
-        let alarms = alarms.iter().map(|(alarm, said)| Standing {
+        let alarms = alarms.iter().map(|(alarm, said)| StandingAlarm {
             since: since(alarm),
             alarm: alarm.clone(),
             said: said.clone(),

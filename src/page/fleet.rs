@@ -79,8 +79,8 @@ impl Standing {
         let Some(ended) = ended else {
             return Self::New;
         };
-        let is_excused =
-            { Missed::EXCUSED.iter() }.any(|why| ended.reason.as_deref() == Some(why.as_str()));
+        let missed = ended.reason.as_deref().and_then(Missed::of_word);
+        let is_excused = missed.is_some_and(Missed::is_excused);
         match ended.kind {
             OutcomeKind::Available if ended.is_good => Self::Available,
             OutcomeKind::Available => Self::Gone,

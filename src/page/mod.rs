@@ -30,7 +30,7 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
-pub use board::{Board, Standing};
+pub use board::{Board, StandingAlarm};
 pub use forecasts::Forecasts;
 
 use self::access::{Door, Verdict};

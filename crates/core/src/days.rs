@@ -114,9 +114,9 @@ type Reverse = std::cmp::Reverse<DayOutcome>;
 impl DayTally {
     /// Takes in slots that ended so. `reason` is the history's, of which only that of a missed one matters.
     pub fn ended(&mut self, kind: OutcomeKind, reason: Option<&str>, count: u64) {
-        let excuse = Missed::EXCUSED
-            .into_iter()
-            .find(|why| reason == Some(why.as_str()));
+        let excuse = reason
+            .and_then(Missed::of_word)
+            .filter(|why| why.is_excused());
         self.add(
             match (kind, excuse) {
                 (OutcomeKind::Available, _) => DayOutcome::Available,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::names::{ClusterId, PolicyName, Retention, Tier};
+use crate::names::{ClusterId, PolicyName, Tier};
 use crate::policy::Policy;
 use crate::settings::Config;
 use crate::slot::Scope;
@@ -191,8 +191,8 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
     for tier in tiers {
         compare(
             "retention",
-            format!("{} {}", tier.as_str(), period(old.retention.of(tier))),
-            format!("{} {}", tier.as_str(), period(new.retention.of(tier))),
+            format!("{} {}", tier.as_str(), old.retention.of(tier)),
+            format!("{} {}", tier.as_str(), new.retention.of(tier)),
             "for snapshots from now on; those that there are keep the period that they have",
         );
     }
@@ -362,13 +362,6 @@ fn slots(policy: &Policy, now: DateTime<Utc>, until: DateTime<Utc>) -> Targets {
         }
     }
     targets
-}
-
-fn period(retention: Retention) -> String {
-    match retention.days_or_minus_one() {
-        -1 => "forever".to_owned(),
-        days => format!("{days}d"),
-    }
 }
 
 /// As the policy file writes it.

@@ -62,7 +62,7 @@ pub fn concerns(
     overdue: Option<(TimeDelta, TimeDelta)>,
     show: impl Fn(DateTime<Utc>) -> String,
 ) -> Vec<Concern> {
-    let explain = format!("redkeep explain {} --policy {}", pair.cluster, pair.policy);
+    let explain = explain(pair);
     let lacking = last.filter(|last| !last.is_good).map(|last| {
         let why = last.reason.as_ref();
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
@@ -81,6 +81,11 @@ pub fn concerns(
         command: explain.clone(),
     });
     lacking.into_iter().chain(overdue).collect()
+}
+
+/// The command that tells more of a pair.
+pub fn explain(pair: &Pair) -> String {
+    format!("redkeep explain {} --policy {}", pair.cluster, pair.policy)
 }
 
 fn command(outcome: &Outcome, explain: &str) -> String {

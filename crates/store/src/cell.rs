@@ -225,16 +225,7 @@ fn retention(field: Field<'_>) -> Result<Retention, Fault> {
 
 /// The reason of a slot that was missed, or what is wrong with its word.
 pub(super) fn missed(word: &str) -> Result<Missed, String> {
-    [
-        Missed::Late,
-        Missed::Blackout,
-        Missed::Coalesced,
-        Missed::Disabled,
-        Missed::Paused,
-    ]
-    .into_iter()
-    .find(|missed| missed.as_str() == word)
-    .ok_or_else(|| format!("got {word:?}, wanted a reason for a missed slot"))
+    Missed::of_word(word).ok_or_else(|| format!("got {word:?}, wanted a reason for a missed slot"))
 }
 
 fn gone(field: Field<'_>) -> Result<GoneReason, Fault> {

@@ -270,14 +270,18 @@ impl File {
         }
         let shorten = || -> rusqlite::Result<()> {
             self.connection.busy_timeout(LOG_TIMEOUT)?;
-            // The answer's row says "busy" while somebody still reads.
-            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-            self.connection.query_row(checkpoint, [], |_| Ok(()))
+            self.truncate_log()
         };
         // The commit is safe in the log; what is wrong with the storage the next commit tells.
         let _ = shorten();
         let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
         image::length(&log) + LOG_STEP
+    }
+
+    /// Moves the log into the file, and empties it unless somebody reads: then the answer's row says "busy".
+    fn truncate_log(&self) -> rusqlite::Result<()> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.connection.query_row(checkpoint, [], |_| Ok(()))
     }
 
     /// Lets go of the file as it is: its log stays beside it.
@@ -288,10 +292,8 @@ impl File {
 
     /// Moves the log into the file and closes it.
     pub(super) fn close(self) -> Result<(), StoreError> {
-        // The answer's row says "busy" while somebody reads; closing then leaves the log to the next opening.
-        let checkpoint = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        // While somebody reads, closing leaves the log to the next opening.
+        let checkpoint = self.truncate_log();
         let closed = self.connection.close().map_err(|(_, error)| error);
         checkpoint
             .and(closed)

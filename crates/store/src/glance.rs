@@ -7,16 +7,17 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
 
-use super::cell::to_text;
+use super::cell::{parse_instant, to_text};
 use super::error::{Fault, StoreError};
 use super::load::{self, run_of};
 use super::meta;
 use super::query::Query;
 use super::read::{Reader, RunFilter};
 use super::row::{self, PAIRS, RUNS};
+use super::there::THERE;
 use redkeep_core::days::{Day, DayTally, add_range, add_unrecorded, place};
 use redkeep_core::history::{History, PairState};
-use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region};
+use redkeep_core::names::ClusterId;
 use redkeep_core::run::{OutcomeKind, Run};
 use redkeep_core::schedule::Schedule;
 use redkeep_core::slot::{Pair, Scope, Slot};
@@ -35,7 +36,7 @@ const LAST_RANGE: &str = "
 
 /// The runs without an outcome.
 const OPEN: &str = "
-    SELECT policy, account, region, cluster, scheduled_at, state FROM runs WHERE progress IS NOT NULL";
+    SELECT rowid, policy, account, region, cluster, scheduled_at, state FROM runs WHERE progress IS NOT NULL";
 
 /// What brought no snapshot, out of the index `runs_lacking` alone.
 const LACKING: &str = "
@@ -193,7 +194,7 @@ impl Reader {
     pub fn snapshots_of(&self, pair: &Pair, limit: u32) -> Result<Vec<Run>, StoreError> {
         let mut query = Query::new(&RUNS);
         query.of_pair(&RunFilter::of(pair));
-        query.sql(THERE);
+        query.and(THERE);
         query.newest("scheduled_at", Some(limit));
         let found = query.run(self.connection(), row::run);
         let mut found = found.map_err(|fault| fault.at(self.path()))?;
@@ -201,10 +202,6 @@ impl Reader {
         Ok(found)
     }
 }
-
-/// The condition of the index `runs_there`.
-const THERE: &str =
-    " AND progress IS NULL AND gone_at IS NULL AND (state = 'available' OR snapshot IS NOT NULL)";
 
 fn last_ended<'a>(
     connection: &Connection,
@@ -261,38 +258,22 @@ fn range(row: &Row<'_>) -> Result<LastEnded, Fault> {
 }
 
 fn kind(word: &str) -> Result<OutcomeKind, Fault> {
-    let mut kinds = OutcomeKind::ALL.into_iter();
-    kinds
-        .find(|kind| kind.as_str() == word)
+    OutcomeKind::of_word(word)
         .ok_or_else(|| Fault::damage("runs, state", format!("got {word:?}, wanted an outcome")))
 }
 
 fn instant(row: &Row<'_>, column: usize) -> Result<DateTime<Utc>, Fault> {
     let text = row.get_ref(column)?.as_str().unwrap_or_default();
-    let parsed = text.parse();
-    parsed.map_err(|error| Fault::damage("an instant", format!("got {text:?}: {error}")))
+    parse_instant(text).map_err(|what| Fault::damage("an instant", what))
 }
 
 fn open_slot(row: &Row<'_>) -> Result<OpenSlot, Fault> {
-    let text = |column| {
-        row.get_ref(column)
-            .map(|text| text.as_str().unwrap_or_default())
-    };
-    let wrong = |error| Fault::damage("runs, a name", error);
-    let pair = Pair {
-        policy: text(0)?.parse::<PolicyName>().map_err(wrong)?,
-        scope: Scope {
-            account: text(1)?.parse::<AccountName>().map_err(wrong)?,
-            region: text(2)?.parse::<Region>().map_err(wrong)?,
-        },
-        cluster: text(3)?.parse::<ClusterId>().map_err(wrong)?,
-    };
     Ok(OpenSlot {
         slot: Slot {
-            pair,
-            scheduled_at: instant(row, 4)?,
+            pair: row::pair_of(&RUNS, row)?,
+            scheduled_at: instant(row, 5)?,
         },
-        word: row.get(5)?,
+        word: row.get(6)?,
     })
 }
 
@@ -337,7 +318,11 @@ fn history_of(connection: &Connection, cluster: &ClusterId) -> Result<History, F
         ..RunFilter::default()
     };
     // The newest of each pair, and the newest that may be there.
-    part_of(connection, &of_cluster, &[("", Some(1)), (THERE, Some(2))])
+    part_of(
+        connection,
+        &of_cluster,
+        &[("true", Some(1)), (THERE, Some(2))],
+    )
 }
 
 fn history_of_scope(connection: &Connection, scope: &Scope) -> Result<History, Fault> {
@@ -365,7 +350,7 @@ fn part_of(
     let pairs: Vec<Pair> = history.pairs.keys().cloned().collect();
     let mut open = Query::new(&RUNS);
     open.of_pair(filter);
-    open.sql(" AND progress IS NOT NULL");
+    open.and("progress IS NOT NULL");
     for run in open.run(&snapshot, row::run)? {
         history.insert(run);
     }
@@ -373,7 +358,7 @@ fn part_of(
         for (condition, limit) in conditions {
             let mut query = Query::new(&RUNS);
             query.of_pair(&RunFilter::of(pair));
-            query.sql(condition);
+            query.and(condition);
             query.newest("scheduled_at", *limit);
             for run in query.run(&snapshot, row::run)? {
                 history.insert(run);

@@ -321,11 +321,7 @@ impl Store {
     /// there is no place for it; else as [`Store::open`] and [`Store::commit`]. No older copy is lost then.
     pub async fn backup(&self) -> Result<(), StoreError> {
         let from = self.shared.path.clone();
-        let (answer, result) = oneshot::channel();
-        // A receiver that is gone is a caller that does not want to know.
-        let made = move || backup::backup(&from, &copy_of(&from), &older_copy_of(&from));
-        spawn(move || drop(answer.send(made())))?;
-        result.await.map_err(|_| StoreError::Closed)?
+        beside(move || backup::backup(&from, &copy_of(&from), &older_copy_of(&from))).await
     }
 
     /// Checks all of a history that was opened unchecked, beside the commits. One that is damaged is moved aside, and a new
@@ -335,10 +331,7 @@ impl Store {
     /// As [`Store::open_or_begin_anew`], and where the history could not be read now.
     pub async fn check(&self, now: DateTime<Utc>) -> Result<Option<StartedOver>, StoreError> {
         let path = self.shared.path.clone();
-        let (answer, result) = oneshot::channel();
-        let check = move || Reader::open(&path)?.check_sound();
-        spawn(move || drop(answer.send(check())))?;
-        match result.await.map_err(|_| StoreError::Closed)? {
+        match beside(move || Reader::open(&path)?.check_sound()).await {
             Ok(()) => Ok(None),
             Err(why) if why.is_damage() => {
                 let begun = |answer| Command::Damaged(why, now, answer);
@@ -365,10 +358,8 @@ impl Store {
                 .map_err(|_| StoreError::Closed)?;
             result.blocking_recv().map_err(|_| StoreError::Closed)?
         };
-        let (answer, result) = oneshot::channel();
         let ages = tidy::Ages::of(kept, now);
-        spawn(move || drop(answer.send(tidy::tidy(&path, ages, leave))))?;
-        result.await.map_err(|_| StoreError::Closed)?
+        beside(move || tidy::tidy(&path, ages, leave)).await
     }
 
     /// Carries out what was asked before, moves the log into the file and ends the thread.
@@ -401,6 +392,16 @@ impl Store {
             .map_err(|_| StoreError::Closed)?;
         result.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+/// What comes of `work` on a thread of its own, beside the one that writes.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (answer, result) = oneshot::channel();
+    // A receiver that is gone is a caller that does not want to know.
+    spawn(move || drop(answer.send(work())))?;
+    result.await.map_err(|_| StoreError::Closed)?
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {

@@ -106,8 +106,7 @@ fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
     snapshot.prepare(&MISSED_RANGES.select())?;
     each(&snapshot, &(TOTALS.select() + " WHERE count > 0"), |row| {
         let (pair, state, count) = row::total(row)?;
-        let mut kinds = OutcomeKind::ALL.into_iter();
-        if let Some(kind) = kinds.find(|one| one.as_str() == state) {
+        if let Some(kind) = OutcomeKind::of_word(&state) {
             history.totals.entry(pair).or_default().add(kind, count);
         }
         Ok(())

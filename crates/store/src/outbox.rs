@@ -25,8 +25,6 @@ const MOST_WAITING: i64 = 1_000;
 /// So many that have ended are kept at most of each receiver, and for so long.
 const MOST_ENDED: i64 = 1_000;
 const ENDED_FOR: TimeDelta = TimeDelta::days(7);
-/// So many of those that wait are looked at, to decide what is delivered next.
-const LOOKED_AT: i64 = 1_000;
 
 table! {
     /// What a receiver knows of something that goes on; an empty text where a part does not apply.
@@ -304,10 +302,9 @@ pub(super) fn queue(
     now: DateTime<Utc>,
 ) -> Result<Queue, Fault> {
     let mut queue = Queue::default();
-    let waiting =
-        OUTBOX.select() + " WHERE receiver = ?1 AND ended_at IS NULL ORDER BY seq LIMIT ?2";
+    let waiting = OUTBOX.select() + " WHERE receiver = ?1 AND ended_at IS NULL ORDER BY seq";
     let mut statement = connection.prepare_cached(&waiting)?;
-    let mut rows = statement.query(params![receiver.as_str(), LOOKED_AT])?;
+    let mut rows = statement.query([receiver.as_str()])?;
     while let Some(row) = rows.next()? {
         let one = pending(row)?;
         queue.waiting.push(Waiting {

@@ -69,7 +69,7 @@ impl Query {
             self.values.push(Box::new(format!("-{end}-r1")));
         }
         if let Some(presence) = filter.presence {
-            self.sql(presence.condition());
+            self.and(presence.condition());
         }
     }
 
@@ -81,8 +81,8 @@ impl Query {
     }
 
     /// A condition without a value.
-    pub(super) fn sql(&mut self, condition: &'static str) {
-        self.sql.push_str(condition);
+    pub(super) fn and(&mut self, condition: &'static str) {
+        self.sql.extend([" AND ", condition]);
     }
 
     pub(super) fn compare(&mut self, condition: &'static str, value: Option<String>) {

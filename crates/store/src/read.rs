@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
@@ -18,6 +19,7 @@ use super::operations::{self, ERRANDS, REMOVALS};
 use super::outbox::{self, Pending};
 use super::query::Query;
 use super::row::{self, MISSED_RANGES, RUNS};
+use super::there::THERE;
 use redkeep_core::history::{History, MissedRange};
 use redkeep_core::names::{AccountName, ClusterId, PolicyName, Region};
 use redkeep_core::operations::{Removal, SnapshotAction};
@@ -67,11 +69,8 @@ pub enum Presence {
 impl Presence {
     pub(super) fn condition(self) -> &'static str {
         match self {
-            // That of the index runs_there.
-            Self::There => {
-                " AND progress IS NULL AND gone_at IS NULL AND (state = 'available' OR snapshot IS NOT NULL)"
-            }
-            Self::Gone => " AND gone_at IS NOT NULL",
+            Self::There => THERE,
+            Self::Gone => "gone_at IS NOT NULL",
         }
     }
 }
@@ -92,6 +91,16 @@ impl RunFilter {
 /// When AWS made the snapshot of a complete run, as a description of its own.
 const CREATED: &str = "iif(state = 'available', iif(json_valid(snapshot), json_object('snapshot_identifier', snapshot_id,
     'snapshot_create_time', json_extract(snapshot, '$.snapshot_create_time')), snapshot), NULL)";
+
+/// The statement that reads runs without their tags and descriptions.
+static OUTCOMES: LazyLock<String> = LazyLock::new(|| {
+    let columns = RUNS.columns_as(|column| match column {
+        "tags" => Some("'{}'"),
+        "snapshot" => Some(CREATED),
+        _ => None,
+    });
+    format!("SELECT rowid, {columns} FROM {}", RUNS.name)
+});
 
 /// A reading connection for the commands.
 pub struct Reader {
@@ -135,14 +144,7 @@ impl Reader {
         filter: &RunFilter,
         mut take: impl FnMut(&Run),
     ) -> Result<(), StoreError> {
-        let columns = RUNS.columns.iter().map(|column| match *column {
-            "tags" => "'{}'".to_owned(),
-            "snapshot" => CREATED.to_owned(),
-            column => format!("\"{column}\""),
-        });
-        let columns = columns.collect::<Vec<_>>().join(", ");
-        let select = format!("SELECT rowid, {columns} FROM {}", RUNS.name);
-        let query = Self::filtered(Query::from(select), filter);
+        let query = Self::filtered(Query::from(OUTCOMES.clone()), filter);
         let taken = query.each(&self.file.connection, |row| {
             take(&row::run(row)?);
             Ok(())

@@ -27,6 +27,13 @@ impl Table {
         format!("SELECT rowid, {} FROM {}", quoted(self.columns), self.name)
     }
 
+    /// The columns as a statement reads them, some by what `made` says.
+    pub(super) fn columns_as(&self, made: impl Fn(&str) -> Option<&'static str>) -> String {
+        let column = |name: &&str| made(name).map_or_else(|| format!("\"{name}\""), str::to_owned);
+        let columns: Vec<String> = self.columns.iter().map(column).collect();
+        columns.join(", ")
+    }
+
     /// The statement that adds a row; what is to be done where there is one already may follow.
     pub(super) fn insert(&self) -> String {
         let (columns, values) = (quoted(self.columns), self.parameters.join(", "));

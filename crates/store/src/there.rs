@@ -56,14 +56,12 @@ pub(super) const THERE: &str =
 
 /// Behind the columns of [`RUNS`] stand the tags that were asked for, the gist and other tags.
 fn select(condition: &str, order: &str) -> String {
-    let column = |name: &&str| match *name {
-        "gone_at" | "gone_reason" | "snapshot" | "progress" => "NULL".to_owned(),
+    let columns = RUNS.columns_as(|column| match column {
+        "gone_at" | "gone_reason" | "snapshot" | "progress" => Some("NULL"),
         // They are read by themselves: nearly all of them are those of the run before.
-        "tags" => "'{}'".to_owned(),
-        name => format!("\"{name}\""),
-    };
-    let columns: Vec<String> = RUNS.columns.iter().map(column).collect();
-    let columns = columns.join(", ");
+        "tags" => Some("'{}'"),
+        _ => None,
+    });
     format!(
         "SELECT rowid, {columns}, tags, {GIST}, {OTHER_TAGS} FROM runs WHERE {condition}{THERE}{order}"
     )

@@ -51,6 +51,8 @@ impl Ages {
 struct Kind {
     find: &'static str,
     leave: &'static [&'static str],
+    /// Whether the rows themselves are gone thereafter, and not only what stands in one of their columns.
+    is_row: bool,
 }
 
 /// Rows of one kind, to be looked at again and taken out.
@@ -58,7 +60,6 @@ pub(super) struct Batch {
     kind: &'static Kind,
     rows: Vec<i64>,
     before: String,
-    leaves: bool,
 }
 
 /// A slot that has ended, without a snapshot that may be there, and with a later one of its kind beside it. Of one that was
@@ -111,6 +112,7 @@ const RUNS: Kind = Kind {
         ),
         concat!("DELETE FROM runs WHERE rowid = ?1 AND ", of_no_more_use!()),
     ],
+    is_row: true,
 };
 
 const RANGES: Kind = Kind {
@@ -121,6 +123,7 @@ const RANGES: Kind = Kind {
              AND totals.account = gone.account AND totals.region = gone.region AND totals.cluster = gone.cluster",
         "DELETE FROM missed_ranges WHERE rowid = ?1 AND last_at < ?2",
     ],
+    is_row: true,
 };
 
 const REMOVALS: Kind = Kind {
@@ -133,6 +136,7 @@ const REMOVALS: Kind = Kind {
         "DELETE FROM removals WHERE rowid = ?1 AND ",
         without_slot!("removals")
     )],
+    is_row: true,
 };
 
 const ERRANDS: Kind = Kind {
@@ -145,6 +149,7 @@ const ERRANDS: Kind = Kind {
         "DELETE FROM errands WHERE rowid = ?1 AND ",
         without_slot!("errands")
     )],
+    is_row: true,
 };
 
 /// In this order: what is told of a slot leaves after it.
@@ -154,6 +159,7 @@ const DESCRIPTIONS: Kind = Kind {
     find: "SELECT rowid, gone_at FROM runs WHERE gone_at >= ?1 AND gone_at < ?2 AND snapshot IS NOT NULL
            AND gone_at IS NOT NULL ORDER BY gone_at LIMIT ?3",
     leave: &["UPDATE runs SET snapshot = NULL WHERE rowid = ?1 AND progress IS NULL AND gone_at < ?2"],
+    is_row: false,
 };
 
 /// Finds what is old enough in the history at `path` and gives it to `leave`, which takes it out and says how many rows that
@@ -165,7 +171,7 @@ pub(super) fn tidy(
 ) -> Result<Tidied, StoreError> {
     let file = File::open_read_only(path)?;
     let mut tidied = Tidied::default();
-    let mut of_kind = |kind: &'static Kind, before: DateTime<Utc>, leaves: bool| {
+    let mut of_kind = |kind: &'static Kind, before: DateTime<Utc>| {
         let (mut count, mut from) = (0, String::new());
         loop {
             let (rows, last) =
@@ -174,12 +180,7 @@ pub(super) fn tidy(
             let before = to_text(before);
             let left = match rows.is_empty() {
                 true => 0,
-                false => leave(Batch {
-                    kind,
-                    rows,
-                    before,
-                    leaves,
-                })?,
+                false => leave(Batch { kind, rows, before })?,
             };
             count += left;
             // Nothing left although something was found: what is found next is the same.
@@ -191,10 +192,10 @@ pub(super) fn tidy(
     };
     if let Some(before) = ages.rows_before {
         for kind in LEAVING {
-            tidied.rows += of_kind(kind, before, true)?;
+            tidied.rows += of_kind(kind, before)?;
         }
     }
-    tidied.descriptions = of_kind(&DESCRIPTIONS, ages.descriptions_before, false)?;
+    tidied.descriptions = of_kind(&DESCRIPTIONS, ages.descriptions_before)?;
     Ok(tidied)
 }
 
@@ -237,7 +238,7 @@ fn leave_all(connection: &mut Connection, batch: &Batch) -> Result<usize, Fault>
         }
         left += changed;
     }
-    if batch.leaves {
+    if batch.kind.is_row {
         meta::write_complete_from(&transaction, &batch.before)?;
     }
     transaction.commit()?;

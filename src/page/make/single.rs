@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{DAYS, Desk, Lack, Made, SVG, Sheet};
 use crate::days::{self, Day, DayTally};
 use crate::explain;
-use crate::forecast::{Forecast, forecast};
+use crate::forecast::{Forecast, YEAR, forecast};
 use crate::history::History;
 use crate::names::ClusterId;
 use crate::page::filter::Parameters;
@@ -22,9 +22,6 @@ const SLOTS: u32 = 10;
 
 /// How many snapshots of each policy it lists.
 const SNAPSHOTS: u32 = 200;
-
-/// How far a forecast looks, in days.
-const YEAR: u16 = 365;
 
 impl Desk<'_> {
     pub(super) fn cluster(&self, parameters: &Parameters) -> Result<Sheet, Lack> {

@@ -2,7 +2,8 @@
 
 use crate::page::fleet::Standing;
 use crate::plan::{Alarm, Blocked};
-use crate::slot::{Pair, Scope, Slot, rfc3339};
+use crate::slot::{Scope, Slot, rfc3339};
+use crate::standing::explain;
 
 /// The kind, what is so, what it means, and the command that helps.
 type Words = (&'static str, String, &'static str, String);
@@ -12,13 +13,13 @@ pub(super) fn words(alarm: &Alarm) -> Words {
     match alarm {
         Alarm::RpoBreach(pair) => (
             Standing::Overdue.word(),
-            format!("{} is older than the policy's rpo", named(pair)),
+            format!("{} is older than the policy's rpo", pair),
             "A restore would lose more than the policy allows.",
             explain(pair),
         ),
         Alarm::NoSuchCluster(pair) => (
             "no such cluster",
-            format!("{} names a cluster that AWS does not list", named(pair)),
+            format!("{} names a cluster that AWS does not list", pair),
             "Its slots fail until the cluster is there, or the policy names another.",
             explain(pair),
         ),
@@ -187,20 +188,6 @@ fn account_words(alarm: &Alarm) -> Words {
     }
 }
 
-/// A pair in words.
-pub(super) fn named(pair: &Pair) -> String {
-    format!("{} of {} in {}", pair.policy, pair.cluster, pair.scope)
-}
-
 fn slot_named(slot: &Slot) -> String {
-    format!(
-        "{}, snapshot of {}",
-        named(&slot.pair),
-        rfc3339(slot.scheduled_at)
-    )
-}
-
-/// The command that tells more of a pair.
-pub(super) fn explain(pair: &Pair) -> String {
-    format!("redkeep explain {} --policy {}", pair.cluster, pair.policy)
+    format!("{}, snapshot of {}", slot.pair, rfc3339(slot.scheduled_at))
 }

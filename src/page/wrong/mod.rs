@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use self::alarms::{explain, named, words};
-use super::board::Standing as StandingAlarm;
+use self::alarms::words;
+use super::board::StandingAlarm;
 use super::filter::address;
 use super::fleet::{Row, Standing};
 use crate::http::{Condition, ProbeAnswer};
 use crate::metrics::View;
 use crate::plan::Alarm;
 use crate::slot::{Pair, Scope, rfc3339};
+use crate::standing::explain;
 
 /// How many findings of a kind are told one by one.
 const EACH: usize = 3;
@@ -171,7 +172,7 @@ fn of_row(row: &Row<'_>) -> Option<Finding> {
             since: Some(late),
             what: format!(
                 "{}: the slot of {} has come, and nobody looked after it",
-                named(pair),
+                pair,
                 rfc3339(late)
             ),
             meaning: "The daemon is stuck, or the clock was set: nothing of it has begun."
@@ -189,7 +190,7 @@ fn of_row(row: &Row<'_>) -> Option<Finding> {
     Some(Finding {
         kind,
         since: Some(ended.at),
-        what: format!("{}: {kind}{reason}", named(pair)),
+        what: format!("{}: {kind}{reason}", pair),
         meaning: meaning(row.standing).to_owned(),
         command,
     })

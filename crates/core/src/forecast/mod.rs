@@ -23,6 +23,9 @@ use crate::slot::Scope;
 
 use occupancy::Stays;
 
+/// How far a forecast looks where nobody says, in days.
+pub const YEAR: u16 = 365;
+
 /// What every account and region will hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {

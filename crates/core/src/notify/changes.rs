@@ -7,7 +7,7 @@ use super::{pings, texts};
 use crate::history::{Change, Extension, MissedRange};
 use crate::outbox::{Cause, ConditionKey, Subject};
 use crate::plan::Facts;
-use crate::run::{Missed, Outcome, Run};
+use crate::run::{Outcome, Run};
 use crate::slot::Pair;
 
 /// What the next good snapshot of a pair ends.
@@ -57,13 +57,9 @@ fn cause(outcome: &Outcome) -> Option<Cause> {
         Outcome::Failed(_) => Some(Cause::Failed),
         Outcome::Expired(_) => Some(Cause::Expired),
         Outcome::Conflict(_) => Some(Cause::Conflict),
-        Outcome::Missed(missed) => is_unordered(*missed).then_some(Cause::Missed),
+        Outcome::Missed(missed) => (!missed.is_excused()).then_some(Cause::Missed),
         Outcome::Available | Outcome::Skipped => None,
     }
-}
-
-pub(super) fn is_unordered(missed: Missed) -> bool {
-    matches!(missed, Missed::Late | Missed::Coalesced)
 }
 
 fn of_good(decision: &mut Decision<'_>, run: &Run) {
@@ -80,16 +76,13 @@ fn of_good(decision: &mut Decision<'_>, run: &Run) {
 /// whatever the receiver hears by now.
 fn keys(decision: &Decision<'_>, cause: Cause, pair: &Pair) -> Vec<ConditionKey> {
     let receivers = decision.facts.config.receivers.iter();
-    let keys = receivers.map(|receiver| ConditionKey {
-        receiver: receiver.name.clone(),
-        cause,
-        subject: Subject::from(pair),
-    });
+    let subject = Subject::from(pair);
+    let keys = receivers.map(|receiver| ConditionKey::new(receiver, cause, &subject));
     keys.filter(|key| decision.known(key).is_some()).collect()
 }
 
 fn of_range(decision: &mut Decision<'_>, range: &MissedRange) {
-    if !is_unordered(range.reason) {
+    if range.reason.is_excused() {
         return;
     }
     pings::of_range(decision, range);

@@ -73,11 +73,7 @@ impl<'a> Decision<'a> {
         content: impl Fn() -> Content,
     ) {
         for receiver in self.hearers(cause, subject) {
-            let key = ConditionKey {
-                receiver: receiver.name.clone(),
-                cause,
-                subject: subject.clone(),
-            };
+            let key = ConditionKey::new(receiver, cause, subject);
             let state = self.due_state(&key, receiver);
             match (self.known(&key), state, seen) {
                 (Some(_), None, Seen::Standing) => continue,
@@ -113,15 +109,7 @@ impl<'a> Decision<'a> {
         content: Content,
     ) {
         let now = self.facts.now;
-        let before = before.unwrap_or_else(|| Condition {
-            key,
-            since: now,
-            told_at: None,
-            told_times: 0,
-            count: 0,
-            content: Content::default(),
-            is_over: false,
-        });
+        let before = before.unwrap_or_else(|| Condition::new(key, now));
         let happened = u32::from(seen == Seen::Happened || before.count == 0);
         let condition = Condition {
             told_at: state.map_or(before.told_at, |_| Some(now)),

@@ -6,10 +6,9 @@
 
 use crate::history::MissedRange;
 use crate::names::Trigger;
-use crate::outbox::{Cause, Condition, ConditionKey, Content, MessageState, Receiver, Subject};
+use crate::outbox::{Cause, Condition, ConditionKey, MessageState, Receiver, Subject};
 use crate::run::{Outcome, Run};
 
-use super::changes::is_unordered;
 use super::decision::Decision;
 use super::texts;
 
@@ -17,17 +16,9 @@ pub(super) fn of_run(decision: &mut Decision<'_>, run: &Run, is_known: bool) {
     if run.trigger != Trigger::Schedule {
         return;
     }
-    let subject = Subject {
-        policy: Some(run.slot.pair.policy.clone()),
-        scheduled_at: Some(run.slot.scheduled_at),
-        ..Subject::default()
-    };
+    let subject = Subject::of_job(&run.slot.pair.policy, run.slot.scheduled_at);
     for receiver in decision.hearers(Cause::Run, &subject) {
-        let key = ConditionKey {
-            receiver: receiver.name.clone(),
-            cause: Cause::Run,
-            subject: subject.clone(),
-        };
+        let key = ConditionKey::new(receiver, Cause::Run, &subject);
         job(decision, receiver, key, run, is_known);
     }
 }
@@ -43,7 +34,7 @@ fn job(
 ) {
     let known = decision.known(&key).cloned();
     let is_followed = known.is_some();
-    let mut job = known.unwrap_or_else(|| new(decision, key));
+    let mut job = known.unwrap_or_else(|| Condition::new(key, decision.facts.now));
     if !is_known {
         job.count += 1;
     } else if !is_followed {
@@ -67,18 +58,6 @@ fn job(
     }
 }
 
-fn new(decision: &Decision<'_>, key: ConditionKey) -> Condition {
-    Condition {
-        key,
-        since: decision.facts.now,
-        told_at: None,
-        told_times: 0,
-        count: 0,
-        content: Content::default(),
-        is_over: false,
-    }
-}
-
 fn ended(
     decision: &mut Decision<'_>,
     receiver: &Receiver,
@@ -90,7 +69,7 @@ fn ended(
     job.count = job.count.saturating_sub(1);
     let is_ordered = match outcome {
         Outcome::Skipped => true,
-        Outcome::Missed(missed) => !is_unordered(*missed),
+        Outcome::Missed(missed) => missed.is_excused(),
         _ => false,
     };
     if is_ordered {
@@ -110,21 +89,13 @@ fn ended(
 
 /// Many slots that were missed in a row are one failure.
 pub(super) fn of_range(decision: &mut Decision<'_>, range: &MissedRange) {
-    let subject = Subject {
-        policy: Some(range.pair.policy.clone()),
-        scheduled_at: Some(range.last_at),
-        ..Subject::default()
-    };
+    let subject = Subject::of_job(&range.pair.policy, range.last_at);
     for receiver in decision.hearers(Cause::Run, &subject) {
-        let key = ConditionKey {
-            receiver: receiver.name.clone(),
-            cause: Cause::Run,
-            subject: subject.clone(),
-        };
+        let key = ConditionKey::new(receiver, Cause::Run, &subject);
         if decision.known(&key).is_some() {
             continue;
         }
-        let job = new(decision, key);
+        let job = Condition::new(key, decision.facts.now);
         let content = texts::of_range(decision.facts, range);
         decision.tell(receiver, &job, MessageState::Begun, content);
     }

@@ -62,17 +62,12 @@ pub(super) fn of_run(facts: Facts<'_>, run: &Run, outcome: &Outcome) -> Content 
         _ => explain(pair),
     };
     Content {
-        title: format!("{}: {}", place(pair), outcome.word()),
+        title: format!("{}: {}", pair, outcome.word()),
         reason: bounded(&reason.join(": ")),
         action,
         snapshot_id: Some(run.request.snapshot_id.to_string()),
         ..about(facts, &Subject::from(&run.slot))
     }
-}
-
-/// A policy applied to a cluster, the cluster first: that is what people look for.
-fn place(pair: &Pair) -> String {
-    format!("{} of {} in {}", pair.policy, pair.cluster, pair.scope)
 }
 
 /// The good snapshot that ends what `begun` told.
@@ -91,7 +86,7 @@ pub(super) fn of_range(facts: Facts<'_>, range: &MissedRange) -> Content {
     };
     let (count, first) = (range.count, rfc3339(range.first_at));
     Content {
-        title: format!("{}: {count} slots missed", place(&range.pair)),
+        title: format!("{}: {count} slots missed", range.pair),
         reason: format!("{}, since {first}", range.reason.as_str()),
         action: explain(&range.pair),
         ..about(facts, &Subject::from(&slot))
@@ -104,7 +99,7 @@ pub(super) fn of_extension(facts: Facts<'_>, extension: &Extension) -> Content {
     Content {
         title: format!(
             "{}: one of the last good snapshots is kept from expiring",
-            place(pair)
+            pair
         ),
         reason: bounded(&format!(
             "{}; it is kept for {to} and not for {from}",
@@ -118,11 +113,7 @@ pub(super) fn of_extension(facts: Facts<'_>, extension: &Extension) -> Content {
 /// The runs of one instant as a job.
 pub(super) fn of_job(facts: Facts<'_>, run: &Run) -> Content {
     let policy = &run.slot.pair.policy;
-    let subject = Subject {
-        policy: Some(policy.clone()),
-        scheduled_at: Some(run.slot.scheduled_at),
-        ..Subject::default()
-    };
+    let subject = Subject::of_job(policy, run.slot.scheduled_at);
     Content {
         title: format!(
             "{policy}: the snapshots of {} begin",
@@ -165,7 +156,7 @@ fn named(subject: &Subject) -> String {
         &subject.policy,
         &subject.account,
     ) {
-        (Some(pair), ..) => place(&pair),
+        (Some(pair), ..) => pair.to_string(),
         (None, Some(scope), ..) => scope.to_string(),
         (None, None, Some(policy), _) => policy.to_string(),
         (None, None, None, Some(account)) => account.to_string(),

@@ -75,6 +75,14 @@ impl From<&PolicyName> for Subject {
 }
 
 impl Subject {
+    /// All runs of a policy at one instant, which are one job.
+    pub fn of_job(policy: &PolicyName, scheduled_at: DateTime<Utc>) -> Self {
+        Self {
+            scheduled_at: Some(scheduled_at),
+            ..Self::from(policy)
+        }
+    }
+
     /// The scope, where it is about one.
     pub fn scope(&self) -> Option<Scope> {
         Some(Scope {
@@ -128,6 +136,15 @@ pub struct ConditionKey {
 }
 
 impl ConditionKey {
+    /// What `receiver` knows of the subject.
+    pub fn new(receiver: &Receiver, cause: Cause, subject: &Subject) -> Self {
+        Self {
+            receiver: receiver.name.clone(),
+            cause,
+            subject: subject.clone(),
+        }
+    }
+
     /// The same for every receiver and every message of the condition, from its beginning to its end: 32 hex digits.
     pub fn dedup_key(&self) -> String {
         let parts = self.subject.parts();
@@ -154,6 +171,21 @@ pub struct Condition {
     pub content: Content,
     /// It has ended, and is forgotten.
     pub is_over: bool,
+}
+
+impl Condition {
+    /// One that is seen for the first time, and of which nobody was told.
+    pub fn new(key: ConditionKey, since: DateTime<Utc>) -> Self {
+        Self {
+            key,
+            since,
+            told_at: None,
+            told_times: 0,
+            count: 0,
+            content: Content::default(),
+            is_over: false,
+        }
+    }
 }
 
 /// What a message says, in texts for people and programs.

@@ -209,8 +209,19 @@ pub enum Missed {
 }
 
 impl Missed {
-    /// Those that a blackout, a pause or a disabled policy explains.
-    pub const EXCUSED: [Self; 3] = [Self::Blackout, Self::Disabled, Self::Paused];
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Late,
+        Self::Blackout,
+        Self::Coalesced,
+        Self::Disabled,
+        Self::Paused,
+    ];
+
+    /// The one with this word in the history.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|missed| missed.as_str() == word)
+    }
 
     /// The word in the history.
     pub fn as_str(self) -> &'static str {
@@ -223,7 +234,8 @@ impl Missed {
         }
     }
 
-    /// Whether somebody wanted it so: the one rule by which `report` and `status` excuse a slot without a snapshot.
+    /// Whether somebody wanted it so: the one rule by which `report`, `status` and the page excuse a slot without a
+    /// snapshot, and receivers are not told of one.
     pub fn is_excused(self) -> bool {
         match self {
             Self::Blackout | Self::Disabled | Self::Paused => true,
@@ -294,6 +306,11 @@ impl OutcomeKind {
         Self::Expired,
         Self::Conflict,
     ];
+
+    /// The one with this word in the history.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 
     /// The word in the history, in the JSON contract and in the metric's `result`.
     pub fn as_str(self) -> &'static str {

@@ -521,12 +521,9 @@ impl Sim {
             false => self.now + wire.is_slow_by + self.dice.milliseconds(self.latency.back),
         };
         self.check_hands((wire.call, wire.account, &wire.region), &request);
-        let aws = match wire.account {
-            0 => &mut self.aws,
-            other => &mut self.elsewhere.accounts[other - 1],
-        };
-        let is_look = matches!(request, Request::Snapshots(_));
-        let served = aws.carry_out(request, &fault_effect, region, self.now);
+        let (now, is_look) = (self.now, matches!(request, Request::Snapshots(_)));
+        let aws = self.account(wire.account);
+        let served = aws.carry_out(request, &fault_effect, region, now);
         if let Some(told) = served.told {
             self.log.say(self.now, "aws", format_args!("{told}"));
         }
