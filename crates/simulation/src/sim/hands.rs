@@ -72,26 +72,28 @@ impl Sim {
         self.hands.held.insert(place, now);
     }
 
-    /// I2: what was held before the call began is neither removed nor given an end.
-    pub(super) fn check_hands(
-        &self,
+    /// I2: what was held before the call began is neither removed nor given an end, unless a person releases it.
+    pub(super) fn watch_hands(
+        &mut self,
         (call, account, region): (u64, usize, &Region),
         request: &Request,
     ) {
         let id = match request {
-            Request::Delete(id, ..) => id,
-            Request::KeepFor(id, Retention::Days(_), _) => id,
+            Request::Delete(id, ..) | Request::KeepFor(id, Retention::Days(_), _) => id.as_str(),
+            Request::Untag(arn, key, _) if key == tag::HOLD => {
+                arn.rsplit_once('/').map_or("", |(_, id)| id)
+            }
             _ => return,
         };
-        let place = (account, region.to_string(), id.to_string());
-        let Some(held_at) = self.hands.held.get(&place) else {
+        let place = (account, region.to_string(), id.to_owned());
+        let (Some(held_at), Some(call)) = (self.hands.held.get(&place), self.calls.get(&call))
+        else {
             return;
         };
-        let call = self.calls.get(&call);
-        // A release is a person's own wish.
-        let Some(call) = call.filter(|call| call.acts_on.is_none()) else {
+        if call.acts_on.is_some() {
+            self.hands.held.remove(&place);
             return;
-        };
+        }
         assert!(
             call.sent_at < *held_at,
             "I2: {id} is on hold since {held_at}, and a call that began at {} changes it",

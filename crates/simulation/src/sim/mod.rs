@@ -520,7 +520,7 @@ impl Sim {
             true => wire.sent_at + ATTEMPT_TIMEOUT,
             false => self.now + wire.is_slow_by + self.dice.milliseconds(self.latency.back),
         };
-        self.check_hands((wire.call, wire.account, &wire.region), &request);
+        self.watch_hands((wire.call, wire.account, &wire.region), &request);
         let (now, is_look) = (self.now, matches!(request, Request::Snapshots(_)));
         let aws = self.account(wire.account);
         let served = aws.carry_out(request, &fault_effect, region, now);
