@@ -15,9 +15,9 @@ use crate::daemon::{Daemon, Mode, Signal};
 use crate::store::Check;
 
 use super::Failure;
-use super::run::forward_signals;
+use super::run::{forward_signals, standby};
 use super::state_lock::{daemon_wants, hold};
-use super::wiring::{other, parts};
+use super::wiring::{Shown, other, own_history, parts};
 
 /// Between two looks at the history for what has become of the work.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(300);
@@ -49,10 +49,23 @@ pub(super) async fn work_alone<T>(
         Err(failure) => return Err(failure),
     };
     // Held until the work has ended.
-    let (parts, _lock) = parts(config.clone(), sources.clone(), clock, lock, Check::First).await?;
-    let (signal, signals) = mpsc::channel(4);
+    let _lock = lock;
+    let opened = match standby(config, sources, &clock)? {
+        None => own_history(config, sources, &*clock, Check::First)?,
+        Some(mut standby) => {
+            let opened = standby.take_if_free().await?;
+            standby.leave().await;
+            match opened {
+                Some(opened) => opened,
+                None => return Ok(Stopped::Busy),
+            }
+        }
+    };
+    let shown = Shown::new(&*clock)?;
+    let parts = parts(config.clone(), sources.clone(), clock, opened, shown).await?;
+    let (signal, mut signals) = mpsc::channel(4);
     forward_signals(&signal).map_err(other)?;
-    let work = Daemon::new(parts).run(mode, signals);
+    let work = Daemon::new(parts).run(mode, &mut signals);
     tokio::pin!(work);
     let stopped = tokio::select! {
         _ = &mut work => return Ok(Stopped::Finished),

@@ -14,7 +14,7 @@ use crate::slot::rfc3339;
 
 use super::output::{Column, Tone, View, row, text, write_rows};
 use super::view::{ClockArgs, Clocks, OutputArgs};
-use super::{ConfigArgs, Failure, load};
+use super::{ConfigArgs, Failure, load_alone};
 
 /// Compares two policy files: slots that come or go, retention, quota, what the guard and pruning would do otherwise.
 #[derive(Debug, Args)]
@@ -93,7 +93,7 @@ async fn at(file: &Path) -> Result<Config, Failure> {
     let named = ConfigArgs {
         config: file.to_owned(),
     };
-    let mut config = load(&named).await?;
+    let mut config = load_alone(&named).await?;
     // Beside the file, wherever that lies: a copy of it elsewhere means the same.
     let beside = file.parent().unwrap_or(Path::new(""));
     if let Ok(relative) = config.state_dir.strip_prefix(beside) {

@@ -11,12 +11,13 @@ use clap::Args;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
 use crate::doctor::{
-    Asked, Evidence, Finding, Severity, deleting, evidence, of_host, of_scopes, of_zones,
+    Asked, Evidence, Finding, Severity, Shared, deleting, evidence, of_host, of_scopes, of_zones,
 };
 use crate::logging::one_line;
 use crate::slot::Scope;
-use crate::store::{EndpointKind, Reader};
+use crate::store::{EndpointKind, Reader, StoreError};
 
+use super::database;
 use super::output::{Tone, View, row, write_rows};
 use super::scopes::connector;
 use super::view::OutputArgs;
@@ -58,7 +59,8 @@ pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(
     match config::load(&sources) {
         Ok(config) => {
             let kind = endpoint_kind(&config, &sources.environment);
-            examine(args, &config, kind, clock).await
+            let database = database::state(&config, &sources).await;
+            examine(args, &config, (kind, database), clock).await
         }
         Err(errors) => {
             tell(&args.output, &of_errors(&errors))?;
@@ -70,10 +72,10 @@ pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(
 async fn examine(
     args: &DoctorArgs,
     config: &Config,
-    kind: EndpointKind,
+    (kind, database): (EndpointKind, Option<Result<Shared, StoreError>>),
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
-    let host = look::host(config, kind);
+    let host = look::host(config, kind, database);
     let mut findings = of_config(args, config);
     findings.push(of_zones(&config.zone_data, clock.now()));
     findings.extend(of_host(&host, clock.now()));

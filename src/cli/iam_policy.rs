@@ -9,7 +9,7 @@ use crate::iam::{self, Beyond, Holder, MANAGED_POLICIES_OF_A_ROLE, MANAGED_POLIC
 use crate::names::AccountName;
 
 use super::filter::{Kind, unknown};
-use super::{ConfigArgs, Failure, load, pretty};
+use super::{ConfigArgs, Failure, load_alone, pretty};
 
 /// Prints the least-privilege IAM policy for the configuration, as JSON.
 #[derive(Debug, Args)]
@@ -60,7 +60,7 @@ enum What {
 }
 
 pub(super) async fn iam_policy(args: &IamPolicyArgs) -> Result<(), Failure> {
-    let config = load(&args.config).await?;
+    let config = load_alone(&args.config).await?;
     let holder = holder(args, &config)?;
     let beyond = beyond(args, &config);
     let document = iam::document(&config, &holder, args.account_number.as_deref(), beyond);

@@ -7,6 +7,7 @@ mod alone;
 mod check;
 mod completions;
 mod coverage;
+mod database;
 mod diff;
 mod doctor;
 mod explain;
@@ -15,8 +16,10 @@ mod forecast;
 mod history;
 mod iam_policy;
 mod import;
+mod instances;
 mod man;
 mod meaning;
+mod migrate;
 mod notify;
 mod operations;
 mod output;
@@ -32,6 +35,7 @@ mod schema;
 mod scopes;
 mod show;
 mod snapshots;
+mod standby;
 mod state_lock;
 mod status;
 mod survey;
@@ -135,6 +139,12 @@ enum Command {
     Takeover(operations::TakeoverArgs),
     /// Send a test to a receiver of notifications, or show what waits for them
     Notify(notify::NotifyArgs),
+    /// List the instances that share the history, and which one works
+    Instances(instances::InstancesArgs),
+    /// Have another instance work
+    Yield(instances::YieldArgs),
+    /// Move the history into a database, or back
+    Migrate(migrate::MigrateArgs),
     /// Serve an embedded Redshift, for trying policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
     /// Print the least that IAM must allow for this configuration
@@ -307,6 +317,9 @@ impl Cli {
             Command::Release(args) => operations::release(args, clock).await,
             Command::Takeover(args) => operations::takeover(args, clock).await,
             Command::Notify(args) => notify::notify(&args, clock).await,
+            Command::Instances(args) => instances::instances(&args).await,
+            Command::Yield(args) => instances::yield_lease(&args).await,
+            Command::Migrate(args) => migrate::migrate(&args, clock).await,
             Command::Sandbox(args) => sandbox::sandbox(args, clock).await,
             Command::IamPolicy(args) => iam_policy::iam_policy(&args).await,
             Command::Import(args) => import::import(&args),
@@ -373,7 +386,16 @@ async fn sources(args: &ConfigArgs) -> Sources {
     }
 }
 
+/// The configuration, with the history of its database at hand.
 async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
+    let sources = sources(args).await;
+    let config = config::load(&sources).map_err(invalid)?;
+    database::catch_up(&config, &sources).await;
+    Ok(config)
+}
+
+/// The configuration, for a command that needs no history.
+async fn load_alone(args: &ConfigArgs) -> Result<Config, Failure> {
     config::load(&sources(args).await).map_err(invalid)
 }
 
@@ -382,7 +404,10 @@ async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
 async fn load_to_read(args: &ConfigArgs) -> Result<(Config, bool), Failure> {
     let sources = sources(args).await;
     let errors = match config::load(&sources) {
-        Ok(config) => return Ok((config, true)),
+        Ok(config) => {
+            database::catch_up(&config, &sources).await;
+            return Ok((config, true));
+        }
         Err(errors) => errors,
     };
     let config = config::salvage(&sources).ok_or_else(|| invalid(errors.clone()))?;

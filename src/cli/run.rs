@@ -10,16 +10,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use crate::aws::AwsRedshift;
 use crate::clock::Clock;
-use crate::config::{self, PageAccess, Sources};
-use crate::daemon::{Daemon, Exit, Mode, Signal};
+use crate::config::{self, Config, PageAccess, Sources};
+use crate::daemon::{Daemon, Exit, Fenced, Mode, Signal};
 use crate::http::{self, Site};
 use crate::logging;
 use crate::page;
-use crate::store::Check;
+use crate::store::{self, Check, Opened, Seat};
 
+use super::database;
+use super::standby::{Standby, Turn};
 use super::state_lock::hold_soon;
-use super::wiring::{bind, other, parts};
+use super::wiring::{Shown, bind, endpoint_kind, other, own_history, parts, unusable_store};
 use super::{ConfigArgs, DEFAULT_CONFIG, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
@@ -53,44 +56,229 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     }
     let (listen, access) = (config.listen, config.page);
     let options = options(&sources);
-    let lock = hold_soon(&config.state_dir).await?;
-    // One pass may end before a check beside it does.
-    let check = match args.once {
-        true => Check::First,
-        false => Check::LargeBeside,
+    // Held until the end.
+    let _lock = hold_soon(&config.state_dir).await?;
+    let process = Process {
+        shown: Shown::new(&*clock)?,
+        mode: match args.once {
+            true => Mode::OnePass,
+            false => Mode::Service,
+        },
+        sources,
+        clock,
     };
-    let (parts, lock) = parts(config, sources, clock, lock, check).await?;
+    // Own histories are opened before anything is served: what is wrong with one ends the process.
+    let terms = Terms::begin(config, &process)?;
     let (stop, stopped) = watch::channel(());
     let listener = bind(listen).await?;
-    let site = Site {
-        metrics: Arc::clone(&parts.metrics),
-        health: Arc::clone(&parts.health),
-        clock: Arc::clone(&parts.clock),
-    };
     let bound = listener.local_addr()?;
-    let source = page::Source {
-        board: Arc::clone(&parts.board),
-        metrics: Arc::clone(&parts.metrics),
-        health: Arc::clone(&parts.health),
-        clock: Arc::clone(&parts.clock),
-        forecasts: page::Forecasts::default(),
-        options,
-    };
+    let (site, source) = (process.site(), process.page(options));
     tell_address(access, bound);
     let page = page::router(source, access, bound);
     let serving = http::listen(listener, Arc::new(site), Some(page), dropped(stopped));
     let serving = tokio::spawn(serving);
-    let mode = if args.once {
-        Mode::OnePass
-    } else {
-        Mode::Service
-    };
-    let ending = Daemon::new(parts).run(mode, signals).await;
+    let ending = terms.serve(&process, signals).await;
     drop(stop);
     // The listener ends by itself, in bounded time; that it ended badly changes nothing any more.
     let _ = serving.await;
-    drop(lock);
-    conclude(ending)
+    conclude(ending?)
+}
+
+/// What outlives the terms of a process.
+struct Process {
+    sources: Sources,
+    clock: Arc<dyn Clock>,
+    shown: Shown,
+    mode: Mode,
+}
+
+impl Process {
+    fn site(&self) -> Site {
+        Site {
+            metrics: Arc::clone(&self.shown.metrics),
+            health: Arc::clone(&self.shown.health),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn page(&self, options: String) -> page::Source {
+        page::Source {
+            board: Arc::clone(&self.shown.board),
+            metrics: Arc::clone(&self.shown.metrics),
+            health: Arc::clone(&self.shown.health),
+            clock: Arc::clone(&self.clock),
+            forecasts: page::Forecasts::default(),
+            options,
+        }
+    }
+
+    async fn daemon(
+        &self,
+        config: Config,
+        opened: Opened,
+    ) -> Result<Daemon<Fenced<AwsRedshift>>, Failure> {
+        let (sources, clock) = (self.sources.clone(), Arc::clone(&self.clock));
+        let parts = parts(config, sources, clock, opened, self.shown.clone()).await?;
+        Ok(Daemon::new(parts))
+    }
+}
+
+/// By what right this process works.
+enum Terms {
+    /// Its history is its own: there is one term.
+    One(Box<(Config, Opened)>),
+    /// It is one of several instances.
+    Many(Box<(Config, Standby)>),
+}
+
+impl Terms {
+    fn begin(config: Config, process: &Process) -> Result<Self, Failure> {
+        check_moved(&config)?;
+        if let Some(standby) = standby(&config, &process.sources, &process.clock)? {
+            return Ok(Self::Many(Box::new((config, standby))));
+        }
+        // One pass may end before a check beside it does.
+        let check = match process.mode {
+            Mode::OnePass => Check::First,
+            _ => Check::LargeBeside,
+        };
+        let opened = own_history(&config, &process.sources, &*process.clock, check)?;
+        Ok(Self::One(Box::new((config, opened))))
+    }
+
+    async fn serve(
+        self,
+        process: &Process,
+        mut signals: mpsc::Receiver<Signal>,
+    ) -> Result<Exit, Failure> {
+        match self {
+            Self::One(own) => {
+                let (config, opened) = *own;
+                let daemon = process.daemon(config, opened).await?;
+                Ok(daemon.run(process.mode.clone(), &mut signals).await)
+            }
+            Self::Many(shared) => {
+                let (config, mut standby) = *shared;
+                let ending = match process.mode {
+                    Mode::OnePass => one_pass(config, &mut standby, process, signals).await,
+                    _ => serve_in_turn(config, &mut standby, process, signals).await,
+                };
+                standby.leave().await;
+                ending
+            }
+        }
+    }
+}
+
+async fn one_pass(
+    config: Config,
+    standby: &mut Standby,
+    process: &Process,
+    mut signals: mpsc::Receiver<Signal>,
+) -> Result<Exit, Failure> {
+    let Some(opened) = standby.take_if_free().await? else {
+        let why = "another instance works on the shared history, and takes the slots that are due";
+        return Err(Failure::Busy(why.to_owned()));
+    };
+    let daemon = process.daemon(config, opened).await?;
+    Ok(daemon.run(Mode::OnePass, &mut signals).await)
+}
+
+/// Waits for this instance's turn, works while it lasts, and waits again.
+async fn serve_in_turn(
+    mut config: Config,
+    standby: &mut Standby,
+    process: &Process,
+    mut signals: mpsc::Receiver<Signal>,
+) -> Result<Exit, Failure> {
+    let shown = &process.shown;
+    loop {
+        let turn = standby.wait(shown, &mut signals).await?;
+        // The files may have changed while others worked; a broken one does not keep this one from working.
+        match config::load(&process.sources) {
+            Ok(read) => config = read,
+            Err(errors) => {
+                warn!(reason = %errors, "the configuration is not valid; the one before stays in force")
+            }
+        }
+        let ending = match turn {
+            Turn::Stopped => return Ok(Exit::Well),
+            Turn::Works(opened) => {
+                info!("this instance works from now on");
+                let daemon = process.daemon(config.clone(), *opened).await?;
+                daemon.run(process.mode.clone(), &mut signals).await
+            }
+            Turn::Orphan(opened) => {
+                let daemon = process.daemon(config.clone(), *opened).await?;
+                orphan(daemon, standby, &mut signals).await?
+            }
+        };
+        shown.metrics.retire();
+        match ending {
+            Exit::Superseded => {}
+            Exit::Yielded => standby.yield_for_now(),
+            stopped => return Ok(stopped),
+        }
+    }
+}
+
+/// Works without the database, until it is back.
+async fn orphan(
+    daemon: Daemon<Fenced<AwsRedshift>>,
+    standby: &mut Standby,
+    signals: &mut mpsc::Receiver<Signal>,
+) -> Result<Exit, Failure> {
+    let (signal, mut own) = mpsc::channel(4);
+    let work = daemon.run(Mode::Service, &mut own);
+    tokio::pin!(work);
+    let mut is_back = false;
+    loop {
+        let asked = tokio::select! {
+            ending = &mut work => {
+                return Ok(if is_back { Exit::Superseded } else { ending });
+            }
+            answered = standby.answered(), if !is_back => {
+                answered?;
+                is_back = true;
+                Signal::Yield
+            }
+            asked = signals.recv() => asked.unwrap_or(Signal::Stop),
+        };
+        // One that has ended is seen at once.
+        let _ = signal.send(asked).await;
+    }
+}
+
+/// Refuses to share a history while there is one of this machine's own that nobody has moved.
+fn check_moved(config: &Config) -> Result<(), Failure> {
+    let own = config.own_history();
+    let is_left_out = config.database.is_some() && own.exists();
+    match is_left_out && store::moved_to(&own).is_none() {
+        false => Ok(()),
+        true => Err(Failure::Config(format!(
+            "{} holds a history, and the policy file has a table [database]; move it by \"redkeep migrate --to postgres\", or \
+             put it elsewhere",
+            own.display()
+        ))),
+    }
+}
+
+/// The place of this process beside others, where the configuration has a database.
+pub(super) fn standby(
+    config: &Config,
+    sources: &Sources,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Standby>, Failure> {
+    let Some(shared) = &config.database else {
+        return Ok(None);
+    };
+    let server = database::server(shared, &sources.environment);
+    let instance = database::instance(shared, config).map_err(unusable_store)?;
+    let path = config.database();
+    let seat = Seat::new(server.clone(), &path, instance, clock.now()).map_err(unusable_store)?;
+    let kind = endpoint_kind(config, &sources.environment);
+    let standby = Standby::new(seat, server, path, kind, Arc::clone(clock));
+    Ok(Some(standby))
 }
 
 /// Where the page is, for whoever reads the log; or who is not shown it.
@@ -116,7 +304,7 @@ fn options(sources: &Sources) -> String {
 
 fn conclude(ending: Exit) -> Result<(), Failure> {
     match ending {
-        Exit::Well => Ok(()),
+        Exit::Well | Exit::Superseded | Exit::Yielded => Ok(()),
         Exit::WithFailures => Err(Failure::Other("not every slot got its snapshot".to_owned())),
         Exit::Unreachable => Err(Failure::Unreachable("AWS could not be reached".to_owned())),
         Exit::Unwritten => Err(Failure::Other(

@@ -17,59 +17,85 @@ use crate::config::zones::Place;
 use crate::config::{
     self, Config, ConfigErrors, Endpoint, Log, LogFormat, LogLevel, Sources, network,
 };
-use crate::daemon::{self, Connect, Parts};
+use crate::daemon::{self, Connect, Fenced, Parts};
 use crate::engine::Engine;
 use crate::error_chain::with_causes;
 use crate::http::Health;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::names::Region;
+use crate::page::Board;
 use crate::policy::{Account, Role};
 use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 use crate::store::{Check, EndpointKind, Inbox, Opened, Reader, Store, StoreError};
 use crate::systemd::Notifier;
 
+use super::database;
 use super::sandbox::{ACCOUNT_NUMBER, seed};
-use super::state_lock::{Hold, address_file, hold, sandbox_address};
+use super::state_lock::{address_file, hold, sandbox_address};
 use super::{ConfigArgs, Failure, invalid, sources};
 
-/// Takes the state directory, and makes of the configuration everything that a daemon is made of.
-///
-/// The state directory is held for as long as the returned hold lives. `check` says when the history is checked.
+/// Makes of the configuration and an opened history everything that a daemon is made of.
 pub(super) async fn parts(
     config: Config,
     sources: Sources,
     clock: Arc<dyn Clock>,
-    hold: Hold,
-    check: Check,
-) -> Result<(Parts<AwsRedshift>, Hold), Failure> {
-    let kind = endpoint_kind(&config, &sources.environment);
-    let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now(), check);
-    let opened = opened.map_err(unusable_store)?;
+    opened: Opened,
+    shown: Shown,
+) -> Result<Parts<Fenced<AwsRedshift>>, Failure> {
     if let Some(lost) = &opened.lost {
         daemon::tell_lost(lost);
     }
     let target = target(&config, &clock).await?;
-    let metrics = Arc::new(Metrics::new(clock.now()).map_err(other)?);
-    let health = Arc::new(Health::starting(clock.monotonic()));
     let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
-    let parts = Parts {
+    Ok(Parts {
         engine: engine(config, &opened, &*clock),
         trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
         is_checked: opened.is_checked,
+        connect: connect(connector, Arc::clone(&shown.metrics), opened.store.clone()),
         store: opened.store,
-        connect: connect(connector, Arc::clone(&metrics)),
         zones: Place::of(&sources.environment),
         reload: Box::new(move || Box::pin(reloaded(sources.clone()))),
         clock,
-        metrics,
-        health,
-        board: Arc::default(),
-        notifier: Notifier::from_environment(),
+        metrics: shown.metrics,
+        health: shown.health,
+        board: shown.board,
+        notifier: shown.notifier,
         client: OutgoingClient::default(),
-    };
-    Ok((parts, hold))
+    })
+}
+
+/// Opens the history that is this machine's alone.
+pub(super) fn own_history(
+    config: &Config,
+    sources: &Sources,
+    clock: &dyn Clock,
+    check: Check,
+) -> Result<Opened, Failure> {
+    let kind = endpoint_kind(config, &sources.environment);
+    Store::open_or_begin_anew(&config.database(), kind, clock.now(), check).map_err(unusable_store)
+}
+
+/// What the outside is shown, which outlives a daemon's term.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<Health>,
+    pub(super) board: Arc<Board>,
+    pub(super) notifier: Arc<Notifier>,
+}
+
+impl Shown {
+    /// Of a process that begins.
+    pub(super) fn new(clock: &dyn Clock) -> Result<Self, Failure> {
+        Ok(Self {
+            metrics: Arc::new(Metrics::new(clock.now()).map_err(other)?),
+            health: Arc::new(Health::starting(clock.monotonic())),
+            board: Arc::default(),
+            notifier: Arc::new(Notifier::from_environment()),
+        })
+    }
 }
 
 /// How often a history that is just being made is looked for, and how long in between: 10 s in all.
@@ -81,6 +107,10 @@ pub(super) async fn inbox(
     sources: &Sources,
     now: DateTime<Utc>,
 ) -> Result<Inbox, Failure> {
+    if let Some(shared) = &config.database {
+        let server = database::server(shared, &sources.environment);
+        return Inbox::open_shared(&config.database(), server).map_err(unusable_store);
+    }
     let mut looks = 0;
     loop {
         prepare_history(config, sources, now).await?;
@@ -104,6 +134,10 @@ pub(super) async fn begun(
     sources: &Sources,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
+    if config.database.is_some() {
+        database::catch_up(config, sources).await;
+        return Ok(());
+    }
     match Reader::open(&config.database()) {
         Err(StoreError::Missing { .. } | StoreError::OlderSchema { .. }) => {
             inbox(config, sources, now).await.map(drop)
@@ -147,15 +181,21 @@ fn engine(config: Config, opened: &Opened, clock: &dyn Clock) -> Engine {
     Engine::new(config, opened.history.clone(), writer, clock.now())
 }
 
-fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> {
+fn connect(
+    connector: Connector,
+    metrics: Arc<Metrics>,
+    store: Store,
+) -> Connect<Fenced<AwsRedshift>> {
     Box::new(move |identity, scope| {
         let (connector, metrics) = (connector.clone(), Arc::clone(&metrics));
+        let store = store.clone();
         Box::pin(async move {
             let region = scope.region.clone();
             let meter = Arc::new(move |operation, code, duration| {
                 metrics.request(&scope, operation, code, duration);
             });
-            connector.client(&identity, &region, meter).await
+            let client = connector.client(&identity, &region, meter).await;
+            Fenced::new(client, store)
         })
     })
 }
@@ -259,9 +299,11 @@ pub(super) fn other(error: impl std::error::Error) -> Failure {
     Failure::Other(with_causes(&error))
 }
 
-fn unusable_store(error: StoreError) -> Failure {
+pub(super) fn unusable_store(error: StoreError) -> Failure {
     match error {
-        StoreError::OtherEndpoint { .. } => Failure::Config(error.to_string()),
+        StoreError::OtherEndpoint { .. } | StoreError::Moved { .. } => {
+            Failure::Config(error.to_string())
+        }
         error => Failure::Other(with_causes(&error)),
     }
 }

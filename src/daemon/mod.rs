@@ -5,6 +5,7 @@
 //! wake-up has to come in time for it to be right.
 
 mod event_log;
+mod fence;
 mod inbox;
 mod mode;
 mod pending;
@@ -48,6 +49,7 @@ use crate::systemd::Notifier;
 
 pub use crate::execute::execute;
 pub use event_log::tell_lost;
+pub use fence::Fenced;
 pub use mode::{Exit, Mode};
 
 use pending::PendingChanges;
@@ -69,6 +71,8 @@ pub enum Signal {
     Reload,
     /// Stop: start nothing, let the calls in flight end.
     Stop,
+    /// The same, so that another instance works; the process goes on.
+    Yield,
 }
 
 /// Makes the client of a scope, with the credentials of its account.
@@ -104,7 +108,7 @@ pub struct Parts<R> {
     /// What the page is told.
     pub board: Arc<Board>,
     /// The service manager.
-    pub notifier: Notifier,
+    pub notifier: Arc<Notifier>,
     /// What delivers messages to receivers.
     pub client: OutgoingClient,
 }
@@ -134,6 +138,8 @@ pub struct Daemon<R> {
     status_told: String,
     zones: Watch,
     senders: Senders,
+    /// Whether somebody wants another instance to work.
+    is_asked_to_yield: bool,
 }
 
 impl<R: Redshift> Daemon<R> {
@@ -160,12 +166,13 @@ impl<R: Redshift> Daemon<R> {
             status_told: String::new(),
             zones: Watch::new(parts.clock.monotonic()),
             senders: Senders::default(),
+            is_asked_to_yield: false,
             parts,
         }
     }
 
     /// Runs until a signal stops it, or until one pass is finished.
-    pub async fn run(mut self, mode: Mode, mut signals: mpsc::Receiver<Signal>) -> Exit {
+    pub async fn run(mut self, mode: Mode, signals: &mut mpsc::Receiver<Signal>) -> Exit {
         self.connect().await;
         self.parts.engine.set_extent(match mode {
             Mode::Service => Extent::Endless,
@@ -197,12 +204,20 @@ impl<R: Redshift> Daemon<R> {
             "redkeep {} started",
             env!("CARGO_PKG_VERSION")
         );
+        let store = self.parts.store.clone();
+        let lost = store.lost();
+        tokio::pin!(lost);
         loop {
             self.turn().await;
-            if self.is_finished(&mode) {
+            if self.is_finished(&mode) || self.is_asked_to_yield {
                 break;
             }
-            if !self.wait(&mut ticking, &mut signals).await {
+            let goes_on = tokio::select! {
+                biased;
+                () = &mut lost => return self.superseded().await,
+                goes_on = self.wait(&mut ticking, signals) => goes_on,
+            };
+            if !goes_on {
                 break;
             }
         }
@@ -211,7 +226,9 @@ impl<R: Redshift> Daemon<R> {
             self.show_from = Duration::ZERO;
             self.show_in_time();
         }
-        info!("stopped");
+        if !self.is_asked_to_yield {
+            info!("stopped");
+        }
         self.ending(mode).await
     }
 
@@ -240,6 +257,10 @@ impl<R: Redshift> Daemon<R> {
                     Some(Signal::Reload) => {
                         self.reload().await;
                         true
+                    }
+                    Some(Signal::Yield) => {
+                        self.is_asked_to_yield = true;
+                        false
                     }
                     Some(Signal::Stop) | None => false,
                 },
@@ -334,7 +355,7 @@ impl<R: Redshift> Daemon<R> {
             self.note(change);
         }
         self.parts.engine.committed(changes, stay);
-        let is_written = self.pending.is_written();
+        let is_written = self.pending.is_written() && self.parts.store.is_trusted();
         self.parts.engine.set_written(is_written);
     }
 
@@ -407,6 +428,10 @@ impl<R: Redshift> Daemon<R> {
             Tick::Second => {
                 if self.is_outdated {
                     self.show_in_time();
+                }
+                if self.parts.store.is_wanted() && !self.is_asked_to_yield {
+                    info!("another instance is asked to take over; this one ends what it does");
+                    self.is_asked_to_yield = true;
                 }
                 let is_news = self.receive().await | self.watch_zones().await;
                 is_news || self.wake_at <= self.parts.clock.now()

@@ -45,6 +45,10 @@ pub enum Exit {
     WithFailures,
     /// One pass could not reach AWS.
     Unreachable,
+    /// Another instance works on the history; this one did not wait for its calls.
+    Superseded,
+    /// Stopped, because somebody wants another instance to work.
+    Yielded,
     /// One pass could not write the history at its end: nothing tells of what it did but the snapshots.
     Unwritten,
 }
@@ -84,7 +88,9 @@ impl<R: Redshift> Daemon<R> {
 
     /// Lets the calls in flight end, and records what they bring.
     pub(super) async fn drain(&mut self) {
-        self.parts.notifier.stopping();
+        if !self.is_asked_to_yield {
+            self.parts.notifier.stopping();
+        }
         let drained = tokio::time::timeout(DRAIN, async {
             while let Some(reply) = self.calls.join_next_with_id().await {
                 self.answered(reply);
@@ -99,6 +105,17 @@ impl<R: Redshift> Daemon<R> {
         }
         self.pending.hurry();
         self.commit(Vec::new()).await;
+    }
+
+    /// Ends at once, as another instance has taken over: what was not written is in the snapshots' tags, and the other one
+    /// finds it there.
+    pub(super) async fn superseded(mut self) -> Exit {
+        warn!("another instance has taken over; this one has stopped working");
+        self.calls.abort_all();
+        self.senders.stop();
+        // Nothing of its own is written any more.
+        let _ = self.parts.store.close().await;
+        Exit::Superseded
     }
 
     pub(super) async fn ending(mut self, mode: Mode) -> Exit {
@@ -116,13 +133,15 @@ impl<R: Redshift> Daemon<R> {
             self.tidy().await;
         }
         self.senders.stop();
-        if let Err(error) = self.parts.store.close().await {
+        if let Err(error) = self.parts.store.clone().close().await {
             error!(
                 reason = with_causes(&error),
                 "the history was not closed cleanly; the next start checks it"
             );
         }
+        self.parts.store.give_up().await;
         match mode {
+            _ if self.is_asked_to_yield => Exit::Yielded,
             Mode::Service | Mode::Take(_) | Mode::TakeAccepted(_) | Mode::Operations => Exit::Well,
             Mode::OnePass if !is_written => Exit::Unwritten,
             Mode::OnePass if unreachable => Exit::Unreachable,

@@ -22,6 +22,11 @@ impl<R: Redshift> Daemon<R> {
         view.history_writable = !self.pending.is_failing();
         view.prune_blocked = self.parts.engine.prune_blocked(now);
         self.parts.metrics.publish(view);
+        self.parts.metrics.works(true);
+        if let Some(epoch) = self.parts.store.epoch() {
+            let is_up = self.parts.store.is_trusted();
+            self.parts.metrics.saw_database(is_up.then_some(epoch));
+        }
         self.tell_status();
     }
 
@@ -39,6 +44,7 @@ impl<R: Redshift> Daemon<R> {
             health.last_turn = turned_at;
             health.configured = true;
             health.unreached = unreached;
+            health.standby = None;
         });
         self.parts.notifier.feed_watchdog();
     }

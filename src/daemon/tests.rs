@@ -39,7 +39,7 @@ fn idle(directory: &std::path::Path) -> Daemon<AwsRedshift> {
         metrics: Arc::new(Metrics::new(clock.now()).unwrap()),
         health: Arc::new(Health::starting(clock.monotonic())),
         board: Arc::default(),
-        notifier: Notifier::from_environment(),
+        notifier: Notifier::from_environment().into(),
         client: OutgoingClient::default(),
         clock,
     })

@@ -28,8 +28,27 @@ pub struct Host {
     pub history: Result<Sound, StoreError>,
     /// The kind of endpoint that the configuration has.
     pub endpoint_kind: EndpointKind,
+    /// The database of a history that is shared, as it answered.
+    pub database: Option<Result<Shared, StoreError>>,
     /// When the daily copy was made; `None` where there is none.
     pub copied_at: Result<Option<DateTime<Utc>>, String>,
+}
+
+/// A database, as it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// What it is called in messages.
+    pub place: String,
+    /// The server's version.
+    pub version: String,
+    /// The limits of this role that are not set, by which the server would end what hangs.
+    pub unlimited: Vec<String>,
+    /// Who works, if anybody does.
+    pub works: Option<String>,
+    /// How many instances told of themselves within half a minute.
+    pub alive: usize,
+    /// Whether those have different configurations.
+    pub differ: bool,
 }
 
 /// Who holds a state directory.
@@ -93,6 +112,7 @@ pub fn findings(host: &Host, now: DateTime<Utc>) -> Vec<Finding> {
     findings.extend(host.space.as_ref().map(space));
     findings.push(history(host));
     findings.extend(copy(host, now));
+    findings.extend(database(host));
     findings
 }
 
@@ -251,9 +271,50 @@ fn unusable(verdict: Severity, error: &StoreError) -> Finding {
     }
 }
 
+fn database(host: &Host) -> Option<Finding> {
+    const CHECK: &str = "database";
+    let shared = match host.database.as_ref()? {
+        Ok(shared) => shared,
+        Err(error) => {
+            let found = told_with_causes(error.problem(), error);
+            let advice = error.hint().unwrap_or("look at the server");
+            return Some(Finding::failed(CHECK, found, advice));
+        }
+    };
+    let works = shared.works.as_deref().unwrap_or("nobody");
+    let found = format!(
+        "{}, PostgreSQL {}, {works} works, {} alive",
+        shared.place, shared.version, shared.alive
+    );
+    Some(if shared.works.is_none() {
+        Finding::failed(
+            CHECK,
+            found,
+            "start `redkeep run`, and look at `redkeep instances`",
+        )
+    } else if shared.differ {
+        let found = format!("{found}; they have different configurations");
+        Finding::warning(CHECK, found, "give all instances the same policy file")
+    } else if !shared.unlimited.is_empty() {
+        let limits = shared.unlimited.join(", ");
+        let found = format!("{found}; the role has no limit for {limits}");
+        Finding::warning(
+            CHECK,
+            found,
+            "ALTER ROLE ... SET statement_timeout = '10s', lock_timeout = '3s' and idle_in_transaction_session_timeout = '60s'",
+        )
+    } else {
+        Finding::ok(CHECK, found)
+    })
+}
+
 /// Nothing where there is no history to copy.
 fn copy(host: &Host, now: DateTime<Utc>) -> Option<Finding> {
     const CHECK: &str = "daily_copy";
+    if host.database.is_some() {
+        // The database's own backups are the copies.
+        return None;
+    }
     let advice =
         "see that the daemon runs at 03:17 UTC, and look in its log for \"the daily copy\"";
     let begun = match &host.history {

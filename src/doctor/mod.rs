@@ -10,7 +10,7 @@ mod zones;
 
 use crate::slot::Scope;
 
-pub use host::{Directory, Holder, Host, Sound, Space, findings as of_host};
+pub use host::{Directory, Holder, Host, Shared, Sound, Space, findings as of_host};
 pub use scopes::{
     Asked, Evidence, Holding, ProbeResult, Question, deleting, evidence, findings as of_scopes,
 };

@@ -33,12 +33,13 @@ use crate::spool::Spool;
 
 /// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
 /// unless `RUST_LOG` names them.
-const TALKATIVE: [&str; 5] = [
+const TALKATIVE: [&str; 6] = [
     "aws_",
     "hyper",
     "rusqlite_migration",
     "rustls",
     "tokio_cron_scheduler",
+    "tokio_postgres",
 ];
 
 /// They warn at every attempt to find credentials, with whole answers; redkeep tells it once, as the reason of a listing

@@ -8,6 +8,7 @@
 
 mod families;
 mod figures;
+mod instance;
 mod notifications;
 mod process;
 mod requests;
@@ -70,6 +71,7 @@ pub struct Metrics {
     policies: PolicyHistograms,
     violations: IntCounterVec,
     notifications: Notifications,
+    instance: instance::Instance,
 }
 
 /// The histograms by policy, and the policies that have them.
@@ -94,6 +96,7 @@ impl Metrics {
             policies: PolicyHistograms::new()?,
             violations: violations()?,
             notifications: Notifications::new()?,
+            instance: instance::Instance::new()?,
             published: Mutex::default(),
         };
         let collectors: [Box<dyn Collector>; 6] = [
@@ -107,6 +110,7 @@ impl Metrics {
         for collector in collectors
             .into_iter()
             .chain(metrics.notifications.collectors())
+            .chain(metrics.instance.collectors())
         {
             metrics.registry.register(collector)?;
         }
@@ -191,6 +195,28 @@ impl Metrics {
             .published
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(view));
+    }
+
+    /// Notes whether this process takes the snapshots.
+    pub fn works(&self, does: bool) {
+        self.instance.works(does);
+    }
+
+    /// Notes the term as the database has it; `None` where that did not answer.
+    pub fn saw_database(&self, epoch: Option<i64>) {
+        self.instance.saw(epoch);
+    }
+
+    /// Shows nothing of pairs and scopes any more: another instance works on them.
+    pub fn retire(&self) {
+        self.requests.keep(std::iter::empty());
+        self.policies.keep(&BTreeSet::new());
+        self.instance.works(false);
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *published = None;
     }
 
     /// All metrics in the text format 0.0.4, by name. Takes milliseconds for thousands of pairs.

@@ -64,6 +64,7 @@ fn config(policies: Vec<Policy>) -> Config {
         state_dir: "/nowhere".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
         history_retention: Retention::Forever,
+        database: None,
         page: PageAccess::default(),
         metrics_labels: MetricsLabels::Full,
         endpoint: Endpoint::Sandbox,
@@ -305,6 +306,8 @@ fn the_exposition_is_the_golden_text() {
     metrics.notified("ops", "delivered", 12);
     metrics.notified("ops", "failed", 1);
     metrics.waiting("pager", 2);
+    metrics.works(true);
+    metrics.saw_database(Some(3));
     metrics.publish(present(&two_policies(), &history));
     let text = metrics
         .encode()

@@ -6,6 +6,7 @@ mod notify;
 mod page;
 #[path = "../live/page/past.rs"]
 mod past;
+mod postgres;
 mod prometheus;
 #[path = "../support/mod.rs"]
 mod support;

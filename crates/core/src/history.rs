@@ -69,6 +69,33 @@ impl PairState {
     }
 }
 
+/// How this instance came to work on a history that several share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handover {
+    /// From when on snapshots may have been created that nobody could record; `None` where nobody worked before.
+    pub unrecorded_since: Option<DateTime<Utc>>,
+    /// When this instance took over.
+    pub began_at: DateTime<Utc>,
+}
+
+impl Handover {
+    /// Whether a snapshot that was created at `instant` may lack its record without any having been lost.
+    pub fn explains(&self, instant: DateTime<Utc>) -> bool {
+        self.unrecorded_since
+            .is_some_and(|since| since <= instant && instant <= self.began_at + SLACK)
+    }
+
+    /// Whether a request to delete may still arrive at AWS that the instance before has signed: AWS takes one for 15 minutes
+    /// ("Elements of an AWS API request signature").
+    pub fn is_recent(&self, now: DateTime<Utc>) -> bool {
+        now < self.began_at + SIGNATURE_LIFETIME
+    }
+}
+
+/// For so long an instance that has lost the lease may go on before it learns of that, by clocks that differ.
+const SLACK: TimeDelta = TimeDelta::minutes(15);
+const SIGNATURE_LIFETIME: TimeDelta = TimeDelta::minutes(15);
+
 /// More than a hundred slots missed in a row, as one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissedRange {
@@ -208,6 +235,8 @@ pub struct History {
     pub extensions: BTreeMap<Pair, u64>,
     /// When records were first found to be lost; until somebody has acknowledged that, nothing may be deleted.
     pub rebuilt_at: Option<DateTime<Utc>>,
+    /// When this instance took the work over from another one, where several share the history.
+    pub handover: Option<Handover>,
     /// The removals that have not ended.
     pub removals: BTreeMap<SnapshotKey, Removal>,
     /// The snapshots that were to be removed and stayed, and when that was tried last.

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::names::Region;
 use crate::policy::{Account, Policy, Role, Selector};
 use crate::redshift::Operation;
-use crate::settings::Config;
+use crate::settings::{Config, DatabaseAuth};
 use crate::snapshot::tag;
 
 /// The most characters that a managed policy may have; white space does not count ("IAM and AWS STS quotas").
@@ -65,6 +65,8 @@ pub struct Holder<'a> {
     accounts: Vec<&'a Account>,
     /// The roles that it assumes.
     roles: Vec<&'a Role>,
+    /// Whether it is the one that connects to the database of the history.
+    connects: bool,
 }
 
 impl<'a> Holder<'a> {
@@ -80,6 +82,7 @@ impl<'a> Holder<'a> {
                 .iter()
                 .filter_map(|account| account.identity.role.as_ref())
                 .collect(),
+            connects: profile.is_none(),
         }
     }
 
@@ -88,6 +91,7 @@ impl<'a> Holder<'a> {
         Self {
             accounts: vec![account],
             roles: Vec::new(),
+            connects: false,
         }
     }
 }
@@ -203,6 +207,7 @@ pub fn document(
     let narrowed = std::iter::once(create).chain(changes);
     statement.extend(narrowed.filter(|statement| !statement.resource.is_empty()));
     statement.extend(assume(&holder.roles));
+    statement.extend(connect(config).filter(|_| holder.connects));
     Document {
         version: "2012-10-17",
         statement,
@@ -349,6 +354,22 @@ fn assume(roles: &[&Role]) -> Vec<Statement> {
         }
     });
     statements.collect()
+}
+
+/// What connecting to the history's database takes, where IAM lets redkeep in there ("Creating and using an IAM policy for
+/// IAM database access"). The database's own id and account are not in the policy file.
+fn connect(config: &Config) -> Option<Statement> {
+    let database = config.database.as_ref()?;
+    let user = &database.user;
+    let arn = format!("arn:*:rds-db:*:*:dbuser:*/{user}");
+    let needs = database.auth == DatabaseAuth::Iam;
+    needs.then(|| {
+        allowed(
+            "ConnectDatabase",
+            &["rds-db:connect"],
+            BTreeSet::from([arn]),
+        )
+    })
 }
 
 /// The ARNs of the snapshots that these policies make in these accounts: for each region the clusters that are

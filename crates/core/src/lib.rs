@@ -42,6 +42,7 @@ pub mod explain;
 pub mod forecast;
 pub mod iam;
 pub mod import;
+pub mod lease;
 pub mod notify;
 pub mod plan;
 pub mod reply;

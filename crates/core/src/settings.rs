@@ -3,6 +3,7 @@
 //! Owns: what a valid configuration is. Never reads a file: `redkeep-policy-file` makes it, and checks it once, so that
 //! whoever holds a [`Config`] has nothing left to check.
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ use crate::tzdb::ZoneData;
 
 /// The namespace where the policy file does not say.
 pub const DEFAULT_NAMESPACE: &str = "redkeep";
+/// The schema of redkeep's tables in PostgreSQL where it does not say.
+pub const DEFAULT_SCHEMA: &str = "redkeep";
 /// The address of metrics and health where it does not say.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:9835";
 /// Where the history is where neither it nor systemd says.
@@ -37,6 +40,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// For how long the history keeps slots that have ended.
     pub history_retention: Retention,
+    /// The server by which several instances share the history; `None` where it is in `state_dir` alone.
+    pub database: Option<Database>,
     /// Where metrics and health are served.
     pub listen: SocketAddr,
     /// Who is shown the page there.
@@ -59,6 +64,70 @@ pub struct Config {
     pub zone_data: ZoneData,
     /// What is suspicious and yet works, a line each.
     pub warnings: Vec<String>,
+}
+
+/// The PostgreSQL server by which several instances share the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its hosts with their ports, in the order in which they are tried; the one that takes writes counts.
+    pub hosts: Vec<(String, u16)>,
+    /// The role to connect as.
+    pub user: String,
+    /// The database's name.
+    pub name: String,
+    /// The schema in which everything of redkeep's is.
+    pub schema: String,
+    /// How the role proves who it is.
+    pub auth: DatabaseAuth,
+    /// The certificates of the authorities that are believed; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Where the password is; `None`: systemd's credential `database-password`, or the environment.
+    pub password_file: Option<PathBuf>,
+    /// What people call this instance; `None`: the host's name.
+    pub instance: Option<String>,
+}
+
+/// How a role proves to the database who it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DatabaseAuth {
+    /// By a password, or by none where the server wants none.
+    #[default]
+    Password,
+    /// By a token that AWS IAM has signed (Amazon RDS, "IAM database authentication").
+    Iam,
+}
+
+impl DatabaseAuth {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Password, Self::Iam];
+
+    /// Its word in the policy file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Iam => "iam",
+        }
+    }
+}
+
+impl Database {
+    /// What it is called in messages.
+    pub fn place(&self) -> String {
+        let host = |(host, port): &(String, u16)| format!("{host}:{port}");
+        let hosts: Vec<String> = self.hosts.iter().map(host).collect();
+        format!("{}/{}, schema {}", hosts.join(","), self.name, self.schema)
+    }
+
+    /// Whether all of its hosts are this machine: then nothing is encrypted.
+    pub fn is_here(&self) -> bool {
+        let is_here = |host: &str| {
+            let address = host.parse::<IpAddr>();
+            host.starts_with('/')
+                || host == "localhost"
+                || address.is_ok_and(|address| address.is_loopback())
+        };
+        self.hosts.iter().all(|(host, _)| is_here(host))
+    }
 }
 
 /// Who is shown the page.
@@ -275,9 +344,17 @@ impl Config {
         }
     }
 
-    /// Where the history is.
-    pub fn database(&self) -> PathBuf {
+    /// Where a history is that is this machine's alone.
+    pub fn own_history(&self) -> PathBuf {
         self.state_dir.join("history.db")
+    }
+
+    /// Where the history is, or this machine's copy of it where it is shared.
+    pub fn database(&self) -> PathBuf {
+        match self.database {
+            None => self.own_history(),
+            Some(_) => self.state_dir.join("replica.db"),
+        }
     }
 
     /// The policy of that name.

@@ -68,6 +68,7 @@ pub(crate) fn config(policies: Vec<Policy>) -> Config {
         state_dir: "state".into(),
         listen: "127.0.0.1:0".parse().unwrap(),
         history_retention: Retention::Forever,
+        database: None,
         page: PageAccess::default(),
         metrics_labels: MetricsLabels::Full,
         endpoint: Endpoint::Sandbox,

@@ -58,6 +58,12 @@ pub(super) const WATCHED_POLICIES: &str =
 pub(super) const MAIL_ADDRESS: &str = "a mail address such as \"redkeep@example.com\"";
 /// Mail addresses.
 pub(super) const MAIL_ADDRESSES: &str = "a list of mail addresses such as [\"ops@example.com\"]";
+/// The address of a database.
+pub(super) const DATABASE_URL: &str =
+    "a URL such as \"postgres://redkeep@db.example.com:5432/redkeep\", without a password";
+/// The schema of redkeep's tables.
+pub(super) const DATABASE_SCHEMA: &str =
+    "at most 63 lower-case letters, digits and underscores, first no digit";
 /// A blackout's name.
 pub(super) const BLACKOUT: &str =
     "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";
@@ -80,6 +86,7 @@ pub(super) fn shape(path: &KeyPath, found: Option<&Value>, kind: &str) -> String
             "notify" => ReceiverName::WANTED,
             _ => PolicyName::WANTED,
         },
+        [Step::Key(section), _] if section == "database" => database(key).unwrap_or(kind),
         _ => nested(key).unwrap_or(kind),
     };
     match found {
@@ -106,6 +113,15 @@ fn top(key: &str) -> &'static str {
         "notify" => "tables, each under its own [[notify]]",
         _ => "a table",
     }
+}
+
+fn database(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "url" => DATABASE_URL,
+        "schema" => DATABASE_SCHEMA,
+        "auth" => "\"password\" or \"iam\"",
+        _ => return None,
+    })
 }
 
 /// What is wanted at a key whose kind does not say all.

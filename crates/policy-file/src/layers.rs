@@ -19,8 +19,12 @@ use redkeep_core::suggest::{did_you_mean, nearest};
 
 const PREFIX: &str = "REDKEEP_";
 
-/// The variables that redkeep knows and that are no settings: the command line's, and a test's.
-const NO_SETTINGS: [&str; 2] = ["REDKEEP_CONFIG", "REDKEEP_REQUIRE_PEERS"];
+/// The variables that redkeep knows and that are no settings: the command line's, a secret, and a test's.
+const NO_SETTINGS: [&str; 3] = [
+    "REDKEEP_CONFIG",
+    "REDKEEP_DATABASE_PASSWORD",
+    "REDKEEP_REQUIRE_PEERS",
+];
 
 /// One source, already read.
 struct Layer(Dict);

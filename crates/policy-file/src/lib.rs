@@ -12,6 +12,7 @@
 
 mod accounts;
 pub mod ambient;
+mod database;
 mod error;
 mod expected;
 mod keys;

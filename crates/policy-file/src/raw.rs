@@ -15,7 +15,8 @@ use super::schema_types;
 use redkeep_core::outbox::Receiver;
 use redkeep_core::schedule::Zone;
 use redkeep_core::settings::{
-    DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN, DEFAULT_NAMESPACE,
+    DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN, DEFAULT_NAMESPACE, DEFAULT_SCHEMA,
+    DatabaseAuth,
 };
 use redkeep_core::settings::{
     DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log, MetricsLabels,
@@ -30,6 +31,7 @@ pub(super) type RawList = Vec<Option<String>>;
 pub(super) struct Raw {
     pub(super) top: RawTop,
     pub(super) log: RawLog,
+    pub(super) database: Option<RawDatabase>,
     pub(super) defaults: RawPolicy,
     pub(super) accounts: Vec<RawAccount>,
     pub(super) policies: Vec<RawPolicy>,
@@ -74,6 +76,10 @@ pub(super) struct RawTop {
     /// made once and kept in the history.
     #[schemars(schema_with = "schema_types::writer")]
     pub(super) writer: Option<String>,
+    /// The PostgreSQL server by which several instances share the history. Without it the history is in `state_dir`, and
+    /// one instance works.
+    #[schemars(with = "RawDatabase")]
+    pub(super) database: Option<Value>,
     /// How to log.
     #[schemars(with = "RawLog")]
     pub(super) log: Option<Value>,
@@ -92,6 +98,34 @@ pub(super) struct RawTop {
     /// Who is told what happens, and by which way.
     #[schemars(with = "Vec<RawReceiver>")]
     pub(super) notify: Vec<Value>,
+}
+
+/// The PostgreSQL server by which several instances share the history.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["url"]))]
+pub(super) struct RawDatabase {
+    /// `postgres://user@host:port/name`, without a password; several hosts with a comma between them, of which the one that
+    /// takes writes counts. Beyond this machine the connection is encrypted and the server verified, always.
+    #[schemars(schema_with = "schema_types::database_url")]
+    pub(super) url: Option<String>,
+    /// The schema of redkeep's tables. Several installations may have one each.
+    #[schemars(schema_with = "schema_types::database_schema", extend("default" = DEFAULT_SCHEMA))]
+    pub(super) schema: Option<String>,
+    /// `"password"`: from `password_file`, systemd's credential `database-password` or `REDKEEP_DATABASE_PASSWORD`. `"iam"`: a
+    /// token that AWS IAM signs, for Amazon RDS and Aurora.
+    #[schemars(schema_with = "schema_types::database_auth", extend("default" = DatabaseAuth::default().as_str()))]
+    pub(super) auth: Option<String>,
+    /// A file with the certificates of the authorities that are believed, such as Amazon RDS's bundle. By default the
+    /// system's.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) ca_file: Option<String>,
+    /// A file with the password. It is read anew for each connection.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) password_file: Option<String>,
+    /// What people call this instance. By default the host's name.
+    #[schemars(schema_with = "schema_types::filled")]
+    pub(super) instance: Option<String>,
 }
 
 /// How to log.

@@ -35,7 +35,10 @@ static SETTINGS: LazyLock<Vec<(String, &Value)>> = LazyLock::new(|| {
         keys.map(move |(key, schema)| (format!("{table}.{key}"), schema))
     };
     let top = keys(&SCHEMA).map(|(key, schema)| (key.clone(), schema));
-    let all = top.chain(in_table("log")).chain(in_table("defaults"));
+    let all = top
+        .chain(in_table("database"))
+        .chain(in_table("log"))
+        .chain(in_table("defaults"));
     all.filter(|(_, schema)| is_single(schema)).collect()
 });
 

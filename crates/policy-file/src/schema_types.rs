@@ -13,6 +13,7 @@ use super::policies::MOST_OWN_TAGS;
 use super::tiers::RawTiers;
 use super::{LogFormat, LogLevel, MetricsLabels, PageAccess};
 use redkeep_core::outbox::{Event, ReceiverKind, Severity};
+use redkeep_core::settings::DatabaseAuth;
 
 /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`, the names that survive joining with hyphens.
 const HYPHENATED: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
@@ -81,6 +82,22 @@ pub(super) fn endpoint(_: &mut SchemaGenerator) -> Schema {
         "pattern": r"^(aws|sandbox|https?://[^@/?#\s]+(/[^?#\s]*)?)$",
         "examples": ["aws", "sandbox", "http://127.0.0.1:5439"]
     })
+}
+
+pub(super) fn database_url(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "pattern": r"^postgres(ql)?://[^:@/?#\s]+@[^@/?#\s]+/[^/?#\s]+(\?sslmode=verify-full)?$",
+        "examples": ["postgres://redkeep@db.example.com:5432/redkeep"]
+    })
+}
+
+pub(super) fn database_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[a-z_][a-z0-9_]{0,62}$" })
+}
+
+pub(super) fn database_auth(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": DatabaseAuth::ALL.map(DatabaseAuth::as_str) })
 }
 
 pub(super) fn log_format(_: &mut SchemaGenerator) -> Schema {

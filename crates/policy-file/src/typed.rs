@@ -34,7 +34,11 @@ pub(super) fn extract(mut tree: Value, report: &mut Report) -> Raw {
             report,
         );
     }
+    let database = top.database.take();
+    let database =
+        database.map(|mut table| extract_one(&mut table, &KeyPath::top("database"), report));
     Raw {
+        database,
         log: extract_one(&mut log, &KeyPath::top("log"), report),
         defaults: raw_defaults,
         accounts: extract_all(std::mem::take(&mut top.account), "account", report),

@@ -19,7 +19,7 @@ use super::read::beside;
 use super::report::Report;
 use super::{
     Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess, Sources, accounts,
-    expected, network, receivers, regions, values,
+    database, expected, network, receivers, regions, values,
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Retention, Writer};
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
@@ -36,21 +36,16 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
     let Raw {
         top,
         log,
+        database,
         defaults,
         accounts,
         policies,
         blackouts,
         receivers,
     } = raw;
-    let namespace = top
-        .namespace
-        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    let namespace = parsed(
-        &KeyPath::top("namespace"),
-        &namespace,
-        Namespace::WANTED,
-        report,
-    );
+    let base = beside(&sources.file);
+    let named = top.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let namespace = parsed(&KeyPath::top("namespace"), named, Namespace::WANTED, report);
     let endpoint = endpoint(top.endpoint.as_deref(), report);
     network::check(endpoint.as_ref(), &sources.environment, report);
     let asks_environment = accounts.is_empty() || accounts.iter().any(|one| one.profile.is_none());
@@ -60,11 +55,11 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
         &sources.environment,
         report,
     );
-    let kept = top.history_retention;
-    let kept = kept.unwrap_or_else(|| DEFAULT_HISTORY_RETENTION.to_owned());
+    let kept = top.history_retention.as_deref();
+    let kept = kept.unwrap_or(DEFAULT_HISTORY_RETENTION);
     let history_retention = parsed(
         &KeyPath::top("history_retention"),
-        &kept,
+        kept,
         Retention::WANTED,
         report,
     );
@@ -81,14 +76,15 @@ pub(super) fn config(raw: Raw, sources: &Sources, report: &mut Report) -> Option
     accounts::accounts(&accounts, &ambient, &mut declared, report);
     self::blackouts(&blackouts, &mut declared, report);
     let names: Vec<Option<String>> = policies.iter().map(|one| one.name.clone()).collect();
-    let base = beside(&sources.file);
     let receivers = receivers::receivers(&receivers, &names, &declared, base, report);
     let policies = policies::policies(&defaults, &policies, &declared, report);
     let log = self::log(&log, report);
+    let database = database::database(database.as_ref(), endpoint.as_ref(), base, report);
     Some(Config {
         namespace: namespace?,
         state_dir,
         history_retention: history_retention?,
+        database,
         listen: listen?,
         page,
         metrics_labels,

@@ -58,6 +58,14 @@ impl Clock for SystemClock {
     }
 }
 
+/// Time since this machine was started: no step of a clock moves it, and it goes on while the machine sleeps
+/// (`CLOCK_BOOTTIME`).
+pub fn boottime() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// Waits for `duration` of monotonic time.
 #[expect(
     clippy::disallowed_methods,

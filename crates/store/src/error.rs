@@ -152,6 +152,49 @@ pub enum StoreError {
         /// What failed.
         source: Box<rusqlite_migration::Error>,
     },
+    /// The server of a shared history does not answer.
+    Unreachable {
+        /// Why.
+        why: String,
+    },
+    /// The server of a shared history refuses a statement.
+    Server {
+        /// Its SQLSTATE.
+        code: String,
+        /// Its words.
+        message: String,
+    },
+    /// The schema on the server is a newer redkeep's, and older ones may not write into it.
+    ServerNewer {
+        /// The oldest version that may.
+        got: i64,
+        /// The version known here.
+        wanted: i64,
+    },
+    /// An instance works on the shared history, which is to be moved.
+    InUse {
+        /// Its name.
+        by: String,
+    },
+    /// A history is to be moved to where another one is.
+    Occupied {
+        /// Where.
+        place: String,
+    },
+    /// The history was moved elsewhere.
+    Moved {
+        /// Where it was.
+        place: String,
+        /// Where it is.
+        to: String,
+    },
+    /// What was moved is not what there was.
+    NotMoved {
+        /// The table that differs.
+        table: String,
+    },
+    /// Another instance has taken the lease: what this one knows is old.
+    LeaseLost,
     /// The system gave the store no thread.
     Thread(#[source] io::Error),
     /// The store was closed, or its thread has died.
@@ -225,6 +268,32 @@ impl StoreError {
             Self::Migration { path, .. } => format!("cannot migrate {}", path.display()),
             Self::Thread(_) => "cannot start a thread for the store".to_owned(),
             Self::Closed => "the store is closed".to_owned(),
+            shared => shared.problem_of_shared(),
+        }
+    }
+
+    /// The same of a history that is shared.
+    fn problem_of_shared(&self) -> String {
+        match self {
+            Self::Unreachable { why } => format!("the database server cannot be used now: {why}"),
+            Self::Server { code, message } => {
+                format!("the database server refuses a statement: {message} (SQLSTATE {code})")
+            }
+            Self::ServerNewer { got, wanted } => format!(
+                "the shared history wants schema version {got} or newer, this redkeep knows up to {wanted}"
+            ),
+            Self::InUse { by } => format!("{by} works on the shared history"),
+            Self::Occupied { place } => format!("{place} has a history already"),
+            Self::Moved { place, to } => {
+                format!("the history in {place} was moved to {to}")
+            }
+            Self::NotMoved { table } => {
+                format!(
+                    "the table {table} is not the same on both sides; what there was is as it was"
+                )
+            }
+            Self::LeaseLost => "another instance has taken over".to_owned(),
+            own => format!("{own:?}"),
         }
     }
 
@@ -241,7 +310,20 @@ impl StoreError {
             Self::Corrupt { .. } => {
                 "\"redkeep run\" moves it aside and rebuilds what the snapshots tell, or put the daily copy in its place"
             }
-            Self::NewerSchema { .. } => "run the newer redkeep that wrote it",
+            Self::Unreachable { .. } => {
+                "look at the server and at the table [database]; \"redkeep doctor\" says more"
+            }
+            Self::InUse { .. } => "stop all instances first",
+            Self::Occupied { .. } => "it is another installation's; choose another place",
+            Self::Moved { .. } => {
+                "change the table [database] of the policy file, or move it back by \"redkeep migrate\""
+            }
+            Self::Server { .. } => {
+                "the role needs to own the schema, or the right to make it and everything in it"
+            }
+            Self::NewerSchema { .. } | Self::ServerNewer { .. } => {
+                "run the newer redkeep that wrote it"
+            }
             Self::OlderSchema { .. } => "start \"redkeep run\" once, which migrates it",
             Self::OldSqlite { .. } => "build redkeep with the bundled SQLite",
             Self::NoLog { .. } => "set state_dir to a local disk",
@@ -257,6 +339,8 @@ impl StoreError {
             | Self::File { .. }
             | Self::Sqlite { .. }
             | Self::Migration { .. }
+            | Self::LeaseLost
+            | Self::NotMoved { .. }
             | Self::Thread(_)
             | Self::Closed => return None,
         })
@@ -279,6 +363,9 @@ impl StoreError {
                 | Self::File { .. }
                 | Self::Replaced { .. }
                 | Self::NoLog { .. }
+                | Self::Unreachable { .. }
+                | Self::Server { .. }
+                | Self::LeaseLost
         )
     }
 
@@ -292,6 +379,8 @@ impl StoreError {
                 | Self::OtherEndpoint { .. }
                 | Self::NewerSchema { .. }
                 | Self::OldSqlite { .. }
+                | Self::ServerNewer { .. }
+                | Self::Moved { .. }
         )
     }
 
@@ -321,6 +410,14 @@ pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     /// What is stored is not what redkeep stores.
     Damage(String),
+    /// The server of a shared history is away.
+    Away(String),
+    /// It refuses a statement.
+    Server { code: String, message: String },
+    /// Its schema is a newer redkeep's.
+    ServerNewer { got: i64, wanted: i64 },
+    /// Another instance has the lease.
+    LeaseLost,
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -330,6 +427,11 @@ impl From<rusqlite::Error> for Fault {
 }
 
 impl Fault {
+    /// The server is away, and why.
+    pub(super) fn away(why: String) -> Self {
+        Self::Away(why)
+    }
+
     /// A value that redkeep cannot have written; `place` names table, row and column.
     pub(super) fn damage(place: impl Display, what: impl Display) -> Self {
         Self::Damage(format!("{place}: {what}"))
@@ -340,6 +442,10 @@ impl Fault {
         let path = path.to_owned();
         let source = match self {
             Self::Damage(what) => return StoreError::Corrupt { path, what },
+            Self::Away(why) => return StoreError::Unreachable { why },
+            Self::Server { code, message } => return StoreError::Server { code, message },
+            Self::ServerNewer { got, wanted } => return StoreError::ServerNewer { got, wanted },
+            Self::LeaseLost => return StoreError::LeaseLost,
             Self::Sqlite(error) => error,
         };
         match source.sqlite_error_code() {

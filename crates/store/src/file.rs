@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Fault, StoreError};
 use super::image;
+use super::schema::latest_version;
+use super::shared::{self, Fence, Pushed, Replica, Server};
 use redkeep_serve::safe_file::{self, Refused, beside, directory_of, refused};
 
 /// Before this version a WAL reset can corrupt a database (sqlite.org/wal.html, "The WAL-Reset Bug").
@@ -50,6 +52,8 @@ pub(super) struct File {
     identity: (u64, u64),
     /// Whether all of it was looked at when it was opened.
     pub(super) is_checked: bool,
+    /// The server of which this file is a copy; `None` where the file is the history itself.
+    pub(super) replica: Option<Replica>,
 }
 
 /// When a history that is opened for writing is checked.
@@ -91,6 +95,104 @@ impl File {
         file.checkpoint_on_close(true)
             .map_err(|fault| fault.at(path))?;
         Ok(file)
+    }
+
+    /// Opens the local copy of a history that is shared, or makes it; one that is damaged is made anew: the server has all.
+    pub(super) fn open_replica(
+        path: &Path,
+        server: Server,
+        fence: Fence,
+    ) -> Result<Self, StoreError> {
+        let mut file = match Self::open(path) {
+            Err(error) if error.is_damage() => {
+                Self::remove(path)?;
+                Self::open(path)?
+            }
+            opened => opened?,
+        };
+        let begun = Replica::new(&file.connection, server, fence).and_then(|replica| {
+            // What is lost with this machine's power is fetched again.
+            file.connection
+                .pragma_update(None, "synchronous", "NORMAL")?;
+            Ok(replica)
+        });
+        file.replica = Some(begun.map_err(|fault| fault.at(path))?);
+        Ok(file)
+    }
+
+    /// Makes the server's tables, or brings them up to date.
+    pub(super) fn prepare_server(&self) -> Result<(), StoreError> {
+        let prepare = |replica: &Replica| replica.prepare(latest_version());
+        let prepared = self.replica.as_ref().map_or(Ok(()), prepare);
+        prepared.map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Takes in what others have changed on the server; whether anything was.
+    pub(super) fn catch_up(&mut self) -> Result<bool, StoreError> {
+        let Self {
+            replica,
+            connection,
+            path,
+            ..
+        } = self;
+        let pull = |replica: &Replica| replica.pull(connection);
+        let pulled = replica.as_ref().map_or(Ok(false), pull);
+        pulled.map_err(|fault| fault.at(path))
+    }
+
+    /// Has the server forget what every living copy has long taken in.
+    pub(super) fn forget_old_changes(&self) -> Result<(), StoreError> {
+        let forget = |replica: &Replica| replica.forget_old_changes();
+        let forgotten = self.replica.as_ref().map_or(Ok(()), forget);
+        forgotten.map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Whether the server has seen more changes than this copy.
+    pub(super) fn is_behind(&self, changes: i64) -> bool {
+        let known = shared::change(&self.connection);
+        self.replica.is_some() && known.is_none_or(|known| known < changes)
+    }
+
+    /// Writes what `work` changes, all of it or nothing. It is done again where others have changed a shared history
+    /// meanwhile.
+    pub(super) fn write<T>(
+        &mut self,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.check_in_place()?;
+        loop {
+            let written = self.try_write(&mut work);
+            match written.map_err(|fault| fault.at(&self.path))? {
+                Some(value) => return Ok(value),
+                None => self.catch_up()?,
+            };
+        }
+    }
+
+    /// `None` where nothing was written, because the copy is behind.
+    fn try_write<T>(
+        &mut self,
+        work: &mut impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        // Immediate: waits for a lock at the beginning, where waiting is safe.
+        let immediate = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(immediate)?;
+        let value = work(&transaction)?;
+        let push = |replica: &Replica| replica.push(&transaction);
+        let pushed = self.replica.as_ref().map_or(Ok(Pushed::Done), push)?;
+        if pushed == Pushed::Behind {
+            return Ok(None);
+        }
+        transaction.commit()?;
+        Ok(Some(value))
+    }
+
+    /// Removes the file with what SQLite keeps beside it.
+    pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+        for name in [""].iter().chain(&COMPANIONS) {
+            safe_file::remove(&beside(path, name)).map_err(StoreError::file("remove", path))?;
+        }
+        Ok(())
     }
 
     /// Opens an existing history for reading where the storage takes no writing, not even SQLite's own file of locks.
@@ -142,6 +244,7 @@ impl File {
             connection,
             identity,
             is_checked: true,
+            replica: None,
         };
         file.check_schema(true)?;
         file.check_sound().map_err(|fault| fault.at(path))?;
@@ -208,6 +311,7 @@ impl File {
             connection,
             identity,
             is_checked: false,
+            replica: None,
         };
         file.checkpoint_on_close(false)
             .map_err(|fault| fault.at(path))?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 
 use super::cell::to_text;
 use super::error::{Fault, StoreError};
@@ -17,6 +17,7 @@ use super::load::{each, pauses};
 use super::meta::{self, Installation};
 use super::operations;
 use super::row::{self, PAUSES, PauseRow, RUNS, RunRow};
+use super::shared::{Fence, Server};
 use super::table::{bind, execute};
 use super::write::upsert_run;
 use redkeep_core::engine::Requests;
@@ -51,6 +52,24 @@ impl Inbox {
     /// are not checked and nothing is migrated.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         File::open_beside(path).map(|file| Self { file })
+    }
+
+    /// Opens the local copy at `path` of a history that is shared, and brings it up to date: what is handed in reaches the
+    /// server before it counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] where the server does not answer; [`StoreError::Missing`] where no instance has begun the
+    /// history.
+    pub fn open_shared(path: &Path, server: Server) -> Result<Self, StoreError> {
+        let mut file = File::open_replica(path, server, Fence::Wish)?;
+        file.prepare_server()?;
+        file.catch_up()?;
+        match file.has_identity() {
+            true => Ok(Self { file }),
+            false => Err(StoreError::Missing {
+                path: path.to_owned(),
+            }),
+        }
     }
 
     /// Whose history it is.
@@ -150,20 +169,9 @@ impl Inbox {
 
     fn write<T>(
         &mut self,
-        wish: impl FnOnce(&Connection) -> Result<T, Fault>,
+        wish: impl Fn(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        self.file.check_in_place()?;
-        let path = self.file.path.clone();
-        let write = || -> Result<T, Fault> {
-            let transaction = self
-                .file
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let answer = wish(&transaction)?;
-            transaction.commit()?;
-            Ok(answer)
-        };
-        write().map_err(|fault| fault.at(&path))
+        self.file.write(|transaction| wish(transaction))
     }
 }
 

@@ -26,6 +26,7 @@ mod read;
 mod rename;
 mod row;
 mod schema;
+mod shared;
 mod table;
 mod there;
 mod tidy;
@@ -40,7 +41,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use redkeep_core::engine::Requests;
-use redkeep_core::history::{Change, History};
+use redkeep_core::history::{Change, Handover, History};
 use redkeep_core::names::{ReceiverName, Retention};
 use redkeep_core::notify::delivery::Queue;
 use redkeep_core::outbox::Condition;
@@ -55,11 +56,15 @@ pub use error::StoreError;
 pub use file::Check;
 pub use glance::{DaysOf, LastEnded, OpenSlot};
 pub use inbox::{HandedIn, Inbox};
-pub use meta::{EndpointKind, Installation};
+pub use meta::{EndpointKind, Installation, moved_to};
 pub use outbox::{Delivered, Pending};
 pub use pages::{Pages, Record};
 pub use quarantine::{copy_of, older_copy_of};
 pub use read::{Presence, Reader, RunFilter};
+pub use shared::{
+    HeldLease, Instance, Instances, KnownInstance, LeaseView, Move, Moved, Password, Saying, Seat,
+    Server, Taken,
+};
 pub use tidy::Tidied;
 pub use writer::Lost;
 
@@ -91,7 +96,19 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    tenure: Tenure,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// By what right the history is written.
+#[derive(Debug)]
+enum Tenure {
+    /// It is this machine's alone: whoever holds the state directory writes it.
+    Own,
+    /// It is shared, and this instance has the lease.
+    Leased(Arc<HeldLease>),
+    /// It is shared, and cannot be written: this instance works on its copy alone.
+    Orphaned,
 }
 
 /// An opened history.
@@ -140,7 +157,8 @@ impl Store {
     /// # Errors
     /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
     pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
-        Self::keep(path, StoreWriter::open(path, kind, now, Check::First)?)
+        let found = StoreWriter::open(path, kind, now, Check::First)?;
+        Self::keep(path, found, Tenure::Own)
     }
 
     /// Opens the history at `path` for a daemon that goes on in any case.
@@ -157,13 +175,33 @@ impl Store {
         now: DateTime<Utc>,
         check: Check,
     ) -> Result<Opened, StoreError> {
-        Self::keep(
-            path,
-            StoreWriter::open_or_begin_anew(path, kind, now, check)?,
-        )
+        let found = StoreWriter::open_or_begin_anew(path, kind, now, check)?;
+        Self::keep(path, found, Tenure::Own)
     }
 
-    fn keep(path: &Path, found: Found) -> Result<Opened, StoreError> {
+    /// Opens a history that is shared, by its copy at `path`, for as long as this instance holds `lease`. Without a lease it
+    /// works on the copy as it is, and writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] where the server does not answer, and as [`Store::open`].
+    pub fn open_shared(
+        server: Server,
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        lease: Option<(HeldLease, Taken)>,
+    ) -> Result<Opened, StoreError> {
+        let unrecorded_since = lease.as_ref().and_then(|(_, taken)| taken.unrecorded_since);
+        let lease = lease.map(|(lease, _)| Arc::new(lease));
+        let mut found = StoreWriter::open_shared(server, path, kind, now, lease.clone())?;
+        found.history.handover = Some(Handover {
+            unrecorded_since,
+            began_at: now,
+        });
+        Self::keep(path, found, lease.map_or(Tenure::Orphaned, Tenure::Leased))
+    }
+
+    fn keep(path: &Path, found: Found, tenure: Tenure) -> Result<Opened, StoreError> {
         let (requests, inbox) = mpsc::channel(QUEUE_LENGTH);
         let Found {
             writer,
@@ -176,6 +214,7 @@ impl Store {
         let thread = spawn(move || writer.serve(inbox))?;
         let shared = Shared {
             path: path.to_owned(),
+            tenure,
             thread: Mutex::new(Some(thread)),
         };
         let store = Self {
@@ -190,6 +229,49 @@ impl Store {
             trouble,
             is_checked,
         })
+    }
+
+    /// Whether nobody else can be working on the history: only then may anything be deleted, shortened or told.
+    pub fn is_trusted(&self) -> bool {
+        match &self.shared.tenure {
+            Tenure::Own => true,
+            Tenure::Leased(lease) => lease.is_trusted(),
+            Tenure::Orphaned => false,
+        }
+    }
+
+    /// Whether somebody has asked this instance to let another one work.
+    pub fn is_wanted(&self) -> bool {
+        matches!(&self.shared.tenure, Tenure::Leased(lease) if lease.is_wanted())
+    }
+
+    /// Ends when another instance works on the history; never where it is this machine's alone.
+    pub async fn lost(&self) {
+        match &self.shared.tenure {
+            Tenure::Leased(lease) => lease.lost().await,
+            Tenure::Own | Tenure::Orphaned => std::future::pending().await,
+        }
+    }
+
+    /// The number of the term, where the history is shared and this instance has the lease.
+    pub fn epoch(&self) -> Option<i64> {
+        match &self.shared.tenure {
+            Tenure::Leased(lease) => Some(lease.epoch()),
+            Tenure::Own | Tenure::Orphaned => None,
+        }
+    }
+
+    /// Lets another instance work, after what was asked before is done.
+    pub async fn give_up(&self) {
+        if let Tenure::Leased(lease) = &self.shared.tenure {
+            let lease = Arc::clone(lease);
+            // Where that fails, the others count to the end.
+            let _ = beside(move || {
+                lease.give_up();
+                Ok(())
+            })
+            .await;
+        }
     }
 
     /// Writes all changes in one transaction, and returns when they are on the disk.
@@ -234,7 +316,7 @@ impl Store {
         receiver: ReceiverName,
         now: DateTime<Utc>,
     ) -> Result<Queue, StoreError> {
-        self.outbox(move |connection| outbox::queue(connection, &receiver, now))
+        self.read_outbox(move |connection| outbox::queue(connection, &receiver, now))
             .await
     }
 
@@ -243,7 +325,7 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub async fn told(&self, receiver: ReceiverName) -> Result<Vec<Condition>, StoreError> {
-        self.outbox(move |connection| outbox::told(connection, &receiver))
+        self.read_outbox(move |connection| outbox::told(connection, &receiver))
             .await
     }
 
@@ -293,16 +375,32 @@ impl Store {
             .await
     }
 
+    async fn read_outbox<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with_file(move |file| {
+            file.check_in_place()?;
+            question(&file.connection).map_err(|fault| fault.at(&file.path))
+        })
+        .await
+    }
+
     async fn outbox<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with_file(move |file| file.write(|transaction| work(transaction)))
+            .await
+    }
+
+    async fn with_file<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut File) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.ask(|answer| {
             Command::Outbox(Box::new(move |file| {
-                let done = file.and_then(|file| {
-                    file.check_in_place()?;
-                    work(&mut file.connection).map_err(|fault| fault.at(&file.path))
-                });
+                let done = file.and_then(work);
                 // A receiver that is gone is a caller that does not want to know.
                 drop(answer.send(done));
             }))
@@ -320,6 +418,10 @@ impl Store {
     /// [`StoreError::Rebuilt`] while nobody has acknowledged that records were lost, [`StoreError::WorthLess`] where
     /// there is no place for it; else as [`Store::open`] and [`Store::commit`]. No older copy is lost then.
     pub async fn backup(&self) -> Result<(), StoreError> {
+        if !matches!(self.shared.tenure, Tenure::Own) {
+            // The server's own backups are the copies of a history that is shared.
+            return Ok(());
+        }
         let from = self.shared.path.clone();
         beside(move || backup::backup(&from, &copy_of(&from), &older_copy_of(&from))).await
     }
@@ -359,7 +461,9 @@ impl Store {
             result.blocking_recv().map_err(|_| StoreError::Closed)?
         };
         let ages = tidy::Ages::of(kept, now);
-        beside(move || tidy::tidy(&path, ages, leave)).await
+        let tidied = beside(move || tidy::tidy(&path, ages, leave)).await?;
+        self.with_file(|file| file.forget_old_changes()).await?;
+        Ok(tidied)
     }
 
     /// Carries out what was asked before, moves the log into the file and ends the thread.
@@ -448,7 +552,10 @@ mod tests {
             StoreWriter::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH, Check::First)
                 .unwrap();
         found.writer.spoil(pragma);
-        (Store::keep(&path, found).unwrap().store, directory)
+        (
+            Store::keep(&path, found, Tenure::Own).unwrap().store,
+            directory,
+        )
     }
 
     #[tokio::test]

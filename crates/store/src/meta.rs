@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{fmt, fs};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::cell::{parse_instant, to_text};
 use super::error::{Fault, StoreError};
@@ -116,14 +116,43 @@ pub(super) fn provisional(path: &Path) -> Option<Writer> {
     digest::hex(&parts.join(&0), 16).parse().ok()
 }
 
+/// Refuses a history that was moved elsewhere: two with the same id could both delete.
+pub(super) fn check_not_moved(file: &File) -> Result<(), StoreError> {
+    let moved = parsed_if_any(&file.connection, "moved_to", |text| Ok(text.to_owned()));
+    match moved.map_err(|fault| fault.at(&file.path))? {
+        None => Ok(()),
+        Some(to) => Err(StoreError::Moved {
+            place: file.path.display().to_string(),
+            to,
+        }),
+    }
+}
+
+/// Where the history in the file at `path` was moved to; `None` where it was not, or where that cannot be told.
+pub fn moved_to(path: &Path) -> Option<String> {
+    let file = File::open_read_only(path).ok()?;
+    let moved = parsed_if_any(&file.connection, "moved_to", |text| Ok(text.to_owned()));
+    moved.ok().flatten()
+}
+
+/// Notes that the history was moved to `place`.
+pub(super) fn write_moved(connection: &Connection, place: &str) -> Result<(), Fault> {
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('moved_to', ?1)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [place],
+    )?;
+    Ok(())
+}
+
 /// Binds a new history to `kind` and to what it begins with, and refuses an old one that is bound to another.
 pub(super) fn bind(
     file: &mut File,
     kind: EndpointKind,
     begun: &NewDatabase,
 ) -> Result<Installation, StoreError> {
-    let path = file.path.clone();
-    write(&mut file.connection, kind, begun).map_err(|fault| fault.at(&path))?;
+    check_not_moved(file)?;
+    file.write(|transaction| write(transaction, kind, begun))?;
     identify(file, kind)
 }
 
@@ -142,12 +171,11 @@ pub(super) fn identify(file: &File, kind: EndpointKind) -> Result<Installation, 
 }
 
 fn write(
-    connection: &mut Connection,
+    transaction: &Transaction<'_>,
     kind: EndpointKind,
     begun: &NewDatabase,
 ) -> Result<(), Fault> {
     let identity = new_identity(begun)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let added = transaction.execute(
         "INSERT INTO meta (key, value) VALUES
              ('installation', ?1), ('created_at', ?2), ('endpoint_kind', ?3)
@@ -159,9 +187,9 @@ fn write(
         ],
     )?;
     if let (3, Some(at)) = (added, begun.rebuilt_at) {
-        write_rebuilt(&transaction, at)?;
+        write_rebuilt(transaction, at)?;
     }
-    Ok(transaction.commit()?)
+    Ok(())
 }
 
 /// Whose history it is, as the file says.

@@ -349,15 +349,14 @@ pub(super) fn all_pending(connection: &Connection) -> Result<Vec<Pending>, Fault
 
 /// Notes that messages are delivered, or never will be, and forgets what ended long ago.
 pub(super) fn end(
-    connection: &mut Connection,
+    connection: &Connection,
     receiver: &ReceiverName,
     ended: &[(String, Delivered)],
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
-    let transaction = connection.transaction()?;
     let at = to_text(now);
     for (id, how) in ended {
-        transaction
+        connection
             .prepare_cached(
                 "UPDATE outbox SET ended_at = ?2, result = ?3, attempts = attempts + 1
                  WHERE id = ?1 AND ended_at IS NULL",
@@ -365,57 +364,52 @@ pub(super) fn end(
             .execute([id, &at, how.as_str()])?;
     }
     if ended.iter().any(|(_, how)| *how == Delivered::Digest) {
-        transaction.execute(
+        connection.execute(
             "DELETE FROM outbox_dropped WHERE receiver = ?1",
             [receiver.as_str()],
         )?;
     }
-    transaction
+    connection
         .prepare_cached("DELETE FROM outbox WHERE receiver = ?1 AND ended_at < ?2")?
         .execute([receiver.as_str(), &to_text(now - ENDED_FOR)])?;
-    transaction
+    connection
         .prepare_cached(
             "DELETE FROM outbox WHERE seq IN (
                  SELECT seq FROM outbox WHERE receiver = ?1 AND ended_at IS NOT NULL
                  ORDER BY ended_at DESC LIMIT -1 OFFSET ?2)",
         )?
         .execute(params![receiver.as_str(), MOST_ENDED])?;
-    transaction.commit()?;
     Ok(())
 }
 
 /// Notes that an attempt failed, and when the next one comes.
 pub(super) fn put_off(
-    connection: &mut Connection,
+    connection: &Connection,
     ids: &[String],
     next_at: DateTime<Utc>,
     trouble: &str,
 ) -> Result<(), Fault> {
-    let transaction = connection.transaction()?;
     for id in ids {
-        transaction
+        connection
             .prepare_cached(
                 "UPDATE outbox SET attempts = attempts + 1, next_at = ?2, trouble = ?3
                  WHERE id = ?1 AND ended_at IS NULL",
             )?
             .execute([id.as_str(), &to_text(next_at), trouble])?;
     }
-    transaction.commit()?;
     Ok(())
 }
 
 /// Forgets the messages to receivers that are in the policy file no more.
-pub(super) fn retain(connection: &mut Connection, receivers: &[ReceiverName]) -> Result<(), Fault> {
+pub(super) fn retain(connection: &Connection, receivers: &[ReceiverName]) -> Result<(), Fault> {
     let names: Vec<&str> = receivers.iter().map(ReceiverName::as_str).collect();
     let names = serde_json::to_string(&names)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let transaction = connection.transaction()?;
     for table in ["outbox", "outbox_dropped"] {
         let gone =
             format!("DELETE FROM {table} WHERE receiver NOT IN (SELECT value FROM json_each(?1))");
-        transaction.execute(&gone, [&names])?;
+        connection.execute(&gone, [&names])?;
     }
-    transaction.commit()?;
     Ok(())
 }
 

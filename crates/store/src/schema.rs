@@ -75,7 +75,7 @@ impl File {
     }
 
     /// Whether its owner has begun it: the tables of a new file are there a moment before its first rows.
-    fn has_identity(&self) -> bool {
+    pub(super) fn has_identity(&self) -> bool {
         let first = "SELECT EXISTS (SELECT 1 FROM meta)";
         let found = self.connection.query_row(first, [], |row| row.get(0));
         found != Ok(false)
@@ -103,7 +103,7 @@ fn migrations() -> Result<Migrations<'static>, rusqlite_migration::Error> {
 }
 
 /// The schema version of this redkeep: one for each migration.
-fn latest_version() -> i64 {
+pub(super) fn latest_version() -> i64 {
     i64::try_from(MIGRATIONS.dirs().count()).unwrap_or(i64::MAX)
 }
 

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use super::cell::to_text;
 use super::error::{Fault, StoreError};
@@ -222,12 +222,10 @@ fn find(
 
 /// Takes out those of the batch that still are of no more use; how many they were.
 pub(super) fn leave(file: &mut File, batch: &Batch) -> Result<usize, StoreError> {
-    file.check_in_place()?;
-    leave_all(&mut file.connection, batch).map_err(|fault| fault.at(&file.path))
+    file.write(|transaction| leave_all(transaction, batch))
 }
 
-fn leave_all(connection: &mut Connection, batch: &Batch) -> Result<usize, Fault> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn leave_all(transaction: &Transaction<'_>, batch: &Batch) -> Result<usize, Fault> {
     let mut left = 0;
     for row in &batch.rows {
         let mut changed = 0;
@@ -239,8 +237,7 @@ fn leave_all(connection: &mut Connection, batch: &Batch) -> Result<usize, Fault>
         left += changed;
     }
     if batch.kind.is_row {
-        meta::write_complete_from(&transaction, &batch.before)?;
+        meta::write_complete_from(transaction, &batch.before)?;
     }
-    transaction.commit()?;
     Ok(left)
 }

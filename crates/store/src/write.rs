@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use super::error::{Fault, StoreError};
 use super::file::File;
@@ -57,59 +57,55 @@ static INSERT_ACCOUNT: LazyLock<String> =
 
 /// Writes all changes or none; returns the runs that had ended otherwise before, and stay as they are.
 pub(super) fn commit(file: &mut File, changes: &[Change]) -> Result<Vec<Run>, StoreError> {
-    file.check_in_place()?;
-    write(&mut file.connection, changes).map_err(|fault| fault.at(&file.path))
+    file.write(|transaction| write(transaction, changes))
 }
 
-fn write(connection: &mut Connection, changes: &[Change]) -> Result<Vec<Run>, Fault> {
-    // Immediate: waits for a lock at the beginning, where waiting is safe.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn write(transaction: &Transaction<'_>, changes: &[Change]) -> Result<Vec<Run>, Fault> {
     let (mut stay, mut unknown, mut receivers) = (Vec::new(), None, BTreeSet::new());
     for change in changes {
         match change {
-            Change::Pair(pair, state) => write_pair(&transaction, pair, state)?,
+            Change::Pair(pair, state) => write_pair(transaction, pair, state)?,
             Change::Clamped(pair, state) => {
-                execute(&transaction, &CLAMP_PAIR, &pair_row(pair, state))?;
+                execute(transaction, &CLAMP_PAIR, &pair_row(pair, state))?;
             }
-            Change::Run(run) => stay.extend(write_run(&transaction, run)?),
+            Change::Run(run) => stay.extend(write_run(transaction, run)?),
             Change::Adopted(run) => {
-                let recorded = write_adopted(&transaction, run)?;
+                let recorded = write_adopted(transaction, run)?;
                 *unknown.get_or_insert(false) |= recorded.is_none();
                 stay.extend(recorded);
             }
             Change::Missed(range) => {
                 execute(
-                    &transaction,
+                    transaction,
                     &UPSERT_MISSED_RANGE,
                     &MissedRangeRow::from(range),
                 )?;
             }
             Change::Extended(extension) => {
                 execute(
-                    &transaction,
+                    transaction,
                     &INSERT_EXTENSION,
                     &ExtensionRow::from(extension),
                 )?;
             }
-            Change::Account(name, number) => write_account(&transaction, name, number)?,
-            Change::Renamed(renaming) => rename::rename(&transaction, renaming)?,
+            Change::Account(name, number) => write_account(transaction, name, number)?,
+            Change::Renamed(renaming) => rename::rename(transaction, renaming)?,
             // What was found without a record had one here: nothing was lost.
             Change::Rebuilt(_) if unknown == Some(false) => {}
-            Change::Rebuilt(at) => meta::write_rebuilt(&transaction, *at)?,
-            Change::Removal(removal) => operations::write_removal(&transaction, removal)?,
-            Change::Passed(pass) => operations::write_pass(&transaction, pass)?,
-            Change::SnapshotAction(action) => operations::write_action(&transaction, action)?,
+            Change::Rebuilt(at) => meta::write_rebuilt(transaction, *at)?,
+            Change::Removal(removal) => operations::write_removal(transaction, removal)?,
+            Change::Passed(pass) => operations::write_pass(transaction, pass)?,
+            Change::SnapshotAction(action) => operations::write_action(transaction, action)?,
             // What is told of a run that stays as it is, is not so.
             told if stay.iter().any(|run: &Run| told.tells_of(run)) => {}
-            Change::Condition(condition) => outbox::write_condition(&transaction, condition)?,
+            Change::Condition(condition) => outbox::write_condition(transaction, condition)?,
             Change::Message(message) => {
-                outbox::write_message(&transaction, message)?;
+                outbox::write_message(transaction, message)?;
                 receivers.insert(&message.receiver);
             }
         }
     }
-    outbox::bound(&transaction, &receivers)?;
-    transaction.commit()?;
+    outbox::bound(transaction, &receivers)?;
     Ok(stay)
 }
 

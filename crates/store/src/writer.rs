@@ -5,6 +5,7 @@
 //! file. Never gives up a history that may be sound.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use super::error::StoreError;
 use super::file::{Check, File, LOG_STEP};
 use super::meta::{self, EndpointKind, Installation, NewDatabase};
+use super::shared::{self, Fence, HeldLease, Server};
 use super::{Command, OutboxWork, Reread, StartedOver, inbox, load, quarantine, tidy, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
@@ -28,6 +30,9 @@ pub(super) struct StoreWriter {
     behind: Behind,
     /// At this length the log is shortened.
     log_limit: u64,
+    /// The lease of a history that is shared.
+    lease: Option<Arc<HeldLease>>,
+    is_shared: bool,
 }
 
 /// What may be in the place of a file that could not be opened.
@@ -76,6 +81,38 @@ impl StoreWriter {
         let identity = meta::bind(&mut file, kind, &NewDatabase::at(now))?;
         let history = load::load(&file.connection).map_err(|fault| fault.at(path))?;
         Ok(Self::found(path, kind, Some(file), history, identity))
+    }
+
+    /// Opens the copy of a history that is shared; its first holder begins the history.
+    pub(super) fn open_shared(
+        server: Server,
+        path: &Path,
+        kind: EndpointKind,
+        now: DateTime<Utc>,
+        lease: Option<Arc<HeldLease>>,
+    ) -> Result<Found, StoreError> {
+        let fence = lease.as_ref().map_or(Fence::Orphan, |lease| lease.fence());
+        let mut file = File::open_replica(path, server, fence)?;
+        let identity = match lease {
+            Some(_) => {
+                file.prepare_server()?;
+                file.catch_up()?;
+                let identity = meta::bind(&mut file, kind, &NewDatabase::at(now))?;
+                // Records were lost: nothing is deleted until somebody has acknowledged that.
+                file.write(|transaction| match shared::take_loss(transaction)? {
+                    true => meta::write_rebuilt(transaction, now),
+                    false => Ok(()),
+                })?;
+                identity
+            }
+            None => meta::identify(&file, kind)?,
+        };
+        let history = load::load(&file.connection).map_err(|fault| fault.at(path))?;
+        let mut found = Self::found(path, kind, Some(file), history, identity);
+        found.is_checked = true;
+        found.writer.lease = lease;
+        found.writer.is_shared = true;
+        Ok(found)
     }
 
     /// Opens the history, or begins a new one where it is damaged or lost, or reads it where it cannot be
@@ -230,6 +267,8 @@ impl StoreWriter {
             file,
             behind: Behind::Nothing,
             log_limit: LOG_STEP,
+            lease: None,
+            is_shared: false,
         };
         Found {
             writer,
@@ -268,6 +307,13 @@ impl StoreWriter {
             None => self.reopen()?,
         };
         let file = self.file.insert(file);
+        if self.is_shared {
+            let stay = write::commit(file, changes);
+            if let (Err(StoreError::LeaseLost), Some(lease)) = (&stay, &self.lease) {
+                lease.lose();
+            }
+            return stay;
+        }
         if self.behind != Behind::Unread {
             let stay = write::commit(file, changes)?;
             self.log_limit = file.shorten_log(self.log_limit);
@@ -311,7 +357,13 @@ impl StoreWriter {
         let unwritable = || StoreError::Unwritable {
             path: self.path.clone(),
         };
-        let file = self.file.as_mut().filter(|_| self.behind != Behind::Unread);
+        // What only one may do, one that is not sure to be the one does not begin.
+        let is_trusted = match &self.lease {
+            Some(lease) => lease.is_trusted(),
+            None => !self.is_shared,
+        };
+        let file = self.file.as_mut();
+        let file = file.filter(|_| self.behind != Behind::Unread && is_trusted);
         match file {
             Some(file) => work(Ok(file)),
             None => work(Err(unwritable())),
@@ -332,7 +384,13 @@ impl StoreWriter {
     }
 
     /// Nobody can wish for anything where nothing can be written.
-    fn requests(&self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
+    fn requests(&mut self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
+        if let (Some(file), Some(lease)) = (&mut self.file, &self.lease)
+            && file.is_behind(lease.changes())
+            && file.catch_up()?
+        {
+            *seen = None;
+        }
         let news =
             |file: &File| inbox::news(&file.connection, seen).map_err(|fault| fault.at(&file.path));
         self.file.as_ref().map_or(Ok(None), news)

@@ -13,11 +13,15 @@ use rustix::process::geteuid;
 
 use crate::cli::state_lock::holder;
 use crate::config::Config;
-use crate::doctor::{Directory, Host, Sound, Space};
+use crate::doctor::{Directory, Host, Shared, Sound, Space};
 use crate::store;
 use crate::store::{EndpointKind, Reader, StoreError};
 
-pub(super) fn host(config: &Config, kind: EndpointKind) -> Host {
+pub(super) fn host(
+    config: &Config,
+    kind: EndpointKind,
+    database: Option<Result<Shared, StoreError>>,
+) -> Host {
     let state_dir = &config.state_dir;
     let directory = present(directory(state_dir));
     let is_there = matches!(directory, Ok(Some(_)));
@@ -29,6 +33,7 @@ pub(super) fn host(config: &Config, kind: EndpointKind) -> Host {
         directory: directory.map_err(told),
         history: history(&config.database()),
         endpoint_kind: kind,
+        database,
         copied_at: present(made_at(&store::copy_of(&config.database()))).map_err(told),
     }
 }

@@ -20,6 +20,7 @@ const NOW: &str = "2026-11-24 12:00";
 
 fn host() -> Host {
     Host {
+        database: None,
         state_dir: PathBuf::from("/var/lib/redkeep"),
         directory: Ok(Some(Directory {
             is_directory: true,

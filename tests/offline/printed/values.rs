@@ -22,12 +22,14 @@ fn with(table: &str, key: &str, value: &str) -> String {
         }
         match name {
             "" => text,
-            "log" | "defaults" => format!("[{name}]\n{text}"),
+            "database" if name != table => String::new(),
+            "database" | "log" | "defaults" => format!("[{name}]\n{text}"),
             _ => format!("[[{name}]]\n{text}"),
         }
     };
-    let parts: [(&str, &[(&str, &str)]); 6] = [
+    let parts: [(&str, &[(&str, &str)]); 7] = [
         ("", &[]),
+        ("database", &[("url", "\"postgres://r@h/d\"")]),
         ("log", &[]),
         ("defaults", &[]),
         (
@@ -56,7 +58,7 @@ fn with(table: &str, key: &str, value: &str) -> String {
 }
 
 /// Values whose rule the schema states in full, so that it and loading must be of one mind.
-const EXACT: [(&str, &str, &[&str]); 28] = [
+const EXACT: [(&str, &str, &[&str]); 31] = [
     (
         "policy",
         "retention",
@@ -159,6 +161,36 @@ const EXACT: [(&str, &str, &[&str]); 28] = [
         ],
     ),
     ("", "writer", &["\"a.B_1-\"", "\"a b\"", "\"\"", "\"ä\""]),
+    (
+        "database",
+        "url",
+        &[
+            "\"postgres://redkeep@db-a,db-b:5433/redkeep\"",
+            "\"postgresql://r@h/d?sslmode=verify-full\"",
+            "\"postgres://r@h/d?sslmode=disable\"",
+            "\"postgres://r:p@h/d\"",
+            "\"postgres://h/d\"",
+            "\"mysql://r@h/d\"",
+            "1",
+        ],
+    ),
+    (
+        "database",
+        "schema",
+        &[
+            "\"redkeep\"",
+            "\"_a1\"",
+            "\"Redkeep\"",
+            "\"1a\"",
+            "\"a b\"",
+            "\"\"",
+        ],
+    ),
+    (
+        "database",
+        "auth",
+        &["\"password\"", "\"iam\"", "\"IAM\"", "true"],
+    ),
     (
         "log",
         "format",

@@ -63,7 +63,18 @@ pub(super) fn unrecorded(
         }
     }
     let ours = |run: &Run| run.request.tags.get(tag::WRITER) == Some(known.writer.as_str());
-    let lost = known.history.rebuilt_at.is_none() && found.values().any(ours);
+    // What was created while nobody could record it was not lost.
+    let is_explained = |run: &Run| {
+        let snapshot = listing.by_id.get(&run.request.snapshot_id);
+        let second = || listing.by_id.get(&run.request.snapshot_id.second());
+        let created_at = snapshot
+            .or_else(second)
+            .and_then(|one| one.snapshot_create_time);
+        let handover = known.history.handover;
+        handover.is_some_and(|handover| created_at.is_some_and(|at| handover.explains(at)))
+    };
+    let lost = known.history.rebuilt_at.is_none()
+        && found.values().any(|run| ours(run) && !is_explained(run));
     let runs = found
         .into_values()
         .map(|run| Change::Adopted(Box::new(run)));

@@ -20,6 +20,8 @@ pub enum Blocked {
     Rebuilt,
     /// The history cannot be written.
     Unwritten,
+    /// This instance has taken over from another one less than 15 minutes ago.
+    Handover,
     /// An account's credentials belong to another account, or to one that is not known.
     OtherAccount,
     /// This machine's clock and AWS's are more than five minutes apart.
@@ -38,10 +40,11 @@ pub enum Blocked {
 
 impl Blocked {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Halted,
         Self::Rebuilt,
         Self::Unwritten,
+        Self::Handover,
         Self::OtherAccount,
         Self::Skew,
         Self::Undated,
@@ -57,6 +60,7 @@ impl Blocked {
             Self::Halted => "halted",
             Self::Rebuilt => "history_rebuilt",
             Self::Unwritten => "history_unwritable",
+            Self::Handover => "handover",
             Self::OtherAccount => "account_unknown",
             Self::Skew => "clock_skew",
             Self::Undated => "no_date",
@@ -71,10 +75,13 @@ impl Blocked {
 /// What lasts and keeps every pass of the policy from being carried out, whatever it would remove.
 pub fn obstacles(facts: Facts<'_>, policy: &Policy) -> BTreeSet<Blocked> {
     let is_halted = !policy.enabled || facts.history.pauses.since(&policy.name).is_some();
+    let handover = facts.history.handover;
+    let is_recent = handover.is_some_and(|handover| handover.is_recent(facts.now));
     let own = [
         is_halted.then_some(Blocked::Halted),
         facts.history.rebuilt_at.map(|_| Blocked::Rebuilt),
         (!facts.is_written).then_some(Blocked::Unwritten),
+        is_recent.then_some(Blocked::Handover),
     ];
     let scopes = policy.scopes.iter();
     let of_scopes = scopes.filter_map(|scope| obstacle_in(facts, scope));

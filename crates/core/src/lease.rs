@@ -1,0 +1,136 @@
+//! Who of several instances works: the lease, by the counts of each instance's own clock.
+//!
+//! Owns: when an instance that waits may take the lease, and for how long one that holds it may trust that nobody else has
+//! taken it. Never compares the clocks of two machines, and never reads one: `now` is time since this machine was started,
+//! which no step of a clock moves and which goes on while the process or the machine sleeps (`CLOCK_BOOTTIME`).
+
+use std::time::Duration;
+
+/// How often the holder renews the lease.
+pub const RENEW_EACH: Duration = Duration::from_secs(5);
+/// How often an instance that waits looks at the lease.
+pub const LOOK_EACH: Duration = Duration::from_secs(1);
+/// For so long after the start of the last renewal that succeeded, the holder may do what only one may do. It is less than
+/// [`TAKEOVER_AFTER`] by more than a call to AWS needs to leave the machine.
+pub const TRUST_FOR: Duration = Duration::from_secs(20);
+/// So long must an instance that waits have seen the same lease before it takes it from its holder.
+pub const TAKEOVER_AFTER: Duration = Duration::from_secs(30);
+/// So long must the database have been out of reach before an instance that has never held the lease works without it.
+pub const ORPHAN_AFTER: Duration = Duration::from_secs(300);
+
+/// The two numbers of a lease that change with each sign of life of its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Counts the holders, one after another.
+    pub epoch: i64,
+    /// Counts the signs of life.
+    pub renewals: i64,
+}
+
+/// What an instance that waits makes of a look at the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// The lease may be taken, if it still has this pulse.
+    Free(Pulse),
+    /// Somebody holds it.
+    Held,
+}
+
+/// An instance that waits for the lease.
+#[derive(Debug, Clone, Default)]
+pub struct Watcher {
+    seen: Option<(Pulse, Duration)>,
+}
+
+impl Watcher {
+    /// Takes in a look at the lease, made between `began` and now: whether somebody holds it, and its pulse.
+    ///
+    /// The count of a new pulse begins when its answer is there (`ended`), and has run out by when the next question was
+    /// sent (`began`): however slow the database is, less is counted than has passed.
+    pub fn look(&mut self, is_held: bool, pulse: Pulse, began: Duration, ended: Duration) -> Sight {
+        match self.seen {
+            _ if !is_held => Sight::Free(pulse),
+            Some((seen, since)) if seen == pulse => match began.saturating_sub(since) {
+                unchanged if unchanged >= TAKEOVER_AFTER => Sight::Free(pulse),
+                _ => Sight::Held,
+            },
+            _ => {
+                self.seen = Some((pulse, ended));
+                Sight::Held
+            }
+        }
+    }
+
+    /// Forgets what was seen: after a time without a look, nothing is known of the holder's signs of life in it.
+    pub fn forget(&mut self) {
+        self.seen = None;
+    }
+}
+
+/// Whether a holder that last renewed the lease by a question sent at `renewed` may do at `now` what only one may do.
+pub fn is_trusted(renewed: Duration, now: Duration) -> bool {
+    now.saturating_sub(renewed) < TRUST_FOR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PULSE: Pulse = Pulse {
+        epoch: 1,
+        renewals: 7,
+    };
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_lease_that_nobody_holds_is_free_at_once() {
+        let mut watcher = Watcher::default();
+        let sight = watcher.look(false, PULSE, seconds(5), seconds(5));
+        assert_eq!(sight, Sight::Free(PULSE));
+    }
+
+    #[test]
+    fn a_holder_without_a_sign_of_life_loses_the_lease_after_thirty_seconds_of_looking() {
+        let mut watcher = Watcher::default();
+        for second in 0..31 {
+            // Each answer takes a second, which is not counted.
+            let sight = watcher.look(true, PULSE, seconds(second), seconds(second + 1));
+            assert_eq!(sight, Sight::Held, "after {second} s");
+        }
+        let sight = watcher.look(true, PULSE, seconds(31), seconds(31));
+        assert_eq!(sight, Sight::Free(PULSE));
+    }
+
+    #[test]
+    fn each_sign_of_life_begins_the_count_anew() {
+        let mut watcher = Watcher::default();
+        let next = Pulse {
+            renewals: 8,
+            ..PULSE
+        };
+        watcher.look(true, PULSE, seconds(0), seconds(0));
+        assert_eq!(
+            watcher.look(true, next, seconds(29), seconds(29)),
+            Sight::Held
+        );
+        assert_eq!(
+            watcher.look(true, next, seconds(58), seconds(58)),
+            Sight::Held
+        );
+        watcher.forget();
+        assert_eq!(
+            watcher.look(true, next, seconds(70), seconds(70)),
+            Sight::Held
+        );
+    }
+
+    #[test]
+    fn trust_ends_before_anybody_else_may_have_counted_to_the_end() {
+        assert!(is_trusted(seconds(10), seconds(29)));
+        assert!(!is_trusted(seconds(10), seconds(30)));
+        assert!(TRUST_FOR + seconds(5) < TAKEOVER_AFTER);
+    }
+}

@@ -1,0 +1,561 @@
+//! The lease: which of several instances works.
+//!
+//! Owns: looking at the lease, taking it, renewing it on a thread of its own, giving it up, and what the server is told of
+//! the instances. When a lease may be taken and for how long it may be trusted, `redkeep_core::lease` says. Never asks what
+//! time the server has.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use tokio::sync::watch;
+
+use super::wire::{Server, Statement, Trouble, Wire};
+use super::{Fence, SHARD, number, text};
+use crate::cell::{parse_instant, to_text};
+use crate::error::{Fault, StoreError};
+use crate::file::File;
+use redkeep_core::lease::{LOOK_EACH, Pulse, RENEW_EACH, Sight, Watcher, is_trusted};
+use redkeep_serve::clock::{Clock, boottime};
+
+/// The clocks of two instances, and AWS's, may be so far apart: one that is further off starts nothing.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(15);
+
+/// A process, as the other instances and people know it.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Made anew at each start, so that no two processes have the same.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Its version of redkeep.
+    pub version: String,
+    /// A fingerprint of its configuration.
+    pub config_hash: String,
+}
+
+impl Instance {
+    /// A process that begins.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn new(name: String, version: &str, config_hash: String) -> Result<Self, StoreError> {
+        let random = "SELECT lower(hex(randomblob(16)))";
+        let made = Connection::open_in_memory()
+            .and_then(|connection| connection.query_row(random, [], |row| row.get(0)));
+        let id = made.map_err(|error| Fault::from(error).at(Path::new(":memory:")))?;
+        Ok(Self {
+            id: dashed(id),
+            name,
+            version: version.to_owned(),
+            config_hash,
+        })
+    }
+}
+
+/// Thirty-two digits as a UUID is written.
+fn dashed(mut digits: String) -> String {
+    for at in [20, 16, 12, 8] {
+        if digits.is_char_boundary(at) && digits.len() > at {
+            digits.insert(at, '-');
+        }
+    }
+    digits
+}
+
+/// A lease as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseView {
+    /// Its two counts.
+    pub pulse: Pulse,
+    /// The holder's id, if somebody holds it.
+    pub holder: Option<String>,
+    /// The holder's name.
+    pub name: String,
+    /// How many changes the shared history has seen.
+    pub changes: i64,
+    /// The name of whoever wants the holder to give it up.
+    pub wanted_by: Option<String>,
+}
+
+/// A term that begins.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Its number.
+    pub epoch: i64,
+    /// From when on nobody may have recorded what was created: shortly before the last sign of life of the term before.
+    pub unrecorded_since: Option<DateTime<Utc>>,
+}
+
+/// An instance's place beside the others, while it waits.
+pub struct Seat {
+    server: Server,
+    wire: Wire,
+    instance: Instance,
+    watcher: Watcher,
+    file: File,
+    is_prepared: bool,
+    /// Whether it works also on a history that was moved away.
+    is_mover: bool,
+    told_at: Option<Duration>,
+    since: DateTime<Utc>,
+}
+
+impl Seat {
+    /// A place with its copy of the history at `path`; the server is not asked yet.
+    ///
+    /// # Errors
+    /// Where the copy cannot be opened or made.
+    pub fn new(
+        server: Server,
+        path: &Path,
+        instance: Instance,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let file = File::open_replica(path, server.clone(), Fence::Wish)?;
+        let wire = Wire::new(server.clone()).map_err(StoreError::Thread)?;
+        Ok(Self {
+            server,
+            wire,
+            instance,
+            watcher: Watcher::default(),
+            file,
+            is_prepared: false,
+            is_mover: false,
+            told_at: None,
+            since: now,
+        })
+    }
+
+    /// One that moves a history, also one that was moved before.
+    pub(super) fn for_move(self) -> Self {
+        Self {
+            is_mover: true,
+            ..self
+        }
+    }
+
+    /// Looks at the lease, and brings the copy up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] where the server does not answer.
+    pub fn look(&mut self) -> Result<(LeaseView, Sight), StoreError> {
+        if !self.is_prepared {
+            self.file.prepare_server()?;
+            let moved_to = moved_to(&self.wire, &self.server.database.schema);
+            let moved_to = moved_to.map_err(|fault| fault.at(&self.file.path))?;
+            if let (Some(to), false) = (moved_to, self.is_mover) {
+                let place = self.server.database.place();
+                return Err(StoreError::Moved { place, to });
+            }
+            self.is_prepared = true;
+        }
+        let began = boottime();
+        let view = view(&self.wire, &self.server.database.schema)
+            .map_err(|fault| fault.at(&self.file.path))?;
+        let ended = boottime();
+        let sight = self
+            .watcher
+            .look(view.holder.is_some(), view.pulse, began, ended);
+        self.file.catch_up()?;
+        if self.told_at.is_none_or(|told| ended - told >= RENEW_EACH) {
+            self.tell("standby")?;
+            self.told_at = Some(ended);
+        }
+        Ok((view, sight))
+    }
+
+    /// Takes the lease, if it still has this pulse; `None` where somebody else was faster.
+    ///
+    /// # Errors
+    /// As [`Seat::look`].
+    pub fn take(&mut self, pulse: Pulse, now: DateTime<Utc>) -> Result<Option<Taken>, StoreError> {
+        self.watcher.forget();
+        let taken = self.try_take(pulse, now);
+        taken.map_err(|fault| fault.at(&self.file.path))
+    }
+
+    fn try_take(&self, pulse: Pulse, now: DateTime<Utc>) -> Result<Option<Taken>, Fault> {
+        let name = Value::from(self.instance.name.clone());
+        let (now_at, now) = (now, Value::from(to_text(now)));
+        let rows = self.ask(
+            "WITH taken AS (UPDATE {s}.leases SET holder = $2::uuid, name = $5, epoch = epoch + 1, renewals = renewals + 1,
+                 wanted_by = NULL WHERE shard = $1 AND epoch = $3 AND renewals = $4
+                     AND ($7 = 1 OR EXISTS (SELECT 1 FROM {s}.installation WHERE moved_to IS NULL)) RETURNING epoch),
+             begun AS (INSERT INTO {s}.terms (shard, epoch, holder, name, begun_at, renewed_at)
+                 SELECT $1, epoch, $2::uuid, $5, $6, $6 FROM taken)
+             SELECT epoch, (SELECT renewed_at FROM {s}.terms WHERE shard = $1 ORDER BY epoch DESC, renewed_at DESC LIMIT 1)
+             FROM taken",
+            vec![
+                Value::from(SHARD.to_owned()),
+                Value::from(self.instance.id.clone()),
+                Value::from(pulse.epoch),
+                Value::from(pulse.renewals),
+                name,
+                now,
+                Value::from(i64::from(self.is_mover)),
+            ],
+        )?;
+        Ok(rows.first().map(|row| {
+            let renewed = parse_instant(&text(row.get(1))).ok();
+            Taken {
+                epoch: number(row.first()),
+                unrecorded_since: renewed.map(|at| at.min(now_at) - CLOCKS_APART),
+            }
+        }))
+    }
+
+    /// Renews the lease that was taken, from now on and on a thread of its own.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn keep(&self, taken: &Taken, clock: Arc<dyn Clock>) -> Result<HeldLease, StoreError> {
+        HeldLease::keep(
+            self.server.clone(),
+            self.instance.clone(),
+            taken.epoch,
+            clock,
+        )
+    }
+
+    /// Asks the holder to give the lease up.
+    ///
+    /// # Errors
+    /// As [`Seat::look`].
+    pub fn want(&self) -> Result<(), StoreError> {
+        let asked = self.ask(
+            "UPDATE {s}.leases SET wanted_by = $2 WHERE shard = $1 AND holder IS NOT NULL",
+            vec![
+                Value::from(SHARD.to_owned()),
+                Value::from(self.instance.name.clone()),
+            ],
+        );
+        asked.map(drop).map_err(|fault| fault.at(&self.file.path))
+    }
+
+    /// Leaves: the instance is not among the others any more.
+    pub fn leave(&self) {
+        // Who is gone is told from its age as well.
+        let _ = self.ask(
+            "DELETE FROM {s}.instances WHERE id = $1::uuid",
+            vec![Value::from(self.instance.id.clone())],
+        );
+    }
+
+    fn tell(&self, state: &str) -> Result<(), StoreError> {
+        let told = tell(&self.wire, &self.server, &self.instance, state, self.since);
+        told.map_err(|fault| fault.at(&self.file.path))
+    }
+
+    fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>, Fault> {
+        let sql = sql.replace("{s}", &self.server.database.schema);
+        Ok(self.wire.ask(Statement { sql, values })?)
+    }
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the history on the server was moved to, if it was.
+pub(super) fn moved_to(wire: &Wire, schema: &str) -> Result<Option<String>, Fault> {
+    let rows = wire.ask(Statement {
+        sql: format!("SELECT coalesce(moved_to, '') FROM {schema}.installation"),
+        values: Vec::new(),
+    })?;
+    let to = rows.first().map(|row| text(row.first()));
+    Ok(to.filter(|to| !to.is_empty()))
+}
+
+pub(super) fn view(wire: &Wire, schema: &str) -> Result<LeaseView, Fault> {
+    let rows = wire.ask(Statement {
+        sql: format!(
+            "SELECT epoch, renewals, coalesce(holder::text, ''), name, changes, coalesce(wanted_by, '')
+             FROM {schema}.leases WHERE shard = $1"
+        ),
+        values: vec![Value::from(SHARD.to_owned())],
+    })?;
+    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    let filled = |at: usize| Some(text(row.get(at))).filter(|text| !text.is_empty());
+    Ok(LeaseView {
+        pulse: Pulse {
+            epoch: number(row.first()),
+            renewals: number(row.get(1)),
+        },
+        holder: filled(2),
+        name: text(row.get(3)),
+        changes: number(row.get(4)),
+        wanted_by: filled(5),
+    })
+}
+
+/// Tells the others and people what an instance does, and forgets those that were not seen for a day.
+fn tell(
+    wire: &Wire,
+    server: &Server,
+    instance: &Instance,
+    state: &str,
+    since: DateTime<Utc>,
+) -> Result<(), Fault> {
+    let schema = &server.database.schema;
+    wire.ask(Statement {
+        sql: format!(
+            "WITH old AS (DELETE FROM {schema}.instances WHERE seen_at < now() - interval '1 day')
+             INSERT INTO {schema}.instances AS i (id, name, version, schema_version, config_hash, state, since)
+             VALUES ($1::uuid, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (id) DO UPDATE SET seen_at = now(), config_hash = excluded.config_hash, state = excluded.state,
+                 since = CASE WHEN i.state = excluded.state THEN i.since ELSE excluded.since END"
+        ),
+        values: vec![
+            Value::from(instance.id.clone()),
+            Value::from(instance.name.clone()),
+            Value::from(instance.version.clone()),
+            Value::from(crate::schema::latest_version()),
+            Value::from(instance.config_hash.clone()),
+            Value::from(state.to_owned()),
+            Value::from(to_text(since)),
+        ],
+    })?;
+    Ok(())
+}
+
+/// A lease that is held and renewed, for as long as this lives and nobody takes it.
+#[derive(Debug)]
+pub struct HeldLease {
+    state: Arc<State>,
+    stop: Sender<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is known of the lease.
+#[derive(Debug)]
+struct State {
+    id: String,
+    epoch: i64,
+    /// Milliseconds of boot time at which the question was sent by which the lease was renewed last.
+    renewed: AtomicU64,
+    changes: AtomicI64,
+    is_wanted: AtomicBool,
+    is_lost: watch::Sender<bool>,
+}
+
+impl HeldLease {
+    fn keep(
+        server: Server,
+        instance: Instance,
+        epoch: i64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let wire = Wire::new(server.clone()).map_err(StoreError::Thread)?;
+        let state = Arc::new(State {
+            id: instance.id.clone(),
+            epoch,
+            renewed: AtomicU64::new(0),
+            changes: AtomicI64::new(0),
+            is_wanted: AtomicBool::new(false),
+            is_lost: watch::Sender::new(false),
+        });
+        let keeper = Keeper {
+            wire,
+            server,
+            since: clock.now(),
+            instance,
+            clock,
+            state: Arc::clone(&state),
+        };
+        // The first one is made here: a lease that is held is trusted.
+        keeper.renew();
+        let (stop, stopped) = channel();
+        let thread = thread::Builder::new()
+            .name("redkeep-lease".to_owned())
+            .spawn(move || keeper.serve(&stopped))
+            .map_err(StoreError::Thread)?;
+        Ok(Self {
+            state,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The number of the term.
+    pub fn epoch(&self) -> i64 {
+        self.state.epoch
+    }
+
+    pub(crate) fn fence(&self) -> Fence {
+        Fence::Holder {
+            id: self.state.id.clone(),
+            epoch: self.state.epoch,
+        }
+    }
+
+    /// Whether nobody else can have taken the lease yet: only then anything is deleted, shortened or sent.
+    pub fn is_trusted(&self) -> bool {
+        let renewed = Duration::from_millis(self.state.renewed.load(Ordering::Acquire));
+        !*self.state.is_lost.borrow() && is_trusted(renewed, boottime())
+    }
+
+    /// Whether somebody has asked for the lease to be given up.
+    pub fn is_wanted(&self) -> bool {
+        self.state.is_wanted.load(Ordering::Acquire)
+    }
+
+    /// How many changes the shared history had seen when the lease was renewed last.
+    pub(crate) fn changes(&self) -> i64 {
+        self.state.changes.load(Ordering::Acquire)
+    }
+
+    /// Ends when somebody else has the lease.
+    pub async fn lost(&self) {
+        let mut lost = self.state.is_lost.subscribe();
+        // The sender lives as long as this does.
+        let _ = lost.wait_for(|lost| *lost).await;
+    }
+
+    pub(crate) fn lose(&self) {
+        self.state.is_lost.send_replace(true);
+    }
+
+    /// Gives the lease up, so that another instance takes it at once. Blocks for as long as the server needs to answer.
+    pub fn give_up(&self) {
+        // A thread that has ended has lost the lease.
+        let _ = self.stop.send(());
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // Its panic would have been logged; the lease then ends by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread that renews a lease.
+struct Keeper {
+    wire: Wire,
+    server: Server,
+    instance: Instance,
+    clock: Arc<dyn Clock>,
+    since: DateTime<Utc>,
+    state: Arc<State>,
+}
+
+impl Keeper {
+    fn serve(self, stop: &std::sync::mpsc::Receiver<()>) {
+        let mut sent = boottime();
+        loop {
+            match stop.recv_timeout(LOOK_EACH) {
+                Err(RecvTimeoutError::Timeout) => {}
+                // A process that ends without a word holds the lease until others have counted to the end.
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(()) => return self.release(),
+            }
+            if *self.state.is_lost.borrow() {
+                return;
+            }
+            let is_due = boottime() - sent >= RENEW_EACH || !self.is_renewed();
+            match is_due {
+                true => {
+                    sent = boottime();
+                    self.renew();
+                }
+                false => self.look(),
+            }
+        }
+    }
+
+    fn is_renewed(&self) -> bool {
+        let renewed = Duration::from_millis(self.state.renewed.load(Ordering::Acquire));
+        boottime().saturating_sub(renewed) < RENEW_EACH + LOOK_EACH
+    }
+
+    fn renew(&self) {
+        let sent = boottime();
+        let schema = &self.server.database.schema;
+        let asked = self.wire.ask(Statement {
+            sql: format!(
+                "WITH renewed AS (UPDATE {schema}.leases SET renewals = renewals + 1
+                     WHERE shard = $1 AND holder = $2::uuid AND epoch = $3
+                     RETURNING changes, coalesce(wanted_by, '') AS wanted_by),
+                 noted AS (UPDATE {schema}.terms SET renewed_at = $4 FROM renewed
+                     WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid)
+                 SELECT changes, wanted_by FROM renewed"
+            ),
+            values: vec![
+                Value::from(SHARD.to_owned()),
+                Value::from(self.instance.id.clone()),
+                Value::from(self.state.epoch),
+                Value::from(to_text(self.clock.now())),
+            ],
+        });
+        let row = match asked {
+            Ok(rows) => rows.into_iter().next(),
+            Err(Trouble::Unreachable(_) | Trouble::Refused { .. }) => return,
+        };
+        match row {
+            None => drop(self.state.is_lost.send_replace(true)),
+            Some(row) => {
+                let millis = u64::try_from(sent.as_millis()).unwrap_or(u64::MAX);
+                self.state.renewed.store(millis, Ordering::Release);
+                self.saw(number(row.first()), &text(row.get(1)));
+                // What people are told decides nothing.
+                let _ = tell(
+                    &self.wire,
+                    &self.server,
+                    &self.instance,
+                    "working",
+                    self.since,
+                );
+            }
+        }
+    }
+
+    fn look(&self) {
+        let Ok(view) = view(&self.wire, &self.server.database.schema) else {
+            return;
+        };
+        let is_ours = view.holder.as_deref() == Some(&*self.instance.id)
+            && view.pulse.epoch == self.state.epoch;
+        match is_ours {
+            true => self.saw(view.changes, view.wanted_by.as_deref().unwrap_or_default()),
+            false => drop(self.state.is_lost.send_replace(true)),
+        }
+    }
+
+    fn saw(&self, changes: i64, wanted_by: &str) {
+        self.state.changes.store(changes, Ordering::Release);
+        let is_wanted = !wanted_by.is_empty() && wanted_by != self.instance.name;
+        self.state.is_wanted.store(is_wanted, Ordering::Release);
+    }
+
+    fn release(&self) {
+        let schema = &self.server.database.schema;
+        // Where that does not arrive, the others count to the end.
+        let _ = self.wire.ask(Statement {
+            sql: format!(
+                "WITH released AS (UPDATE {schema}.leases SET holder = NULL, name = '', renewals = renewals + 1, wanted_by = NULL
+                     WHERE shard = $1 AND holder = $2::uuid AND epoch = $3)
+                 UPDATE {schema}.terms SET ended_at = $4, renewed_at = $4
+                 WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid"
+            ),
+            values: vec![
+                Value::from(SHARD.to_owned()),
+                Value::from(self.instance.id.clone()),
+                Value::from(self.state.epoch),
+                Value::from(to_text(self.clock.now())),
+            ],
+        });
+    }
+}

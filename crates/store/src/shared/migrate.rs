@@ -1,0 +1,265 @@
+//! A history that moves: out of a file of its own into a database, or back.
+//!
+//! Owns: copying every row of every table, some thousand at a time, the comparison of both sides afterwards, and the mark on
+//! the side that was left, which nothing works on any more. Never writes into a side that holds another history.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+
+use super::lease::{HeldLease, Seat, moved_to};
+use super::tables::SharedTable;
+use super::wire::{Server, Statement, Wire};
+use super::{Instance, tables};
+use crate::error::{Fault, StoreError};
+use crate::file::File;
+use crate::meta;
+use redkeep_core::lease::Sight;
+use redkeep_serve::clock::Clock;
+use redkeep_serve::safe_file;
+
+/// So many rows are moved at once.
+const BATCH: i64 = 2_000;
+
+/// What was moved, or would be: the tables that have rows, and how many.
+pub type Moved = Vec<(String, u64)>;
+
+/// The two sides of a history that moves, and how.
+pub struct Move<'a> {
+    /// The file of one's own.
+    pub own: &'a Path,
+    /// This machine's copy of the shared one.
+    pub replica: &'a Path,
+    /// The server.
+    pub server: Server,
+    /// This process.
+    pub instance: Instance,
+    /// Whether only to say what would be moved.
+    pub is_dry_run: bool,
+}
+
+impl Move<'_> {
+    /// Moves the history of the file into the database.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] where an instance works, [`StoreError::Occupied`] where the database has a history; else as
+    /// [`crate::Store::open`].
+    pub fn to_server(self, clock: Arc<dyn Clock>) -> Result<Moved, StoreError> {
+        if !self.own.exists() {
+            let path = self.own.to_owned();
+            return Err(StoreError::Missing { path });
+        }
+        let own = File::open(self.own)?;
+        meta::check_not_moved(&own)?;
+        let counted = count(&own).map_err(|fault| fault.at(self.own))?;
+        if self.is_dry_run {
+            return Ok(counted);
+        }
+        let place = self.server.database.place();
+        let schema = self.server.database.schema.clone();
+        let lease = self.lease(&clock)?;
+        let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
+        file.catch_up()?;
+        let wire = Wire::new(self.server.clone()).map_err(StoreError::Thread)?;
+        if file.has_identity() && !is_left(&wire, &schema, self.own)? {
+            lease.give_up();
+            return Err(StoreError::Occupied { place });
+        }
+        let shared = tables::tables(&file.connection).map_err(|fault| fault.at(self.own))?;
+        fill(&mut file, self.own, &shared)?;
+        drop(file);
+        // The copy is made anew from the server, so that what is compared is what was sent.
+        File::remove(self.replica)?;
+        let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
+        file.catch_up()?;
+        compare(&file, self.own, &shared)?;
+        say_left(&wire, &schema, None, self.own)?;
+        let mut own = own;
+        own.write(|transaction| meta::write_moved(transaction, &place))?;
+        lease.give_up();
+        own.close()?;
+        Ok(counted)
+    }
+
+    /// Moves the history of the database into the file.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] where an instance works, [`StoreError::Occupied`] where the file holds a history; else as
+    /// [`crate::Store::open`].
+    pub fn to_own(self, clock: Arc<dyn Clock>) -> Result<Moved, StoreError> {
+        if self.own.exists() {
+            let there = File::open(self.own)?;
+            if meta::check_not_moved(&there).is_ok() && there.has_identity() {
+                let place = self.own.display().to_string();
+                return Err(StoreError::Occupied { place });
+            }
+        }
+        let schema = self.server.database.schema.clone();
+        let lease = self.lease(&clock)?;
+        let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
+        file.catch_up()?;
+        let wire = Wire::new(self.server.clone()).map_err(StoreError::Thread)?;
+        if !file.has_identity() || is_left(&wire, &schema, self.replica)? {
+            lease.give_up();
+            let path = self.replica.to_owned();
+            return Err(StoreError::Missing { path });
+        }
+        let counted = count(&file).map_err(|fault| fault.at(self.replica))?;
+        if self.is_dry_run {
+            lease.give_up();
+            return Ok(counted);
+        }
+        let shared = tables::tables(&file.connection).map_err(|fault| fault.at(self.own))?;
+        file.close()?;
+        let new = self.own.with_extension("new");
+        File::remove(&new)?;
+        let mut made = File::open(&new)?;
+        fill(&mut made, self.replica, &shared)?;
+        compare(&made, self.replica, &shared)?;
+        made.close()?;
+        say_left(
+            &wire,
+            &schema,
+            Some(&self.own.display().to_string()),
+            self.own,
+        )?;
+        File::remove(self.own)?;
+        std::fs::rename(&new, self.own).map_err(StoreError::file("rename", &new))?;
+        safe_file::sync_directory(self.own).map_err(StoreError::file("flush", self.own))?;
+        lease.give_up();
+        Ok(counted)
+    }
+
+    /// The lease, which keeps every instance away meanwhile.
+    fn lease(&self, clock: &Arc<dyn Clock>) -> Result<HeldLease, StoreError> {
+        let now = clock.now();
+        let mut seat = Seat::new(
+            self.server.clone(),
+            self.replica,
+            self.instance.clone(),
+            now,
+        )?
+        .for_move();
+        let (view, sight) = seat.look()?;
+        let Sight::Free(pulse) = sight else {
+            return Err(StoreError::InUse { by: view.name });
+        };
+        let taken = seat.take(pulse, now)?;
+        let in_use = || StoreError::InUse {
+            by: "another instance".to_owned(),
+        };
+        let lease = seat.keep(&taken.ok_or_else(in_use)?, Arc::clone(clock))?;
+        seat.leave();
+        Ok(lease)
+    }
+}
+
+fn count(file: &File) -> Result<Moved, Fault> {
+    let shared = tables::tables(&file.connection)?;
+    let mut counted = Moved::new();
+    for table in shared {
+        let sql = format!("SELECT count(*) FROM main.\"{}\"", table.name);
+        let rows: i64 = file.connection.query_row(&sql, [], |row| row.get(0))?;
+        if rows > 0 {
+            counted.push((table.name, rows.unsigned_abs()));
+        }
+    }
+    Ok(counted)
+}
+
+/// Puts the rows of the history at `from` into `file`, in the place of what it has; those that tell whose it is come last.
+fn fill(file: &mut File, from: &Path, shared: &[SharedTable]) -> Result<(), StoreError> {
+    let path = file.path.clone();
+    let attach = || -> Result<(), Fault> {
+        let name = from.to_string_lossy();
+        file.connection
+            .execute("ATTACH DATABASE ?1 AS other", [name])?;
+        // The tables' own triggers have done their work where the rows were first written.
+        let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+        file.connection.set_db_config(triggers, false)?;
+        Ok(())
+    };
+    attach().map_err(|fault| fault.at(&path))?;
+    let (last, others): (Vec<_>, Vec<_>) = shared.iter().partition(|table| table.name == "meta");
+    for table in others.iter().chain(&last) {
+        file.write(|transaction| {
+            transaction.execute(&format!("DELETE FROM main.\"{}\"", table.name), [])?;
+            Ok(())
+        })?;
+    }
+    for table in others.iter().chain(&last) {
+        let columns = table.column_list();
+        let key = table.key_list();
+        let name = &table.name;
+        // By the key's order: it has an index, and no row changes meanwhile.
+        let copy = format!(
+            "INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM other.\"{name}\" ORDER BY {key} LIMIT ?1 OFFSET ?2"
+        );
+        let mut offset = 0;
+        loop {
+            let copied = file.write(|transaction| {
+                let mut copy = transaction.prepare_cached(&copy)?;
+                Ok(copy.execute(params![BATCH, offset])?)
+            })?;
+            offset += BATCH;
+            if copied < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+    }
+    let detach = || -> Result<(), Fault> {
+        file.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+        file.connection.execute_batch("DETACH DATABASE other")?;
+        Ok(())
+    };
+    detach().map_err(|fault| fault.at(&path))
+}
+
+/// Refuses two sides that are not the same, row for row.
+fn compare(file: &File, with: &Path, shared: &[SharedTable]) -> Result<(), StoreError> {
+    let differing = |connection: &Connection| -> Result<Option<String>, Fault> {
+        connection.execute("ATTACH DATABASE ?1 AS other", [with.to_string_lossy()])?;
+        for table in shared {
+            let (name, columns) = (&table.name, table.column_list());
+            let (here, there) = (
+                format!("SELECT {columns} FROM main.\"{name}\""),
+                format!("SELECT {columns} FROM other.\"{name}\""),
+            );
+            let sql = format!(
+                "SELECT EXISTS ({here} EXCEPT {there}) OR EXISTS ({there} EXCEPT {here})
+                 OR (SELECT count(*) FROM main.\"{name}\") <> (SELECT count(*) FROM other.\"{name}\")"
+            );
+            if connection.query_row(&sql, [], |row| row.get(0))? {
+                return Ok(Some(name.clone()));
+            }
+        }
+        connection.execute_batch("DETACH DATABASE other")?;
+        Ok(None)
+    };
+    let found = differing(&file.connection).map_err(|fault| fault.at(&file.path))?;
+    match found {
+        None => Ok(()),
+        Some(table) => Err(StoreError::NotMoved { table }),
+    }
+}
+
+/// Whether the history on the server was moved away.
+fn is_left(wire: &Wire, schema: &str, path: &Path) -> Result<bool, StoreError> {
+    let moved = moved_to(wire, schema).map_err(|fault| fault.at(path))?;
+    Ok(moved.is_some())
+}
+
+fn say_left(wire: &Wire, schema: &str, to: Option<&str>, path: &Path) -> Result<(), StoreError> {
+    let to = to.map_or(Value::Null, |to| Value::from(to.to_owned()));
+    let asked = wire.ask(Statement {
+        sql: format!("UPDATE {schema}.installation SET moved_to = $1"),
+        values: vec![to],
+    });
+    asked
+        .map(drop)
+        .map_err(|trouble| Fault::from(trouble).at(path))
+}

@@ -1,0 +1,153 @@
+//! A history that several instances share by PostgreSQL.
+//!
+//! Owns: the local copy of it, which is an SQLite file like any history, and how the two are kept alike. What is written is
+//! written here first, in a transaction; the rows that it changed go to PostgreSQL as one statement, which does nothing
+//! unless the copy was up to date and the writer still holds the lease; only then is the transaction committed. Reading
+//! needs no server. Never writes a row that was made of an older state: one that is behind catches up and begins again.
+//!
+//! The server is the truth, the copy can be made anew from it at any time.
+
+mod capture;
+mod instances;
+mod lease;
+mod migrate;
+mod pull;
+mod push;
+mod schema;
+mod tables;
+mod wire;
+
+pub use instances::{Instances, KnownInstance};
+pub use lease::{HeldLease, Instance, LeaseView, Seat, Taken};
+pub use migrate::{Move, Moved};
+pub use wire::{Password, Saying, Server};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Transaction};
+
+use crate::error::Fault;
+use capture::Mark;
+use tables::SharedTable;
+use wire::{Statement, Trouble, Wire};
+
+/// The one shard: all scopes have one holder.
+const SHARD: &str = "all";
+
+/// On whose behalf rows are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fence {
+    /// Of a person, who adds rows beside the holder.
+    Wish,
+    /// Of the holder of the lease, as long as it is that.
+    Holder {
+        /// The instance's id.
+        id: String,
+        /// The number of its term.
+        epoch: i64,
+    },
+    /// Of an instance that works without the database: nothing is written.
+    Orphan,
+}
+
+/// The server's side of a local copy.
+pub(super) struct Replica {
+    wire: Wire,
+    schema: String,
+    tables: Vec<SharedTable>,
+    pub(super) fence: Fence,
+}
+
+/// What became of rows that were handed to the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// They are written, or there were none.
+    Done,
+    /// The copy is behind: they were made of an older state.
+    Behind,
+}
+
+impl Replica {
+    /// The server's side of the copy on `connection`, whose own table and triggers are made here; nothing is asked yet.
+    pub(super) fn new(
+        connection: &Connection,
+        server: Server,
+        fence: Fence,
+    ) -> Result<Self, Fault> {
+        let schema = server.database.schema.clone();
+        let tables = tables::tables(connection)?;
+        capture::begin(connection, &tables)?;
+        let wire = Wire::new(server).map_err(|error| Fault::away(error.to_string()))?;
+        Ok(Self {
+            wire,
+            schema,
+            tables,
+            fence,
+        })
+    }
+
+    /// Makes the tables on the server, or brings them up to date.
+    pub(super) fn prepare(&self, version: i64) -> Result<(), Fault> {
+        schema::prepare(&self.wire, &self.schema, &self.tables, version)
+    }
+
+    /// Hands the rows that `transaction` has changed to the server.
+    pub(super) fn push(&self, transaction: &Transaction<'_>) -> Result<Pushed, Fault> {
+        push::push(self, transaction)
+    }
+
+    /// Brings the copy up to date; whether anything was new.
+    pub(super) fn pull(&self, connection: &mut Connection) -> Result<bool, Fault> {
+        pull::pull(self, connection)
+    }
+
+    /// Forgets the marks of changes that every living copy has long taken in.
+    pub(super) fn forget_old_changes(&self) -> Result<(), Fault> {
+        pull::forget_old(self)
+    }
+
+    fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>, Fault> {
+        let sql = sql.replace("{s}", &self.schema);
+        Ok(self.wire.ask(Statement { sql, values })?)
+    }
+}
+
+impl From<Trouble> for Fault {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unreachable(why) => Self::away(why),
+            Trouble::Refused { code, message } => Self::Server { code, message },
+        }
+    }
+}
+
+/// Whether the server has once lost a change that this copy had: told once, by the transaction that records it.
+pub(super) fn take_loss(transaction: &Transaction<'_>) -> Result<bool, Fault> {
+    let mark = capture::mark(transaction)?;
+    let known = Mark {
+        has_lost: false,
+        ..mark.clone()
+    };
+    if mark.has_lost {
+        capture::set_mark(transaction, &known)?;
+    }
+    Ok(mark.has_lost)
+}
+
+/// The last change that a copy has; `None` where that cannot be told.
+pub(super) fn change(connection: &Connection) -> Option<i64> {
+    capture::mark(connection).ok().map(|mark| mark.change)
+}
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+fn number(value: Option<&Value>) -> i64 {
+    match value {
+        Some(Value::Integer(number)) => *number,
+        _ => 0,
+    }
+}

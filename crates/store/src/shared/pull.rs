@@ -1,0 +1,142 @@
+//! Rows that were changed elsewhere, from the server.
+//!
+//! Owns: bringing the copy up to date: by the rows that have changed since, or, where the copy is of another server, of one
+//! that was set back, or older than the server's memory of what was taken out, by all rows anew. Either in one transaction.
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::capture::{self, Mark};
+use super::{Replica, SHARD, Statement, number, text};
+use crate::error::Fault;
+
+/// For so long the server remembers what was taken out of a table. A copy that is older is made anew.
+const REMEMBERED_FOR: &str = "7 days";
+
+pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<bool, Fault> {
+    let mark = capture::mark(connection)?;
+    let rows = replica.ask(
+        "SELECT changes, floor, coalesce((SELECT id FROM {s}.commits WHERE change = $2), '')
+         FROM {s}.leases WHERE shard = $1",
+        vec![Value::from(SHARD.to_owned()), Value::from(mark.change)],
+    )?;
+    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    let (changes, floor, id) = (number(row.first()), number(row.get(1)), text(row.get(2)));
+    let is_same_line = mark.change == 0 || id == mark.id;
+    if is_same_line && changes == mark.change {
+        return Ok(false);
+    }
+    let is_anew = !is_same_line || mark.change < floor;
+    // What this copy had from it, the server would still remember.
+    let has_lost = mark.has_lost || !is_same_line && mark.change >= floor;
+    let since = Since {
+        change: if is_anew { 0 } else { mark.change },
+        is_anew,
+        has_lost,
+    };
+    // The tables' own triggers have done their work where the rows were first written.
+    let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    connection.set_db_config(triggers, false)?;
+    capture::set_capturing(connection, false)?;
+    let taken_in = take_in(replica, connection, &since);
+    capture::set_capturing(connection, true)?;
+    connection.set_db_config(triggers, true)?;
+    taken_in.map(|()| true)
+}
+
+/// From where on changes are taken in.
+struct Since {
+    change: i64,
+    /// Whether everything that the copy has is left out first.
+    is_anew: bool,
+    has_lost: bool,
+}
+
+fn take_in(replica: &Replica, connection: &mut Connection, since: &Since) -> Result<(), Fault> {
+    let schema = &replica.schema;
+    let since_then = |sql: String| Statement {
+        sql,
+        values: vec![Value::from(since.change)],
+    };
+    let mut questions = vec![
+        Statement {
+            sql: format!(
+                "SELECT changes, coalesce(id, '') FROM {schema}.leases LEFT JOIN {schema}.commits ON change = changes
+                 WHERE shard = $1"
+            ),
+            values: vec![Value::from(SHARD.to_owned())],
+        },
+        since_then(format!(
+            "SELECT name, key FROM {schema}.departed WHERE change > $1 ORDER BY change"
+        )),
+    ];
+    let of_tables = replica.tables.iter().map(|table| table.changed(schema));
+    questions.extend(of_tables.map(since_then));
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if since.is_anew {
+        for table in &replica.tables {
+            transaction.execute(&format!("DELETE FROM main.\"{}\"", table.name), [])?;
+        }
+    }
+    for part in replica.wire.stream(questions)? {
+        let part = part?;
+        match part.question {
+            0 => {
+                let row = part.rows.first().map(Vec::as_slice).unwrap_or_default();
+                let (change, id) = (number(row.first()), text(row.get(1)));
+                let has_lost = since.has_lost;
+                let mark = Mark {
+                    change,
+                    id,
+                    has_lost,
+                };
+                capture::set_mark(&transaction, &mark)?;
+            }
+            1 => take_out(replica, &transaction, &part.rows)?,
+            question => {
+                if let Some(table) = replica.tables.get(question - 2) {
+                    let mut put = transaction.prepare_cached(&table.put_here())?;
+                    for row in part.rows {
+                        put.execute(rusqlite::params_from_iter(row))?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn take_out(
+    replica: &Replica,
+    connection: &Connection,
+    departed: &[Vec<Value>],
+) -> Result<(), Fault> {
+    for row in departed {
+        let name = text(row.first());
+        let table = replica.tables.iter().find(|table| table.name == name);
+        if let Some(table) = table {
+            let mut take_out = connection.prepare_cached(&table.take_out_here())?;
+            take_out.execute([text(row.get(1))])?;
+        }
+    }
+    Ok(())
+}
+
+/// The lease's row says up to where, before that is so.
+pub(super) fn forget_old(replica: &Replica) -> Result<(), Fault> {
+    let old = format!(
+        "SELECT coalesce(max(change), 0) AS change FROM {{s}}.commits
+         WHERE made_at < now() - interval '{REMEMBERED_FOR}' AND change < (SELECT changes FROM {{s}}.leases WHERE shard = $1)"
+    );
+    replica.ask(
+        &format!(
+            "WITH old AS ({old}),
+             raised AS (UPDATE {{s}}.leases SET floor = greatest(floor, old.change) FROM old WHERE shard = $1),
+             out AS (DELETE FROM {{s}}.departed AS d USING old WHERE d.change <= old.change)
+             DELETE FROM {{s}}.commits AS c USING old WHERE c.change < old.change"
+        ),
+        vec![Value::from(SHARD.to_owned())],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Rows that were changed here, to the server.
+//!
+//! Owns: the one statement. It raises the count of changes in the lease's row, if that still has the count that the copy
+//! knows and the writer still holds the lease; everything else in it hangs on that row. A process that is stopped meanwhile
+//! holds nothing up for longer than the server needs for the statement.
+
+use rusqlite::Transaction;
+use rusqlite::types::Value;
+
+use super::capture::{self, Mark, Outgoing};
+use super::{Fence, Pushed, Replica, SHARD, Statement, number, text};
+use crate::error::Fault;
+
+pub(super) fn push(replica: &Replica, transaction: &Transaction<'_>) -> Result<Pushed, Fault> {
+    let outgoing = capture::outgoing(transaction)?;
+    if outgoing.is_empty() {
+        return Ok(Pushed::Done);
+    }
+    if replica.fence == Fence::Orphan {
+        return Err(Fault::away("this instance works without it".to_owned()));
+    }
+    let before = capture::mark(transaction)?;
+    let id: String =
+        transaction.query_row("SELECT lower(hex(randomblob(8)))", [], |row| row.get(0))?;
+    let statement = statement(replica, &outgoing, before.change, &id);
+    let written = replica.wire.ask(statement)?;
+    match written.first() {
+        Some(row) => {
+            let change = number(row.first());
+            let has_lost = before.has_lost;
+            let mark = Mark {
+                change,
+                id,
+                has_lost,
+            };
+            capture::set_mark(transaction, &mark)?;
+            Ok(Pushed::Done)
+        }
+        None => why_not(replica),
+    }
+}
+
+/// Nothing was written: the lease is another's, or the copy is behind.
+fn why_not(replica: &Replica) -> Result<Pushed, Fault> {
+    let Fence::Holder { id, epoch } = &replica.fence else {
+        return Ok(Pushed::Behind);
+    };
+    let rows = replica.ask(
+        "SELECT epoch, holder::text FROM {s}.leases WHERE shard = $1",
+        vec![Value::from(SHARD.to_owned())],
+    )?;
+    let is_held = rows
+        .first()
+        .is_some_and(|row| number(row.first()) == *epoch && text(row.get(1)) == *id);
+    match is_held {
+        true => Ok(Pushed::Behind),
+        false => Err(Fault::LeaseLost),
+    }
+}
+
+fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> Statement {
+    let schema = &replica.schema;
+    let mut values = vec![
+        Value::from(before),
+        Value::from(SHARD.to_owned()),
+        Value::from(id.to_owned()),
+    ];
+    let holds = match &replica.fence {
+        Fence::Holder { id, epoch } => {
+            values.extend([Value::from(id.clone()), Value::from(*epoch)]);
+            " AND holder = $4::uuid AND epoch = $5"
+        }
+        Fence::Wish | Fence::Orphan => "",
+    };
+    let mut parts = vec![
+        format!(
+            "fence AS MATERIALIZED (UPDATE {schema}.leases SET changes = changes + 1
+             WHERE shard = $2 AND changes = $1{holds} RETURNING changes, epoch)"
+        ),
+        format!(
+            "noted AS (INSERT INTO {schema}.commits (change, id, epoch) SELECT changes, $3, epoch FROM fence)"
+        ),
+    ];
+    for table in &replica.tables {
+        let Some(rows) = outgoing.get(&table.name) else {
+            continue;
+        };
+        let put: Vec<&String> = rows.values().flatten().collect();
+        let gone = rows.iter().filter(|(_, row)| row.is_none());
+        let gone: Vec<&String> = gone.map(|(key, _)| key).collect();
+        let mut part = |rows: &[&String], text: &dyn Fn(usize) -> String| {
+            if !rows.is_empty() {
+                values.push(Value::from(array(rows)));
+                let name = format!("part_{}", parts.len());
+                parts.push(format!("{name} AS ({})", text(values.len())));
+            }
+        };
+        let departed = |number| {
+            format!(
+                "INSERT INTO {schema}.departed (change, name, key)
+                 SELECT fence.changes, '{}', x.value::text FROM fence, json_array_elements(${number}::json) AS x",
+                table.name
+            )
+        };
+        part(&put, &|number| table.put(schema, number));
+        part(&gone, &|number| table.take_out(schema, number));
+        part(&gone, &departed);
+    }
+    let sql = format!("WITH {} SELECT changes FROM fence", parts.join(",\n"));
+    Statement { sql, values }
+}
+
+/// A JSON array. PostgreSQL has no text with a NUL in it.
+fn array(members: &[&String]) -> String {
+    let members: Vec<&str> = members.iter().map(|one| one.as_str()).collect();
+    format!("[{}]", members.join(",")).replace("\\u0000", "\\ufffd")
+}

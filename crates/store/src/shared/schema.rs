@@ -1,0 +1,135 @@
+//! The server's tables.
+//!
+//! Owns: which there are beside those of the history, and bringing all of them up to date, in one transaction that only one
+//! instance makes at a time. Columns are only ever added: an older redkeep goes on beside a newer one, as long as the
+//! server's `floor` lets it.
+
+use super::tables::SharedTable;
+use super::wire::{Statement, Trouble, Wire};
+use super::{SHARD, number};
+use crate::error::Fault;
+
+/// The oldest version of the schema that may write beside this one.
+const FLOOR: i64 = 14;
+
+/// Any number will do that nobody else takes: "redk".
+const LOCK: i64 = 0x7265_646b;
+
+pub(super) fn prepare(
+    wire: &Wire,
+    schema: &str,
+    tables: &[SharedTable],
+    version: i64,
+) -> Result<(), Fault> {
+    match versions(wire, schema)? {
+        Some((_, floor)) if floor > version => Err(Fault::ServerNewer {
+            got: floor,
+            wanted: version,
+        }),
+        Some((got, _)) if got >= version => Ok(()),
+        _ => Ok(wire.script(script(schema, tables, version))?),
+    }
+}
+
+/// The version and the floor of a schema that is there.
+fn versions(wire: &Wire, schema: &str) -> Result<Option<(i64, i64)>, Fault> {
+    let asked = wire.ask(Statement {
+        sql: format!("SELECT schema_version, floor FROM {schema}.installation"),
+        values: Vec::new(),
+    });
+    match asked {
+        Ok(rows) => Ok(rows
+            .first()
+            .map(|row| (number(row.first()), number(row.get(1))))),
+        // There is no such schema, or no such table in it yet.
+        Err(Trouble::Refused { code, .. }) if code == "3F000" || code == "42P01" => Ok(None),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+fn script(schema: &str, tables: &[SharedTable], version: i64) -> String {
+    let own = own_tables(schema);
+    let tables: String = tables
+        .iter()
+        .map(|table| table.definition(schema))
+        .collect();
+    format!(
+        "BEGIN;
+SET LOCAL client_min_messages = 'warning';
+SET LOCAL lock_timeout = '10s';
+SET LOCAL idle_in_transaction_session_timeout = '30s';
+SELECT pg_advisory_xact_lock({LOCK});
+DO $$ BEGIN
+    IF to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF;
+END $$;
+{own}
+{tables}
+CREATE OR REPLACE FUNCTION {schema}.ended_run_stays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'an ended run stays as it is' USING ERRCODE = 'check_violation';
+END $$;
+DROP TRIGGER IF EXISTS runs_ended_stay ON {schema}.runs;
+CREATE TRIGGER runs_ended_stay BEFORE UPDATE ON {schema}.runs FOR EACH ROW
+    WHEN (OLD.progress IS NULL AND (OLD.state, OLD.reason, OLD.snapshot_id, OLD.ended_at)
+        IS DISTINCT FROM (NEW.state, NEW.reason, NEW.snapshot_id, NEW.ended_at))
+    EXECUTE FUNCTION {schema}.ended_run_stays();
+INSERT INTO {schema}.installation (schema_version, floor) VALUES ({version}, {FLOOR})
+    ON CONFLICT (one) DO UPDATE SET schema_version = greatest(installation.schema_version, excluded.schema_version),
+        floor = greatest(installation.floor, excluded.floor);
+COMMIT"
+    )
+}
+
+/// The tables that no local copy has.
+fn own_tables(schema: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {schema}.installation (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    schema_version bigint NOT NULL,
+    floor bigint NOT NULL,
+    moved_to text
+);
+CREATE TABLE IF NOT EXISTS {schema}.leases (
+    shard text PRIMARY KEY,
+    holder uuid,
+    name text NOT NULL DEFAULT '',
+    epoch bigint NOT NULL DEFAULT 0,
+    renewals bigint NOT NULL DEFAULT 0,
+    changes bigint NOT NULL DEFAULT 0,
+    floor bigint NOT NULL DEFAULT 0,
+    wanted_by text
+) WITH (fillfactor = 50);
+INSERT INTO {schema}.leases (shard) VALUES ('{SHARD}') ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS {schema}.terms (
+    shard text NOT NULL,
+    epoch bigint NOT NULL,
+    holder uuid NOT NULL,
+    name text NOT NULL,
+    begun_at text NOT NULL,
+    renewed_at text NOT NULL,
+    ended_at text,
+    PRIMARY KEY (shard, epoch, holder)
+);
+CREATE TABLE IF NOT EXISTS {schema}.instances (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    version text NOT NULL,
+    schema_version bigint NOT NULL,
+    config_hash text NOT NULL,
+    state text NOT NULL,
+    since text NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS {schema}.commits (
+    change bigint PRIMARY KEY,
+    id text NOT NULL,
+    epoch bigint NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS {schema}.departed (
+    change bigint NOT NULL,
+    name text NOT NULL,
+    key text NOT NULL
+);
+CREATE INDEX IF NOT EXISTS departed_by_change ON {schema}.departed (change);"
+    )
+}

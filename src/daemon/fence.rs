@@ -1,0 +1,95 @@
+//! Redshift for an instance that may not be the only one.
+//!
+//! Owns: that nothing is deleted, shortened or tagged by an instance that cannot be sure to be the one that works: each such
+//! request asks for that just before it leaves. Creating needs no such care: the identifier is the token, and of two
+//! instances that ask for the same snapshot one finds it taken.
+
+use std::sync::Arc;
+
+use crate::names::Retention;
+use crate::redshift::{
+    Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
+};
+use crate::snapshot::{Snapshot, SnapshotId};
+use crate::store::Store;
+
+/// A client that keeps what only one instance may do to the one.
+pub struct Fenced<R> {
+    client: R,
+    store: Store,
+}
+
+impl<R> Fenced<R> {
+    /// The client of an instance that works on this history.
+    pub fn new(client: R, store: Store) -> Self {
+        Self { client, store }
+    }
+
+    /// What a request is answered with that did not leave; `None` where it may.
+    fn refused<T>(&self) -> Option<Answer<T>> {
+        let error = RedshiftError {
+            class: ErrorClass::Unsent,
+            code: None,
+            message: "not sent: this instance cannot be sure to be the only one at work".to_owned(),
+        };
+        (!self.store.is_trusted()).then_some(Answer {
+            result: Err(error),
+            server_date: ServerDate::NoAnswer,
+            requests: 0,
+        })
+    }
+}
+
+impl<R: Redshift> Redshift for Fenced<R> {
+    async fn clusters(&self) -> Answer<Vec<Cluster>> {
+        self.client.clusters().await
+    }
+
+    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
+        self.client.snapshots().await
+    }
+
+    async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {
+        self.client.snapshot(id).await
+    }
+
+    async fn create(&self, request: &CreateRequest) -> Answer<Arc<Snapshot>> {
+        self.client.create(request).await
+    }
+
+    async fn keep_for(&self, id: &SnapshotId, retention: Retention) -> Answer<Arc<Snapshot>> {
+        match self.refused() {
+            Some(refused) => refused,
+            None => self.client.keep_for(id, retention).await,
+        }
+    }
+
+    async fn delete(&self, id: &SnapshotId, cluster: &str) -> Answer<()> {
+        match self.refused() {
+            Some(refused) => refused,
+            None => self.client.delete(id, cluster).await,
+        }
+    }
+
+    async fn tag(&self, arn: &str, key: &str, value: &str) -> Answer<()> {
+        match self.refused() {
+            Some(refused) => refused,
+            None => self.client.tag(arn, key, value).await,
+        }
+    }
+
+    async fn untag(&self, arn: &str, key: &str) -> Answer<()> {
+        match self.refused() {
+            Some(refused) => refused,
+            None => self.client.untag(arn, key).await,
+        }
+    }
+
+    async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {
+        self.client.events(id).await
+    }
+
+    async fn account_number(&self) -> Answer<String> {
+        self.client.account_number().await
+    }
+}

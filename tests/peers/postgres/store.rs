@@ -1,0 +1,284 @@
+//! The shared history, by its store: what is written is the same as in a file of one's own, and only the holder writes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use redkeep::clock::SystemClock;
+use redkeep::history::Change;
+use redkeep::names::Retention;
+use redkeep::run::{GoneReason, Outcome, OutcomeKind, RunState};
+use redkeep::settings;
+use redkeep::store::{
+    EndpointKind, Inbox, Instance, LeaseView, Opened, Reader, RunFilter, Seat, Server, Store,
+    StoreError,
+};
+
+use super::sample::{Place, at, gone, missed_range, pair, pair_state, run, second_run, states};
+use super::server::{Database, postgres};
+
+fn server(database: &Database) -> Server {
+    Server {
+        database: settings::Database {
+            hosts: vec![("127.0.0.1".to_owned(), database.port)],
+            user: "redkeep".to_owned(),
+            name: database.name.clone(),
+            schema: "redkeep".to_owned(),
+            auth: settings::DatabaseAuth::Password,
+            ca_file: None,
+            password_file: None,
+            instance: None,
+        },
+        password: Arc::new(|| Box::pin(async { Ok(None) })),
+    }
+}
+
+/// An instance with its copy.
+struct Host {
+    place: Place,
+    seat: Seat,
+    server: Server,
+}
+
+impl Host {
+    fn new(database: &Database, name: &str) -> Self {
+        let place = Place::new();
+        let instance = Instance::new(name.to_owned(), "0", "same".to_owned()).unwrap();
+        let server = server(database);
+        let seat = Seat::new(server.clone(), &place.file(), instance, at(0)).unwrap();
+        Self {
+            place,
+            seat,
+            server,
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.file()
+    }
+
+    fn look(&mut self) -> LeaseView {
+        self.seat.look().unwrap().0
+    }
+
+    /// Takes the lease from whoever has it.
+    fn take(&mut self) -> Opened {
+        let pulse = self.look().pulse;
+        let taken = self.seat.take(pulse, at(0)).unwrap().unwrap();
+        let lease = self
+            .seat
+            .keep(&taken, Arc::new(SystemClock::new()))
+            .unwrap();
+        let (server, kind) = (self.server.clone(), EndpointKind::Sandbox);
+        Store::open_shared(server, &self.file(), kind, at(0), Some((lease, taken))).unwrap()
+    }
+}
+
+fn change(run: redkeep::run::Run) -> Change {
+    Change::Run(Box::new(run))
+}
+
+/// Everything that a history is made of, with ended, open and changed runs.
+fn commits() -> Vec<Vec<Change>> {
+    let states = (0..).zip(states());
+    let runs = states.map(|(n, state)| change(run("dw", n * 60, state)));
+    let mut ended = run("dw", 60_000, RunState::Ended(Outcome::Available));
+    let open = run("dw", 60_000, RunState::Due);
+    let mut later = ended.clone();
+    later.gone = gone(70_000, GoneReason::Pruned);
+    ended.message = Some("a \"quoted\" \\ text, ä, \u{1F5FF}, a\ttab and\na line".to_owned());
+    vec![
+        vec![
+            Change::Pair(pair("dw"), pair_state()),
+            Change::Missed(missed_range("dw", 0, 200)),
+        ],
+        runs.collect(),
+        vec![change(open), change(second_run("fin", 5))],
+        vec![change(ended)],
+        vec![change(later), Change::Missed(missed_range("dw", 0, 300))],
+        vec![Change::Account(
+            "prod".parse().unwrap(),
+            "111122223333".to_owned(),
+        )],
+    ]
+}
+
+/// The rows of every table of a history, by table, without what tells one installation from another.
+fn rows(file: &std::path::Path) -> Vec<String> {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let tables =
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('replica', 'meta')
+        AND name NOT LIKE 'sqlite%' ORDER BY name";
+    let mut tables = connection.prepare(tables).unwrap();
+    let tables: Vec<String> = tables
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut all = Vec::new();
+    for table in tables {
+        let mut statement = connection
+            .prepare(&format!("SELECT * FROM \"{table}\""))
+            .unwrap();
+        let width = statement.column_count();
+        let mut found = statement.query([]).unwrap();
+        let mut rows = Vec::new();
+        while let Some(row) = found.next().unwrap() {
+            let values = (0..width).map(|n| row.get::<_, rusqlite::types::Value>(n).unwrap());
+            rows.push(format!("{table}: {:?}", values.collect::<Vec<_>>()));
+        }
+        rows.sort();
+        all.extend(rows);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_shared_history_has_the_rows_of_one_of_its_own_on_every_host() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let own = Place::new();
+    let (shared, alone) = (first.take().store, own.open().store);
+    for changes in commits() {
+        let stay = shared.commit(changes.clone()).await.unwrap();
+        assert_eq!(stay, alone.commit(changes).await.unwrap());
+    }
+    second.look();
+    assert_eq!(rows(&first.file()), rows(&own.file()));
+    assert_eq!(rows(&second.file()), rows(&own.file()));
+    // A copy that is made only now has the same.
+    let mut third = Host::new(&database, "c");
+    third.look();
+    assert_eq!(rows(&third.file()), rows(&own.file()));
+}
+
+#[tokio::test]
+async fn the_same_commit_twice_counts_once() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let mut host = Host::new(&database, "a");
+    let store = host.take().store;
+    let changes: Vec<Change> = commits().into_iter().flatten().collect();
+    store.commit(changes.clone()).await.unwrap();
+    let before = rows(&host.file());
+    store.commit(changes).await.unwrap();
+    assert_eq!(rows(&host.file()), before);
+}
+
+#[tokio::test]
+async fn one_that_has_lost_the_lease_writes_nothing_and_learns_of_it() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let old = first.take().store;
+    let first_commit = vec![change(run("dw", 0, RunState::Due))];
+    old.commit(first_commit).await.unwrap();
+    assert!(old.is_trusted());
+    let opened = second.take();
+    assert_eq!(opened.history.open().count(), 1, "the one before wrote it");
+    let late = vec![change(run("dw", 60, RunState::Due))];
+    let refused = old.commit(late.clone()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost), "{refused}");
+    assert!(!old.is_trusted());
+    old.lost().await;
+    assert_eq!(database.sql("SELECT count(*) FROM redkeep.runs"), "1");
+    opened.store.commit(late).await.unwrap();
+    assert_eq!(database.sql("SELECT max(epoch) FROM redkeep.runs"), "2");
+}
+
+#[tokio::test]
+async fn what_a_person_asks_for_elsewhere_reaches_the_holder_between_its_commits() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let (mut first, second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let store = first.take().store;
+    store.requests().await.unwrap();
+    let mut inbox = Inbox::open_shared(&second.file(), second.server.clone()).unwrap();
+    inbox.pause(&"nightly".parse().unwrap(), at(5)).unwrap();
+    // The holder's copy is behind now; what it writes is made anew on the newer one.
+    store
+        .commit(vec![change(run("dw", 0, RunState::Due))])
+        .await
+        .unwrap();
+    let pauses = database.sql("SELECT policy, paused_at FROM redkeep.pauses");
+    assert_eq!(pauses, "nightly|2026-11-24T00:00:05Z");
+    let history = Reader::open(&first.file()).unwrap().history().unwrap();
+    let nightly = "nightly".parse().unwrap();
+    assert_eq!(history.pauses.since(&nightly), Some(at(5)));
+}
+
+#[tokio::test]
+async fn what_leaves_the_history_leaves_every_copy() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let store = first.take().store;
+    for changes in commits() {
+        store.commit(changes).await.unwrap();
+    }
+    second.look();
+    let kept = Retention::from_days(1).unwrap();
+    let tidied = store.tidy(kept, at(86_400 * 400)).await.unwrap();
+    assert!(tidied.rows > 0, "{tidied:?}");
+    second.look();
+    assert_eq!(rows(&second.file()), rows(&first.file()));
+    let totals = Reader::open(&second.file()).unwrap().history().unwrap();
+    let counted: u64 = totals
+        .totals
+        .values()
+        .map(|one| one.of(OutcomeKind::Available))
+        .sum();
+    assert!(counted > 0, "the totals stay");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_server_that_was_set_back_is_made_anew() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let store = first.take().store;
+    for n in 0..3 {
+        store
+            .commit(vec![change(run("dw", n * 60, RunState::Due))])
+            .await
+            .unwrap();
+    }
+    second.look();
+    // As after a failover that lost the last commits, and others since.
+    database.sql(
+        "DELETE FROM redkeep.runs WHERE scheduled_at > '2026-11-24T00:00:30Z';
+         UPDATE redkeep.commits SET id = 'another' WHERE change = (SELECT changes FROM redkeep.leases)",
+    );
+    second.look();
+    let runs = Reader::open(&second.file())
+        .unwrap()
+        .runs(&RunFilter::default());
+    assert_eq!(runs.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_ended_run_stays_also_for_people_with_sql() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let mut host = Host::new(&database, "a");
+    let store = host.take().store;
+    let ended = run("dw", 0, RunState::Ended(Outcome::Available));
+    store.commit(vec![change(ended)]).await.unwrap();
+    let said = database.said("UPDATE redkeep.runs SET state = 'failed', reason = 'x'");
+    assert!(said.contains("an ended run stays as it is"), "{said}");
+}
+
+#[tokio::test]
+async fn the_lease_goes_to_one_of_many() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let mut hosts: Vec<Host> = (0..4)
+        .map(|n| Host::new(&database, &format!("h{n}")))
+        .collect();
+    let pulses: Vec<_> = hosts.iter_mut().map(|host| host.look().pulse).collect();
+    let taken = hosts.iter_mut().zip(pulses);
+    let taken: Vec<bool> = taken
+        .map(|(host, pulse)| host.seat.take(pulse, at(0)).unwrap().is_some())
+        .collect();
+    assert_eq!(taken.iter().filter(|taken| **taken).count(), 1, "{taken:?}");
+}
