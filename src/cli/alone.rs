@@ -15,7 +15,7 @@ use crate::daemon::{Daemon, Mode, Signal};
 use crate::store::Check;
 
 use super::Failure;
-use super::run::forward_signals;
+use super::signals::forward_signals;
 use super::state_lock::{daemon_wants, hold};
 use super::wiring::{other, parts};
 
