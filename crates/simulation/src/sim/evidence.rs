@@ -1,5 +1,5 @@
-//! What a host goes by: I22 no call with the same content is repeated sooner than its back-off while nothing changed, I23
-//! a run is changed only by an answer that names its snapshot and account, I24 no verdict of absence from a listing begun
+//! What a host goes by: I22 no call with the same content is repeated sooner than its back-off while nothing changed, and
+//! no create call whose outcome is open before a look for its name, I23 a run is changed only by an answer that names its snapshot and account, I24 no verdict of absence from a listing begun
 //! before AWS accepted and ten minutes more.
 //!
 //! Owns: when each call was made last and what AWS had then, and when the last listing of each scope began, in true time.
@@ -18,6 +18,9 @@ use super::aws::Aws;
 /// docs/semantics.md, section 2: not found within ten minutes of acceptance is patience.
 const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
+/// docs/semantics.md, section 2: for so long a name is looked for whose create call had no clear answer.
+const LONGEST_DOUBT: TimeDelta = TimeDelta::minutes(2);
+
 /// A call that was made.
 struct Made {
     at: DateTime<Utc>,
@@ -33,6 +36,9 @@ pub struct Evidence {
     looks: BTreeMap<Scope, DateTime<Utc>>,
     /// When the last answered look for a single name was sent.
     named: BTreeMap<(Scope, String), DateTime<Utc>>,
+    /// When the answer to a create call came that does not say what was done, for each name that nobody has looked for
+    /// since.
+    open: BTreeMap<(Scope, String), DateTime<Utc>>,
     /// Since when its clock has been right.
     pub clock_right_since: Option<DateTime<Utc>>,
 }
@@ -41,6 +47,19 @@ impl Evidence {
     /// A new process, a new configuration or another clock: nothing is known of what was tried before.
     pub fn forget_calls(&mut self) {
         self.made.clear();
+        self.open.clear();
+    }
+
+    /// The answer to the create call for a name has come, and does not say what was done.
+    pub fn left_open(&mut self, scope: &Scope, id: &str, now: DateTime<Utc>) {
+        self.open.insert((scope.clone(), id.to_owned()), now);
+    }
+
+    /// A look that was sent at `sent_at` is answered: for one name, or for all of a scope.
+    pub fn answered_look(&mut self, scope: &Scope, id: Option<&str>, sent_at: DateTime<Utc>) {
+        self.open.retain(|(of, name), opened_at| {
+            of != scope || id.is_some_and(|id| id != name) || sent_at < *opened_at
+        });
     }
 
     /// A complete listing that began at `began_at`, in true time, is taken in.
@@ -61,6 +80,9 @@ impl Evidence {
         aws: &Aws,
         now: DateTime<Utc>,
     ) {
+        if let Call::Create { request, .. } = call {
+            self.check_settled(call.scope(), request.snapshot_id.as_str(), now);
+        }
         let (content, pause) = content(call);
         let known = match call {
             Call::List { .. } => commits.to_string(),
@@ -80,6 +102,15 @@ impl Evidence {
             same.map_or(0, |before| (now - before.at).num_milliseconds())
         );
         self.made.insert(content, made);
+    }
+
+    /// I22, before a snapshot is asked for.
+    fn check_settled(&mut self, scope: &Scope, id: &str, now: DateTime<Utc>) {
+        let opened_at = self.open.remove(&(scope.clone(), id.to_owned()));
+        assert!(
+            opened_at.is_none_or(|at| now >= at + LONGEST_DOUBT - TimeDelta::seconds(1)),
+            "I22: {id} is asked for again, and nobody has looked what became of the last request"
+        );
     }
 
     /// I23, before a change of a run that follows from an answer is committed.
@@ -159,7 +190,7 @@ fn gone_by(run: &Run, reason: GoneReason) -> bool {
     run.gone.as_ref().is_some_and(|gone| gone.reason == reason)
 }
 
-/// Whether something is so of the run that was not so before.
+/// Whether something holds of the run that did not hold before.
 fn is_new(before: Option<&Run>, run: &Run, is: &dyn Fn(&Run) -> bool) -> bool {
     is(run) && !before.is_some_and(is)
 }
@@ -179,7 +210,7 @@ fn content(call: &Call) -> (String, TimeDelta) {
         }
         Call::Create { slot, request } => {
             let attempt = &request.snapshot_id;
-            (format!("the wish for {attempt}, for {slot}"), second)
+            (format!("the request for {attempt}, for {slot}"), second)
         }
         Call::Describe {
             slot,
