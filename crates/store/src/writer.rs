@@ -35,7 +35,7 @@ pub(super) struct StoreWriter {
 enum Behind {
     /// Nothing that is not known.
     Nothing,
-    /// A damaged one, which could not be moved quarantine.
+    /// A damaged one, which could not be moved aside.
     Damaged,
     /// A history that could not be read.
     Unread,
@@ -331,7 +331,7 @@ impl StoreWriter {
         }))
     }
 
-    /// Nobody can wish for anything where nothing can be written.
+    /// Nobody can ask for anything where nothing can be written.
     fn requests(&self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
         let news =
             |file: &File| inbox::news(&file.connection, seen).map_err(|fault| fault.at(&file.path));
