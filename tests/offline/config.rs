@@ -229,7 +229,7 @@ fn the_environment_overrides_scalar_settings() {
         config.endpoint,
         Endpoint::Url("http://127.0.0.1:5439".to_owned())
     );
-    assert_eq!(config.writer.unwrap().as_str(), "12345");
+    assert_eq!(config.writer.as_ref().unwrap().as_str(), "12345");
     assert_eq!(
         (config.log.format, config.log.level),
         (LogFormat::Json, LogLevel::Debug)

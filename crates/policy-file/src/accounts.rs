@@ -241,10 +241,9 @@ fn refuse_other_partitions(
         return;
     };
     if let Some((place, other, got)) = all.find(|(_, _, got)| *got != wanted) {
-        let text = format!(
-            "{other} is in the partition {got} and {first} in {wanted}, and an AWS account is in one of them"
-        );
-        report.say(&place, Problem::hinted(text, "make two accounts of it"));
+        let text = format!("{other} is in the partition {got} and {first} in {wanted}");
+        let hint = "an AWS account is in one of them: make two accounts of it";
+        report.say(&place, Problem::hinted(text, hint));
     }
 }
 

@@ -7,7 +7,7 @@ use redkeep::config::MetricsLabels;
 use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::redshift::Operation;
 use redkeep::run::Missed;
-use redkeep::slot::{Pair, Scope};
+use redkeep::slot::Pair;
 
 use super::{
     activate, after_restart, at, config, metrics, pair, past, policy, present, samples, scope,
