@@ -209,19 +209,6 @@ impl Sim {
         let (host, true_now) = (call.host, self.now);
         let now = self.hosts[host].time(self.now);
         let host_ref = &mut self.hosts[host];
-        match &reply {
-            Reply::Described(described) if described.snapshots.result.is_ok() => {
-                let run = host_ref.journal.ledger.runs.get(&described.slot);
-                let id = run.map(|run| run.request.snapshot_id.as_str());
-                let evidence = &mut host_ref.evidence;
-                evidence.answered_look(&call.scope, id, call.sent_at);
-            }
-            Reply::Listed(listed) if listed.snapshots.result.is_ok() => {
-                let evidence = &mut host_ref.evidence;
-                evidence.answered_look(&call.scope, None, call.sent_at);
-            }
-            _ => {}
-        }
         // What another account has proves nothing.
         let is_from_home = call.account == self.elsewhere.home(&call.scope.account);
         if is_from_home {

@@ -18,9 +18,6 @@ use super::aws::Aws;
 /// docs/semantics.md, section 2: not found within ten minutes of acceptance is patience.
 const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
-/// docs/semantics.md, section 2: for so long a name is looked for whose create call had no clear answer.
-const LONGEST_DOUBT: TimeDelta = TimeDelta::minutes(2);
-
 /// A call that was made.
 struct Made {
     at: DateTime<Utc>,
@@ -55,16 +52,11 @@ impl Evidence {
         self.open.insert((scope.clone(), id.to_owned()), now);
     }
 
-    /// A look that was sent at `sent_at` is answered: for one name, or for all of a scope.
-    pub fn answered_look(&mut self, scope: &Scope, id: Option<&str>, sent_at: DateTime<Utc>) {
-        self.open.retain(|(of, name), opened_at| {
-            of != scope || id.is_some_and(|id| id != name) || sent_at < *opened_at
-        });
-    }
-
     /// A complete listing that began at `began_at`, in true time, is taken in.
     pub fn looked(&mut self, scope: &Scope, began_at: DateTime<Utc>) {
         self.looks.insert(scope.clone(), began_at);
+        self.open
+            .retain(|(of, _), opened_at| of != scope || began_at < *opened_at);
     }
 
     /// A look for one name that was sent at `sent_at`, in true time, is answered.
@@ -80,8 +72,21 @@ impl Evidence {
         aws: &Aws,
         now: DateTime<Utc>,
     ) {
-        if let Call::Create { request, .. } = call {
-            self.check_settled(call.scope(), request.snapshot_id.as_str(), now);
+        match call {
+            Call::Create { request, .. } => {
+                let key = (call.scope().clone(), request.snapshot_id.to_string());
+                let id = &request.snapshot_id;
+                assert!(
+                    !self.open.contains_key(&key),
+                    "I22: {id} is asked for again, and nobody has looked what became of the last request"
+                );
+            }
+            // What AWS answers, if it does, is another matter: the doubt has an end.
+            Call::Describe { id, .. } => {
+                let key = (call.scope().clone(), id.to_string());
+                self.open.remove(&key);
+            }
+            _ => {}
         }
         let (content, pause) = content(call);
         let known = match call {
@@ -102,15 +107,6 @@ impl Evidence {
             same.map_or(0, |before| (now - before.at).num_milliseconds())
         );
         self.made.insert(content, made);
-    }
-
-    /// I22, before a snapshot is asked for.
-    fn check_settled(&mut self, scope: &Scope, id: &str, now: DateTime<Utc>) {
-        let opened_at = self.open.remove(&(scope.clone(), id.to_owned()));
-        assert!(
-            opened_at.is_none_or(|at| now >= at + LONGEST_DOUBT - TimeDelta::seconds(1)),
-            "I22: {id} is asked for again, and nobody has looked what became of the last request"
-        );
     }
 
     /// I23, before a change of a run that follows from an answer is committed.
