@@ -71,7 +71,7 @@ const TABLE: [Row; 32] = [
         "an open outcome is looked for first",
         Bug::Hasty,
         "I22: ",
-        0,
+        3,
     ),
     row(
         "available means that AWS has it",
