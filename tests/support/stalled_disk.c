@@ -1,4 +1,4 @@
-/* A disk that does not answer: whoever syncs a file waits for as long as the file named by REDKEEP_TEST_STALL is there.
+/* A disk that does not answer: whoever syncs a file waits for as long as the file named by STALLED_DISK_MARK is there.
    To be preloaded. */
 #include <errno.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 static void wait_for_the_disk(void) {
-    const char *mark = getenv("REDKEEP_TEST_STALL");
+    const char *mark = getenv("STALLED_DISK_MARK");
     while (mark != NULL && access(mark, F_OK) == 0)
         usleep(10000);
     errno = 0;

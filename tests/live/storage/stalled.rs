@@ -40,7 +40,7 @@ impl StalledDisk {
         let policies = format!("endpoint = \"{}\"\n{EACH_THREE_SECONDS}", sandbox.url);
         let environment = [
             ("LD_PRELOAD", self.library.to_str().unwrap()),
-            ("REDKEEP_TEST_STALL", self.mark.to_str().unwrap()),
+            ("STALLED_DISK_MARK", self.mark.to_str().unwrap()),
         ];
         Daemon::start_among(dir, &policies, &environment)
     }
