@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// So many bytes wait at most, about five thousand lines of a log; one entry always finds room in an empty queue.
+/// At most this many bytes wait, about five thousand lines of a log; one entry always finds room in an empty queue.
 const BYTES_MAX: usize = 1 << 20;
 /// What an entry costs beside its bytes.
 const ENTRY_BYTES: usize = 64;

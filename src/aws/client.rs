@@ -150,7 +150,7 @@ impl From<Lacking> for RedshiftError {
         Self {
             class,
             code: None,
-            message: told,
+            message: told.to_string(),
         }
     }
 }

@@ -41,7 +41,10 @@ pub async fn database_token(
     let (_, finder) = connector
         .settings(&CredentialSource::default(), &region)
         .await;
-    let credentials = finder.credentials().await.map_err(|lacking| lacking.told)?;
+    let credentials = finder
+        .credentials()
+        .await
+        .map_err(|lacking| lacking.to_string())?;
     let (host, port) = database.hosts.first().ok_or("the database has no host")?;
     let request = format!(
         "{host}:{port}/?{}",

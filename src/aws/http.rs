@@ -83,9 +83,9 @@ enum Way {
     Direct,
     /// Through a proxy, where one is set for this host.
     Proxied,
-    /// It could be read on the way.
+    /// In clear: what is sent could be read on the way.
     InClear,
-    /// It is not for the endpoint.
+    /// The request is not for the endpoint.
     Elsewhere,
 }
 

@@ -149,31 +149,33 @@ enum Inside {
 }
 
 /// What becomes of an element.
-enum Fate {
+enum Treatment {
     Enter(Inside),
     Read(Kind),
     Drop,
 }
 
 impl Inside {
-    fn fate_of(self, name: &str) -> Fate {
+    fn treatment_of(self, name: &str) -> Treatment {
         let is = |known: &str| known == name;
         match self {
             Self::Anything => {
                 let known = STRUCTURES.iter().find(|(known, _)| is(known));
-                Fate::Enter(known.map_or(self, |(_, members)| Self::Structure(members)))
+                Treatment::Enter(known.map_or(self, |(_, members)| Self::Structure(members)))
             }
             Self::Structure(members) => match members.iter().find(|(known, _)| is(known)) {
-                Some((_, Kind::Texts(item))) => Fate::Enter(Self::Texts(item)),
+                Some((_, Kind::Texts(item))) => Treatment::Enter(Self::Texts(item)),
                 Some((_, Kind::Structures(item, members))) => {
-                    Fate::Enter(Self::Structures(item, members))
+                    Treatment::Enter(Self::Structures(item, members))
                 }
-                Some((_, kind)) => Fate::Read(*kind),
-                None => Fate::Drop,
+                Some((_, kind)) => Treatment::Read(*kind),
+                None => Treatment::Drop,
             },
-            Self::Structures(item, members) if is(item) => Fate::Enter(Self::Structure(members)),
-            Self::Texts(item) if is(item) => Fate::Read(Kind::Text),
-            Self::Structures(..) | Self::Texts(_) => Fate::Drop,
+            Self::Structures(item, members) if is(item) => {
+                Treatment::Enter(Self::Structure(members))
+            }
+            Self::Texts(item) if is(item) => Treatment::Read(Kind::Text),
+            Self::Structures(..) | Self::Texts(_) => Treatment::Drop,
         }
     }
 }
@@ -213,18 +215,18 @@ fn unreadable(answer: &str) -> Result<Vec<Range<usize>>, Incomplete> {
         match reader.read_event().map_err(|_| Incomplete)? {
             Event::Start(start) => {
                 elements += 1;
-                match inside.fate_of(start.name().as_ref()) {
-                    Fate::Enter(deeper) => {
+                match inside.treatment_of(start.name().as_ref()) {
+                    Treatment::Enter(deeper) => {
                         path.push(inside);
                         inside = deeper;
                     }
-                    Fate::Read(kind) => {
+                    Treatment::Read(kind) => {
                         let within = skip(&mut reader)?;
                         if !answer.get(within).is_some_and(|text| kind.reads(text)) {
                             dropped.push(began..reader.buffer_position() as usize);
                         }
                     }
-                    Fate::Drop => {
+                    Treatment::Drop => {
                         skip(&mut reader)?;
                         dropped.push(began..reader.buffer_position() as usize);
                     }
@@ -232,10 +234,10 @@ fn unreadable(answer: &str) -> Result<Vec<Range<usize>>, Incomplete> {
             }
             Event::Empty(start) => {
                 elements += 1;
-                let is_read = match inside.fate_of(start.name().as_ref()) {
-                    Fate::Enter(_) => true,
-                    Fate::Read(kind) => kind.holds(""),
-                    Fate::Drop => false,
+                let is_read = match inside.treatment_of(start.name().as_ref()) {
+                    Treatment::Enter(_) => true,
+                    Treatment::Read(kind) => kind.holds(""),
+                    Treatment::Drop => false,
                 };
                 if !is_read {
                     dropped.push(began..reader.buffer_position() as usize);

@@ -1,8 +1,8 @@
 //! Redshift through the AWS SDK: the only directory that names the SDK.
 //!
 //! Owns: the calls, and the translation of the SDK's types and errors into redkeep's. `connector` and `client`
-//! make the clients, `credentials` finds whose they are, `http` is the way to AWS. Never retries (the run's state machine does) and never decides what an error means for a
-//! run.
+//! make the clients, `credentials` finds whose they are, `http` is the way to AWS. Never retries (the run's state machine
+//! does) and never decides what an error means for a run.
 
 mod body;
 mod client;
@@ -25,6 +25,7 @@ use aws_sdk_redshift::types::{SourceType, Tag};
 use crate::names::Retention;
 use crate::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Operation, Redshift, RedshiftError, SnapshotEvent,
+    found_by_name,
 };
 use crate::snapshot::{Snapshot, SnapshotId};
 
@@ -37,6 +38,19 @@ pub use outgoing::{HttpAnswer, Outgoing, OutgoingClient, Unanswered};
 use pages::all_pages;
 use probe::Probe;
 use translate::{cluster, event, snapshot};
+
+/// What the targets of the SDK's log begin with.
+pub const LOG_TARGETS: &str = "aws_";
+
+/// Targets of the SDK that warn at every attempt to find credentials, with whole answers: redkeep tells it once, as the
+/// reason of a listing that failed.
+pub const REPEATING_LOG_TARGETS: [&str; 5] = [
+    "aws_config::ecs",
+    "aws_config::imds",
+    "aws_config::profile",
+    "aws_config::provider_config",
+    "aws_runtime::env_config",
+];
 
 const PAGE_SIZE: i32 = 100;
 /// DescribeEvents goes back 14 days.
@@ -120,20 +134,11 @@ impl AwsRedshift {
             .describe_cluster_snapshots()
             .snapshot_identifier(id.as_str());
         let call = call.customize().interceptor(date.clone());
-        match self
-            .measured(Operation::DescribeClusterSnapshots, call.send())
-            .await
-        {
-            Ok(page) => Ok(page
-                .snapshots
-                .unwrap_or_default()
-                .into_iter()
-                .map(snapshot)
-                .map(Arc::new)
-                .collect()),
-            Err(error) if error.class == ErrorClass::SnapshotNotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        let page = self.measured(Operation::DescribeClusterSnapshots, call.send());
+        found_by_name(page.await.map(|page| {
+            let snapshots = page.snapshots.unwrap_or_default().into_iter();
+            snapshots.map(snapshot).map(Arc::new).collect()
+        }))
     }
 
     async fn ask(&self, request: &CreateRequest, date: &Probe) -> Result<Snapshot, RedshiftError> {

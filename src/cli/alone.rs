@@ -15,7 +15,8 @@ use crate::daemon::{Daemon, Mode, Signal};
 use crate::store::Check;
 
 use super::Failure;
-use super::run::{forward_signals, standby};
+use super::run::standby;
+use super::signals::forward_signals;
 use super::state_lock::{daemon_wants, hold};
 use super::wiring::{Shown, other, own_history, parts};
 

@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::aws::foreseen;
-use crate::config::{self, Config, ConfigErrors, Endpoint, placed};
+use crate::config::{self, Config, ConfigErrors, Endpoint, Problem, Warning};
 use crate::forecast::{ScopeForecast, YEAR, forecast};
 use crate::names::PolicyName;
 
 use super::forecast::known;
-use super::output::{View, row, text, write_rows};
+use super::output::{View, row, write_rows};
 use super::view::OutputArgs;
 use super::{ConfigArgs, Failure, described, invalid, sources};
 
@@ -50,29 +50,36 @@ row! {
 }
 
 impl CheckRow {
-    /// Of a line for people, which may begin with its place. What comes behind a semicolon is what to do.
-    fn of(severity: &'static str, line: &str) -> Self {
-        let (place, message) = match placed(line) {
-            Some((file, position, text)) => (Some((file.to_owned(), position)), text),
-            None => (None, line),
-        };
-        let hint = message.split_once("; ").map(|(_, hint)| hint.to_owned());
+    /// Of something that has no place in a file.
+    fn of(severity: &'static str, problem: impl Into<Problem>) -> Self {
+        let problem = problem.into();
         Self {
             severity,
-            file: place.as_ref().map(|(file, _)| file.clone()),
-            line: place.as_ref().map(|(_, (line, _))| *line),
-            column: place.as_ref().map(|(_, (_, column))| *column),
-            message: message.to_owned(),
-            hint,
+            file: None,
+            line: None,
+            column: None,
+            message: problem.to_string(),
+            hint: problem.hint,
+        }
+    }
+
+    /// The same with a place.
+    fn at(self, source: &str, position: Option<(usize, usize)>) -> Self {
+        Self {
+            file: Some(source.to_owned()),
+            line: position.map(|(line, _)| line),
+            column: position.map(|(_, column)| column),
+            ..self
         }
     }
 
     /// As a person reads it.
     fn line(&self) -> String {
-        let place = self
-            .file
-            .as_ref()
-            .map(|file| format!("{file}:{}:{}: ", text(&self.line), text(&self.column)));
+        let position = match (self.line, self.column) {
+            (Some(line), Some(column)) => format!(":{line}:{column}"),
+            _ => String::new(),
+        };
+        let place = self.file.as_ref().map(|file| format!("{file}{position}: "));
         format!(
             "{}: {}{}",
             self.severity,
@@ -101,9 +108,9 @@ pub(super) async fn check(args: &CheckArgs, now: DateTime<Utc>) -> Result<(), Fa
     let history = known(&config).unwrap_or_default();
     let forecast = forecast(&config, &history, now, YEAR);
     let notes = forecast.notes.iter().map(ToString::to_string);
-    rows.extend(notes.map(|note| CheckRow::of("note", &note)));
+    rows.extend(notes.map(|note| CheckRow::of("note", note)));
     let over = forecast.scopes.iter().filter_map(over_quota);
-    rows.extend(over.map(|warning| CheckRow::of("warning", &warning)));
+    rows.extend(over.map(|warning| CheckRow::of("warning", warning)));
     args.tell(&rows)?;
     if let Some(why) = refused {
         return Err(Failure::Config(why));
@@ -138,11 +145,9 @@ impl ConfigAt {
         if self.view.output.is_table() {
             return Ok(invalid(errors));
         }
-        let row = |error: &config::ConfigError| CheckRow {
-            file: Some(error.source_name().to_owned()),
-            line: error.position().map(|(line, _)| line),
-            column: error.position().map(|(_, column)| column),
-            ..CheckRow::of("error", error.text())
+        let row = |error: &config::ConfigError| {
+            let row = CheckRow::of("error", error.problem().clone());
+            row.at(error.source_name(), error.position())
         };
         let rows: Vec<CheckRow> = errors.iter().map(row).collect();
         self.tell(&rows)?;
@@ -152,21 +157,20 @@ impl ConfigAt {
 
 /// The warnings of the file and of the credentials, and what is certain to be refused.
 async fn remarks(config: &Config) -> (Vec<CheckRow>, Option<String>) {
-    let mut rows: Vec<CheckRow> = { config.warnings.iter() }
-        .map(|warning| CheckRow::of("warning", warning))
-        .collect();
+    let in_file = |warning: &Warning| {
+        let row = CheckRow::of("warning", warning.problem.clone());
+        row.at(&warning.source, warning.position)
+    };
+    let mut rows: Vec<CheckRow> = config.warnings.iter().map(in_file).collect();
     let (warnings, refused) = credentials(config).await;
-    rows.extend(
-        warnings
-            .iter()
-            .map(|warning| CheckRow::of("warning", warning)),
-    );
+    let of_credentials = |warning| CheckRow::of("warning", warning);
+    rows.extend(warnings.into_iter().map(of_credentials));
     (rows, refused)
 }
 
 /// Warns of profiles that cannot be used, and says what is certain: the environment names one that is not there. The
 /// service may have another environment and other files.
-async fn credentials(config: &Config) -> (Vec<String>, Option<String>) {
+async fn credentials(config: &Config) -> (Vec<Problem>, Option<String>) {
     let mut warnings = Vec::new();
     if config.endpoint == Endpoint::Sandbox {
         return (warnings, None);
@@ -176,7 +180,7 @@ async fn credentials(config: &Config) -> (Vec<String>, Option<String>) {
             Some((why, true)) => return (warnings, Some(format!("AWS_PROFILE: {why}"))),
             Some((why, false)) => {
                 let name = account.name.as_str();
-                warnings.push(format!("account {name:?}: {why}"));
+                warnings.push(why.after(format_args!("account {name:?}: ")));
             }
             None => {}
         }
@@ -185,7 +189,7 @@ async fn credentials(config: &Config) -> (Vec<String>, Option<String>) {
 }
 
 /// What is to be said of a quota that the policies will pass.
-fn over_quota(scope: &ScopeForecast) -> Option<String> {
+fn over_quota(scope: &ScopeForecast) -> Option<Problem> {
     let passed_at = scope.over_quota_at?;
     let mut shares: Vec<(&PolicyName, &usize)> = scope.peak.by_policy.iter().collect();
     shares.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -194,12 +198,13 @@ fn over_quota(scope: &ScopeForecast) -> Option<String> {
         .map(|(policy, count)| format!("{policy} {count}"))
         .collect::<Vec<_>>()
         .join(", ");
-    Some(format!(
-        "{}: the policies will hold up to {} manual snapshots ({shares}), and pass the quota of {} on {}; keep fewer, \
-         or have AWS raise the quota and set snapshot_quota",
+    let text = format!(
+        "{}: the policies will hold up to {} manual snapshots ({shares}), and pass the quota of {} on {}",
         scope.scope,
         scope.peak.held,
         scope.quota,
         passed_at.date_naive()
-    ))
+    );
+    let hint = "keep fewer, or have AWS raise the quota and set snapshot_quota";
+    Some(Problem::hinted(text, hint))
 }

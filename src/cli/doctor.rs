@@ -113,7 +113,7 @@ fn of_config(args: &DoctorArgs, config: &Config) -> Vec<Finding> {
     let warnings = config.warnings.iter().map(|warning| {
         Finding::warning(
             CONFIGURATION,
-            warning,
+            warning.to_string(),
             "change it, or leave it if it is meant so",
         )
     });

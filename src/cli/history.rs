@@ -70,7 +70,7 @@ pub struct HistoryArgs {
 /// With --follow, so many of the past are shown unless another number is asked for.
 const RECENT: u32 = 10;
 /// How often what is new is looked for.
-const PACE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let (config, reader) = opened(&args.config).await?;
@@ -153,7 +153,7 @@ async fn follow(reader: &Reader, filter: RunFilter, view: &View) -> Result<(), F
         filter.limit = filter.since.is_none().then_some(RECENT);
         let since = filter.since;
         seen.retain(|slot, _| since.is_none_or(|since| slot.scheduled_at >= since));
-        sleep(PACE).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

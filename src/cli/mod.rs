@@ -11,12 +11,14 @@ mod database;
 mod diff;
 mod doctor;
 mod explain;
+mod failure;
 mod filter;
 mod forecast;
 mod history;
 mod iam_policy;
 mod import;
 mod instances;
+mod listed_engine;
 mod man;
 mod meaning;
 mod migrate;
@@ -25,6 +27,7 @@ mod operations;
 mod output;
 mod pause;
 mod plan;
+mod policy_file;
 mod progress;
 mod prune;
 mod report;
@@ -34,11 +37,11 @@ mod sandbox;
 mod schema;
 mod scopes;
 mod show;
+mod signals;
 mod snapshots;
 mod standby;
 mod state_lock;
 mod status;
-mod survey;
 mod table;
 mod take;
 mod times;
@@ -48,18 +51,19 @@ mod wiring;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::aws;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors, Endpoint, Sources};
 
+pub use failure::Failure;
 pub use view::{Output, OutputArgs};
+
+use failure::invalid;
+use policy_file::{described, load, load_alone, load_to_read, sources};
 
 /// The policy file where nobody names another.
 const DEFAULT_CONFIG: &str = "/etc/redkeep/redkeep.toml";
@@ -193,55 +197,6 @@ pub struct ConfigArgs {
     pub config: PathBuf,
 }
 
-/// Why a command did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The configuration is not valid.
-    #[error("{0}")]
-    Config(String),
-    /// The command line asks for something that there is not.
-    #[error("{0}")]
-    Usage(String),
-    /// Another instance holds the state directory.
-    #[error("{0}")]
-    Busy(String),
-    /// AWS cannot be reached.
-    #[error("{0}")]
-    Unreachable(String),
-    /// A finding that the command was asked to look for; it has been told already.
-    #[error("")]
-    Finding,
-    /// Standard output was closed by its reader, as `head` does.
-    #[error("")]
-    Closed,
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Failure {
-    /// The exit code, as documented in the help.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Closed => 0,
-            Self::Other(_) | Self::Finding => 1,
-            Self::Usage(_) => 2,
-            Self::Unreachable(_) => 69,
-            Self::Busy(_) => 75,
-            Self::Config(_) => 78,
-        })
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::Other(format!("output cannot be written: {error}")),
-        }
-    }
-}
-
 impl Cli {
     /// What the command line asks for, as `arguments` have it; the first is the program's name.
     ///
@@ -367,85 +322,6 @@ fn refuse_useless(
         )),
         false => Ok(()),
     }
-}
-
-/// Where the configuration of this process comes from: the file, the environment, AWS's own files.
-async fn sources(args: &ConfigArgs) -> Sources {
-    Sources {
-        file: args.config.clone(),
-        environment: std::env::vars_os()
-            // One that is not UTF-8 is wrong, and not missing.
-            .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            })
-            .collect(),
-        profiles: aws::profiles().await,
-    }
-}
-
-/// The configuration, with the history of its database at hand.
-async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
-    let sources = sources(args).await;
-    let config = config::load(&sources).map_err(invalid)?;
-    database::catch_up(&config, &sources).await;
-    Ok(config)
-}
-
-/// The configuration, for a command that needs no history.
-async fn load_alone(args: &ConfigArgs) -> Result<Config, Failure> {
-    config::load(&sources(args).await).map_err(invalid)
-}
-
-/// The configuration for a command that only reads the history, and whether it is whole: what a broken policy file
-/// cannot say is left out, and that is told.
-async fn load_to_read(args: &ConfigArgs) -> Result<(Config, bool), Failure> {
-    let sources = sources(args).await;
-    let errors = match config::load(&sources) {
-        Ok(config) => {
-            database::catch_up(&config, &sources).await;
-            return Ok((config, true));
-        }
-        Err(errors) => errors,
-    };
-    let config = config::salvage(&sources).ok_or_else(|| invalid(errors.clone()))?;
-    for error in errors.iter() {
-        writeln!(io::stderr(), "warning: {error}")?;
-    }
-    writeln!(
-        io::stderr(),
-        "warning: the policy file is not valid; what is shown is from the history in {}",
-        config.state_dir.display()
-    )?;
-    Ok((config, false))
-}
-
-/// What a configuration is about, on one line.
-fn described(args: &ConfigArgs, config: &Config) -> String {
-    let count = |number: usize, one: &str, many: &str| {
-        format!("{number} {}", if number == 1 { one } else { many })
-    };
-    let endpoint = match &config.endpoint {
-        Endpoint::Aws => "AWS",
-        Endpoint::Sandbox => "the embedded sandbox",
-        Endpoint::Url(url) => url,
-    };
-    format!(
-        "{}: fine: {}, {}, on {endpoint}",
-        args.config.display(),
-        count(config.policies.len(), "policy", "policies"),
-        count(config.scopes().len(), "scope", "scopes")
-    )
-}
-
-/// All errors, below a line of their own when there are several, so that each is a line `file:line:column: …`.
-fn invalid(errors: ConfigErrors) -> Failure {
-    Failure::Config(match errors.iter().len() {
-        1 => errors.to_string(),
-        count => format!("{count} errors in the configuration:\n{errors}"),
-    })
 }
 
 fn pretty(document: &impl Serialize) -> Result<String, Failure> {

@@ -22,9 +22,9 @@ use crate::store::Reader;
 
 use super::alone::{POLL_INTERVAL, Stopped, work_alone};
 use super::history::unreadable;
+use super::listed_engine::{listed_engine, trouble};
 use super::pause::configured;
 use super::show::{PlaceArgs, ambiguous, named};
-use super::survey::{survey, trouble};
 use super::wiring::{inbox, loaded};
 use super::{ConfigArgs, Failure};
 
@@ -113,7 +113,7 @@ pub(super) async fn takeover(args: TakeoverArgs, clock: Arc<dyn Clock>) -> Resul
     }
     drop(inbox(&config, &sources, clock.now()).await?);
     let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
-    let engine = survey(&config, &scopes, &clock).await?;
+    let engine = listed_engine(&config, &scopes, &clock).await?;
     if let Some(trouble) = trouble(&engine) {
         return Err(Failure::Unreachable(trouble));
     }
@@ -185,7 +185,7 @@ async fn run(
     }
 }
 
-/// Whether it is half done, and what keeps it from being finished has not passed by itself.
+/// Whether the action is half done, and what keeps it from being finished has not passed by itself.
 fn is_stuck(action: &SnapshotAction, now: DateTime<Utc>) -> bool {
     action.trouble.is_some() && now >= action.asked_at + PASSING
 }

@@ -76,7 +76,7 @@ pub(super) async fn resume(args: &ResumeArgs, clock: Arc<dyn Clock>) -> Result<(
     Ok(())
 }
 
-/// Where wishes for a configured policy are handed in.
+/// Where requests about a configured policy are handed in.
 async fn inbox(
     args: &ConfigArgs,
     policy: &PolicyName,

@@ -24,9 +24,9 @@ use crate::store::Reader;
 
 use super::filter::FilterArgs;
 use super::history::unreadable;
+use super::listed_engine::{listed_engine, trouble};
 use super::operations::carried_out;
 use super::output::{Column, Tone, View, names_of, row, text, write_rows};
-use super::survey::{survey, trouble};
 use super::view::{ClockArgs, Clocks, OutputArgs};
 use super::wiring::{begun, inbox, loaded};
 use super::{ConfigArgs, Failure};
@@ -109,7 +109,7 @@ pub(super) async fn prune(args: PruneArgs, clock: Arc<dyn Clock>) -> Result<(), 
     let scopes: BTreeSet<_> = config.scopes().into_iter().collect();
     // The history is made where there is none yet: then there is nothing to remove.
     begun(&config, &sources, clock.now()).await?;
-    let engine = survey(&config, &scopes, &clock).await?;
+    let engine = listed_engine(&config, &scopes, &clock).await?;
     let judged = engine.judge(clock.now());
     let judged: Vec<(&PolicyName, PrunePlan)> = judged
         .into_iter()

@@ -1,12 +1,9 @@
 //! `redkeep run`: picks the real parts, puts them together, and lets the daemon run.
 
-use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -20,6 +17,7 @@ use crate::page;
 use crate::store::{self, Check, Opened, Seat};
 
 use super::database;
+use super::signals::signals;
 use super::standby::{Standby, Turn};
 use super::state_lock::hold_soon;
 use super::wiring::{Shown, bind, endpoint_kind, other, own_history, parts, unusable_store};
@@ -313,43 +311,6 @@ fn conclude(ending: Exit) -> Result<(), Failure> {
                 .to_owned(),
         )),
     }
-}
-
-pub(super) fn signals() -> io::Result<mpsc::Receiver<Signal>> {
-    let (sender, receiver) = mpsc::channel(4);
-    forward_signals(&sender)?;
-    Ok(receiver)
-}
-
-/// Sends what the process is asked by signals.
-pub(super) fn forward_signals(to: &mpsc::Sender<Signal>) -> io::Result<()> {
-    for (kind, meaning) in [
-        (SignalKind::hangup(), Signal::Reload),
-        (SignalKind::terminate(), Signal::Stop),
-        (SignalKind::interrupt(), Signal::Stop),
-    ] {
-        let (mut stream, sender) = (signal(kind)?, to.clone());
-        tokio::spawn(async move {
-            while stream.recv().await.is_some() {
-                if sender.send(meaning).await.is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    Ok(())
-}
-
-/// Ends when the process is asked to stop.
-pub(super) fn stopped() -> io::Result<impl Future<Output = ()>> {
-    let mut signals = signals()?;
-    Ok(async move {
-        while let Some(signal) = signals.recv().await {
-            if signal == Signal::Stop {
-                break;
-            }
-        }
-    })
 }
 
 async fn dropped(mut watched: watch::Receiver<()>) {

@@ -16,7 +16,7 @@ use crate::error_chain::with_causes;
 use crate::logging;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 
-use super::{Failure, run};
+use super::{Failure, signals};
 
 /// Serves a strict model of Redshift's control plane, until stopped.
 #[derive(Debug, Args)]
@@ -94,7 +94,7 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
         warn!("{address} can be reached from other hosts, and nothing asks them who they are");
     }
     writeln!(std::io::stdout(), "http://{address}")?;
-    let stopped = run::stopped().map_err(|error| Failure::Other(error.to_string()))?;
+    let stopped = signals::stopped().map_err(|error| Failure::Other(error.to_string()))?;
     Arc::new(sandbox).serve(listener, stopped).await;
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Unheld {
         }
     }
 
-    /// Whether it is what no time and no room mends: a planted lock, or no directory.
+    /// Whether neither time nor room mends it: a planted lock, or no directory.
     fn is_for_good(&self) -> bool {
         match self {
             Self::Busy => true,

@@ -1,6 +1,6 @@
 //! `redkeep take`: one snapshot now.
 //!
-//! Owns: the choice of the pair, the handing in of the wish, and the way to its end. Beside a daemon the command
+//! Owns: the choice of the pair, handing the request in, and the way to its end. Beside a daemon the command
 //! only watches; without one it holds the state directory and does what the daemon would, for this run alone.
 
 use std::collections::BTreeSet;
@@ -80,7 +80,7 @@ pub struct TakeArgs {
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long AWS is waited for to say whether there is the cluster; without an answer it is asked for the snapshot.
-const LOOK: Duration = Duration::from_secs(4);
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) async fn take(args: TakeArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let (config, sources) = loaded(&args.config).await?;
@@ -190,7 +190,7 @@ fn look(config: &Config, slot: &Slot) -> Result<Run, Failure> {
     found.ok_or_else(|| Failure::Other(format!("the run of {slot} is no longer in the history")))
 }
 
-/// Commits the wish to the history. Two people who ask for the same before AWS begins watch one snapshot.
+/// Commits the request to the history. Two people who ask for the same before AWS begins watch one snapshot.
 async fn hand_in(
     args: &TakeArgs,
     config: &Config,
@@ -256,10 +256,13 @@ async fn located(
     };
     say(&format!("asking AWS for the cluster {}", args.cluster));
     let question = |_, client: Arc<AwsRedshift>| async move {
-        within(LOOK, async { Redshift::clusters(&*client).await.result }).await
+        within(CLUSTER_TIMEOUT, async {
+            Redshift::clusters(&*client).await.result
+        })
+        .await
     };
     let asked = ask_each(config, &connector, possible.iter().cloned(), question);
-    let Ok(answers) = tokio::time::timeout(LOOK, asked).await else {
+    let Ok(answers) = tokio::time::timeout(CLUSTER_TIMEOUT, asked).await else {
         return Ok(None);
     };
     let answers: Vec<(Scope, Vec<ClusterId>)> = { answers.into_iter() }

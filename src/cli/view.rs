@@ -28,7 +28,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// Whether it is for people.
+    /// Whether the output is for people.
     pub fn is_table(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }

@@ -101,7 +101,7 @@ impl Shown {
 /// How often a history that is just being made is looked for, and how long in between: 10 s in all.
 const BEGINNING: (u32, Duration) = (50, Duration::from_millis(200));
 
-/// Where wishes are handed in: the history of the daemon, or else one that is made now.
+/// Where requests are handed in: the history of the daemon, or else one that is made now.
 pub(super) async fn inbox(
     config: &Config,
     sources: &Sources,

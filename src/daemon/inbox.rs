@@ -1,6 +1,6 @@
-//! Hearing what people ask for beside the schedules.
+//! Polls the store once a second for operators' requests beside the schedules.
 //!
-//! Owns: the look for requests, each second. Never carries one out: a wish becomes part of the history, and the
+//! Owns: the poll, and what the log says of each request. Never carries one out: a request becomes part of the history, and the
 //! plan does the rest.
 
 use tracing::{error, info};

@@ -4,6 +4,7 @@
 //! and `reply` do, and this shell carries it out. The loop is level-triggered: it looks at what is, and no
 //! wake-up has to come in time for it to be right.
 
+mod calls;
 mod event_log;
 mod fence;
 mod inbox;
@@ -14,6 +15,7 @@ mod reload;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod wake;
 mod writing;
 mod zones;
 
@@ -24,22 +26,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{error, info, warn};
+use tokio::task::{Id, JoinSet};
+use tracing::{error, info};
 
 use crate::aws::OutgoingClient;
-use crate::clock::{Clock, sleep};
+use crate::clock::Clock;
 use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
 use crate::engine::{Engine, Step};
 use crate::error_chain::with_causes;
-use crate::execute;
 use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
 use crate::notify::{Means, Senders};
 use crate::page::Board;
-use crate::plan::{Alarm, Call, Extent, LONGEST_SLEEP};
+use crate::plan::{Alarm, Call, Extent};
 use crate::policy::CredentialSource;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
@@ -54,12 +55,9 @@ pub use mode::{Exit, Mode};
 
 use pending::PendingChanges;
 use reload::loaded;
-use ticker::Tick;
 use zones::Watch;
 
-/// So many answers are taken in before one plan: a signal and a tick are heard in between.
-const MAX_ANSWERS_PER_TURN: usize = 200;
-/// Showing how things stand takes one part in so many of the time at most.
+/// Showing how things stand takes at most one part in this many of the time.
 const SHOW_EACH: u32 = 30;
 /// Wall and monotonic clock further apart than this: somebody set the clock.
 const CLOCK_STEP: TimeDelta = TimeDelta::seconds(5);
@@ -87,7 +85,7 @@ pub type Reading =
 pub struct Parts<R> {
     /// The engine at the start.
     pub engine: Engine,
-    /// The history's keeper.
+    /// The history.
     pub store: Store,
     /// Why it cannot write now, where it cannot.
     pub trouble: Option<String>,
@@ -232,64 +230,6 @@ impl<R: Redshift> Daemon<R> {
         self.ending(mode).await
     }
 
-    /// Waits until there may be something to plan; `false` when the daemon is to stop.
-    async fn wait(
-        &mut self,
-        ticking: &mut mpsc::Receiver<Tick>,
-        signals: &mut mpsc::Receiver<Signal>,
-    ) -> bool {
-        let longest = sleep(self.longest_sleep());
-        tokio::pin!(longest);
-        loop {
-            tokio::select! {
-                Some(reply) = self.calls.join_next_with_id() => {
-                    self.answered(reply);
-                    self.take_in_the_others();
-                    return true;
-                }
-                Some(Ok(checked)) = self.check.join_next() => if self.checked(checked).await {
-                    return true;
-                },
-                Some(tick) = ticking.recv() => if self.ticked(tick).await {
-                    return true;
-                },
-                signal = signals.recv() => return match signal {
-                    Some(Signal::Reload) => {
-                        self.reload().await;
-                        true
-                    }
-                    Some(Signal::Yield) => {
-                        self.is_asked_to_yield = true;
-                        false
-                    }
-                    Some(Signal::Stop) | None => false,
-                },
-                () = &mut longest => return true,
-            }
-        }
-    }
-
-    /// Takes in the answers that have come as well: one plan is made for all of them.
-    fn take_in_the_others(&mut self) {
-        for _ in 1..MAX_ANSWERS_PER_TURN {
-            let Some(reply) = self.calls.try_join_next_with_id() else {
-                return;
-            };
-            self.answered(reply);
-        }
-    }
-
-    /// Makes the clients that are missing.
-    async fn connect(&mut self) {
-        for scope in self.parts.engine.observed().scopes.keys() {
-            let account = self.parts.engine.config().account(&scope.account);
-            if let (Some(account), false) = (account, self.clients.contains_key(scope)) {
-                let client = (self.parts.connect)(account.identity.clone(), scope.clone()).await;
-                self.clients.insert(scope.clone(), Arc::new(client));
-            }
-        }
-    }
-
     /// Carries out what the engine asks for, until it has nothing more to do.
     async fn turn(&mut self) {
         self.watch_clocks();
@@ -306,7 +246,7 @@ impl<R: Redshift> Daemon<R> {
         self.show_in_time();
     }
 
-    /// Tells of alarms and publishes, unless that was done so lately that it would take too large a part of the time: a
+    /// Tells of alarms and publishes, unless that was done a moment ago and would take too large a part of the time: a
     /// tick comes back to it.
     fn show_in_time(&mut self) {
         let began_at = self.parts.clock.monotonic();
@@ -398,76 +338,5 @@ impl<R: Redshift> Daemon<R> {
         if ends_now && !run.is_good() {
             self.failures += 1;
         }
-    }
-
-    fn dispatch(&mut self, call: Call, planned_at: DateTime<Utc>) {
-        let Some(client) = self.clients.get(call.scope()).map(Arc::clone) else {
-            let lost = execute::lost(call, planned_at);
-            return self.parts.engine.answered(lost, planned_at);
-        };
-        let call_made = execute::execute(call.clone(), client, planned_at);
-        let id = self.calls.spawn(call_made).id();
-        self.under_way.insert(id, (call, planned_at));
-    }
-
-    fn answered(&mut self, joined: Result<(Id, Reply), JoinError>) {
-        let (id, reply) = match joined {
-            Ok((id, reply)) => (id, Some(reply)),
-            Err(panicked) => (panicked.id(), None),
-        };
-        let Some((call, began_at)) = self.under_way.remove(&id) else {
-            return;
-        };
-        let reply = reply.unwrap_or_else(|| execute::lost(call, began_at));
-        self.parts.engine.answered(reply, self.parts.clock.now());
-    }
-
-    /// Whether there is something to plan.
-    async fn ticked(&mut self, tick: Tick) -> bool {
-        match tick {
-            Tick::Second => {
-                if self.is_outdated {
-                    self.show_in_time();
-                }
-                if self.parts.store.is_wanted() && !self.is_asked_to_yield {
-                    info!("another instance is asked to take over; this one ends what it does");
-                    self.is_asked_to_yield = true;
-                }
-                let is_news = self.receive().await | self.watch_zones().await;
-                is_news || self.wake_at <= self.parts.clock.now()
-            }
-            Tick::Upkeep => {
-                tokio::spawn(self.upkeep());
-                false
-            }
-        }
-    }
-
-    /// Notices that somebody has set the clock: then AWS's is asked again before anything starts.
-    fn watch_clocks(&mut self) {
-        let (now, monotonic) = (self.parts.clock.now(), self.parts.clock.monotonic());
-        let (wall_before, monotonic_before) = self.clocks;
-        let passed = TimeDelta::from_std(monotonic.saturating_sub(monotonic_before));
-        let step = (now - wall_before) - passed.unwrap_or_default();
-        if step.abs() > CLOCK_STEP {
-            warn!(
-                seconds = step.num_seconds(),
-                "the clock was set; asking AWS for the time"
-            );
-            self.parts.engine.forget_clocks(now);
-        }
-        self.clocks = (now, monotonic);
-    }
-
-    /// Until a second after the plan's wake-up: the ticker is to come first, but where the clock was set
-    /// back it stays silent until the old time has come round again.
-    fn longest_sleep(&self) -> Duration {
-        let wanted = self.wake_at - self.parts.clock.now() + TimeDelta::seconds(1);
-        let longest = wanted.clamp(TimeDelta::seconds(1), LONGEST_SLEEP).to_std();
-        let longest = longest.unwrap_or(Duration::from_secs(1));
-        self.parts
-            .notifier
-            .watchdog_interval()
-            .map_or(longest, |half| half.min(longest))
     }
 }

@@ -1,8 +1,9 @@
 //! The daemon's own parts, without the loop.
 
+use super::ticker::Tick;
 use super::*;
 use crate::aws::AwsRedshift;
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, sleep};
 use crate::config::{Sources, load};
 use crate::store::{EndpointKind, Reader, copy_of};
 

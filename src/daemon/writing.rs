@@ -64,7 +64,7 @@ impl<R: Redshift> Daemon<R> {
         }
     }
 
-    /// Goes on with a new history where the one that was opened is damaged; whether that is so.
+    /// Goes on with a new history where the one that was opened is damaged; returns whether it is.
     pub(super) async fn checked(
         &mut self,
         checked: Result<Option<StartedOver>, StoreError>,

@@ -65,7 +65,7 @@ pub enum Holder {
 /// A directory, as the system describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// Whether it is one.
+    /// Whether the path is a directory.
     pub is_directory: bool,
     /// The owner's number.
     pub owner: u32,
@@ -93,7 +93,7 @@ pub struct Space {
 pub struct Sound {
     /// The kind of endpoint that it was begun with.
     pub endpoint_kind: EndpointKind,
-    /// When it was begun.
+    /// When the history was begun.
     pub created_at: DateTime<Utc>,
     /// The version of its schema.
     pub schema_version: i64,

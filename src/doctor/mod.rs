@@ -36,7 +36,7 @@ pub struct Finding {
 pub enum Severity {
     /// As it should be.
     Ok,
-    /// It may work, or could not be found out.
+    /// The thing may work, or that could not be found out.
     Warning,
     /// redkeep cannot do its work like this.
     Failed,
@@ -65,7 +65,7 @@ impl Finding {
         }
     }
 
-    /// It may work, or could not be found out.
+    /// The thing may work, or that could not be found out.
     pub fn warning(
         check: &'static str,
         found: impl Into<String>,

@@ -4,19 +4,22 @@
 //! There is no dry run of CreateClusterSnapshot, and AWS does not document that it checks the permission before the
 //! rest of a request: the history is what tells whether AWS has accepted one.
 
+mod evidence;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub use self::evidence::{Evidence, deleting, evidence};
+
+use self::evidence::{creating, deletes};
 use super::Finding;
 use crate::explain::span;
-use crate::history::History;
 use crate::names::Region;
 use crate::observed::SKEW_LIMIT;
-use crate::operations::Removal;
 use crate::redshift::{ErrorClass, Operation, RedshiftError, ServerDate};
-use crate::run::{Outcome, Reason, Run, RunState};
-use crate::slot::{Scope, rfc3339};
+use crate::run::Reason;
+use crate::slot::Scope;
 
 /// What a scope is asked, all of it without side effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +56,7 @@ pub struct ProbeResult {
     pub holding: Option<Holding>,
     /// The answer's date.
     pub server_date: ServerDate,
-    /// When it came, by this machine's clock.
+    /// When the answer came, by this machine's clock.
     pub answered_at: DateTime<Utc>,
 }
 
@@ -66,7 +69,7 @@ pub struct Asked {
     pub probes: Option<Vec<ProbeResult>>,
     /// What the history says about creating.
     pub evidence: Evidence,
-    /// What it says about deleting; `None` where no policy deletes.
+    /// What the history says about deleting; `None` where no policy deletes.
     pub deleting: Option<Evidence>,
     /// The number that the account's name has stood for, by the history.
     pub known_number: Option<String>,
@@ -81,71 +84,6 @@ pub struct Holding {
     pub held: usize,
     /// Those whose tags say that they are of this namespace.
     pub own: usize,
-}
-
-/// What the history says of the permission to create, or to delete, in a scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Evidence {
-    /// Nothing.
-    None,
-    /// AWS did it.
-    Accepted {
-        /// When.
-        at: DateTime<Utc>,
-        /// Its name.
-        id: String,
-    },
-    /// AWS refused the last one for lack of permission.
-    Denied {
-        /// When it was asked for last.
-        at: DateTime<Utc>,
-        /// AWS's words.
-        message: String,
-    },
-}
-
-/// What the newest create calls of a scope tell.
-pub fn evidence(history: &History, scope: &Scope) -> Evidence {
-    let runs = history.runs.values();
-    let telling = runs
-        .filter(|run| run.slot.pair.scope == *scope)
-        .filter_map(|run| Some((run.asked_at?, told_by(run)?)));
-    let newest = telling.max_by_key(|(at, _)| *at);
-    newest.map_or(Evidence::None, |(_, evidence)| evidence)
-}
-
-fn told_by(run: &Run) -> Option<Evidence> {
-    let refusal = match &run.state {
-        RunState::Waiting { refusal, .. } => Some(&refusal.why),
-        RunState::Ended(Outcome::Expired(why)) => Some(why.refusal()),
-        _ => None,
-    };
-    if refusal == Some(&Reason::AccessDenied) {
-        return Some(Evidence::Denied {
-            at: run.asked_at?,
-            message: run.message.clone().unwrap_or_default(),
-        });
-    }
-    Some(Evidence::Accepted {
-        at: run.accepted_at?,
-        id: run.request.snapshot_id.to_string(),
-    })
-}
-
-/// What the last attempt to delete a snapshot tells.
-pub fn deleting(last: Option<&Removal>) -> Evidence {
-    let ended = last.and_then(|removal| Some((removal, removal.end.as_ref()?)));
-    match ended {
-        Some((removal, end)) if end.is_done() => Evidence::Accepted {
-            at: end.at,
-            id: removal.id.to_string(),
-        },
-        Some((_, end)) if end.is_denied() => Evidence::Denied {
-            at: end.at,
-            message: end.text(),
-        },
-        _ => Evidence::None,
-    }
 }
 
 /// What is to be said of the scopes, and whether AWS answered in none of those that were asked.
@@ -360,56 +298,4 @@ fn quota(probes: &[ProbeResult], quota: u32) -> Option<Finding> {
         left if left * 10 < quota as usize => Finding::warning(CHECK, found, ADVICE),
         _ => Finding::ok(CHECK, found),
     })
-}
-
-fn creating(asked: &Asked) -> Finding {
-    const CHECK: &str = Operation::CreateClusterSnapshot.action();
-    let print = format!("`redkeep iam-policy --account {}`", asked.scope.account);
-    match &asked.evidence {
-        Evidence::None => Finding::warning(
-            CHECK,
-            "whether it and redshift:CreateTags are allowed cannot be asked without side effects: Redshift has no \
-             dry run; no snapshot was asked for here yet",
-            format!(
-                "compare the identity's permissions with {print}, or have IAM simulate them (aws iam \
-                 simulate-principal-policy); the first slot will tell"
-            ),
-        ),
-        Evidence::Accepted { at, id } => Finding::ok(
-            CHECK,
-            format!(
-                "not asked, since Redshift has no dry run; AWS accepted {id}, with its tags, at {}",
-                rfc3339(*at)
-            ),
-        ),
-        Evidence::Denied { at, message } => Finding::failed(
-            CHECK,
-            format!(
-                "not asked, since Redshift has no dry run; AWS refused the last one, at {}: {message}",
-                rfc3339(*at)
-            ),
-            format!("allow it and redshift:CreateTags; {print} prints what is needed"),
-        ),
-    }
-}
-
-fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
-    const CHECK: &str = Operation::DeleteClusterSnapshot.action();
-    let print = format!("`redkeep iam-policy --account {}`", scope.account);
-    match evidence {
-        Evidence::None => Finding::warning(
-            CHECK,
-            "whether it is allowed cannot be asked without side effects; nothing of keep_last was deleted here yet",
-            format!("compare the identity's permissions with {print}"),
-        ),
-        Evidence::Accepted { at, id } => Finding::ok(
-            CHECK,
-            format!("not asked; AWS deleted {id} at {}", rfc3339(*at)),
-        ),
-        Evidence::Denied { at, message } => Finding::failed(
-            CHECK,
-            format!("not asked; AWS refused it at {}: {message}", rfc3339(*at)),
-            format!("allow it, as {print} prints it, or take keep_last out of the policies"),
-        ),
-    }
 }

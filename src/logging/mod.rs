@@ -28,28 +28,19 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 pub use self::escape::one_line;
 use self::escape::{Lines, Spooled, Style, write_field};
 use self::journal::{Journal, journald};
+use crate::aws::{LOG_TARGETS, REPEATING_LOG_TARGETS};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::spool::Spool;
 
 /// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
 /// unless `RUST_LOG` names them.
 const TALKATIVE: [&str; 6] = [
-    "aws_",
+    LOG_TARGETS,
     "hyper",
     "rusqlite_migration",
     "rustls",
     "tokio_cron_scheduler",
     "tokio_postgres",
-];
-
-/// They warn at every attempt to find credentials, with whole answers; redkeep tells it once, as the reason of a listing
-/// that failed.
-const REPEATING: [&str; 5] = [
-    "aws_config::ecs",
-    "aws_config::imds",
-    "aws_config::profile",
-    "aws_config::provider_config",
-    "aws_runtime::env_config",
 ];
 
 /// The ways out of this process, which has one log.
@@ -287,7 +278,7 @@ fn directives(level: LogLevel) -> String {
     };
     let talkative = TALKATIVE.map(|target| format!(",{target}={}", quiet.as_str()));
     let error = LogLevel::Error.as_str();
-    let repeating = REPEATING.map(|target| format!(",{target}={error}"));
+    let repeating = REPEATING_LOG_TARGETS.map(|target| format!(",{target}={error}"));
     format!(
         "{}{}{}",
         level.as_str(),

@@ -104,9 +104,9 @@ pub struct ScopeGauges {
 /// How the configuration was read last; the reading at the start counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reload {
-    /// Whether it was valid.
+    /// Whether the policy file was valid at the last reload.
     pub successful: bool,
-    /// When it was last valid.
+    /// When a valid policy file was last read.
     pub succeeded_at: Option<DateTime<Utc>>,
 }
 

@@ -37,7 +37,7 @@ pub enum Sent {
     Delivered(String),
     /// The receiver will never take it.
     Refused(String),
-    /// It may be taken later.
+    /// The receiver may take the message later.
     Failed {
         /// Why not now.
         why: String,
@@ -162,7 +162,7 @@ fn judged(kind: ReceiverKind, answer: &HttpAnswer, now: DateTime<Utc>) -> Sent {
             "HTTP {}: a redirect, which is not followed; write down where it leads",
             answer.status
         )),
-        // "Events API v2 Overview": the event is wrong, and stays so.
+        // "Events API v2 Overview": the event is wrong, and stays wrong.
         (ReceiverKind::Pagerduty | ReceiverKind::Alertmanager, 400) => Sent::Refused(told),
         // What is wrong with a ping is wrong with each try, and no other check is to wait for it.
         (ReceiverKind::Healthchecks, 400..=499) if ![408, 429].contains(&answer.status) => {

@@ -184,7 +184,7 @@ fn a_take_whose_daemon_dies_goes_on_by_itself_and_gives_the_place_up_to_the_next
     let creating = || in_state(&history(&daemon.config), "creating").count() == 1;
     eventually("creating", MINUTE, creating);
     daemon.kill_9();
-    // It looks after five seconds of nothing whether anybody works on it, and then does so itself.
+    // It looks after five seconds of nothing whether anybody works on the run, and then works on it itself.
     std::thread::sleep(Duration::from_secs(8));
     daemon.restart(&dir);
     let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();

@@ -8,26 +8,29 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod series;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use redkeep::config::{Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess};
+use redkeep::config::{Config, Sources, load};
 use redkeep::history::{Change, History, MissedRange, PairState};
 use redkeep::metrics::{Intervals, Metrics, Reload, View, view};
-use redkeep::names::Retention;
-use redkeep::names::{Tier, Trigger};
+use redkeep::names::{Retention, Tier, Trigger};
 use redkeep::observed::{Observed, ServerClock, SnapshotListing};
 use redkeep::pause::{Pause, Pauses};
 use redkeep::plan::Blocked;
-use redkeep::policy::{Account, CredentialSource, Policy, Selector};
+use redkeep::policy::{Policy, Selector};
 use redkeep::redshift::{Cluster, Operation};
 use redkeep::run::{Event, Missed, Run, SnapshotSpec};
 use redkeep::schedule::Schedule;
 use redkeep::slot::{Pair, Scope, Slot};
 use redkeep::snapshot::{Generation, Snapshot, SnapshotId};
 use redkeep::tzdb::{Source, ZoneData, bundled};
+
+use crate::support::Dir;
 
 const GOLDEN: &str = "tests/golden/metrics.txt";
 
@@ -58,32 +61,16 @@ fn policy(name: &str, schedule: &str) -> Policy {
     }
 }
 
+/// A configuration of one account in two regions, with the time zone data of redkeep's own and these policies.
 fn config(policies: Vec<Policy>) -> Config {
+    let dir = Dir::new();
+    let account = "[[account]]\nname = \"prod\"\nregions = [\"eu-central-1\", \"us-east-1\"]\nsnapshot_quota = 20\n";
+    let loaded = load(&Sources {
+        file: dir.policy_file("sandbox", account),
+        environment: Vec::new(),
+        profiles: Default::default(),
+    });
     Config {
-        namespace: "redkeep".parse().unwrap(),
-        state_dir: "/nowhere".into(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        history_retention: Retention::Forever,
-        database: None,
-        page: PageAccess::default(),
-        metrics_labels: MetricsLabels::Full,
-        endpoint: Endpoint::Sandbox,
-        writer: None,
-        log: Log {
-            format: LogFormat::Auto,
-            level: LogLevel::Info,
-        },
-        receivers: Vec::new(),
-        accounts: vec![Account {
-            name: "prod".parse().unwrap(),
-            regions: vec![
-                "eu-central-1".parse().unwrap(),
-                "us-east-1".parse().unwrap(),
-            ],
-            snapshot_quota: 20,
-            max_requests_per_second: 20,
-            identity: CredentialSource::default(),
-        }],
         policies,
         zone_data: ZoneData {
             version: "2026f".parse().unwrap(),
@@ -91,6 +78,7 @@ fn config(policies: Vec<Policy>) -> Config {
             system: None,
         },
         warnings: Vec::new(),
+        ..loaded.unwrap()
     }
 }
 
@@ -351,50 +339,6 @@ fn the_process_is_there_without_a_prefix_and_with_a_start() {
 }
 
 #[test]
-fn every_metric_has_help_and_a_name_that_fits_its_type_and_no_series_is_there_twice() {
-    let text = after_restart(&two_policies(), &past(&metrics()));
-    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, kind) = line.split_once(' ').unwrap();
-        assert!(
-            text.contains(&format!("# HELP {name} ")),
-            "{name} has no help"
-        );
-        assert!(
-            name.starts_with("redkeep_") || name.starts_with("process_"),
-            "{name}"
-        );
-        assert_eq!(
-            name.ends_with("_total"),
-            kind == "counter",
-            "{name} is a {kind}"
-        );
-    }
-    let mut seen = BTreeSet::new();
-    for (series, _) in samples(&text) {
-        assert!(seen.insert(series), "{series} is there twice");
-    }
-}
-
-#[test]
-fn all_results_are_there_at_zero_before_the_first_run_and_success_is_not() {
-    let mut history = History::default();
-    activate(
-        &mut history,
-        &pair("nightly", "finance"),
-        "30 2 * * *",
-        "2026-03-10T09:00:00Z",
-    );
-    let text = after_restart(&two_policies(), &history);
-    let runs: Vec<_> = samples(&text)
-        .filter(|(name, _)| name.starts_with("redkeep_runs_total"))
-        .collect();
-    assert_eq!(runs.len(), 6);
-    assert!(runs.iter().all(|(_, value)| *value == "0"), "{runs:?}");
-    assert!(!text.contains("redkeep_last_success_timestamp_seconds"));
-    assert!(text.contains("redkeep_active_since_timestamp_seconds{"));
-}
-
-#[test]
 fn a_restart_changes_nothing_that_the_history_knows() {
     let running = metrics();
     let history = past(&running);
@@ -413,132 +357,6 @@ fn a_restart_changes_nothing_that_the_history_knows() {
         of_history(&before),
         of_history(&after_restart(&two_policies(), &history))
     );
-}
-
-#[test]
-fn a_closed_pair_and_a_removed_policy_leave_no_series_behind() {
-    let metrics = metrics();
-    metrics.publish(present(&two_policies(), &History::default()));
-    let mut history = past(&metrics);
-    metrics.publish(present(&two_policies(), &history));
-    assert!(metrics.encode().unwrap().contains("cluster=\"finance\""));
-
-    let finance = pair("nightly", "finance");
-    let closed = PairState {
-        closed_at: Some(at("2026-03-10T09:00:04Z")),
-        ..history.pairs[&finance].clone()
-    };
-    history.apply(Change::Pair(finance, closed));
-    metrics.publish(present(&two_policies(), &history));
-    let text = metrics.encode().unwrap();
-    assert!(!text.contains("cluster=\"finance\""), "{text}");
-    assert!(
-        text.contains("redkeep_start_delay_seconds_count{policy=\"nightly\"} 1"),
-        "{text}"
-    );
-
-    metrics.publish(present(
-        &config(vec![policy("hourly", "0 * * * *")]),
-        &history,
-    ));
-    metrics.completed(&"nightly".parse().unwrap(), Duration::from_secs(1));
-    let text = metrics.encode().unwrap();
-    assert!(!text.contains("nightly"), "{text}");
-}
-
-/// The lines of the pairs' metrics, without those of requests.
-fn of_policies(text: &str) -> Vec<&str> {
-    let ours = |line: &&str| line.contains("region=") && line.contains("policy=");
-    text.lines().filter(ours).collect()
-}
-
-#[test]
-fn with_the_labels_of_scopes_a_policy_has_one_set_of_series_over_its_clusters() {
-    let mut config = two_policies();
-    config.metrics_labels = MetricsLabels::Scope;
-    let mut history = past(&metrics());
-    // Beside the cluster that has its snapshot, one that has none yet, and one of long ago.
-    let (fresh, gone) = (pair("nightly", "fresh"), pair("nightly", "gone"));
-    activate(&mut history, &fresh, "30 2 * * *", "2026-03-10T01:30:00Z");
-    activate(&mut history, &gone, "30 2 * * *", "2026-03-09T01:30:00Z");
-    let missed = |pair: &Pair, count| MissedRange {
-        pair: pair.clone(),
-        first_at: at("2026-03-02T01:30:00Z"),
-        last_at: at("2026-03-07T01:30:00Z"),
-        count,
-        reason: Missed::Late,
-    };
-    history.apply(Change::Missed(missed(&fresh, 2)));
-    history.apply(Change::Missed(missed(&gone, 3)));
-    let closed = PairState {
-        closed_at: Some(at("2026-03-09T09:00:00Z")),
-        ..history.pairs[&gone].clone()
-    };
-    history.apply(Change::Pair(gone, closed));
-    let text = after_restart(&config, &history);
-    assert!(!text.contains("cluster="), "{text}");
-    let nightly = r#"{account="prod",region="eu-central-1",policy="nightly""#;
-    for (name, value) in [
-        ("runs_total", ",result=\"available\"} 1"),
-        ("runs_total", ",result=\"missed\"} 5"),
-        ("run_in_progress", "} 0"),
-        // That of the one without a snapshot: its activation.
-        ("last_success_timestamp_seconds", "} 1772355600"),
-        ("active_since_timestamp_seconds", "} 1772355600"),
-        ("schedule_interval_seconds", "} 90000"),
-        ("rpo_seconds", "} 93600"),
-        ("snapshot_size_bytes", "} 2147483648"),
-    ] {
-        let line = format!("\nredkeep_{name}{nightly}{value}\n");
-        assert!(text.contains(&line), "{line}{text}");
-    }
-    let hourly = r#"{account="prod",region="eu-central-1",policy="hourly"}"#;
-    assert!(
-        text.contains(&format!("redkeep_run_in_progress{hourly} 1\n")),
-        "{text}"
-    );
-    let whole = after_restart(&two_policies(), &history);
-    assert_eq!(of_policies(&whole).len(), 14 + 14 + 12);
-    assert_eq!(of_policies(&text).len(), 15 + 14);
-}
-
-#[test]
-fn the_requests_of_a_removed_scope_go_with_it() {
-    let metrics = metrics();
-    metrics.publish(present(&two_policies(), &History::default()));
-    metrics.request(
-        &scope("us-east-1"),
-        Operation::DescribeClusters,
-        "other",
-        Duration::from_secs(1),
-    );
-    assert!(metrics.encode().unwrap().contains("us-east-1"));
-    let mut smaller = two_policies();
-    smaller.accounts[0].regions.pop();
-    metrics.publish(present(&smaller, &History::default()));
-    assert!(!metrics.encode().unwrap().contains("us-east-1"));
-}
-
-#[test]
-fn every_request_that_may_come_has_its_series_from_the_start() {
-    let metrics = metrics();
-    metrics.publish(present(&two_policies(), &History::default()));
-    let before = metrics.encode().unwrap();
-    let series = |text: &str| -> BTreeSet<String> {
-        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
-        lines.map(|(series, _)| series.to_owned()).collect()
-    };
-    for region in ["eu-central-1", "us-east-1"] {
-        for operation in Operation::ALL {
-            for code in operation.codes() {
-                metrics.request(&scope(region), operation, code, Duration::from_secs(1));
-            }
-        }
-    }
-    let after = metrics.encode().unwrap();
-    assert_eq!(series(&before), series(&after));
-    assert!(before.contains("operation=\"DeleteClusterSnapshot\",code=\"ok\"} 0"));
-    assert!(after.contains("operation=\"DeleteClusterSnapshot\",code=\"ok\"} 1"));
 }
 
 #[test]

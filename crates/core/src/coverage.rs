@@ -21,7 +21,7 @@ pub type Seen = BTreeMap<Scope, Result<Vec<Cluster>, String>>;
 pub enum Finding {
     /// No enabled policy selects the cluster.
     Unprotected {
-        /// Where it is.
+        /// Where the cluster is.
         scope: Scope,
         /// The cluster.
         cluster: ClusterId,

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::names::{ClusterId, PolicyName, Tier};
 use crate::policy::Policy;
-use crate::settings::Config;
+use crate::settings::{Config, written_span};
 use crate::slot::Scope;
 
 /// One thing that is different.
@@ -21,9 +21,9 @@ pub struct Difference {
     pub target: Option<(Scope, String)>,
     /// What: a key of the policy file, or `policy`, `account` or `slots`.
     pub what: &'static str,
-    /// How it was; `None` where it was not there.
+    /// The value before; `None` where the key was not there.
     pub old: Option<String>,
-    /// How it would be; `None` where it would not be there.
+    /// The value after; `None` where the key would not be there.
     pub new: Option<String>,
     /// What follows from it.
     pub effect: String,
@@ -198,14 +198,16 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
     }
     compare(
         "jitter",
-        span(old.jitter),
-        span(new.jitter),
+        written_span(old.jitter),
+        written_span(new.jitter),
         "slots start at other moments",
     );
     compare(
         "start_window",
-        old.start_window.map_or("by default".to_owned(), span),
-        new.start_window.map_or("by default".to_owned(), span),
+        old.start_window
+            .map_or("by default".to_owned(), written_span),
+        new.start_window
+            .map_or("by default".to_owned(), written_span),
         "for slots from now on: so long after its instant one may still start",
     );
     compare(
@@ -216,8 +218,8 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
     );
     compare(
         "rpo",
-        old.rpo.map_or("none".to_owned(), span),
-        new.rpo.map_or("none".to_owned(), span),
+        old.rpo.map_or("none".to_owned(), written_span),
+        new.rpo.map_or("none".to_owned(), written_span),
         "`status --check`, `report` and the alarms go by it",
     );
     found.extend(of_blackouts(old, new));
@@ -234,7 +236,7 @@ fn of_blackouts(old: &Policy, new: &Policy) -> Option<Difference> {
                 "{} ({} for {} in {zone})",
                 blackout.name,
                 schedule.expression(),
-                span(blackout.duration)
+                written_span(blackout.duration)
             )
         };
         let all: Vec<String> = policy.blackout.iter().map(one).collect();
@@ -280,8 +282,8 @@ fn of_protection(old: &Policy, new: &Policy) -> Vec<Difference> {
     );
     compare(
         "guard_gone",
-        span(was.guard_gone),
-        span(is.guard_gone),
+        written_span(was.guard_gone),
+        written_span(is.guard_gone),
         "so long the guard keeps snapshots of a cluster that is gone".to_owned(),
     );
     let count = |keep: Option<usize>| keep.map_or("none".to_owned(), |keep| keep.to_string());
@@ -362,15 +364,4 @@ fn slots(policy: &Policy, now: DateTime<Utc>, until: DateTime<Utc>) -> Targets {
         }
     }
     targets
-}
-
-/// As the policy file writes it.
-fn span(length: TimeDelta) -> String {
-    let seconds = length.num_seconds();
-    for (unit, letter) in [(86_400, 'd'), (3600, 'h'), (60, 'm')] {
-        if seconds != 0 && seconds % unit == 0 {
-            return format!("{}{letter}", seconds / unit);
-        }
-    }
-    format!("{seconds}s")
 }

@@ -298,3 +298,6 @@ fn unknown<T>() -> Answer<T> {
         requests: 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

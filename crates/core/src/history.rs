@@ -6,16 +6,17 @@
 
 mod renaming;
 mod runs;
+mod totals;
 
 pub use renaming::{Placed, Renaming, one_pair, one_run};
 pub use runs::Runs;
+pub use totals::Totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::names::Trigger;
-use crate::names::{AccountName, PolicyName, Retention};
+use crate::names::{AccountName, PolicyName, Retention, Trigger};
 use crate::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
 use crate::outbox::{Condition, ConditionKey, Message};
 use crate::pause::Pauses;
@@ -162,14 +163,14 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether it makes or changes the run of this slot.
+    /// Whether the change makes or changes the run of this slot.
     pub fn is_of(&self, slot: &Slot) -> bool {
         matches!(self, Self::Run(run) | Self::Adopted(run) if run.slot == *slot)
     }
 }
 
 impl Change {
-    /// Whether it only tells receivers of the end of this run.
+    /// Whether the change only tells receivers of the end of this run.
     pub fn tells_of(&self, run: &Run) -> bool {
         let content = match self {
             Self::Condition(condition) => &condition.content,
@@ -201,21 +202,6 @@ pub fn news(mut changes: Vec<Change>, stay: &[Run]) -> Vec<Change> {
         changes.retain(|change| !matches!(change, Change::Rebuilt(_)));
     }
     changes
-}
-
-/// How many runs of a pair ended with each result, over all time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the results of the metric `redkeep_runs_total`"
-)]
-pub struct Totals {
-    pub available: u64,
-    pub failed: u64,
-    pub missed: u64,
-    pub skipped: u64,
-    pub expired: u64,
-    pub conflict: u64,
 }
 
 /// The past, as far as decisions and metrics need it.
@@ -263,52 +249,6 @@ pub const LINGERING: TimeDelta = TimeDelta::minutes(15);
 /// Whether AWS may still have a snapshot of the run: also the failed first one beside a second that is gone.
 fn may_be_needed(run: &Run) -> bool {
     run.has_snapshot() || run.generation() == Generation::Second
-}
-
-impl Totals {
-    /// Counts `count` runs that ended with `result`.
-    pub fn add(&mut self, result: OutcomeKind, count: u64) {
-        *self.of_mut(result) += count;
-    }
-
-    /// Takes one back.
-    fn remove_one(&mut self, result: OutcomeKind) {
-        let count = self.of_mut(result);
-        *count = count.saturating_sub(1);
-    }
-
-    /// How many runs ended with `result`.
-    pub fn of(&self, result: OutcomeKind) -> u64 {
-        match result {
-            OutcomeKind::Available => self.available,
-            OutcomeKind::Failed => self.failed,
-            OutcomeKind::Missed => self.missed,
-            OutcomeKind::Skipped => self.skipped,
-            OutcomeKind::Expired => self.expired,
-            OutcomeKind::Conflict => self.conflict,
-        }
-    }
-
-    fn of_mut(&mut self, result: OutcomeKind) -> &mut u64 {
-        match result {
-            OutcomeKind::Available => &mut self.available,
-            OutcomeKind::Failed => &mut self.failed,
-            OutcomeKind::Missed => &mut self.missed,
-            OutcomeKind::Skipped => &mut self.skipped,
-            OutcomeKind::Expired => &mut self.expired,
-            OutcomeKind::Conflict => &mut self.conflict,
-        }
-    }
-
-    /// The counts in the order of the documentation.
-    pub fn by_result(&self) -> [(OutcomeKind, u64); 6] {
-        OutcomeKind::ALL.map(|result| (result, self.of(result)))
-    }
-
-    /// How many runs ended.
-    pub fn ended(&self) -> u64 {
-        self.by_result().iter().map(|(_, count)| count).sum()
-    }
 }
 
 impl History {

@@ -1,7 +1,7 @@
 //! The least that IAM must allow for a configuration.
 //!
-//! Owns: which action redkeep needs for what, on which snapshots, and under which conditions. Pure, and made from the configuration alone: what only AWS knows (an account's number) is a wildcard
-//! unless it is given. Never allows a wildcard in an action, because each one here was weighed.
+//! Owns: which action redkeep needs for what, on which snapshots, and under which conditions. Pure, and made from the
+//! configuration alone: what only AWS knows (an account's number) is a wildcard unless it is given. Never allows a wildcard in an action, because each one here was weighed.
 //!
 //! The service authorization reference says what can be narrowed: the Describe calls to no resource, creating
 //! and changing to the snapshot's ARN, which has the cluster and the name in it. Tags of a *cluster* and
@@ -10,12 +10,19 @@
 //! An account with a role has two identities: the role works in it, and the one that redkeep begins with needs
 //! nothing but to assume the role.
 
+mod document;
+mod resources;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+pub use document::Document;
+pub use resources::wildcard;
+
+use document::{Conditions, Statement};
+use resources::snapshots;
 
 use crate::names::Region;
-use crate::policy::{Account, Policy, Role, Selector};
+use crate::policy::{Account, Policy, Role};
 use crate::redshift::Operation;
 use crate::settings::{Config, DatabaseAuth};
 use crate::snapshot::tag;
@@ -94,89 +101,6 @@ impl<'a> Holder<'a> {
             connects: false,
         }
     }
-}
-
-/// A policy document of IAM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Document {
-    version: &'static str,
-    statement: Vec<Statement>,
-}
-
-/// One statement, always an `Allow`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Statement {
-    sid: String,
-    effect: &'static str,
-    action: Vec<&'static str>,
-    resource: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    condition: Conditions,
-}
-
-/// By their operator; all must hold.
-type Conditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
-
-impl Document {
-    /// The number of characters that IAM counts.
-    pub fn characters(&self) -> usize {
-        characters(self)
-    }
-
-    /// Whether nothing is allowed at all.
-    pub fn is_empty(&self) -> bool {
-        self.statement.is_empty()
-    }
-
-    /// The same in as many documents as it takes for each to be a managed policy; together they allow what this one
-    /// does. Only a statement that fits nowhere as a whole is split, by its resources.
-    pub fn split(self) -> Vec<Self> {
-        let mut parts: Vec<Self> = Vec::new();
-        for statement in self.statement {
-            for piece in pieces(statement) {
-                match parts.iter_mut().find(|part| part.has_room_for(&piece)) {
-                    Some(part) => part.statement.push(piece),
-                    None => parts.push(Self {
-                        version: self.version,
-                        statement: vec![piece],
-                    }),
-                }
-            }
-        }
-        parts
-    }
-
-    fn has_room_for(&self, piece: &Statement) -> bool {
-        // A document has one statement of a name.
-        let is_new = self.statement.iter().all(|one| one.sid != piece.sid);
-        is_new && self.characters() + characters(piece) < MANAGED_POLICY_CHARACTERS
-    }
-}
-
-/// A statement in pieces that each fit into a document of their own.
-fn pieces(statement: Statement) -> Vec<Statement> {
-    // What is around the statements in a document.
-    const AROUND: usize = 64;
-    if characters(&statement) + AROUND <= MANAGED_POLICY_CHARACTERS || statement.resource.len() < 2
-    {
-        return vec![statement];
-    }
-    let mut rest = statement.clone();
-    let half = statement.resource.iter().nth(statement.resource.len() / 2);
-    let behind = half.map(|half| rest.resource.split_off(half));
-    let second = Statement {
-        resource: behind.unwrap_or_default(),
-        ..statement
-    };
-    [rest, second].into_iter().flat_map(pieces).collect()
-}
-
-/// The number of characters that IAM counts.
-fn characters(part: &impl Serialize) -> usize {
-    let text = serde_json::to_string(part).unwrap_or_default();
-    text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
 /// What an identity needs. Where it works in an account whose number its role does not tell, `number` stands,
@@ -277,51 +201,6 @@ fn only_tag(own: (String, Vec<String>), tag: &str) -> Conditions {
     condition
 }
 
-/// A glob of the policy file as IAM can say it, where `*` and `?` are all there is: `[a-z]` becomes `?`, and
-/// `{a,b}` becomes `*`. It never matches less.
-pub fn wildcard(glob: &str) -> String {
-    let mut wildcard = String::new();
-    let mut rest = glob.chars();
-    while let Some(c) = rest.next() {
-        let (made, end) = match c {
-            '[' => ('?', Some(']')),
-            '{' => ('*', Some('}')),
-            c => (c, None),
-        };
-        if let Some(end) = end {
-            skip(&mut rest, end);
-        }
-        if !(made == '*' && wildcard.ends_with('*')) {
-            wildcard.push(made);
-        }
-    }
-    wildcard
-}
-
-/// Goes behind the end of a class or of alternatives. A class has one character at least, so a `]` that comes
-/// first (after `!` or `^`) belongs to it; alternatives may hold others, and classes.
-fn skip(rest: &mut std::str::Chars<'_>, end: char) {
-    if end == ']' {
-        let inner = rest.as_str().trim_start_matches(['!', '^']);
-        let first = inner.chars().next().map_or(0, char::len_utf8);
-        let behind = inner[first..]
-            .split_once(']')
-            .map_or("", |(_, after)| after);
-        *rest = behind.chars();
-        return;
-    }
-    let mut depth = 1;
-    while depth > 0 {
-        match rest.next() {
-            Some('{') => depth += 1,
-            Some('}') => depth -= 1,
-            Some('[') => skip(rest, ']'),
-            Some(_) => {}
-            None => return,
-        }
-    }
-}
-
 /// The Describe calls, which IAM ties to no resource but which a condition ties to the regions.
 fn read(accounts: &[&Account]) -> Option<Statement> {
     let regions: BTreeSet<&Region> = accounts
@@ -370,64 +249,6 @@ fn connect(config: &Config) -> Option<Statement> {
             BTreeSet::from([arn]),
         )
     })
-}
-
-/// The ARNs of the snapshots that these policies make in these accounts: for each region the clusters that are
-/// named there, without those that a wider pattern names already.
-fn snapshots(
-    config: &Config,
-    accounts: &[&Account],
-    number: Option<&str>,
-    which: fn(&Policy) -> bool,
-) -> BTreeSet<String> {
-    let mut clusters: BTreeMap<(&Region, &str), BTreeSet<String>> = BTreeMap::new();
-    for policy in config.policies.iter().filter(|policy| which(policy)) {
-        for scope in &policy.scopes {
-            if let Some(account) = accounts
-                .iter()
-                .find(|account| account.name == scope.account)
-            {
-                let role = account.identity.role.as_ref();
-                let own = role.and_then(Role::account_number);
-                let number = number.or(own).unwrap_or("*");
-                let place = clusters.entry((&scope.region, number)).or_default();
-                place.extend(patterns(&policy.selector));
-            }
-        }
-    }
-    let arns = clusters.iter().flat_map(|((region, number), patterns)| {
-        let partition = region.partition();
-        let name = &config.namespace;
-        widest(patterns).map(move |cluster| {
-            format!("arn:{partition}:redshift:{region}:{number}:snapshot:{cluster}/{name}-*")
-        })
-    });
-    arns.collect()
-}
-
-fn widest(patterns: &BTreeSet<String>) -> impl Iterator<Item = &String> {
-    patterns.iter().filter(|pattern| {
-        let mut others = patterns.iter().filter(|other| other != pattern);
-        !others.any(|other| covers(other.as_bytes(), pattern.as_bytes()))
-    })
-}
-
-fn patterns(selector: &Selector) -> impl Iterator<Item = String> {
-    let literals = selector.unexcluded_literals().map(ToString::to_string);
-    literals.chain(selector.globs.iter().map(|glob| wildcard(glob.pattern())))
-}
-
-/// Whether the first pattern matches all that the second one does.
-fn covers(wide: &[u8], narrow: &[u8]) -> bool {
-    match (wide, narrow) {
-        ([], []) => true,
-        ([b'*', after @ ..], _) => {
-            covers(after, narrow) || matches!(narrow, [_, rest @ ..] if covers(wide, rest))
-        }
-        ([b'?', after @ ..], [c, rest @ ..]) if *c != b'*' => covers(after, rest),
-        ([a, after @ ..], [b, rest @ ..]) if a == b => covers(after, rest),
-        _ => false,
-    }
 }
 
 fn allowed(sid: &str, action: &[&'static str], resource: BTreeSet<String>) -> Statement {

@@ -14,6 +14,7 @@
 pub mod digest;
 pub mod names;
 pub mod policy;
+pub mod problem;
 pub mod schedule;
 pub mod seen;
 pub mod shared_tags;

@@ -27,7 +27,7 @@ pub type SnapshotKey = (Scope, SnapshotId);
 pub enum Why {
     /// The policy keeps the newest `keep_last`, and this one is older.
     Surplus,
-    /// It failed more than a week ago: nobody can restore it.
+    /// The snapshot failed more than a week ago: nobody can restore it.
     Failed,
 }
 
@@ -53,7 +53,7 @@ pub struct Removal {
     pub id: SnapshotId,
     /// Why.
     pub why: Why,
-    /// When it was decided.
+    /// When the removal was decided.
     pub planned_at: DateTime<Utc>,
     /// Whether AWS may have been asked already without an answer that counts: then it is only looked for, from
     /// this instant on, and never asked again. So it is after a restart.
@@ -133,7 +133,7 @@ impl fmt::Display for Undone {
 }
 
 impl End {
-    /// Whether it was done.
+    /// Whether what was asked for was done.
     pub fn is_done(&self) -> bool {
         self.result.is_ok()
     }
@@ -146,7 +146,7 @@ impl End {
         }
     }
 
-    /// Whether it was not done because IAM does not allow it.
+    /// Whether it was left undone because IAM does not allow it.
     pub fn is_denied(&self) -> bool {
         let refusal = self
             .result
@@ -160,11 +160,11 @@ impl End {
 /// What a pass over a policy's snapshots came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassResult {
-    /// What it planned is being carried out.
+    /// The pass's plan is being carried out.
     Carried,
     /// The first under these rules: it only says what it would do.
     FirstPass,
-    /// It would remove so many that a person has to confirm it.
+    /// The pass would remove so many that a person has to confirm it.
     Breaker,
 }
 
@@ -224,7 +224,7 @@ impl Confirmation {
     /// For how long a person's word holds that no pass is made for.
     pub const VALID_FOR: TimeDelta = TimeDelta::hours(24);
 
-    /// When it lapses: what is true of the snapshots then is not what the person has seen. One that is being carried out
+    /// When the confirmation lapses: what is true of the snapshots then is not what the person has seen. One that is being carried out
     /// has the time that this takes beside.
     pub fn lapses_at(&self) -> DateTime<Utc> {
         let passes = self.plan.len().div_ceil(MAX_DELETES_PER_PASS);
@@ -236,7 +236,7 @@ impl Confirmation {
             .unwrap_or(lapses_at)
     }
 
-    /// Whether it holds at `now`. One of the future was given by a clock that was wrong.
+    /// Whether the confirmation holds at `now`. One of the future was given by a clock that was wrong.
     pub fn holds_at(&self, now: DateTime<Utc>) -> bool {
         self.confirmed_at <= now + SKEW_LIMIT && now < self.lapses_at()
     }
@@ -256,11 +256,11 @@ pub fn named(place: &SnapshotKey) -> String {
 /// What a person wants done to a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionKind {
-    /// It is to be kept until somebody releases it.
+    /// The snapshot is to be kept until somebody releases it.
     Hold,
-    /// It is to be kept as long as before the hold.
+    /// The snapshot is to be kept as long as before the hold.
     Release,
-    /// This installation is to be its writer.
+    /// This installation is to be the snapshot's writer.
     Takeover,
 }
 
@@ -289,7 +289,7 @@ pub struct SnapshotAction {
     pub slot: Slot,
     /// The snapshot.
     pub snapshot: SnapshotId,
-    /// When it was asked for.
+    /// When the action was asked for.
     pub asked_at: DateTime<Utc>,
     /// What keeps it from being finished, where some of it is done: then it is carried on for as long as that takes.
     pub trouble: Option<String>,

@@ -144,3 +144,14 @@ impl ErrorClass {
         matches!(self, Self::Throttled | Self::Unknown | Self::Unsent)
     }
 }
+
+/// What a look for one name has found: where there is none of the name, AWS answers with an error.
+///
+/// # Errors
+/// Any other error.
+pub fn found_by_name<T>(answer: Result<Vec<T>, RedshiftError>) -> Result<Vec<T>, RedshiftError> {
+    match answer {
+        Err(error) if error.class == ErrorClass::SnapshotNotFound => Ok(Vec::new()),
+        answer => answer,
+    }
+}

@@ -3,13 +3,17 @@
 //! Owns: what a valid configuration is. Never reads a file: `redkeep-policy-file` makes it, and checks it once, so that
 //! whoever holds a [`Config`] has nothing left to check.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
+
 use crate::names::{AccountName, Namespace, PolicyName, Retention, Writer};
 use crate::outbox::Receiver;
 use crate::policy::{Account, Policy};
+use crate::problem::Problem;
 use crate::schedule::{Schedule, Zone};
 use crate::slot::Scope;
 use crate::tzdb::ZoneData;
@@ -62,8 +66,43 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     /// The time zone data that the schedules are read with.
     pub zone_data: ZoneData,
-    /// What is suspicious and yet works, a line each.
-    pub warnings: Vec<String>,
+    /// What is suspicious and yet works.
+    pub warnings: Vec<Warning>,
+}
+
+/// A duration as the policy file has it: in days from two of them on, else in hours, minutes or seconds, as it comes out
+/// even.
+pub fn written_span(span: TimeDelta) -> String {
+    let seconds = span.num_seconds();
+    let units = [("d", 86_400, 2), ("h", 3_600, 1), ("m", 60, 1)];
+    let even = units
+        .into_iter()
+        .find(|(_, unit, least)| seconds % unit == 0 && seconds / unit >= *least);
+    even.map_or_else(
+        || format!("{seconds}s"),
+        |(name, unit, _)| format!("{}{name}", seconds / unit),
+    )
+}
+
+/// Something in a configuration that is suspicious and yet works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The file's path or the variable's name.
+    pub source: String,
+    /// Line and column in the file, both from 1, where they are known.
+    pub position: Option<(usize, usize)>,
+    /// What is suspicious.
+    pub problem: Problem,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
 }
 
 /// The PostgreSQL server by which several instances share the history.

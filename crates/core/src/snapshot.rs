@@ -204,9 +204,9 @@ impl Label<'_> {
 pub enum Hold {
     /// Nobody does: it has no tag [`tag::HOLD`].
     Free,
-    /// It has the tag, and yet a period that ends: a hold or a release that was not finished, or a tag set by hand.
+    /// The snapshot has the tag, and yet a period that ends: a hold or a release that was not finished, or a tag set by hand.
     Half,
-    /// It has the tag, and its period is infinite.
+    /// The snapshot has the tag, and its period is infinite.
     Held,
 }
 

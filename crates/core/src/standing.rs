@@ -16,7 +16,7 @@ pub struct LastCounting {
     pub at: DateTime<Utc>,
     /// Its outcome.
     pub outcome: Outcome,
-    /// Whether it brought a snapshot.
+    /// Whether the run brought a snapshot.
     pub is_good: bool,
     /// Why it did not, as the history has it.
     pub reason: Option<String>,

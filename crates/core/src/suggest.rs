@@ -7,10 +7,12 @@ const LONGEST: usize = 64;
 
 /// `; did you mean "…"?`, or nothing when no known word is near.
 pub fn did_you_mean<'a>(got: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    match nearest(got, known) {
-        Some(word) => format!("; did you mean {word:?}?"),
-        None => String::new(),
-    }
+    suggestion(got, known).map_or_else(String::new, |hint| format!("; {hint}"))
+}
+
+/// `did you mean "…"?`, when a known word is near.
+pub fn suggestion<'a>(got: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(got, known).map(|word| format!("did you mean {word:?}?"))
 }
 
 /// The known word nearest to `got`, if it is near at all.

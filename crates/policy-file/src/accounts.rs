@@ -14,6 +14,7 @@ use super::report::Report;
 use super::validate::{items, name, parsed, unique};
 use redkeep_core::names::{AccountName, Region};
 use redkeep_core::policy::{Account, CredentialSource, Role};
+use redkeep_core::problem::Problem;
 use redkeep_core::settings::{DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA};
 
 const DEFAULT_ACCOUNT: &str = "default";
@@ -193,11 +194,11 @@ fn refuse_shared_scopes(accounts: &[Account], paths: &[KeyPath], report: &mut Re
         for region in &account.regions {
             if let Some(first) = seen.get(&(&account.identity, region)) {
                 let text = format!(
-                    "account {:?} has the region {region} with the same credentials; give this one a \
-                     profile or a role_arn of its own, or take the region from one of them",
+                    "account {:?} has the region {region} with the same credentials",
                     first.name.as_str()
                 );
-                report.say(&path.key("regions"), text);
+                let hint = "give this one a profile or a role_arn of its own, or take the region from one of them";
+                report.say(&path.key("regions"), Problem::hinted(text, hint));
                 break;
             }
             seen.insert((&account.identity, region), account);
@@ -240,11 +241,9 @@ fn refuse_other_partitions(
         return;
     };
     if let Some((place, other, got)) = all.find(|(_, _, got)| *got != wanted) {
-        let text = format!(
-            "{other} is in the partition {got} and {first} in {wanted}; an AWS account is in one of them: make two \
-             accounts of it"
-        );
-        report.say(&place, text);
+        let text = format!("{other} is in the partition {got} and {first} in {wanted}");
+        let hint = "an AWS account is in one of them: make two accounts of it";
+        report.say(&place, Problem::hinted(text, hint));
     }
 }
 

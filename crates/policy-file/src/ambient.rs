@@ -11,6 +11,7 @@ use super::network::{ENDPOINTS, variable};
 use super::report::Report;
 use super::{Endpoint, Sources};
 use redkeep_core::names::Region;
+use redkeep_core::problem::Problem;
 
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The variable that gives a key pair of its own: the public half.
@@ -116,8 +117,9 @@ pub(super) fn check(
     let texts = of_credentials.1.iter().map(|name| (*name, Made::Text));
     for (name, made) in words.chain(texts) {
         if let Some(flaw) = set(environment, name).and_then(|value| flaw(value, made)) {
-            let text = format!("its value {flaw}; set it without, or unset it");
-            report.at(Location::variable(name), text);
+            let problem =
+                Problem::hinted(format!("its value {flaw}"), "set it without, or unset it");
+            report.at(Location::variable(name), problem);
         }
     }
     for name in SWITCHES {
@@ -182,7 +184,7 @@ impl<'a> Ambient<'a> {
     pub(super) fn region(
         &self,
         profile: Option<&str>,
-    ) -> Result<Option<Region>, (Location, String)> {
+    ) -> Result<Option<Region>, (Location, Problem)> {
         let variables = REGIONS.iter().find_map(|name| {
             let value = set(self.environment, name)?;
             Some((*name, value))
@@ -196,32 +198,29 @@ impl<'a> Ambient<'a> {
             None if let Some((path, why)) = &self.profiles.trouble
                 && self.otherwise.is_none() =>
             {
-                Err((Location::variable(path), format!("it {why}")))
+                Err((Location::variable(path), format!("it {why}").into()))
             }
             Some(Some(value)) => {
                 let place = Location::variable(&format!("profile {}", quoted(named)));
-                region(value).map_err(|why| (place, format!("region: {why}")))
+                region(value).map_err(|why| (place, why.after("region: ")))
             }
             _ => Ok(self.otherwise.clone()),
         }
     }
 }
 
-fn region(value: &str) -> Result<Option<Region>, String> {
+fn region(value: &str) -> Result<Option<Region>, Problem> {
     value.parse().map(Some).map_err(|_| {
         let quote = |c: char| c.is_whitespace() || c == '"' || c == '\'';
         let plain = value.trim_matches(quote).to_lowercase();
         let hint = match plain.parse::<Region>() {
-            Ok(_) => format!("; did you mean {plain:?}?"),
-            Err(_) => String::new(),
+            Ok(_) => Some(format!("did you mean {plain:?}?")),
+            Err(_) => None,
         };
         let flaw = flaw(value, Made::Word);
         let flaw = flaw.map_or_else(String::new, |flaw| format!(" (it {flaw})"));
-        format!(
-            "got {}{flaw}, wanted {}{hint}",
-            quoted(value),
-            Region::WANTED
-        )
+        let text = format!("got {}{flaw}, wanted {}", quoted(value), Region::WANTED);
+        Problem::from(text).and_hint(hint)
     })
 }
 

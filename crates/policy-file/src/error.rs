@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use redkeep_core::problem::Problem;
+
 use super::secrets;
 
 /// The longest value that is shown whole, in characters.
@@ -46,15 +48,15 @@ impl fmt::Display for Location {
 
 /// One thing that is wrong, as `place: what: got …, wanted …`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("{place}: {text}")]
+#[error("{place}: {problem}")]
 pub struct ConfigError {
     place: Location,
-    text: String,
+    problem: Problem,
 }
 
 impl ConfigError {
-    pub(super) fn new(place: Location, text: String) -> Self {
-        Self { place, text }
+    pub(super) fn new(place: Location, problem: Problem) -> Self {
+        Self { place, problem }
     }
 
     /// The file's path, or the variable's name.
@@ -67,18 +69,10 @@ impl ConfigError {
         self.place.position
     }
 
-    /// What is wrong, without its place.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// What is wrong, and what helps.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
     }
-}
-
-/// The place at the beginning of a line that begins as an error or a warning does, `file:line:column: `, and the rest.
-pub fn placed(line: &str) -> Option<(&str, (usize, usize), &str)> {
-    let (place, text) = line.split_once(": ")?;
-    let mut parts = place.rsplitn(3, ':');
-    let (column, row, file) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((file, (row.parse().ok()?, column.parse().ok()?), text))
 }
 
 /// Everything that is wrong with a configuration, one line for each.
@@ -126,15 +120,13 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// A remark on the first character of a text that is not ASCII, in a place where only ASCII is right: it
 /// may look exactly like one that is.
-pub(super) fn foreign(text: &str) -> String {
-    match text.chars().find(|c| !c.is_ascii()) {
-        Some(c) => format!(
-            "; {:?} in it is U+{:04X}, not ASCII",
-            c.to_string(),
-            u32::from(c)
-        ),
-        None => String::new(),
-    }
+pub(super) fn foreign(text: &str) -> Option<String> {
+    let c = text.chars().find(|c| !c.is_ascii())?;
+    Some(format!(
+        "{:?} in it is U+{:04X}, not ASCII",
+        c.to_string(),
+        u32::from(c)
+    ))
 }
 
 /// A message made elsewhere that may repeat a value: on one line, cut, without any access key.
@@ -150,6 +142,14 @@ pub fn clean(message: &str) -> String {
         })
         .collect();
     shown + rest(message, LONGEST)
+}
+
+/// The same for a problem.
+pub(super) fn cleaned(problem: Problem) -> Problem {
+    Problem {
+        text: clean(&problem.text),
+        hint: problem.hint.as_deref().map(clean),
+    }
 }
 
 /// The first characters, masked before the cut: half a key would not be recognised.
@@ -178,13 +178,5 @@ mod tests {
         assert!(!quoted(&format!("x {key} y")).contains("EXAMPLE"));
         assert!(!clean(&format!("`{key}`\nis wrong")).contains("EXAMPLE"));
         assert_eq!(clean("`a\\b` \"c\"\n"), "`a\\b` \"c\"\\n");
-    }
-
-    #[test]
-    fn the_place_of_a_warning_is_told_from_its_text() {
-        let line = "/etc/a:b.toml:21:7: policy \"p\": rpo: odd";
-        let wanted = ("/etc/a:b.toml", (21, 7), "policy \"p\": rpo: odd");
-        assert_eq!(placed(line), Some(wanted));
-        assert_eq!(placed("the zone data is old: mend it"), None);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::kinds::{Count, Flag, Number, Span, written};
+use super::kinds::{Count, Flag, Number, Span};
 use super::path::KeyPath;
 use super::raw::RawList;
 use super::report::Report;
@@ -17,6 +17,7 @@ use super::schema_types;
 use super::tiers::RawRetention;
 use redkeep_core::policy::{Policy, Protection};
 use redkeep_core::schedule::Zone;
+use redkeep_core::settings::written_span;
 
 /// Which clusters, when, and for how long to keep it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -58,7 +59,7 @@ pub(super) struct RawPolicy {
     #[schemars(schema_with = "schema_types::tags", extend("default" = {}))]
     pub(super) tags: Option<BTreeMap<String, String>>,
     /// The most by which a start is delayed, up to `24h`. A slot's delay is always the same.
-    #[schemars(with = "Span", extend("default" = written(Policy::JITTER)))]
+    #[schemars(with = "Span", extend("default" = written_span(Policy::JITTER)))]
     pub(super) jitter: Option<Span>,
     /// For how long after its instant a slot may still begin, `60s` to `30d`. By default half the interval of
     /// the schedule, `60s` at least and `8h` at most.
@@ -66,7 +67,7 @@ pub(super) struct RawPolicy {
     pub(super) start_window: Option<Span>,
     /// A snapshot that is still being made after this raises an alarm and no longer blocks the next, `1m` to
     /// `30d`.
-    #[schemars(with = "Span", extend("default" = written(Policy::COMPLETION_WINDOW)))]
+    #[schemars(with = "Span", extend("default" = written_span(Policy::COMPLETION_WINDOW)))]
     pub(super) completion_window: Option<Span>,
     /// `false`: a slot that could not begin within five minutes is missed.
     #[schemars(with = "Flag", extend("default" = Policy::CATCH_UP))]
@@ -83,7 +84,7 @@ pub(super) struct RawPolicy {
     #[schemars(with = "Flag", extend("default" = Policy::PROTECTION.guard))]
     pub(super) guard: Option<Flag>,
     /// For how long the guard keeps the snapshots of a cluster that no longer exists, `1d` to `3653d`.
-    #[schemars(with = "Span", extend("default" = written(Policy::PROTECTION.guard_gone)))]
+    #[schemars(with = "Span", extend("default" = written_span(Policy::PROTECTION.guard_gone)))]
     pub(super) guard_gone: Option<Span>,
     /// How many base-tier snapshots of a cluster to keep; older ones are deleted. `0` deletes nothing; else
     /// `min_good` at least.

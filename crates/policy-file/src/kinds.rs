@@ -99,21 +99,10 @@ fn period(text: &str) -> Option<TimeDelta> {
     TimeDelta::from_std(read?).ok()
 }
 
-/// A duration as the file has it: in days from two of them on, else in hours, minutes or seconds, as it comes out even.
-pub(super) fn written(span: TimeDelta) -> String {
-    let seconds = span.num_seconds();
-    let units = [("d", 86_400, 2), ("h", 3_600, 1), ("m", 60, 1)];
-    let even = units
-        .into_iter()
-        .find(|(_, unit, least)| seconds % unit == 0 && seconds / unit >= *least);
-    even.map_or_else(
-        || format!("{seconds}s"),
-        |(name, unit, _)| format!("{}{name}", seconds / unit),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use redkeep_core::settings::written_span;
+
     use super::*;
 
     #[test]
@@ -153,7 +142,7 @@ mod tests {
     #[test]
     fn a_duration_is_written_as_it_is_read() {
         for text in ["0s", "90s", "15m", "24h", "36h", "2d", "90d"] {
-            assert_eq!(written(period(text).unwrap()), text);
+            assert_eq!(written_span(period(text).unwrap()), text);
         }
     }
 }

@@ -8,14 +8,15 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use toml_edit::ImDocument;
 
-use super::error::{clean, quoted};
+use super::error::{Location, clean, quoted};
 use super::path::KeyPath;
 use super::read::SourceFile;
 use super::report::{NAMED, Report};
 use super::schema;
 use super::secrets;
 use super::spans::Lines;
-use redkeep_core::suggest::{did_you_mean, nearest};
+use redkeep_core::problem::Problem;
+use redkeep_core::suggest::{nearest, suggestion};
 
 const PREFIX: &str = "REDKEEP_";
 
@@ -75,7 +76,10 @@ fn parse(order: usize, text: &str, earlier: &Figment, report: &mut Report) -> Op
                 .map(|span| Lines::new(text).position(span.start));
             let place = report.places.in_file(order, position);
             let message = error.message().replace('\n', "; ");
-            report.at(place, clean(&message) + twice(&message));
+            report.at(
+                place,
+                Problem::from(clean(&message)).and_hint(twice(&message)),
+            );
             return None;
         }
     };
@@ -103,16 +107,12 @@ pub(super) fn before_the_error(file: SourceFile) -> SourceFile {
 }
 
 /// What to do about a list that is written as a table, which TOML refuses where it comes again.
-fn twice(message: &str) -> &'static str {
+fn twice(message: &str) -> Option<String> {
     let is_of =
         |key: &&&str| message.contains("duplicate key") && message.contains(&format!("`{key}`"));
-    match NAMED.iter().find(is_of) {
-        Some(&"policy") => "; write [[policy]] above each policy",
-        Some(&"account") => "; write [[account]] above each account",
-        Some(&"blackout") => "; write [[blackout]] above each blackout",
-        Some(&"notify") => "; write [[notify]] above each receiver",
-        _ => "",
-    }
+    let key = *NAMED.iter().find(is_of)?;
+    let one = if key == "notify" { "receiver" } else { key };
+    Some(format!("write [[{key}]] above each {one}"))
 }
 
 /// Whether a key of a file in `conf.d` is one of the lists that may go on there; if not, says so.
@@ -136,13 +136,16 @@ fn may_be_in_conf_d(
     report.at(
         place,
         if named {
-            format!("{key}: wanted tables, each under its own [[{key}]]")
+            format!("{key}: wanted tables, each under its own [[{key}]]").into()
         } else if secrets::is_secret_key(key) {
-            secrets::ADVICE.to_owned()
+            secrets::problem()
         } else if schema::is_top_key(key) {
-            format!("{key}: its place is the main file, {main}; conf.d adds [[policy]], [[account]], [[blackout]] and [[notify]]")
+            Problem::hinted(
+                format!("{key}: its place is the main file, {main}"),
+                "conf.d adds [[policy]], [[account]], [[blackout]] and [[notify]]",
+            )
         } else {
-            format!("unknown key {shown}{}", did_you_mean(key, NAMED))
+            Problem::from(format!("unknown key {shown}")).and_hint(suggestion(key, NAMED))
         },
     );
     false
@@ -163,11 +166,9 @@ fn variables(environment: &[(String, String)], files: &Figment, report: &mut Rep
         if !schema::is_setting(&setting) {
             // Without the prefix, which every name has and which says nothing of nearness.
             let hint = nearest(&setting, schema::settings())
-                .map(|near| format!("; did you mean {:?}?", variable(near)))
-                .unwrap_or_default();
-            report
-                .warnings
-                .push(format!("{}: names no setting{hint}", clean(name)));
+                .map(|near| format!("did you mean {:?}?", variable(near)));
+            let problem = Problem::from("names no setting").and_hint(hint);
+            report.warn_at(Location::variable(&clean(name)), problem);
             continue;
         }
         let parts: Vec<&str> = setting.split('.').collect();

@@ -40,12 +40,13 @@ pub mod zones;
 use std::path::PathBuf;
 
 pub use ambient::Profiles;
-pub use error::{ConfigError, ConfigErrors, clean, placed};
-pub use redkeep_core::suggest::{did_you_mean, nearest};
+pub use error::{ConfigError, ConfigErrors, clean};
+pub use redkeep_core::problem::Problem;
+pub use redkeep_core::suggest::{did_you_mean, nearest, suggestion};
 pub use schema::schema;
 
 pub use redkeep_core::settings::{
-    Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess,
+    Config, Endpoint, Log, LogFormat, LogLevel, MetricsLabels, PageAccess, Warning,
 };
 
 use zones::{Database, Place};

@@ -19,11 +19,12 @@ use super::validate::{items, name, schedule, unique};
 use super::values::{self, ClusterPattern};
 use redkeep_core::names::{PolicyName, Tags, tag_fault};
 use redkeep_core::policy::{Account, ClusterGlob, Policy, Selector};
+use redkeep_core::problem::Problem;
 use redkeep_core::schedule::Blackout;
 use redkeep_core::settings::scopes_of;
 use redkeep_core::slot::Scope;
 use redkeep_core::snapshot::tag;
-use redkeep_core::suggest::did_you_mean;
+use redkeep_core::suggest::suggestion;
 
 /// The most tags that AWS puts on one resource.
 const MOST_TAGS: usize = 50;
@@ -130,12 +131,12 @@ fn doubt_rpo(path: &KeyPath, raw: &RawPolicy, policy: &Policy, report: &mut Repo
     });
     if let Some((longest, Span(got))) = longest.zip(raw.rpo.as_ref()) {
         let text = format!(
-            "got {}, and up to {} lie between two slots: the alarm comes though no slot fails; wanted that, and the time \
-             that a snapshot takes",
+            "got {}, and up to {} lie between two slots: the alarm comes though no slot fails",
             quoted(got),
             humantime::format_duration(longest)
         );
-        report.warn(&path.key("rpo"), text);
+        let hint = "wanted that, and the time that a snapshot takes";
+        report.warn(&path.key("rpo"), Problem::hinted(text, hint));
     }
 }
 
@@ -291,19 +292,17 @@ pub(super) fn references(
     names
 }
 
-pub(super) fn unknown_reference(name: &str, kind: &str, known: &[&str]) -> String {
-    let hint = did_you_mean(name, known.iter().copied());
-    let hint = match known {
-        _ if !hint.is_empty() => hint,
-        [] => "; none is declared".to_owned(),
+pub(super) fn unknown_reference(name: &str, kind: &str, known: &[&str]) -> Problem {
+    let hint = suggestion(name, known.iter().copied()).unwrap_or_else(|| match known {
+        [] => "none is declared".to_owned(),
         _ => format!(
-            "; wanted one of {}",
+            "wanted one of {}",
             known
                 .iter()
                 .map(|name| quoted(name))
                 .collect::<Vec<_>>()
                 .join(", ")
         ),
-    };
-    format!("there is no {kind} {}{hint}", quoted(name))
+    });
+    Problem::hinted(format!("there is no {kind} {}", quoted(name)), hint)
 }

@@ -15,12 +15,9 @@ use super::schema_types;
 use redkeep_core::outbox::Receiver;
 use redkeep_core::schedule::Zone;
 use redkeep_core::settings::{
-    DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN, DEFAULT_NAMESPACE, DEFAULT_SCHEMA,
-    DatabaseAuth,
-};
-use redkeep_core::settings::{
-    DEFAULT_MAX_REQUESTS_PER_SECOND, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, Log, MetricsLabels,
-    PageAccess,
+    DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN, DEFAULT_MAX_REQUESTS_PER_SECOND,
+    DEFAULT_NAMESPACE, DEFAULT_SCHEMA, DEFAULT_SNAPSHOT_QUOTA, DEFAULT_STATE_DIR, DatabaseAuth,
+    Log, MetricsLabels, PageAccess, written_span,
 };
 
 /// Strings, in which `None` stands for an item that was reported already.
@@ -231,7 +228,7 @@ pub(super) struct RawReceiver {
     pub(super) events: Option<RawList>,
     /// How long something goes on before it is told again, `10m` to `366d`; of a heartbeat how often it is sent, `1s` to
     /// `1d`, by default `60s`.
-    #[schemars(with = "Span", extend("default" = super::kinds::written(Receiver::REPEAT_AFTER)))]
+    #[schemars(with = "Span", extend("default" = written_span(Receiver::REPEAT_AFTER)))]
     pub(super) repeat_after: Option<Span>,
     /// A `[[blackout]]` in which it is told nothing; what comes up meanwhile is told when it ends.
     #[schemars(schema_with = "schema_types::policy_name")]

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use redkeep_core::problem::Problem;
 use rustix::fs::OFlags;
 
 use super::error::{ConfigError, ConfigErrors, Location};
@@ -130,24 +131,27 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn fault(path: &Path, error: &io::Error) -> ConfigError {
-    let text = match error.kind() {
-        ErrorKind::NotFound => {
-            "there is no such file; name the policy file with --config or REDKEEP_CONFIG".to_owned()
-        }
-        ErrorKind::IsADirectory => "this is a directory, wanted a TOML file".to_owned(),
-        ErrorKind::NotADirectory => {
-            "this is not a directory, wanted one with *.toml files".to_owned()
-        }
-        ErrorKind::InvalidData => format!("not UTF-8: {error}"),
+    let known = error.get_ref().and_then(|error| error.downcast_ref());
+    let problem: Problem = match error.kind() {
+        ErrorKind::NotFound => Problem::hinted(
+            "there is no such file",
+            "name the policy file with --config or REDKEEP_CONFIG",
+        ),
+        ErrorKind::IsADirectory => "this is a directory, wanted a TOML file".into(),
+        ErrorKind::NotADirectory => "this is not a directory, wanted one with *.toml files".into(),
+        ErrorKind::InvalidData => format!("not UTF-8: {error}").into(),
         ErrorKind::FileTooLarge => {
-            format!("more than {} MiB, which is no policy file", LARGEST >> 20)
+            format!("more than {} MiB, which is no policy file", LARGEST >> 20).into()
         }
-        _ => format!("cannot be read: {error}"),
+        _ => known
+            .cloned()
+            .unwrap_or_else(|| Problem::from(error.to_string()))
+            .after("cannot be read: "),
     };
     let place = Location {
         order: 0,
         position: None,
         source: path.display().to_string(),
     };
-    ConfigError::new(place, text)
+    ConfigError::new(place, problem)
 }

@@ -8,7 +8,8 @@ use super::error::quoted;
 use super::path::KeyPath;
 use super::raw::RawAccount;
 use super::report::Report;
-use redkeep_core::suggest::did_you_mean;
+use redkeep_core::problem::Problem;
+use redkeep_core::suggest::suggestion;
 
 /// The regions of all partitions, as the AWS SDK's endpoint rules list them (November 2026).
 const KNOWN: [&str; 46] = [
@@ -70,9 +71,9 @@ pub(super) fn doubt(endpoint: Option<&Endpoint>, accounts: &[RawAccount], report
         let regions = account.regions.iter().flatten().enumerate();
         for (index, region) in regions.filter_map(|(index, text)| Some((index, text.as_ref()?))) {
             if !KNOWN.contains(&region.as_str()) {
-                let hint = did_you_mean(region, KNOWN);
-                let text = format!("AWS is not known to have a region {}{hint}", quoted(region));
-                report.warn(&path.item(index), text);
+                let text = format!("AWS is not known to have a region {}", quoted(region));
+                let problem = Problem::from(text).and_hint(suggestion(region, KNOWN));
+                report.warn(&path.item(index), problem);
             }
         }
     }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use figment::value::Value;
+use redkeep_core::problem::Problem;
+use redkeep_core::settings::Warning;
 
 use super::Config;
 use super::error::{ConfigError, ConfigErrors, Location, clean, foreign, quoted};
@@ -22,7 +24,7 @@ pub(super) const NAMED: [&str; 4] = ["policy", "account", "blackout", "notify"];
 pub(super) struct Report {
     pub(super) zones: Database,
     pub(super) places: Places,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
     /// A file could not be parsed: what seems to be missing may be in it.
     pub(super) incomplete: bool,
     errors: Vec<ConfigError>,
@@ -60,25 +62,30 @@ impl Report {
     }
 
     /// Records `got …, wanted …` at a value.
-    pub(super) fn wrong(&mut self, path: &KeyPath, got: &str, wanted: impl Display) {
-        self.say(
-            path,
-            format!("got {}, wanted {wanted}{}", quoted(got), foreign(got)),
-        );
+    pub(super) fn wrong(&mut self, path: &KeyPath, got: &str, wanted: impl Into<Problem>) {
+        let problem = wanted
+            .into()
+            .after(format_args!("got {}, wanted ", quoted(got)));
+        self.say(path, problem.and_hint(foreign(got)));
     }
 
     /// Records an error at a value.
-    pub(super) fn say(&mut self, path: &KeyPath, text: impl Display) {
+    pub(super) fn say(&mut self, path: &KeyPath, problem: impl Into<Problem>) {
         let origin = self.places.origin(path);
-        self.push(self.places.value(&origin), &origin, text);
+        self.push(self.places.value(&origin), &origin, problem);
         self.spoil(path);
     }
 
     /// Records an error at a key.
-    pub(super) fn say_at_key(&mut self, path: &KeyPath, about: &KeyPath, text: impl Display) {
+    pub(super) fn say_at_key(
+        &mut self,
+        path: &KeyPath,
+        about: &KeyPath,
+        problem: impl Into<Problem>,
+    ) {
         let origin = self.places.origin(path);
         let about = self.places.origin(about);
-        self.push(self.places.key(&origin), &about, text);
+        self.push(self.places.key(&origin), &about, problem);
         self.spoil(path);
     }
 
@@ -98,15 +105,23 @@ impl Report {
     }
 
     /// Records an error that is about no key.
-    pub(super) fn at(&mut self, place: Location, text: impl Display) {
-        self.errors.push(ConfigError::new(place, text.to_string()));
+    pub(super) fn at(&mut self, place: Location, problem: impl Into<Problem>) {
+        self.errors.push(ConfigError::new(place, problem.into()));
     }
 
     /// Records something that is suspicious and yet works.
-    pub(super) fn warn(&mut self, path: &KeyPath, text: impl Display) {
-        let place = self.places.value(path);
-        self.warnings
-            .push(format!("{place}: {}{text}", self.subject(path)));
+    pub(super) fn warn(&mut self, path: &KeyPath, problem: impl Into<Problem>) {
+        let problem = problem.into().after(self.subject(path));
+        self.warn_at(self.places.value(path), problem);
+    }
+
+    /// The same about no key.
+    pub(super) fn warn_at(&mut self, place: Location, problem: Problem) {
+        self.warnings.push(Warning {
+            source: place.source,
+            position: place.position,
+            problem,
+        });
     }
 
     /// Notes that the value at `path` was reported, so that its absence is not.
@@ -131,9 +146,9 @@ impl Report {
         }
     }
 
-    fn push(&mut self, place: Location, about: &KeyPath, text: impl Display) {
-        let text = format!("{}{text}", self.subject(about));
-        self.errors.push(ConfigError::new(place, text));
+    fn push(&mut self, place: Location, about: &KeyPath, problem: impl Into<Problem>) {
+        let problem = problem.into().after(self.subject(about));
+        self.errors.push(ConfigError::new(place, problem));
     }
 
     /// What an error is about, as `policy "nightly": tags.team: `.

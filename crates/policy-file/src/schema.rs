@@ -14,7 +14,7 @@ use super::raw::RawTop;
 
 /// The JSON Schema of the policy file, with a description of every key.
 ///
-/// It refuses nothing that [`load`](super::load) accepts, so an editor never marks what is right. The other
+/// The schema refuses nothing that [`load`](super::load) accepts, so an editor never marks what is right. The other
 /// way round it cannot know everything: whether an account is declared, or whether a schedule ever fires.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);

@@ -7,12 +7,19 @@ use std::collections::BTreeSet;
 
 use figment::value::Value;
 
+use redkeep_core::problem::Problem;
+
 use super::path::KeyPath;
 use super::read::SourceFile;
 use super::report::Report;
 
-pub(super) const ADVICE: &str = "AWS credentials do not belong here; the AWS SDK finds them in the environment, in \
-                      ~/.aws or in the instance's role";
+/// What is said of a credential, wherever it stands.
+pub(super) fn problem() -> Problem {
+    Problem::hinted(
+        "AWS credentials do not belong here",
+        "the AWS SDK finds them in the environment, in ~/.aws or in the instance's role",
+    )
+}
 
 /// The length of an access key id, such as `AKIA` and 16 characters more.
 const KEY_LENGTH: usize = 20;
@@ -23,14 +30,17 @@ pub(super) fn purge(tree: &mut Value, files: &[SourceFile], report: &mut Report)
     for path in purge_below(tree, &KeyPath::root()) {
         let place = report.places.key(&path);
         lines.insert((place.order, place.position.map(|(line, _)| line)));
-        report.at(place, ADVICE);
+        report.at(place, problem());
         report.spoil(&path);
     }
     // What the values do not show: comments, keys, and files with an error of syntax.
     for (order, file) in files.iter().enumerate() {
         for (line, column) in find_all(&file.text) {
             if lines.insert((order, Some(line))) {
-                report.at(report.places.in_file(order, Some((line, column))), ADVICE);
+                report.at(
+                    report.places.in_file(order, Some((line, column))),
+                    problem(),
+                );
             }
         }
     }

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use redkeep_core::problem::Problem;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
 
@@ -23,8 +24,7 @@ const MOST_LINKS: u32 = 40;
 /// Refuses a file that everybody may change.
 pub(super) fn check_file(file: &Metadata, path: &Path) -> io::Result<()> {
     if is_open_to_all(file, path) {
-        let said = "everybody may change it; chmod o-w takes that away";
-        return Err(io::Error::other(said));
+        return Err(open_to_all("everybody may change it"));
     }
     check_way(path)
 }
@@ -32,8 +32,7 @@ pub(super) fn check_file(file: &Metadata, path: &Path) -> io::Result<()> {
 /// Refuses a directory into which everybody may put files.
 pub(super) fn check_directory(path: &Path) -> io::Result<()> {
     if is_open_to_all(&fs::metadata(path)?, path) {
-        let said = "everybody may put files into it; chmod o-w takes that away";
-        return Err(io::Error::other(said));
+        return Err(open_to_all("everybody may put files into it"));
     }
     check_way(path)
 }
@@ -89,11 +88,15 @@ fn check_entry(directory: &Path, entry: &Path, found: &Metadata) -> io::Result<(
     if is_kept || !is_open_to_all(&owner, directory) {
         return Ok(());
     }
-    Err(io::Error::other(format!(
-        "everybody may replace {}, because everybody may write {}; chmod o-w takes that away",
+    Err(open_to_all(format!(
+        "everybody may replace {}, because everybody may write {}",
         entry.display(),
         directory.display()
     )))
+}
+
+fn open_to_all(found: impl Into<String>) -> io::Error {
+    io::Error::other(Problem::hinted(found, "chmod o-w takes that away"))
 }
 
 /// Whether everybody may write it. On a file system that is mounted read-only nobody may, whatever the mode says: such

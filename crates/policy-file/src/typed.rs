@@ -14,7 +14,8 @@ use super::path::KeyPath;
 use super::raw::{Raw, RawTop};
 use super::report::{NAMED, Report};
 use super::schema::is_setting;
-use redkeep_core::suggest::did_you_mean;
+use redkeep_core::problem::Problem;
+use redkeep_core::suggest::suggestion;
 
 /// Reads the merged tree, with `[defaults]` laid under every policy.
 pub(super) fn extract(mut tree: Value, report: &mut Report) -> Raw {
@@ -112,7 +113,8 @@ fn record(kind: &Kind, found: Option<&Value>, at: &KeyPath, report: &mut Report)
         Kind::UnknownField(key, known) => {
             let table = at.parent().unwrap_or_default();
             let hint = unknown_key_hint(key, known, &table);
-            report.say_at_key(at, &table, format!("unknown key {}{hint}", quoted(key)));
+            let problem = Problem::hinted(format!("unknown key {}", quoted(key)), hint);
+            report.say_at_key(at, &table, problem);
         }
         Kind::InvalidType(_, kind) | Kind::InvalidValue(_, kind) => {
             let got = found.map_or_else(|| "nothing".to_owned(), shown);
@@ -126,16 +128,15 @@ fn record(kind: &Kind, found: Option<&Value>, at: &KeyPath, report: &mut Report)
 }
 
 fn unknown_key_hint(key: &str, known: &[&str], table: &KeyPath) -> String {
-    let near = did_you_mean(key, known.iter().copied());
-    if !near.is_empty() {
+    if let Some(near) = suggestion(key, known.iter().copied()) {
         near
     } else if !table.steps().is_empty() && is_setting(key) {
         // TOML has no way back to the top level after the first header.
-        "; it is a key of the top level, above the first [table]".to_owned()
+        "it is a key of the top level, above the first [table]".to_owned()
     } else if table.steps().is_empty() && is_setting(&format!("defaults.{key}")) {
-        "; it is a key of a [[policy]] or of [defaults]".to_owned()
+        "it is a key of a [[policy]] or of [defaults]".to_owned()
     } else {
-        format!("; the keys here are {}", known.join(", "))
+        format!("the keys here are {}", known.join(", "))
     }
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::ambient::{self, Ambient};
-use super::error::clean;
+use super::error::cleaned;
 use super::kinds::Span;
 use super::path::KeyPath;
 use super::policies::{self, Declared};
@@ -22,10 +22,11 @@ use super::{
     database, expected, network, receivers, regions, values,
 };
 use redkeep_core::names::{Namespace, PolicyName, Region, Retention, Writer};
+use redkeep_core::problem::Problem;
 use redkeep_core::schedule::{Blackout, Schedule, Zone};
 use redkeep_core::settings::{DEFAULT_ENDPOINT, DEFAULT_HISTORY_RETENTION, DEFAULT_LISTEN};
 use redkeep_core::settings::{DEFAULT_NAMESPACE, DEFAULT_STATE_DIR};
-use redkeep_core::suggest::did_you_mean;
+use redkeep_core::suggest::suggestion;
 use redkeep_core::tzdb;
 
 /// The region of an endpoint that is not AWS's, and so may have none.
@@ -203,8 +204,9 @@ pub(super) fn choice<T: Copy>(
     let found = choices.iter().find(|(word, _)| *word == text);
     if found.is_none() {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let hint = did_you_mean(text, words.iter().copied());
-        report.wrong(path, text, format!("one of {}{hint}", words.join(", ")));
+        let wanted = Problem::from(format!("one of {}", words.join(", ")));
+        let hint = suggestion(text, words.iter().copied());
+        report.wrong(path, text, wanted.and_hint(hint));
     }
     found.map(|(_, value)| *value)
 }
@@ -329,7 +331,7 @@ pub(super) fn schedule(
     // A wrong zone is no reason to be silent about a wrong schedule.
     let is_known = zone.is_some();
     let schedule = Schedule::parse(expression, zone.unwrap_or_else(Zone::utc))
-        .map_err(|error| report.say(&table.key("schedule"), clean(&error.to_string())))
+        .map_err(|error| report.say(&table.key("schedule"), cleaned(error.problem())))
         .ok()
         .filter(|_| is_known);
     if let Some(caution) = schedule.as_ref().and_then(Schedule::caution) {
@@ -340,8 +342,8 @@ pub(super) fn schedule(
 
 fn zone(path: &KeyPath, text: &str, report: &mut Report) -> Option<Zone> {
     let Some(found) = report.zones.zone(text) else {
-        let hint = did_you_mean(text, tzdb::names());
-        report.wrong(path, text, format!("{}{hint}", expected::TIMEZONE));
+        let wanted = Problem::from(expected::TIMEZONE);
+        report.wrong(path, text, wanted.and_hint(suggestion(text, tzdb::names())));
         return None;
     };
     if let Some(trouble) = found.trouble {

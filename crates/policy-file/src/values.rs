@@ -10,10 +10,11 @@ use super::expected;
 use super::network::{host_and_port, is_clear_and_remote};
 use redkeep_core::names::ClusterId;
 use redkeep_core::policy::ClusterGlob;
-use redkeep_core::suggest::did_you_mean;
+use redkeep_core::problem::Problem;
+use redkeep_core::suggest::suggestion;
 
 /// Reads an endpoint; the error is the whole message.
-pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, Problem> {
     match text {
         "aws" => return Ok(Endpoint::Aws),
         "sandbox" => return Ok(Endpoint::Sandbox),
@@ -26,9 +27,10 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
         rest.split_at(rest.find('/').unwrap_or(rest.len()))
     });
     if authority.contains('@') {
-        return Err(
-            "a URL with a user name or password in it; credentials do not belong here".to_owned(),
-        );
+        return Err(Problem::hinted(
+            "a URL with a user name or password in it",
+            "credentials do not belong here",
+        ));
     }
     let printable = path
         .bytes()
@@ -38,16 +40,13 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
             return Err(format!(
                 "got {}, wanted https: credentials go over plain http to a loopback address only",
                 quoted(text)
-            ));
+            )
+            .into());
         }
         Ok(Endpoint::Url(text.to_owned()))
     } else {
-        let hint = did_you_mean(text, ["aws", "sandbox"]);
-        Err(format!(
-            "got {}, wanted {}{hint}",
-            quoted(text),
-            expected::ENDPOINT
-        ))
+        let problem = format!("got {}, wanted {}", quoted(text), expected::ENDPOINT);
+        Err(Problem::from(problem).and_hint(suggestion(text, ["aws", "sandbox"])))
     }
 }
 
@@ -77,7 +76,7 @@ pub(super) enum ClusterPattern {
 }
 
 /// Reads a cluster identifier, or a glob if it has any of `*?[{`; the error is the whole message.
-pub(super) fn cluster_pattern(text: &str) -> Result<ClusterPattern, String> {
+pub(super) fn cluster_pattern(text: &str) -> Result<ClusterPattern, Problem> {
     let is_glob = text.contains(['*', '?', '[', '{']);
     let wanted = if is_glob {
         "a glob of lower-case letters, digits, hyphens and * ? [a-z] {a,b}"
@@ -90,15 +89,13 @@ pub(super) fn cluster_pattern(text: &str) -> Result<ClusterPattern, String> {
             "got {}, wanted {}: Redshift's identifiers are in lower case",
             quoted(text),
             quoted(&lower)
-        ));
+        )
+        .into());
     }
     read_pattern(text, is_glob).map_err(|why| {
         let why = why.map_or_else(String::new, |why| format!(" ({why})"));
-        format!(
-            "got {}, wanted {wanted}{why}{}",
-            quoted(text),
-            foreign(text)
-        )
+        let problem = format!("got {}, wanted {wanted}{why}", quoted(text));
+        Problem::from(problem).and_hint(foreign(text))
     })
 }
 
@@ -154,6 +151,7 @@ mod tests {
         assert!(
             !endpoint("http://me:hunter2@host")
                 .unwrap_err()
+                .to_string()
                 .contains("hunter2")
         );
     }
@@ -186,6 +184,7 @@ mod tests {
         assert!(
             cluster_pattern("DW-Prod")
                 .unwrap_err()
+                .text
                 .contains("\"dw-prod\"")
         );
     }

@@ -52,7 +52,7 @@ impl ClusterProperties {
 pub struct Cluster {
     /// Its name, unique in the region.
     pub cluster_identifier: String,
-    /// What it is made of.
+    /// What the cluster is made of.
     pub properties: ClusterProperties,
     /// Days that automated snapshots would be kept.
     pub automated_snapshot_retention_days: u32,
@@ -60,7 +60,7 @@ pub struct Cluster {
     pub manual_snapshot_retention_days: i32,
     /// Its tags.
     pub tags: Vec<Tag>,
-    /// What it is doing.
+    /// What the cluster is doing.
     pub state: ClusterState,
 }
 
@@ -70,29 +70,29 @@ pub struct Cluster {
 pub enum ClusterState {
     /// Being made; `available` from `until` on.
     Creating {
-        /// When it is done.
+        /// When the work is done.
         until: DateTime<Utc>,
     },
     /// Being paused; `paused` from `until` on.
     Pausing {
-        /// When it is done.
+        /// When the work is done.
         until: DateTime<Utc>,
     },
     /// Being resumed; `available` from `until` on.
     Resuming {
-        /// When it is done.
+        /// When the work is done.
         until: DateTime<Utc>,
     },
     /// Being renamed; `available` under its new name from `until` on.
     Renaming {
-        /// When it is done.
+        /// When the work is done.
         until: DateTime<Utc>,
         /// The new name.
         to: String,
     },
     /// Being deleted; gone from `until` on.
     Deleting {
-        /// When it is done.
+        /// When the work is done.
         until: DateTime<Utc>,
     },
     /// In a status that does not change by itself: `available`, or one set by the control endpoint.
@@ -165,7 +165,7 @@ impl Cluster {
         }
     }
 
-    /// Whether it has come to another name by `now`.
+    /// Whether the cluster has come to another name by `now`.
     pub fn has_renamed(&self, now: DateTime<Utc>) -> bool {
         matches!(self.state, ClusterState::Renaming { until, .. } if until <= now)
     }

@@ -95,28 +95,28 @@ async fn date(State(sandbox): State<Arc<Sandbox>>, mut response: Response) -> Re
 }
 
 async fn list_faults(State(sandbox): State<Arc<Sandbox>>) -> Response {
-    answer::json(StatusCode::OK, &sandbox.bench().faults)
+    answer::json(StatusCode::OK, &sandbox.harness().faults)
 }
 
 async fn add_fault(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
     let rule: FaultRule = read(request).await?;
     rule.check()?;
-    let mut bench = sandbox.bench();
-    bench.faults.rules.push(rule);
-    Ok(answer::json(StatusCode::CREATED, &bench.faults))
+    let mut harness = sandbox.harness();
+    harness.faults.rules.push(rule);
+    Ok(answer::json(StatusCode::CREATED, &harness.faults))
 }
 
 async fn replace_faults(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Answer {
     let plan = FaultPlan::from_json(&receive::body(request).await?)?;
-    let mut bench = sandbox.bench();
-    bench.faults = plan;
-    Ok(answer::json(StatusCode::OK, &bench.faults))
+    let mut harness = sandbox.harness();
+    harness.faults = plan;
+    Ok(answer::json(StatusCode::OK, &harness.faults))
 }
 
 async fn clear_faults(State(sandbox): State<Arc<Sandbox>>) -> Response {
-    let mut bench = sandbox.bench();
-    bench.faults = FaultPlan::default();
-    answer::json(StatusCode::OK, &bench.faults)
+    let mut harness = sandbox.harness();
+    harness.faults = FaultPlan::default();
+    answer::json(StatusCode::OK, &harness.faults)
 }
 
 /// Puts a cluster or snapshot into any status, documented or not: a client must cope with words it does not know.
@@ -283,9 +283,9 @@ async fn set_clock(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Ans
         return Err(bad_request(message));
     }
     {
-        let mut bench = sandbox.bench();
-        bench.clock_offset_seconds = offset_seconds;
-        bench.tolerates_skew = tolerate_skew;
+        let mut harness = sandbox.harness();
+        harness.clock_offset_seconds = offset_seconds;
+        harness.tolerates_skew = tolerate_skew;
     }
     let shown = serde_json::json!({
         "offset_seconds": offset_seconds,
@@ -323,7 +323,7 @@ async fn show_state(State(sandbox): State<Arc<Sandbox>>, request: Request) -> An
 }
 
 async fn show_requests(State(sandbox): State<Arc<Sandbox>>) -> Response {
-    let entries: Vec<_> = sandbox.bench().log.entries().cloned().collect();
+    let entries: Vec<_> = sandbox.harness().log.entries().cloned().collect();
     answer::json(StatusCode::OK, &entries)
 }
 

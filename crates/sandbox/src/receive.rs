@@ -69,7 +69,10 @@ async fn handle(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
             answer::aws(operation.name, operation.service, outcome, &request_id)
         }
         Err(error) => {
-            sandbox.bench().log.finish(admitted.log_number, &error.code);
+            sandbox
+                .harness()
+                .log
+                .finish(admitted.log_number, &error.code);
             answer::refusal(&error, service, &request_id)
         }
     };

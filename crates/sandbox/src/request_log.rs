@@ -14,7 +14,7 @@ const ENTRIES_MAX: usize = 1_000;
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// When it was read, by the sandbox's clock.
+    /// When the request was read, by the sandbox's clock.
     pub received_at: DateTime<Utc>,
     /// The value of `Action`.
     pub operation: String,

@@ -1,8 +1,8 @@
 //! The embedded control plane as a server: the only part that reads the clock and holds locks.
 //!
-//! Owns: the accounts behind a lock, the bench around it (fault plan, request log, clock offset), and the
+//! Owns: the accounts behind a lock, the harness around it (fault plan, request log, clock offset), and the
 //! way of a request from bytes to answer. A change is in the state file before its answer goes out, so a
-//! kill loses nothing that was acknowledged; the bench is an experiment's and is forgotten at the end.
+//! kill loses nothing that was acknowledged; the harness is an experiment's and is forgotten at the end.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -88,12 +88,12 @@ pub struct Sandbox {
     clock: Arc<dyn Clock>,
     state_file: Option<PathBuf>,
     cloud: Mutex<Cloud>,
-    bench: Mutex<Bench>,
+    harness: Mutex<Harness>,
 }
 
 /// What surrounds the accounts while somebody experiments with it.
 #[derive(Default)]
-pub(super) struct Bench {
+pub(super) struct Harness {
     pub(super) faults: FaultPlan,
     pub(super) log: RequestLog,
     pub(super) clock_offset_seconds: i64,
@@ -138,9 +138,9 @@ impl Sandbox {
             clock,
             state_file: options.state_file,
             cloud: Mutex::new(cloud),
-            bench: Mutex::new(Bench {
+            harness: Mutex::new(Harness {
                 faults: options.faults,
-                ..Bench::default()
+                ..Harness::default()
             }),
         })
     }
@@ -163,7 +163,7 @@ impl Sandbox {
     /// In whole milliseconds, as answers show it: a client that asks for what was made until a time that it was
     /// shown finds what was made then.
     pub fn now(&self) -> DateTime<Utc> {
-        let offset = TimeDelta::seconds(self.bench().clock_offset_seconds);
+        let offset = TimeDelta::seconds(self.harness().clock_offset_seconds);
         let now = self.clock.now();
         now.checked_add_signed(offset)
             .unwrap_or(now)
@@ -174,16 +174,16 @@ impl Sandbox {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn bench(&self) -> MutexGuard<'_, Bench> {
-        self.bench.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn harness(&self) -> MutexGuard<'_, Harness> {
+        self.harness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request identifier that no other request of this sandbox has had.
     pub(super) fn request_id(&self) -> String {
         let now = self.clock.now().to_rfc3339();
-        let mut bench = self.bench();
-        bench.request_ids += 1;
-        digest::uuid(&["request", &now, &bench.request_ids.to_string()])
+        let mut harness = self.harness();
+        harness.request_ids += 1;
+        digest::uuid(&["request", &now, &harness.request_ids.to_string()])
     }
 
     /// Writes a request down and lets the fault plan see it.
@@ -191,17 +191,17 @@ impl Sandbox {
         let received_at = self.now();
         let credential = &received.credential;
         let (caller, account) = self.identify(credential, received_at);
-        let mut bench = self.bench();
+        let mut harness = self.harness();
         let params = &received.params;
         let operation = params.optional("Action").unwrap_or_default();
         let cluster = params.optional("ClusterIdentifier");
-        let fault_effect = bench.faults.next(faults::Call {
+        let fault_effect = harness.faults.next(faults::Call {
             operation,
             account: account.as_deref(),
             region: &credential.region,
             cluster: cluster.or_else(|| params.optional("SnapshotClusterIdentifier")),
         });
-        let log_number = bench.log.push(Entry {
+        let log_number = harness.log.push(Entry {
             received_at,
             operation: operation.to_owned(),
             account,
@@ -223,7 +223,7 @@ impl Sandbox {
         credential: &Credential,
         now: DateTime<Utc>,
     ) -> (Result<Caller, ApiError>, Option<String>) {
-        let tolerates_skew = self.bench().tolerates_skew;
+        let tolerates_skew = self.harness().tolerates_skew;
         let cloud = self.cloud();
         let (key, token) = (&credential.access_key, credential.security_token.as_deref());
         let fresh = match tolerates_skew {
@@ -267,7 +267,7 @@ impl Sandbox {
         let ended = outcome
             .as_ref()
             .map_or_else(|error| error.code.as_str(), |_| "ok");
-        self.bench().log.finish(admitted.log_number, ended);
+        self.harness().log.finish(admitted.log_number, ended);
         outcome
     }
 

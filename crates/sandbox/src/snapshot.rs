@@ -1,4 +1,4 @@
-//! A manual snapshot: its fate, its progress and its expiry.
+//! A manual snapshot: what becomes of it, its progress and its expiry.
 //!
 //! Owns: the status and the progress figures at an instant, how long a snapshot lives, and its answer
 //! shape. Never random: sizes are derived from names, and what will become of a snapshot is settled when
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub cluster_identifier: String,
     /// What that cluster was like at the time.
     pub properties: ClusterProperties,
-    /// When it was begun; it holds the data as of this instant.
+    /// When the snapshot was begun; it holds the data as of this instant.
     pub created_at: DateTime<Utc>,
     /// Days it is kept, counted from `retention_started_at`; -1 for ever.
     pub retention_days: i32,
@@ -43,19 +43,19 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SnapshotFate {
-    /// It is `available` from `at` on.
+    /// Is `available` from `at` on.
     Completes {
         /// When.
         at: DateTime<Utc>,
     },
-    /// It is `failed` from `at` on.
+    /// Is `failed` from `at` on.
     Fails {
         /// When.
         at: DateTime<Utc>,
     },
-    /// It is `creating` for ever.
+    /// Is `creating` for ever.
     Stuck,
-    /// It is in a status that the control endpoint has set, documented or not.
+    /// Is in a status that the control endpoint has set, documented or not.
     Held {
         /// The word on the wire.
         status: String,

@@ -119,9 +119,9 @@ pub async fn serve(
 /// The two ends of the connection that a request came by: an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
-    /// The address that it came to.
+    /// The address that the request came to.
     pub local: SocketAddr,
-    /// Where it came from.
+    /// Where the request came from.
     pub peer: SocketAddr,
 }
 
@@ -228,7 +228,7 @@ async fn answer_all(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return note(ended),
-        // The sender is dropped only after it has said so; either way it is time to end.
+        // The sender is dropped only after it has told of the end; either way it is time to end.
         _ = stopped.wait_for(|stopped| *stopped) => {}
         () = clock::sleep(limits.connection_lifetime) => {}
     }
@@ -239,7 +239,7 @@ async fn answer_all(
     }
 }
 
-/// Says that there is nothing more to come, and reads on until the client has said so too.
+/// Says that there is nothing more to come, and reads on until the client has said the same.
 async fn linger(mut stream: TcpStream, mut stopped: watch::Receiver<bool>) {
     let reading = async {
         stream.shutdown().await?;

@@ -23,7 +23,7 @@ pub enum Refused {
     Link,
     /// A directory, a pipe, a socket or a device.
     NotAFile,
-    /// It belongs to a third party.
+    /// The file belongs to a third party.
     Owner(u32),
     /// Another name of a file of root's.
     HardLink,
@@ -69,7 +69,7 @@ pub fn directory_of(path: &Path) -> &Path {
 /// For what only a library can open. It is not to open what this refuses.
 ///
 /// # Errors
-/// When it cannot be looked at, or is [`Refused`].
+/// When the file cannot be looked at, or is [`Refused`].
 pub fn look(path: &Path) -> io::Result<Option<Metadata>> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -90,7 +90,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Opens the file at `path` for reading and writing, and makes it with `mode` where there is none.
 ///
 /// # Errors
-/// When it can be neither opened nor made, or it is [`Refused`].
+/// When the file can be neither opened nor made, or is [`Refused`].
 pub fn open_or_make(path: &Path, mode: u32) -> io::Result<File> {
     let place = Place::of(path)?;
     match place.open(OFlags::RDWR) {
@@ -136,7 +136,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Removes the name `path`, if there is one; never what a link leads to.
 ///
 /// # Errors
-/// When it stays.
+/// When the file stays.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

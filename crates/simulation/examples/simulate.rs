@@ -14,7 +14,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use redkeep_simulation::seed::strain::Strain;
-use redkeep_simulation::seed::{Past, Wish, fresh_seed, live, told_again};
+use redkeep_simulation::seed::{LifeSpec, Past, fresh_seed, live, told_again};
 
 /// Lives whole daemons in virtual time against a model of AWS, and checks redkeep's invariants at every step.
 ///
@@ -104,17 +104,17 @@ fn strain(name: &str) -> Result<Strain, String> {
     found.ok_or_else(|| format!("wanted one of {:?}", Strain::ALL))
 }
 
-fn wish(arguments: &Arguments, seed: u64) -> Wish {
-    Wish {
+fn spec(arguments: &Arguments, seed: u64) -> LifeSpec {
+    LifeSpec {
         keeps_log: arguments.log,
         leaps: !arguments.no_leaps,
         strain: arguments.strain,
-        ..Wish::new(seed, arguments.days)
+        ..LifeSpec::new(seed, arguments.days)
     }
 }
 
 fn one(arguments: &Arguments, seed: u64) -> bool {
-    let past = live(wish(arguments, seed));
+    let past = live(spec(arguments, seed));
     past.lines.iter().for_each(|line| println!("{line}"));
     let Past {
         hash,
@@ -138,7 +138,7 @@ fn many(arguments: &Arguments) -> usize {
                         return;
                     }
                     let seed = arguments.from + number;
-                    let past = live(wish(arguments, seed));
+                    let past = live(spec(arguments, seed));
                     if !tell(arguments, seed, past.failure.as_deref()) {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
@@ -157,7 +157,7 @@ fn tell(arguments: &Arguments, seed: u64, failure: Option<&str>) -> bool {
     let Some(failure) = failure else {
         return true;
     };
-    println!("{}", told_again(wish(arguments, seed), failure));
+    println!("{}", told_again(spec(arguments, seed), failure));
     false
 }
 

@@ -91,7 +91,7 @@ impl File {
         }
         file.set_durable()?;
         file.migrate()?;
-        // Not before: a damaged file is set quarantine as it is, with its log.
+        // Not before: a damaged file is set aside as it is, with its log.
         file.checkpoint_on_close(true)
             .map_err(|fault| fault.at(path))?;
         Ok(file)

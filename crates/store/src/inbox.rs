@@ -1,7 +1,7 @@
 //! What people ask for beside the schedules: a snapshot now, a pause, a resumption, something done to a snapshot.
 //!
-//! Owns: the connection by which a command writes its wish beside a running daemon, and the question by which
-//! the daemon learns of it. A wish for a snapshot is the run itself, open and due; nothing is written twice.
+//! Owns: the connection by which a command writes its request beside a running daemon, and the question by which
+//! the daemon learns of it. A request for a snapshot is the run itself, open and due; nothing is written twice.
 //! Never makes or migrates a file: only the holder of the state directory does.
 
 use std::path::Path;
@@ -25,17 +25,17 @@ use redkeep_core::names::PolicyName;
 use redkeep_core::operations::{Confirmation, SnapshotAction};
 use redkeep_core::run::{Run, RunState};
 
-/// Where the commands hand in their wishes.
+/// Where the commands hand in their requests.
 pub struct Inbox {
     file: File,
 }
 
-/// What became of the wish for a snapshot.
+/// What became of the request for a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HandedIn {
     /// It is in the history, as handed in.
     New,
-    /// Somebody asked for the same, and AWS has not begun with it: what it will hold is newer than both wishes.
+    /// Somebody asked for the same, and AWS has not begun with it: what it will hold is newer than both requests.
     Joined(Box<Run>),
     /// The pair has another run for that second; the next second is free.
     Occupied,
@@ -45,7 +45,7 @@ pub enum HandedIn {
 static PAUSE: LazyLock<String> = LazyLock::new(|| PAUSES.upsert());
 
 impl Inbox {
-    /// Opens the history at `path` for handing in wishes, beside its owner.
+    /// Opens the history at `path` for handing in requests, beside its owner.
     ///
     /// # Errors
     /// [`StoreError::Missing`] where there is none yet; otherwise as for the daemon, except that the pages

@@ -163,7 +163,7 @@ impl Store {
 
     /// Opens the history at `path` for a daemon that goes on in any case.
     ///
-    /// A history that is damaged or lost is moved quarantine, never deleted, and a new one is begun, which says so in
+    /// A history that is damaged or lost is moved aside, never deleted, and a new one is begun, which says so in
     /// [`Opened::lost`] and in [`History::rebuilt_at`]. One that can be read and not written is read, and
     /// [`Opened::trouble`] says why; where there is none to read, or none that can be read, it begins in memory.
     ///

@@ -75,7 +75,7 @@ impl NewDatabase {
     }
 }
 
-/// The identity that a history begun so has, before there is a file.
+/// The identity that a history of this kind begins with, before there is a file.
 pub(super) fn new_identity(begun: &NewDatabase) -> Result<Installation, Fault> {
     let made = |text: String| {
         text.parse()

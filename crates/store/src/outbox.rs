@@ -1,7 +1,7 @@
 //! What receivers know, and what they are still to be told.
 //!
 //! Owns: the tables `conditions`, `outbox` and `outbox_dropped`, and their bounds. A message is written once, whoever
-//! commits it again, and what has ended stays so. Never holds a credential: addresses and keys are read where they are kept.
+//! commits it again, and what has ended stays ended. Never holds a credential: addresses and keys are read where they are kept.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

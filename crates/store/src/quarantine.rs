@@ -1,4 +1,4 @@
-//! A history that cannot be trusted is set quarantine, and never deleted.
+//! A history that cannot be trusted is set aside, and never deleted.
 //!
 //! Owns: the names that a damaged file and its log get, and what can still be read of whose it was. Never
 //! decides that a file is damaged.

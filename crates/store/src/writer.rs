@@ -40,7 +40,7 @@ pub(super) struct StoreWriter {
 enum Behind {
     /// Nothing that is not known.
     Nothing,
-    /// A damaged one, which could not be moved quarantine.
+    /// A damaged one, which could not be moved aside.
     Damaged,
     /// A history that could not be read.
     Unread,
@@ -383,7 +383,7 @@ impl StoreWriter {
         }))
     }
 
-    /// Nobody can wish for anything where nothing can be written.
+    /// Nobody can ask for anything where nothing can be written.
     fn requests(&mut self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
         if let (Some(file), Some(lease)) = (&mut self.file, &self.lease)
             && file.is_behind(lease.changes())

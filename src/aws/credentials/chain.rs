@@ -5,7 +5,8 @@
 
 use aws_config::profile::{Profile, ProfileSet};
 
-use crate::config::did_you_mean;
+use crate::config::Problem;
+use crate::config::suggestion;
 
 /// Where credentials begin, and the roles that they lead to, in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ const SOURCES: [&str; 3] = ["Environment", "Ec2InstanceMetadata", "EcsContainer"
 pub(super) fn resolve<'a>(
     profiles: &'a ProfileSet,
     name: &'a str,
-) -> Result<Option<Chain<'a>>, String> {
+) -> Result<Option<Chain<'a>>, Problem> {
     let (mut name, mut seen, mut roles) = (name, Vec::new(), Vec::new());
     loop {
         let Some(profile) = profiles.get_profile(name) else {
@@ -84,7 +85,8 @@ pub(super) fn resolve<'a>(
             return Err(format!(
                 "the profiles {} lead in a circle (source_profile)",
                 listed(&seen)
-            ));
+            )
+            .into());
         }
         seen.push(name);
         let keys = (seen.len() > 1).then(|| keys(profile)).transpose()?;
@@ -113,7 +115,8 @@ pub(super) fn resolve<'a>(
             (None, None) => {
                 return Err(format!(
                     "the profile {name:?}, which others begin with, has no credentials"
-                ));
+                )
+                .into());
             }
         }
     }
@@ -123,15 +126,15 @@ fn missing<'a>(
     profiles: &'a ProfileSet,
     name: &str,
     seen: &[&str],
-) -> Result<Option<Chain<'a>>, String> {
-    let hint = did_you_mean(name, profiles.profiles());
-    match seen.last() {
-        None if name == "default" => Ok(None),
-        None => Err(format!("the profile {name:?} is not found{hint}")),
-        Some(last) => Err(format!(
-            "the profile {name:?}, which is the source_profile of {last:?}, is not found{hint}"
-        )),
-    }
+) -> Result<Option<Chain<'a>>, Problem> {
+    let text = match seen.last() {
+        None if name == "default" => return Ok(None),
+        None => format!("the profile {name:?} is not found"),
+        Some(last) => {
+            format!("the profile {name:?}, which is the source_profile of {last:?}, is not found")
+        }
+    };
+    Err(Problem::from(text).and_hint(suggestion(name, profiles.profiles())))
 }
 
 fn listed(names: &[&str]) -> String {
@@ -154,7 +157,7 @@ fn step(profile: &Profile) -> Option<Step<'_>> {
 }
 
 /// The profile that a role is assumed with; `None` for this one itself.
-fn source(profile: &Profile) -> Result<Option<&str>, String> {
+fn source(profile: &Profile) -> Result<Option<&str>, Problem> {
     let name = profile.name();
     match (
         profile.get("source_profile"),
@@ -162,16 +165,18 @@ fn source(profile: &Profile) -> Result<Option<&str>, String> {
     ) {
         (Some(_), Some(_)) => Err(format!(
             "the profile {name:?} has source_profile and credential_source, wanted one of them"
-        )),
+        )
+        .into()),
         (None, None) => Err(format!(
             "the profile {name:?} has a role_arn and neither source_profile nor credential_source"
-        )),
+        )
+        .into()),
         (Some(source), None) => Ok(Some(source).filter(|source| *source != name)),
         (None, Some(_)) => Ok(None),
     }
 }
 
-fn base<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Base<'a>>, String> {
+fn base<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Base<'a>>, Problem> {
     let name = profile.name();
     if let Some(source) = profile.get("credential_source") {
         let known = SOURCES.map(str::to_lowercase);
@@ -180,11 +185,11 @@ fn base<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Bas
             Some(0) => Ok(Some(Base::Environment)),
             Some(1) => Ok(Some(Base::Instance)),
             Some(2) => Ok(Some(Base::Container)),
-            _ => Err(format!(
-                "the profile {name:?} has the credential_source {source:?}, wanted one of {}{}",
-                SOURCES.join(", "),
-                did_you_mean(source, SOURCES)
-            )),
+            _ => Err(Problem::from(format!(
+                "the profile {name:?} has the credential_source {source:?}, wanted one of {}",
+                SOURCES.join(", ")
+            ))
+            .and_hint(suggestion(source, SOURCES))),
         };
     }
     if let Some(token_file) = profile.get("web_identity_token_file") {
@@ -199,7 +204,7 @@ fn base<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Bas
     if profile.get("login_session").is_some() {
         return Err(format!(
             "the profile {name:?} has a login_session, which redkeep does not support: it is of a person who logs in"
-        ));
+        ).into());
     }
     if let Some(command) = profile.get("credential_process") {
         return Ok(Some(Base::Process(command)));
@@ -207,10 +212,10 @@ fn base<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Bas
     Ok(keys(profile)?.map(Base::Keys))
 }
 
-fn keys(profile: &Profile) -> Result<Option<Keys<'_>>, String> {
+fn keys(profile: &Profile) -> Result<Option<Keys<'_>>, Problem> {
     let name = profile.name();
     let half = |there: &str, lacking: &str| {
-        Err(format!("the profile {name:?} has {there} and no {lacking}"))
+        Err(format!("the profile {name:?} has {there} and no {lacking}").into())
     };
     let (access, secret) = ("aws_access_key_id", "aws_secret_access_key");
     match (profile.get(access), profile.get(secret)) {
@@ -226,7 +231,7 @@ fn keys(profile: &Profile) -> Result<Option<Keys<'_>>, String> {
 }
 
 /// The keys of IAM Identity Center, of which `sso_session` puts two into a section of their own.
-fn sso<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Sso<'a>>, String> {
+fn sso<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Sso<'a>>, Problem> {
     const KEYS: [&str; 5] = [
         "sso_session",
         "sso_account_id",
@@ -242,8 +247,8 @@ fn sso<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Sso<
     let section = match session {
         None => None,
         Some(session) => Some(profiles.sso_session(session).ok_or_else(|| {
-            let hint = did_you_mean(session, profiles.sso_sessions());
-            format!("the sso-session {session:?} of the profile {name:?} is not found{hint}")
+            let text = format!("the sso-session {session:?} of the profile {name:?} is not found");
+            Problem::from(text).and_hint(suggestion(session, profiles.sso_sessions()))
         })?),
     };
     let get = |key: &str| match section {

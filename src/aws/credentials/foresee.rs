@@ -5,11 +5,12 @@
 use super::chain::{Base, Chain, resolve};
 use super::{Lacking, Made, PROFILE, environment, in_files, no_keys, sts, unsupported};
 use crate::aws::files::{self, Files};
+use crate::config::Problem;
 use crate::policy::CredentialSource;
 
 /// What is wrong with where the credentials of an identity begin, as far as nobody has to be asked; and whether the
 /// environment itself names what is not there.
-pub async fn foreseen(identity: &CredentialSource) -> Option<(String, bool)> {
+pub async fn foreseen(identity: &CredentialSource) -> Option<(Problem, bool)> {
     let is_wrong = match &identity.profile {
         Some(name) => of_profile(name, true).await.err()?,
         None => {
@@ -33,7 +34,7 @@ pub async fn foreseen(identity: &CredentialSource) -> Option<(String, bool)> {
 /// What cannot be used of a profile; that it says nothing of credentials, where they `must` be there.
 async fn of_profile(name: &str, must: bool) -> Result<(), Lacking> {
     let Files { profiles, .. } = files::read().await?;
-    match resolve(&profiles, name).map_err(|why| in_files(&why))? {
+    match resolve(&profiles, name).map_err(in_files)? {
         None if must => Err(no_keys(name)),
         Some(Chain {
             base: Base::Sso(_),

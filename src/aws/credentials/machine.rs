@@ -90,7 +90,7 @@ impl Machine {
         if set(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(format!("switched off by {DISABLED}"));
         }
-        sound(ENDPOINT, Made::Word).map_err(|lacking| lacking.told)?;
+        sound(ENDPOINT, Made::Word).map_err(|lacking| lacking.told.to_string())?;
         let provider = self.instance.as_ref().map_err(Clone::clone)?;
         let given = provider.provide_credentials().await;
         given.map_err(|error| plainly(&error))

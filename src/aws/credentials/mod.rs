@@ -34,6 +34,7 @@ use self::chain::{Base, Chain, Step, resolve};
 use self::machine::Machine;
 use super::files::{self, Files, Unreadable};
 use crate::clock::Clock;
+use crate::config::Problem;
 use crate::config::ambient::{Made, PROFILE, flaw};
 use crate::policy::{CredentialSource, Role};
 use crate::redshift::ErrorClass;
@@ -51,12 +52,13 @@ const ROLE: &str = "AWS_ROLE_ARN";
 #[error("{told}")]
 pub(super) struct Lacking {
     pub(super) class: ErrorClass,
-    pub(super) told: String,
+    pub(super) told: Problem,
 }
 
 impl Lacking {
-    fn new(told: String) -> Self {
+    fn new(told: impl Into<Problem>) -> Self {
         let class = ErrorClass::Credentials;
+        let told = told.into();
         Self { class, told }
     }
 
@@ -67,6 +69,7 @@ impl Lacking {
             ErrorClass::Throttled | ErrorClass::ClockSkew => class,
             _ => ErrorClass::Credentials,
         };
+        let told = told.into();
         Self { class, told }
     }
 }
@@ -273,7 +276,7 @@ impl Finder {
 
     async fn of_profile(&self, name: &str) -> Result<Option<Credentials>, Lacking> {
         let Files { profiles, .. } = files::read().await?;
-        let chain = resolve(&profiles, name).map_err(|why| in_files(&why))?;
+        let chain = resolve(&profiles, name).map_err(in_files)?;
         let Some(Chain {
             base,
             profile,
@@ -357,12 +360,12 @@ impl Finder {
     async fn instance(&self) -> Result<Credentials, String> {
         let found = self.awaiting(machine::INSTANCE, self.machine.instance());
         let usable = usable(found.await?, machine::INSTANCE);
-        usable.map_err(|lacking| lacking.told)
+        usable.map_err(|lacking| lacking.told.to_string())
     }
 }
 
 fn unsupported(profile: &str) -> Lacking {
-    in_files(&format!(
+    in_files(format!(
         "the profile {profile:?} is one of SSO (IAM Identity Center), which redkeep does not support: such a login is a \
          person's, and ends; give redkeep a role"
     ))
@@ -386,12 +389,14 @@ fn usable(credentials: Credentials, origin: &str) -> Result<Credentials, Lacking
     }
 }
 
-fn in_files(why: &str) -> Lacking {
-    Lacking::new(format!("{why} (in {})", files::places().display()))
+fn in_files(why: impl Into<Problem>) -> Lacking {
+    let Problem { text, hint } = why.into();
+    let text = format!("{text} (in {})", files::places().display());
+    Lacking::new(Problem { text, hint })
 }
 
 fn no_keys(name: &str) -> Lacking {
-    in_files(&format!(
+    in_files(format!(
         "the profile {name:?} has no credentials: wanted keys, a role_arn, a credential_process or a \
          web_identity_token_file"
     ))

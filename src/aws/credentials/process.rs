@@ -20,7 +20,7 @@ use crate::config::clean;
 
 /// More than this is no credentials.
 const BYTES_MAX: u64 = 64 << 10;
-/// What it has left behind may hold its output open for so long after its end.
+/// Processes that the command has left behind may hold its output open for this long after its end.
 const LEFT_OPEN: Duration = Duration::from_secs(1);
 /// So much of a complaint is shown.
 const COMPLAINT: usize = 200;

@@ -87,7 +87,7 @@ impl Host {
         self.daemon.restart(&self.dir);
     }
 
-    /// Waits for the next message, which is treated so, and a moment longer.
+    /// Has the receiver treat the next message in this way, and waits for it and a moment longer.
     fn at_next(&self, behaviour: Option<Behaviour>, milliseconds: usize) -> bool {
         let before = self.receiver.got().len();
         self.receiver.always(behaviour);

@@ -9,6 +9,7 @@
 mod commands;
 mod disk;
 mod planted;
+mod stalled;
 mod starts;
 
 use std::collections::BTreeSet;

@@ -29,7 +29,7 @@ pub(super) struct Agenda {
     operations_at: DateTime<Utc>,
     /// When everything is planned, whatever has happened; `None` for now.
     all_at: Option<DateTime<Utc>>,
-    /// When it was last looked what goes on that receivers are told of.
+    /// When the conditions that receivers are told of were last looked at.
     standing_at: DateTime<Utc>,
     /// When the last plan was made: a clock that was set back makes every instant worthless.
     last_at: DateTime<Utc>,
@@ -154,7 +154,7 @@ impl Agenda {
         }
     }
 
-    /// Whether it is to be looked what goes on that receivers are told of: each half minute. Whoever asks looks.
+    /// Whether the conditions that receivers are told of are to be looked at: each half minute. Whoever asks looks.
     pub(super) fn looks_at_standing(&mut self, now: DateTime<Utc>) -> bool {
         let is_due = now < self.standing_at || self.standing_at + LONGEST_SLEEP <= now;
         if is_due {

@@ -58,7 +58,7 @@ impl Pending for () {
 pub enum Request {
     /// This policy's slots are not to be started.
     Pause(PolicyName),
-    /// They are to be started again.
+    /// This policy's slots are to be started again.
     Resume(PolicyName),
     /// This snapshot is to be taken now.
     Snapshot(Box<Run>),

@@ -23,7 +23,7 @@ use crate::slot::Scope;
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
 const PLANS_PER_TURN: usize = 16;
 
-/// Of so many turns, one ends with an audit in debug builds.
+/// One turn in this many ends with an audit in debug builds.
 const AUDIT_EACH: u64 = 8;
 
 /// What the driver is to do before it asks again.

@@ -59,7 +59,7 @@ fn available(run: &Run) -> String {
         Generation::First => "",
         Generation::Second => "; the second one, after the first failed",
     };
-    let fate = run.gone.as_ref().map_or_else(
+    let afterwards = run.gone.as_ref().map_or_else(
         || match run.request.retention.days_or_minus_one() {
             -1 => format!("kept until somebody deletes it{}", tier(run)),
             days => format!("kept by AWS for {days} d{}", tier(run)),
@@ -74,7 +74,7 @@ fn available(run: &Run) -> String {
         },
     );
     format!(
-        "{asked}{}{attempts}{second}; {fate}",
+        "{asked}{}{attempts}{second}; {afterwards}",
         complete.unwrap_or_default()
     )
 }

@@ -16,7 +16,7 @@ use crate::timing::Timing;
 pub struct Coming {
     /// Which slot.
     pub slot: Slot,
-    /// When it may start.
+    /// When the slot may start.
     pub timing: Timing,
     /// The name that its snapshot will have.
     pub snapshot_id: SnapshotId,
@@ -56,7 +56,7 @@ pub fn coming(
             span(now - scheduled_at)
         ),
     };
-    let fate = match paused_since {
+    let outlook = match paused_since {
         None => start(policy, scheduled_at, timing),
         Some(since) => format!(
             "the policy is paused since {}: it will be missed(paused) unless `redkeep resume {}` comes before it",
@@ -64,7 +64,7 @@ pub fn coming(
             policy.name
         ),
     };
-    let words = format!("{instant}; {fate}");
+    let words = format!("{instant}; {outlook}");
     let told = match timing.starts_at.unwrap_or(scheduled_at) {
         at if at > now => Explanation::until(at, words),
         _ => Explanation::now(words),

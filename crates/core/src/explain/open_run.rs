@@ -62,8 +62,8 @@ fn of_state(run: &Run, past: Past<'_>) -> Explanation {
 fn due(run: &Run, past: Past<'_>) -> Explanation {
     let (facts, request) = (past.facts, &run.request);
     let deadline = rfc3339(request.deadline);
-    if let Some(fate) = withdrawn(run, past) {
-        return Explanation::now(fate.to_owned());
+    if let Some(why) = withdrawn(run, past) {
+        return Explanation::now(why.to_owned());
     }
     if facts.now >= request.deadline {
         return Explanation::now(format!(
@@ -231,7 +231,7 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
     let now = past.facts.now;
     let accepted = run.accepted_at.unwrap_or(run.slot.scheduled_at);
     let overdue_at = accepted + run.request.completion_window;
-    let fate = match is_overlong(past.facts, run) {
+    let alarm = match is_overlong(past.facts, run) {
         true => format!(
             "which is longer than its completion window; it is followed on, and blocks no slot since {}",
             rfc3339(overdue_at)
@@ -243,7 +243,7 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
         _ => String::new(),
     };
     let words = format!(
-        "AWS has been making the snapshot{unknown} for {}{}, {fate}; looked at again at {}",
+        "AWS has been making the snapshot{unknown} for {}{}, {alarm}; looked at again at {}",
         span(now - accepted),
         progress(run),
         rfc3339(look_at)

@@ -27,14 +27,14 @@ pub struct Part {
 /// What a policy is to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {
-    /// It takes its snapshots.
+    /// The policy takes the cluster's snapshots.
     Touches {
         /// The identifier or pattern in the file that names the cluster.
         named_by: String,
         /// Since when; `None` before the daemon has made it active.
         active_since: Option<DateTime<Utc>>,
     },
-    /// It does not, and little is missing.
+    /// The policy does not, and little is missing.
     Nearly(Near),
 }
 

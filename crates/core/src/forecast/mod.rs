@@ -48,11 +48,11 @@ pub struct ScopeForecast {
     pub quota: u32,
     /// The present.
     pub now: Sample,
-    /// When it holds the most, for the first time.
+    /// When the scope holds the most, for the first time.
     pub peak: Sample,
-    /// When it holds the most after it has settled; `None` where it does not settle in the time looked at.
+    /// When the scope holds the most after it has settled; `None` where it does not settle in the time looked at.
     pub steady: Option<Sample>,
-    /// When it first holds more than its quota.
+    /// When the scope first holds more than its quota.
     pub over_quota_at: Option<DateTime<Utc>>,
     /// The most that it holds on each date (UTC), oldest first.
     pub days: Vec<Day>,

@@ -19,7 +19,7 @@ pub use crontab::crontab;
 /// A policy that something was made into.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draft {
-    /// What it was called, or a word for it.
+    /// What the job was called, or a word for it.
     pub name: String,
     /// The schedule as it was written there.
     pub schedule: String,
@@ -33,7 +33,7 @@ pub struct Draft {
     pub region: Option<String>,
     /// The most by which its start was delayed, in minutes.
     pub jitter_minutes: u64,
-    /// Whether it was switched off.
+    /// Whether the job was switched off.
     pub is_off: bool,
     /// What is to be known of it.
     pub remarks: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Draft {
 /// Why nothing can be read out of a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// It is no JSON.
+    /// The text is no JSON.
     #[error(
         "this is no JSON, line {line}: {reason}; export it with the AWS CLI and `--output json`"
     )]
@@ -52,7 +52,7 @@ pub enum ImportError {
         /// What the parser says.
         reason: String,
     },
-    /// It is another document.
+    /// The text is another document.
     #[error("there is no {wanted} in it; {advice}")]
     NothingThere {
         /// What is looked for.

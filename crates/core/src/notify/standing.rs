@@ -25,7 +25,7 @@ enum Standing {
     /// Nothing says that it is over.
     GoesOn,
     Over,
-    /// It is not looked at any more: the policy file or the cluster is another one.
+    /// The thing is not looked at any more: the policy file or the cluster is another one.
     Unwatched,
 }
 

@@ -129,9 +129,9 @@ impl Subject {
 pub struct ConditionKey {
     /// Who is told.
     pub receiver: ReceiverName,
-    /// What it is.
+    /// What goes on.
     pub cause: Cause,
-    /// What it is about.
+    /// What the condition is about.
     pub subject: Subject,
 }
 
@@ -161,7 +161,7 @@ pub struct Condition {
     pub key: ConditionKey,
     /// Since when redkeep has seen it.
     pub since: DateTime<Utc>,
-    /// When it was told last; `None` while it is too young to be told.
+    /// When the condition was told last; `None` while it is too young to be told.
     pub told_at: Option<DateTime<Utc>>,
     /// How often it was told.
     pub told_times: u32,
@@ -169,7 +169,7 @@ pub struct Condition {
     pub count: u32,
     /// What is said of it.
     pub content: Content,
-    /// It has ended, and is forgotten.
+    /// The condition has ended, and is forgotten.
     pub is_over: bool,
 }
 
@@ -239,7 +239,7 @@ pub struct Message {
     pub run_id: Option<String>,
     /// How often it has happened so far.
     pub count: u32,
-    /// What it says.
+    /// What the message says.
     pub content: Content,
 }
 

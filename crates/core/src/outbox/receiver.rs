@@ -108,11 +108,11 @@ pub struct Receiver {
     pub policies: Option<Vec<PolicyName>>,
     /// The least severe of what it is told.
     pub severity: Severity,
-    /// What it is told.
+    /// What the receiver is told.
     pub events: Vec<Event>,
     /// How long something goes on before it is told again.
     pub repeat_after: TimeDelta,
-    /// When it is told nothing: what comes up meanwhile is told afterwards.
+    /// When the receiver is told nothing: what comes up meanwhile is told afterwards.
     pub quiet: Option<Arc<Blackout>>,
     /// What mail needs.
     pub mail: Option<MailSettings>,

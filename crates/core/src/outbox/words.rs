@@ -125,11 +125,11 @@ impl Severity {
 pub enum MessageState {
     /// A run has begun; only services of heartbeats are told.
     Started,
-    /// It has begun.
+    /// The condition has begun.
     Begun,
-    /// It still goes on, or has happened again.
+    /// The condition still goes on, or has happened again.
     Repeated,
-    /// It is over.
+    /// The condition is over.
     Over,
 }
 
@@ -167,7 +167,7 @@ macro_rules! causes {
                 }
             }
 
-            /// What it is told as.
+            /// The event that the cause is told as.
             pub fn event(self) -> Event {
                 match self {
                     $(Self::$cause => Event::$event,)+
@@ -209,7 +209,7 @@ causes! {
     ConfirmationLapsed, "confirmation_lapsed", PruneBlocked, Warning;
     /// The end of one of the last good snapshots was put off.
     GuardWorks, "guard_works", Guard, Info;
-    /// It cannot be put off.
+    /// The end of one of the last good snapshots cannot be put off.
     GuardRefused, "guard_refused", Guard, Critical;
     /// The last good snapshots of a cluster that is gone expire soon.
     LettingGo, "letting_go", Guard, Warning;

@@ -1,6 +1,6 @@
 //! What each open run needs next.
 //!
-//! Owns: starting, asking again, judging, overlap, queueing and the wish for a look. Two limits hold for
+//! Owns: starting, asking again, judging, overlap, queueing and what makes a listing come sooner. Two limits hold for
 //! every scope: its rate budget and the number of calls under way.
 
 use std::borrow::Cow;

@@ -50,7 +50,7 @@ fn has_failed(view: &ScopeView) -> bool {
     }
 }
 
-/// What is to be said of whatever ends so.
+/// What is said of a run that ends because nobody can follow it.
 pub(super) fn reason(scope: &Scope) -> String {
     format!("account {} is not in the policy file", scope.account)
 }

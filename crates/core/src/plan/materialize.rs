@@ -132,10 +132,11 @@ impl Backlog<'_> {
     /// listing had.
     fn ranges(&self, slots: &[DateTime<Utc>], facts: Facts<'_>) -> Vec<Change> {
         let is_recorded = |at: &DateTime<Utc>| facts.history.runs.contains_key(&self.slot_at(*at));
-        let fate = |at: &DateTime<Utc>| (!is_recorded(at)).then(|| self.missed_so(facts, *at));
-        let stretches = slots.chunk_by(|one, next| fate(one) == fate(next));
+        let reason_at =
+            |at: &DateTime<Utc>| (!is_recorded(at)).then(|| self.reason_missed(facts, *at));
+        let stretches = slots.chunk_by(|one, next| reason_at(one) == reason_at(next));
         let ranges = stretches.filter_map(|stretch| {
-            let reason = stretch.first().and_then(fate)?;
+            let reason = stretch.first().and_then(reason_at)?;
             Some(Change::Missed(MissedRange {
                 pair: self.pair.clone(),
                 first_at: *stretch.first()?,
@@ -148,7 +149,7 @@ impl Backlog<'_> {
     }
 
     /// What a slot long past is missed for.
-    fn missed_so(&self, facts: Facts<'_>, scheduled_at: DateTime<Utc>) -> Missed {
+    fn reason_missed(&self, facts: Facts<'_>, scheduled_at: DateTime<Utc>) -> Missed {
         match facts.history.pauses.covers(&self.pair.policy, scheduled_at) {
             _ if !self.policy.enabled => Missed::Disabled,
             true => Missed::Paused,

@@ -74,7 +74,7 @@ impl Operation {
         }
     }
 
-    /// Whether it only looks in Redshift, so that IAM ties it to no resource.
+    /// Whether the operation only looks in Redshift, so that IAM ties it to no resource.
     pub fn is_look(self) -> bool {
         self.action().starts_with("redshift:Describe")
     }
@@ -85,7 +85,7 @@ impl Operation {
         action.split_once(':').map_or(action, |(_, name)| name)
     }
 
-    /// How it may end, as metrics name it: `ok`, `other`, and the codes that AWS documents for it and that redkeep knows.
+    /// How a request may end, as metrics name the ends: `ok`, `other`, and the codes that AWS documents for it and that redkeep knows.
     pub fn codes(self) -> impl Iterator<Item = &'static str> {
         let own: &[&str] = match self {
             Self::CreateClusterSnapshot => &[

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::events::{is_of, sighted};
-use super::listing::{Named, named, note_number};
+use super::listing::note_number;
+use super::named::{Named, named};
 use super::reconcile::{self, is_late};
 use super::{Described, account_number, change};
 use crate::history::{Change, History};

@@ -57,7 +57,7 @@ pub(super) fn cluster_created_at(run: &Run, history: &History) -> Option<DateTim
     history.pairs.get(&run.slot.pair)?.cluster_created_at
 }
 
-/// Whether it is the very snapshot that the run has seen before: two under one name differ in when they were made, or in
+/// Whether a snapshot is the very one that the run has seen before: two under one name differ in when they were made, or in
 /// whose they are.
 fn is_the_accepted(run: &Run, snapshot: &Snapshot) -> bool {
     run.snapshot.as_ref().is_some_and(|accepted| {

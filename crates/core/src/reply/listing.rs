@@ -19,6 +19,7 @@ use crate::run::Run;
 use crate::slot::{Scope, Slot};
 use crate::snapshot::{Snapshot, SnapshotId};
 
+use super::named::is_shared;
 use super::{Listed, ReplyContext, account_number, adopt, reconcile};
 
 pub(super) fn taken_in(
@@ -369,39 +370,4 @@ fn listing(
     }
     by_id.retain(|id, _| !unclear.contains(id));
     SnapshotListing::new(began_at, by_id, unclear)
-}
-
-/// What is there under a name.
-pub(super) enum Named<'a> {
-    /// Nothing that could be ours.
-    None,
-    /// This one, as far as its owner tells.
-    One(&'a Arc<Snapshot>),
-    /// Nobody knows: several accounts have one and it is not known which of them is this one, or the answer is of other
-    /// names.
-    Unclear,
-}
-
-/// The snapshot of that name among those that AWS tells.
-pub(super) fn named<'a>(told: &'a [Arc<Snapshot>], id: &str, account: Option<&str>) -> Named<'a> {
-    let mut of_name = told.iter().filter(|one| one.snapshot_identifier == id);
-    if !told.is_empty() && { of_name.clone() }.next().is_none() {
-        return Named::Unclear;
-    }
-    let mut ours = of_name.by_ref().filter(|one| !is_shared(one, account));
-    match (ours.next(), ours.next()) {
-        (None, _) => Named::None,
-        (Some(one), None) => Named::One(one),
-        (Some(one), Some(other)) if one.account_number() == other.account_number() => {
-            Named::One(one)
-        }
-        _ => Named::Unclear,
-    }
-}
-
-/// Whether another account shares the snapshot with this one: names are unique within an account only.
-fn is_shared(snapshot: &Snapshot, account: Option<&str>) -> bool {
-    account
-        .zip(snapshot.account_number())
-        .is_some_and(|(ours, owner)| ours != owner)
 }

@@ -10,6 +10,7 @@ mod described;
 mod events;
 mod extend;
 mod listing;
+mod named;
 mod operations;
 mod reconcile;
 

@@ -28,9 +28,9 @@ pub enum Removed {
     Done,
     /// AWS has no snapshot of that name.
     Absent,
-    /// It is there; nothing was asked for.
+    /// The snapshot is there; nothing was asked for.
     Present,
-    /// It stays, for this reason.
+    /// The snapshot stays, for this reason.
     Refused(String),
 }
 

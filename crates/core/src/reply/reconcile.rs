@@ -39,7 +39,7 @@ impl Sight<'_> {
         self.proves_absence && !self.listing.unclear.contains(&run.request.snapshot_id)
     }
 
-    /// Whether it shows that a run judged at `since` has no snapshot.
+    /// Whether the look shows that a run judged at `since` has no snapshot.
     fn disproves(&self, run: &Run, since: DateTime<Utc>) -> bool {
         self.listing.began_at >= since && self.lacks_name(&run.request.snapshot_id)
     }

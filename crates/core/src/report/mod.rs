@@ -60,9 +60,9 @@ pub struct PairReport {
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// When it began; it may be before the period.
+    /// When the gap began; that may be before the period.
     pub from: DateTime<Utc>,
-    /// When it ended; `None` where it had not at the period's end.
+    /// When the gap ended; `None` where it had not at the period's end.
     pub until: Option<DateTime<Utc>>,
 }
 

@@ -55,7 +55,7 @@ pub struct Good<'a> {
 /// What is to become of a snapshot whose end is near.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Care {
-    /// It is to be kept for so long, counted from SnapshotRetentionStartTime.
+    /// The snapshot is to be kept for this period, counted from SnapshotRetentionStartTime.
     Extend {
         /// The period that it has.
         from: Retention,
@@ -64,7 +64,7 @@ pub enum Care {
         /// Why, for people.
         why: &'static str,
     },
-    /// It is shared with other accounts, and AWS changes no shared snapshot.
+    /// The snapshot is shared with other accounts, and AWS changes no shared snapshot.
     Shared,
     /// Its cluster has been gone for so long that it is let go.
     LetGo,
@@ -139,9 +139,9 @@ impl Stock<'_> {
 
 /// Why something is done about a snapshot's end.
 enum Cause {
-    /// It may not come, for this reason.
+    /// The end may not come, for this reason.
     Keep(&'static str),
-    /// It may come at last, and that is told.
+    /// The end may come at last, and that is told.
     LetGo,
 }
 

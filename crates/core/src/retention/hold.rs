@@ -21,7 +21,7 @@ pub enum HoldStep {
     Untag(&'static str),
 }
 
-/// The steps from `snapshot`, which is proven to be redkeep's, to what is `wanted` at `now`; none where it is so
+/// The steps from `snapshot`, which is proven to be redkeep's, to what is `wanted` at `now`; none where the snapshot is
 /// already.
 ///
 /// # Errors

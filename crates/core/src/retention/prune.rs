@@ -48,9 +48,9 @@ pub struct Item<'a> {
 /// What becomes of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// It stays, for this reason.
+    /// The snapshot stays, for this reason.
     Keep(Keep),
-    /// It goes.
+    /// The snapshot goes.
     Remove(Why),
 }
 
@@ -63,15 +63,15 @@ pub enum Keep {
     OtherWriter,
     /// Somebody holds it.
     OnHold,
-    /// It has the tag of a hold, and a period that ends: a hold or a release was not finished.
+    /// The snapshot has the tag of a hold, and a period that ends: a hold or a release was not finished.
     HalfHeld,
-    /// It is shared with other accounts.
+    /// Shared with other accounts.
     Shared,
-    /// It is not complete.
+    /// Not complete.
     NotAvailable,
-    /// It failed less than a week ago.
+    /// Failed less than a week ago.
     JustFailed,
-    /// It is of a longer tier.
+    /// Of a longer tier.
     Tier(Tier),
     /// A person asked for it.
     ByHand,
@@ -79,7 +79,7 @@ pub enum Keep {
     UnknownIncarnation,
     /// The cluster is not there, or the policy does not select it.
     ClusterGone,
-    /// It is one of the newest `keep_last`.
+    /// One of the newest `keep_last`.
     Last,
     /// Fewer than `min_good` newer good ones of its incarnation are there.
     FewNewer,
@@ -192,7 +192,7 @@ pub fn alone(writer: &Writer, item: Item<'_>, now: DateTime<Utc>) -> Option<Verd
     Some(Verdict::Keep(keep))
 }
 
-/// Whether it counts as a good one, for those that are older.
+/// Whether a snapshot counts as a good one, for those that are older.
 fn is_good(item: &Item<'_>) -> bool {
     let listed = item.listed;
     item.is_proven
@@ -200,7 +200,7 @@ fn is_good(item: &Item<'_>) -> bool {
         && listed.cluster_create_time.is_some()
 }
 
-/// Whether it is one of those that `keep_last` counts: those by hand are kept beside them.
+/// Whether `keep_last` counts a snapshot: those by hand are kept beside them.
 fn is_counted(item: &Item<'_>) -> bool {
     let is = |key: &str, word: &str| item.listed.tags.get(key).is_some_and(|got| got == word);
     is_good(item)
@@ -215,7 +215,7 @@ pub struct Proof {
     pub namespace: Namespace,
     /// This installation.
     pub writer: Writer,
-    /// Where it is.
+    /// Where the snapshot is.
     pub scope: Scope,
     /// The account's number.
     pub account_number: String,

@@ -14,6 +14,7 @@
 //! Owns: a run and its states; `transition` owns the events and which of them leads where. Never computes when
 //! to try again (`retry`), never calls anything, never reads a clock.
 
+mod outcome;
 mod reason;
 mod transition;
 
@@ -23,14 +24,14 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::names::Retention;
-use crate::names::{Tier, Trigger};
+use crate::names::{Retention, Tier, Trigger};
 use crate::redshift::CreateRequest;
 use crate::seen::Seen;
 use crate::shared_tags::SharedTags;
 use crate::slot::Slot;
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
 
+pub use outcome::{Missed, Outcome, OutcomeKind};
 pub use reason::Reason;
 pub use transition::Event;
 
@@ -89,7 +90,7 @@ pub struct SnapshotSpec {
 /// What became of the snapshot after the run had ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
-    /// When it was first seen to be missing.
+    /// When the snapshot was first seen to be missing.
     pub at: DateTime<Utc>,
     /// Why, as far as can be told.
     pub reason: GoneReason,
@@ -142,11 +143,11 @@ pub enum RunState {
         /// When to look next.
         look_at: DateTime<Utc>,
     },
-    /// It is to end so, once the snapshot's absence is proven.
+    /// The run is to end with this outcome, once the snapshot's absence is proven.
     Concluding {
         /// Only what was seen after this proves anything.
         since: DateTime<Utc>,
-        /// What it ends with.
+        /// The outcome.
         verdict: Outcome,
     },
     /// AWS has accepted.
@@ -172,157 +173,6 @@ pub struct Refusal {
     pub why: Reason,
     /// Refusals for the same reason in a row, this one included.
     pub times: u32,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The snapshot is complete.
-    Available,
-    /// AWS refused for good, or the snapshot failed.
-    Failed(Reason),
-    /// The slot was not started in time.
-    Missed(Missed),
-    /// The pair's previous snapshot was still being made.
-    Skipped,
-    /// The deadline passed before AWS accepted.
-    Expired(Reason),
-    /// The name exists, and is not ours.
-    Conflict(String),
-}
-
-/// Why a slot was not started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Missed {
-    /// Its start window was over.
-    Late,
-    /// A blackout covered its start window.
-    Blackout,
-    /// A newer slot of the pair was due too.
-    Coalesced,
-    /// The policy was switched off or removed before it started.
-    Disabled,
-    /// The policy was paused.
-    Paused,
-}
-
-impl Missed {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Late,
-        Self::Blackout,
-        Self::Coalesced,
-        Self::Disabled,
-        Self::Paused,
-    ];
-
-    /// The one with this word in the history.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|missed| missed.as_str() == word)
-    }
-
-    /// The word in the history.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Late => "late",
-            Self::Blackout => "blackout",
-            Self::Coalesced => "coalesced",
-            Self::Disabled => "disabled",
-            Self::Paused => "paused",
-        }
-    }
-
-    /// Whether somebody wanted it so: the one rule by which `report`, `status` and the page excuse a slot without a
-    /// snapshot, and receivers are not told of one.
-    pub fn is_excused(self) -> bool {
-        match self {
-            Self::Blackout | Self::Disabled | Self::Paused => true,
-            Self::Late | Self::Coalesced => false,
-        }
-    }
-}
-
-impl Outcome {
-    /// Whether the slot brought no snapshot, and somebody wanted it so.
-    pub fn is_excused(&self) -> bool {
-        matches!(self, Self::Missed(why) if why.is_excused())
-    }
-
-    /// The outcome without its reason.
-    pub fn kind(&self) -> OutcomeKind {
-        match self {
-            Self::Available => OutcomeKind::Available,
-            Self::Failed(_) => OutcomeKind::Failed,
-            Self::Missed(_) => OutcomeKind::Missed,
-            Self::Skipped => OutcomeKind::Skipped,
-            Self::Expired(_) => OutcomeKind::Expired,
-            Self::Conflict(_) => OutcomeKind::Conflict,
-        }
-    }
-
-    /// The bare word of the JSON contract and of the metric's `result`.
-    pub fn word(&self) -> &'static str {
-        self.kind().as_str()
-    }
-
-    /// The words of the reason, where there is one to give.
-    pub fn reason(&self) -> Option<String> {
-        match self {
-            Self::Available => None,
-            Self::Failed(reason) | Self::Expired(reason) => Some(reason.to_string()),
-            Self::Conflict(what) => Some(what.clone()),
-            Self::Missed(missed) => Some(missed.as_str().to_owned()),
-            Self::Skipped => Some("overlap".to_owned()),
-        }
-    }
-}
-
-/// An outcome without its reason, as runs are counted by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutcomeKind {
-    /// [`Outcome::Available`].
-    Available,
-    /// [`Outcome::Failed`].
-    Failed,
-    /// [`Outcome::Missed`].
-    Missed,
-    /// [`Outcome::Skipped`].
-    Skipped,
-    /// [`Outcome::Expired`].
-    Expired,
-    /// [`Outcome::Conflict`].
-    Conflict,
-}
-
-impl OutcomeKind {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
-        Self::Available,
-        Self::Failed,
-        Self::Missed,
-        Self::Skipped,
-        Self::Expired,
-        Self::Conflict,
-    ];
-
-    /// The one with this word in the history.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// The word in the history, in the JSON contract and in the metric's `result`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::Failed => "failed",
-            Self::Missed => "missed",
-            Self::Skipped => "skipped",
-            Self::Expired => "expired",
-            Self::Conflict => "conflict",
-        }
-    }
 }
 
 impl Run {

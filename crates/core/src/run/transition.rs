@@ -64,9 +64,9 @@ pub enum Event {
         /// When to look next.
         look_at: DateTime<Utc>,
     },
-    /// The run is to end so, once the snapshot's absence is proven.
+    /// The run is to end with this outcome, once the snapshot's absence is proven.
     Concluding {
-        /// What it ends with.
+        /// The outcome.
         verdict: Outcome,
         /// Code and message, where AWS gave them.
         message: Option<String>,
@@ -82,7 +82,7 @@ pub enum Event {
     Overlapped,
     /// The configuration has no account to ask in: nobody can look for the snapshot any more.
     Placeless {
-        /// What it ends with.
+        /// The outcome.
         verdict: Outcome,
         /// What is wrong, for people.
         message: Option<String>,

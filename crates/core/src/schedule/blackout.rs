@@ -16,7 +16,7 @@ const MAX_WINDOWS: usize = 2000;
 pub struct Blackout {
     /// Its name in the policy file.
     pub name: String,
-    /// When it opens.
+    /// When the blackout opens.
     pub schedule: Schedule,
     /// How long it stays open, in elapsed time.
     pub duration: TimeDelta,

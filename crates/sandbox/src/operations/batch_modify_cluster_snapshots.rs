@@ -4,7 +4,7 @@
 //! then as ModifyClusterSnapshot checks it. What cannot be modified is in Errors, and the answer is a success all
 //! the same. Not modelled: what ModifyClusterSnapshot does not either.
 
-use super::modify_cluster_snapshot::{Wish, modify};
+use super::modify_cluster_snapshot::{Modification, modify};
 use super::{BatchError, Outcome, Request, batch_answer, missing};
 use crate::account::Account;
 use crate::error::{ApiError, Code};
@@ -16,7 +16,7 @@ const SNAPSHOTS_MAX: usize = 100;
 /// Errors: MissingParameter, InvalidRetentionPeriodFault, BatchModifyClusterSnapshotsLimitExceededFault.
 pub fn run(account: &mut Account, request: &Request) -> Outcome {
     let identifiers = request.params.strings("SnapshotIdentifierList", "String");
-    let wish = Wish::from_params(&request.params)?;
+    let wanted = Modification::from_params(&request.params)?;
     if identifiers.is_empty() {
         return Err(missing("SnapshotIdentifierList"));
     }
@@ -28,7 +28,7 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
     let (mut modified, mut errors) = (Vec::new(), Vec::new());
     let region = account.region_mut(&request.region, request.now);
     for identifier in identifiers {
-        match modify(region, &identifier, &wish, request.now) {
+        match modify(region, &identifier, &wanted, request.now) {
             Ok(snapshot) => modified.push(snapshot.snapshot_identifier),
             Err(error) => errors.push(BatchError {
                 snapshot: identifier,

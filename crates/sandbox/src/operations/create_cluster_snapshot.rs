@@ -18,7 +18,7 @@ use crate::tag::Tag;
 use crate::{names, retention, tag};
 
 /// What the parameters ask for.
-pub(super) struct Wish {
+pub(super) struct NewSnapshot {
     pub(super) snapshot_identifier: String,
     pub(super) cluster_identifier: String,
     pub(super) retention_days: Option<i32>,
@@ -32,7 +32,7 @@ pub(super) struct Wish {
 /// InvalidParameterValue, MissingParameter.
 pub fn run(account: &mut Account, request: &Request) -> Outcome {
     let params = &request.params;
-    let wish = Wish {
+    let wanted = NewSnapshot {
         snapshot_identifier: names::snapshot_identifier(params.required("SnapshotIdentifier")?)?,
         cluster_identifier: params.required("ClusterIdentifier")?.to_owned(),
         retention_days: retention::manual(params)?,
@@ -40,7 +40,7 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
     };
     let limits = account.limits.clone();
     let region = account.region_mut(&request.region, request.now);
-    let snapshot = begin(region, &limits, request, wish)?;
+    let snapshot = begin(region, &limits, request, wanted)?;
     Ok(vec![snapshot.element(
         account,
         &request.region,
@@ -48,31 +48,31 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
     )])
 }
 
-/// Checks a wish against the region and writes the snapshot down.
+/// Checks what is wanted against the region, and writes the snapshot down.
 pub(super) fn begin(
     region: &mut Region,
     limits: &AccountLimits,
     request: &Request,
-    wish: Wish,
+    wanted: NewSnapshot,
 ) -> Result<Snapshot, ApiError> {
-    let cluster = region.cluster_mut(&wish.cluster_identifier)?;
+    let cluster = region.cluster_mut(&wanted.cluster_identifier)?;
     cluster.require_status("available", request.now)?;
     let properties = cluster.properties.clone();
     // Absent means "the default number of days to retain a manual snapshot" of the cluster, which is -1
     // unless somebody chose otherwise; that agrees with both places of the documentation.
-    let retention_days = wish
+    let retention_days = wanted
         .retention_days
         .unwrap_or(cluster.manual_snapshot_retention_days);
-    require_free_name(region, &wish.snapshot_identifier)?;
+    require_free_name(region, &wanted.snapshot_identifier)?;
     require_room(region, limits)?;
     let snapshot = Snapshot {
-        snapshot_identifier: wish.snapshot_identifier,
-        cluster_identifier: wish.cluster_identifier,
+        snapshot_identifier: wanted.snapshot_identifier,
+        cluster_identifier: wanted.cluster_identifier,
         properties,
         created_at: request.now,
         retention_days,
         retention_started_at: request.now,
-        tags: wish.tags,
+        tags: wanted.tags,
         fate: fate(limits, request),
         visible_from: visible_from(request),
     };

@@ -5,7 +5,7 @@
 //! final snapshot is wanted and not already `deleting`. Manual snapshots stay. Not modelled: the status
 //! `final-snapshot`; the final snapshot is begun like any other and outlives the cluster.
 
-use super::create_cluster_snapshot::{Wish, begin};
+use super::create_cluster_snapshot::{NewSnapshot, begin};
 use super::{Outcome, Request};
 use crate::account::Account;
 use crate::cluster::ClusterState;
@@ -30,8 +30,8 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
         let message = format!("Cluster {identifier} is already being deleted.");
         return Err(ApiError::new(Code::InvalidClusterState, message));
     }
-    if let Some(wish) = final_snapshot {
-        begin(region, &limits, request, wish)?;
+    if let Some(wanted) = final_snapshot {
+        begin(region, &limits, request, wanted)?;
     }
     let cluster = region.cluster_mut(identifier)?;
     cluster.state = ClusterState::Deleting {
@@ -41,7 +41,7 @@ pub fn run(account: &mut Account, request: &Request) -> Outcome {
     Ok(vec![cluster.element(account, &request.region, request.now)])
 }
 
-fn final_snapshot(params: &Params, cluster: &str) -> Result<Option<Wish>, ApiError> {
+fn final_snapshot(params: &Params, cluster: &str) -> Result<Option<NewSnapshot>, ApiError> {
     let skip = params.boolean("SkipFinalClusterSnapshot")?.unwrap_or(false);
     let combination =
         |message: &str| Err(ApiError::new(Code::InvalidParameterCombination, message));
@@ -53,7 +53,7 @@ fn final_snapshot(params: &Params, cluster: &str) -> Result<Option<Wish>, ApiErr
         (false, None) => combination(
             "FinalClusterSnapshotIdentifier is required unless SkipFinalClusterSnapshot is true.",
         ),
-        (false, Some(name)) => Ok(Some(Wish {
+        (false, Some(name)) => Ok(Some(NewSnapshot {
             snapshot_identifier: names::snapshot_identifier(name)?,
             cluster_identifier: cluster.to_owned(),
             retention_days: retention::manual_named("FinalClusterSnapshotRetentionPeriod", params)?,

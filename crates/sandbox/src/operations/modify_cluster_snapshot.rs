@@ -14,12 +14,12 @@ use crate::retention;
 use crate::snapshot::Snapshot;
 
 /// What the parameters ask for.
-pub(super) struct Wish {
+pub(super) struct Modification {
     retention_days: Option<i32>,
     force: bool,
 }
 
-impl Wish {
+impl Modification {
     /// Reads ManualSnapshotRetentionPeriod and Force.
     pub(super) fn from_params(params: &Params) -> Result<Self, ApiError> {
         Ok(Self {
@@ -36,24 +36,24 @@ impl Wish {
 pub fn run(account: &mut Account, request: &Request) -> Outcome {
     let params = &request.params;
     let identifier = params.required("SnapshotIdentifier")?;
-    let wish = Wish::from_params(params)?;
+    let wanted = Modification::from_params(params)?;
     let region = account.region_mut(&request.region, request.now);
-    let changed = modify(region, identifier, &wish, request.now)?;
+    let changed = modify(region, identifier, &wanted, request.now)?;
     Ok(vec![changed.element(account, &request.region, request.now)])
 }
 
-/// Checks a wish for one snapshot against a region that is swept, and carries it out.
+/// Checks a wanted for one snapshot against a region that is swept, and carries it out.
 pub(super) fn modify(
     region: &mut Region,
     identifier: &str,
-    wish: &Wish,
+    wanted: &Modification,
     now: DateTime<Utc>,
 ) -> Result<Snapshot, ApiError> {
     let snapshot = region.snapshot_mut(identifier)?;
     snapshot.require_status(&["available"], now)?;
     let mut changed = snapshot.clone();
-    changed.retention_days = wish.retention_days.unwrap_or(snapshot.retention_days);
-    if changed.has_expired(now) && !wish.force {
+    changed.retention_days = wanted.retention_days.unwrap_or(snapshot.retention_days);
+    if changed.has_expired(now) && !wanted.force {
         let message =
             format!("The retention period of snapshot {identifier} would lie in the past.");
         return Err(ApiError::new(Code::InvalidRetentionPeriod, message));

@@ -14,7 +14,7 @@ use crate::{LimitsChange, SandboxOptions, SeedCluster};
 use redkeep_serve::clock::Clock;
 
 mod accounts;
-mod bench;
+mod harness;
 mod state;
 
 /// A clock that stands at the start of the tests.

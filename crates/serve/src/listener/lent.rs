@@ -25,7 +25,7 @@ impl Lent {
         (lent, returned)
     }
 
-    /// It is there until this is dropped.
+    /// The stream is there until this is dropped.
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
         let stream = self.get_mut().stream.as_mut().map(Pin::new);
         stream.ok_or_else(|| io::ErrorKind::NotConnected.into())

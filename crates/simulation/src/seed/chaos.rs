@@ -66,7 +66,7 @@ impl Life {
         self.sim.run_for(seconds_of(seconds));
         self.sim.heal();
         self.say("the faults end");
-        // A snapshot that is stuck stays so for some hours more.
+        // A snapshot that is stuck stays stuck for some hours more.
         let seconds = self.dice.between(0, 9_000);
         self.sim.run_for(seconds_of(seconds));
         self.unstick();

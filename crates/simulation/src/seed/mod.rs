@@ -32,7 +32,7 @@ const TWO_WINDOWS: TimeDelta = TimeDelta::hours(17);
 
 /// What is to be lived.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish {
+pub struct LifeSpec {
     pub seed: u64,
     pub days: u32,
     pub keeps_log: bool,
@@ -42,7 +42,7 @@ pub struct Wish {
     pub strain: Option<Strain>,
 }
 
-impl Wish {
+impl LifeSpec {
     pub fn new(seed: u64, days: u32) -> Self {
         Self {
             seed,
@@ -82,9 +82,9 @@ struct Life {
 }
 
 /// Lives a seed to its end, or until an invariant is broken.
-pub fn live(wish: Wish) -> Past {
-    let mut life = Life::draw(wish);
-    let lived = quietly(|| life.live(wish));
+pub fn live(spec: LifeSpec) -> Past {
+    let mut life = Life::draw(spec);
+    let lived = quietly(|| life.live(spec));
     let sim = &life.sim;
     Past {
         failure: lived.err(),
@@ -105,15 +105,15 @@ pub fn live(wish: Wish) -> Past {
 }
 
 /// A failure as it is told: what went wrong, the last that happened before, and the command that tells it all again.
-pub fn told_again(wish: Wish, failure: &str) -> String {
+pub fn told_again(spec: LifeSpec, failure: &str) -> String {
     const LAST: usize = 25;
-    let Wish {
+    let LifeSpec {
         seed, days, strain, ..
-    } = wish;
+    } = spec;
     let strain = strain.map_or_else(String::new, |strain| format!(" --strain {strain:?}"));
-    let past = live(Wish {
+    let past = live(LifeSpec {
         keeps_log: true,
-        ..wish
+        ..spec
     });
     let from = past.lines.len().saturating_sub(LAST);
     let last: String = past.lines[from..]
@@ -127,14 +127,14 @@ pub fn told_again(wish: Wish, failure: &str) -> String {
 }
 
 impl Life {
-    fn draw(wish: Wish) -> Self {
-        let mut dice = Dice::new(wish.seed);
+    fn draw(spec: LifeSpec) -> Self {
+        let mut dice = Dice::new(spec.seed);
         let start = DateTime::<Utc>::from_timestamp(1_767_225_600, 0).unwrap();
         let start = start + TimeDelta::minutes(dice.minutes_of(365));
         let mut sim = Sim::new(start);
-        sim.dice = Dice::new(wish.seed ^ 0xabcd);
-        sim.log = Log::new(wish.keeps_log);
-        sim.leaps = wish.leaps;
+        sim.dice = Dice::new(spec.seed ^ 0xabcd);
+        sim.log = Log::new(spec.keeps_log);
+        sim.leaps = spec.leaps;
         sim.aws.account.limits.snapshot_seconds = match dice.between(0, 9) {
             0 => u32::try_from(dice.between(120, 6_000)).unwrap(),
             _ => u32::try_from(dice.between(5, 90)).unwrap(),
@@ -149,12 +149,13 @@ impl Life {
         sim.aws.add_foreign_snapshots("elsewhere", 2, start);
         sim.aws.snapshot_mut("foreign-0", start).retention_days = 3_000;
         sim.aws.remove_cluster("elsewhere", start);
-        let strains = match wish.strain {
+        let strains = match spec.strain {
             Some(strain) => vec![strain],
-            None => Strain::draw(wish.seed),
+            None => Strain::draw(spec.seed),
         };
         let file = PolicyFile::draw(&mut dice, &strains);
-        add_accounts(&mut sim, &strains, wish.seed);
+        add_accounts(&mut sim, &strains, spec.seed);
+        sim.aws.forgets_tags = strains.contains(&Strain::Actions) && spec.seed.is_multiple_of(3);
         for number in 0..(if dice.permille(250) { 2 } else { 1 }) {
             let journal = match dice.permille(150) {
                 true => Journal::on_disk(scratch()),
@@ -173,11 +174,11 @@ impl Life {
         }
     }
 
-    fn live(&mut self, wish: Wish) {
-        if let Some(bug) = wish.bug {
+    fn live(&mut self, spec: LifeSpec) {
+        if let Some(bug) = spec.bug {
             self.sim.plant(bug);
         }
-        let end = self.sim.now + TimeDelta::days(wish.days.into());
+        let end = self.sim.now + TimeDelta::days(spec.days.into());
         for host in 0..self.sim.hosts.len() {
             self.sim.start(host);
             let seconds = i64::try_from(self.dice.between(1, 100)).unwrap();

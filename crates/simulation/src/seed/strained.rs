@@ -17,7 +17,7 @@ use super::draw::{ACCOUNTS, CLUSTERS};
 use super::strain::Strain;
 use crate::sim::CrashPoint;
 use crate::sim::aws::REGION;
-use crate::sim::journal::Ledger;
+use crate::sim::ledger::Ledger;
 
 impl Life {
     /// Something that comes of what weighs on this life, if anything does; whether it did.

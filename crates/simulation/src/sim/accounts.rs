@@ -15,12 +15,11 @@ use redkeep_core::snapshot::tag;
 use redkeep_core::tzdb::bundled;
 use redkeep_sandbox::snapshot::Snapshot as ModelSnapshot;
 
-use super::Sim;
 use super::aws::tags;
 use super::host::Host;
-use super::journal::{Ledger, Segment};
-use super::oracle;
+use super::ledger::{Ledger, Segment};
 use super::witness::check_accepted_once;
+use super::{Sim, oracle};
 
 /// What lies so near to the present may still be on its way.
 const PRESENT: TimeDelta = TimeDelta::minutes(5);

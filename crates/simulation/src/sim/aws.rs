@@ -51,6 +51,10 @@ pub struct Aws {
     pub blind: Option<Fault>,
     /// Between how many seconds a listing takes.
     pub slow: Option<(u64, u64)>,
+    /// Whether each fifth minute a change of tags is answered as done, and is not.
+    pub forgets_tags: bool,
+    /// The ARNs whose tags stayed as they were.
+    pub forgotten: BTreeSet<String>,
     /// What is listed beside the account's own.
     pub strangers: Vec<Arc<Snapshot>>,
     /// When somebody last changed something in the region.
@@ -87,6 +91,8 @@ impl Aws {
             deleted: BTreeSet::new(),
             blind: None,
             slow: None,
+            forgets_tags: false,
+            forgotten: BTreeSet::new(),
             strangers: Vec::new(),
             touched_at: None,
             told: Vec::new(),
@@ -211,6 +217,7 @@ impl Aws {
     pub fn heal(&mut self) {
         self.faults.rules.clear();
         (self.blind, self.slow) = (None, None);
+        self.forgets_tags = false;
         self.strangers.clear();
     }
 

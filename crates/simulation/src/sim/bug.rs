@@ -7,11 +7,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::engine::Engine;
 use redkeep_core::history::{Change, Extension};
-use redkeep_core::names::Trigger;
-use redkeep_core::names::{Retention, Tags};
+use redkeep_core::names::{Retention, Tags, Trigger};
 use redkeep_core::plan::Call;
 use redkeep_core::policy::Policy;
-use redkeep_core::redshift::CreateRequest;
+use redkeep_core::redshift::{CreateRequest, ErrorClass};
 use redkeep_core::reply::Reply;
 use redkeep_core::run::{GoneReason, Outcome, Run, RunState};
 use redkeep_core::seen::Seen;
@@ -20,7 +19,7 @@ use redkeep_core::snapshot::{Snapshot, SnapshotId};
 use redkeep_policy_file::Config;
 
 use super::host::Host;
-use super::journal::Ledger;
+use super::ledger::Ledger;
 
 /// What no output may contain.
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -34,6 +33,8 @@ pub enum Bug {
     SecondName,
     /// The answer to a create call is read as a complete snapshot.
     EagerSuccess,
+    /// A create call without a clear answer counts as never sent.
+    Hasty,
     /// The intent is not committed before the call.
     CallFirst,
     /// An ended run gets another end.
@@ -165,6 +166,12 @@ impl Bug {
         }
         if let (Self::EarlyAbsence, Reply::Described(described)) = (self, &mut *reply) {
             described.began_at += TimeDelta::minutes(30);
+        }
+        if let (Self::Hasty, Reply::Created(_, answer)) = (self, &mut *reply)
+            && let Err(error) = &mut answer.result
+            && error.class == ErrorClass::Unknown
+        {
+            error.class = ErrorClass::Unsent;
         }
         if let (Self::EagerSuccess, Reply::Created(_, answer)) = (self, reply)
             && let Ok(snapshot) = &mut answer.result

@@ -9,7 +9,7 @@ use redkeep_policy_file::Config;
 
 use super::accounts::due;
 use super::host::Host;
-use super::journal::Segment;
+use super::ledger::Segment;
 
 /// A host's clock and AWS's may be so far apart, and nobody is wrong.
 const APART: TimeDelta = TimeDelta::minutes(10);

@@ -1,5 +1,5 @@
-//! What a host goes by: I22 no call with the same content is repeated sooner than its back-off while nothing changed, I23
-//! a run is changed only by an answer that names its snapshot and account, I24 no verdict of absence from a listing begun
+//! What a host goes by: I22 no call with the same content is repeated sooner than its back-off while nothing changed, and
+//! no create call whose outcome is open before a look for its name, I23 a run is changed only by an answer that names its snapshot and account, I24 no verdict of absence from a listing begun
 //! before AWS accepted and ten minutes more.
 //!
 //! Owns: when each call was made last and what AWS had then, and when the last listing of each scope began, in true time.
@@ -33,6 +33,9 @@ pub struct Evidence {
     looks: BTreeMap<Scope, DateTime<Utc>>,
     /// When the last answered look for a single name was sent.
     named: BTreeMap<(Scope, String), DateTime<Utc>>,
+    /// When the answer to a create call came that does not say what was done, for each name that nobody has looked for
+    /// since.
+    open: BTreeMap<(Scope, String), DateTime<Utc>>,
     /// Since when its clock has been right.
     pub clock_right_since: Option<DateTime<Utc>>,
 }
@@ -41,11 +44,19 @@ impl Evidence {
     /// A new process, a new configuration or another clock: nothing is known of what was tried before.
     pub fn forget_calls(&mut self) {
         self.made.clear();
+        self.open.clear();
+    }
+
+    /// The answer to the create call for a name has come, and does not say what was done.
+    pub fn left_open(&mut self, scope: &Scope, id: &str, now: DateTime<Utc>) {
+        self.open.insert((scope.clone(), id.to_owned()), now);
     }
 
     /// A complete listing that began at `began_at`, in true time, is taken in.
     pub fn looked(&mut self, scope: &Scope, began_at: DateTime<Utc>) {
         self.looks.insert(scope.clone(), began_at);
+        self.open
+            .retain(|(of, _), opened_at| of != scope || began_at < *opened_at);
     }
 
     /// A look for one name that was sent at `sent_at`, in true time, is answered.
@@ -61,6 +72,22 @@ impl Evidence {
         aws: &Aws,
         now: DateTime<Utc>,
     ) {
+        match call {
+            Call::Create { request, .. } => {
+                let key = (call.scope().clone(), request.snapshot_id.to_string());
+                let id = &request.snapshot_id;
+                assert!(
+                    !self.open.contains_key(&key),
+                    "I22: {id} is asked for again, and nobody has looked what became of the last request"
+                );
+            }
+            // What AWS answers, if it does, is another matter: the doubt has an end.
+            Call::Describe { id, .. } => {
+                let key = (call.scope().clone(), id.to_string());
+                self.open.remove(&key);
+            }
+            _ => {}
+        }
         let (content, pause) = content(call);
         let known = match call {
             Call::List { .. } => commits.to_string(),
@@ -159,7 +186,7 @@ fn gone_by(run: &Run, reason: GoneReason) -> bool {
     run.gone.as_ref().is_some_and(|gone| gone.reason == reason)
 }
 
-/// Whether something is so of the run that was not so before.
+/// Whether something holds of the run that did not hold before.
 fn is_new(before: Option<&Run>, run: &Run, is: &dyn Fn(&Run) -> bool) -> bool {
     is(run) && !before.is_some_and(is)
 }
@@ -179,7 +206,7 @@ fn content(call: &Call) -> (String, TimeDelta) {
         }
         Call::Create { slot, request } => {
             let attempt = &request.snapshot_id;
-            (format!("the wish for {attempt}, for {slot}"), second)
+            (format!("the request for {attempt}, for {slot}"), second)
         }
         Call::Describe {
             slot,

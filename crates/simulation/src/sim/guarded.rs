@@ -12,7 +12,7 @@ use redkeep_core::snapshot::{Snapshot, tag};
 use redkeep_policy_file::Config;
 
 use super::aws::Aws;
-use super::journal::Ledger;
+use super::ledger::Ledger;
 
 /// So soon after a trouble the guard may not have had its turn yet.
 const TURN: TimeDelta = TimeDelta::hours(1);

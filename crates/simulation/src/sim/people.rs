@@ -1,6 +1,6 @@
 //! What people ask a host for beside its schedules.
 //!
-//! Owns: the way of a command's wish into the ledger, and to the process if there is one. The commands write into the
+//! Owns: the way of what a command asks for into the ledger, and to the process if there is one. The commands write into the
 //! real store, and only those of a host without one are played here.
 
 use chrono::{DateTime, Utc};

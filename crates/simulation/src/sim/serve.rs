@@ -3,23 +3,21 @@
 //! Owns: what one request does to the account, and what it suffers. Never knows which call it belongs to: the product's
 //! own steps lead from one request to the next.
 
+mod changes;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use redkeep_core::names::Retention;
-use redkeep_core::redshift::error_class;
 use redkeep_core::redshift::{
-    Answer, Cluster, CreateRequest, ErrorClass, RedshiftError, ServerDate, SnapshotEvent,
+    Answer, Cluster, ErrorClass, RedshiftError, ServerDate, SnapshotEvent, error_class,
 };
-use redkeep_core::snapshot::{Snapshot, SnapshotId, tag};
+use redkeep_core::snapshot::{Snapshot, SnapshotId};
+use redkeep_sandbox::account::snapshot_not_found;
 use redkeep_sandbox::error::ApiError;
 use redkeep_sandbox::event::EventKind;
 use redkeep_sandbox::faults::{self, Fault, FaultEffect};
-use redkeep_sandbox::operations::{self, Effect, Modifier, Request as ModelRequest};
-use redkeep_sandbox::query::Params;
-use redkeep_sandbox::tag::Tag;
 
-use super::aws::{ALL, Aws, CREATE, described, tags};
+use super::aws::{ALL, Aws, tags};
 use super::dice::Dice;
 use super::wire::{Request, To};
 
@@ -40,9 +38,21 @@ pub fn hangs(fault_effect: &FaultEffect) -> bool {
     matches!(fault_effect.fault, Some(Fault::Hang))
 }
 
+/// Whether the answer does not say what was done.
+pub fn leaves_open(fault_effect: &FaultEffect) -> bool {
+    match &fault_effect.fault {
+        Some(Fault::Error { code, .. }) => code == "InternalFailure",
+        Some(Fault::LostReply | Fault::Reset | Fault::Hang | Fault::Truncate | Fault::Empty) => {
+            true
+        }
+        Some(Fault::Html { .. }) => true,
+        _ => false,
+    }
+}
+
 impl Aws {
     /// Asks the fault plan.
-    pub fn suffer(&mut self, request: &Request, region: &str) -> FaultEffect {
+    pub fn fault_effect(&mut self, request: &Request, region: &str) -> FaultEffect {
         let operation = request.operation();
         *self.asked.entry(operation).or_default() += 1;
         if let (Request::Snapshots(_), Some(fault)) = (request, &self.blind) {
@@ -102,7 +112,13 @@ impl Aws {
                 served(to, answer, "the listing of snapshots", |_| None)
             }
             Request::Snapshot(id, to) => {
-                let find = |aws: &mut Self| Ok(aws.named(region, &id, now));
+                let find = |aws: &mut Self| {
+                    let found = aws.named(region, &id, now);
+                    match found.is_empty() {
+                        true => Err(snapshot_not_found(id.as_str())),
+                        false => Ok(found),
+                    }
+                };
                 let answer = self.answer(fault_effect, now, find);
                 let what = format!("the look for {id}");
                 served(to, answer, &what, |found| {
@@ -120,7 +136,7 @@ impl Aws {
                     let codes = self.refused.entry(id.to_string()).or_default();
                     codes.insert(code.clone());
                 }
-                let what = format!("the wish for {id}");
+                let what = format!("the request for {id}");
                 served(to, answer, &what, |_| Some(format!("accepts {id}")))
             }
             Request::KeepFor(id, retention, to) => {
@@ -145,25 +161,6 @@ impl Aws {
             }
             Request::Look(_, look) => look(self, fault_effect, region, now),
         }
-    }
-
-    /// Sets a tag, or removes it where it is to have no value.
-    fn set_tag(
-        &mut self,
-        fault_effect: &FaultEffect,
-        region: &str,
-        (arn, key, value): (&str, &str, Option<&str>),
-        to: To<()>,
-        now: DateTime<Utc>,
-    ) -> Served {
-        let set = |aws: &mut Self| aws.tag(region, arn, (key, value), now);
-        let answer = self.answer(fault_effect, now, set);
-        let told = match value {
-            Some(value) => format!("tags {arn} {key}={value}"),
-            None => format!("untags {arn} {key}"),
-        };
-        let what = format!("the tag {key} of {arn}");
-        served(to, answer, &what, |()| Some(told))
     }
 
     /// The answer to a request, by what it suffers.
@@ -191,7 +188,7 @@ impl Aws {
             }
             Some(Fault::Reset) => (Err(unclear("connection reset")), false),
             Some(Fault::Hang) => (Err(unclear("timeout")), false),
-            Some(Fault::Html { status }) => (Err(unclear(&format!("HTTP status {status}"))), true),
+            Some(Fault::Html { status }) => (Err(without_code(*status)), true),
             Some(Fault::LoopMarker) => (Err(unclear("the marker does not advance")), true),
             _ => {
                 let result = operation(self);
@@ -210,170 +207,11 @@ impl Aws {
         }
     }
 
-    pub(super) fn create(
-        &mut self,
-        region: &str,
-        wanted: &CreateRequest,
-        twist: Modifier,
-        now: DateTime<Utc>,
-    ) -> Result<Arc<Snapshot>, ApiError> {
-        let days = wanted.retention.days_or_minus_one().to_string();
-        let parameters = [
-            ("SnapshotIdentifier", wanted.snapshot_id.as_str()),
-            ("ClusterIdentifier", wanted.cluster.as_str()),
-            ("ManualSnapshotRetentionPeriod", &days),
-        ];
-        let tags = wanted.tags.iter().enumerate();
-        let tags = tags.flat_map(|(number, (key, value))| {
-            let place = format!("Tags.Tag.{}", number + 1);
-            [
-                (format!("{place}.Key"), key),
-                (format!("{place}.Value"), value),
-            ]
-        });
-        let tags: Vec<(String, &String)> = tags.collect();
-        let tags = tags
-            .iter()
-            .map(|(place, text)| (place.as_str(), text.as_str()));
-        let parameters: Vec<(&str, &str)> = parameters.into_iter().chain(tags).collect();
-        self.perform(region, &form(CREATE, &parameters), twist, now)?;
-        let id = wanted.snapshot_id.to_string();
-        self.check_one_a_slot(region, wanted, now);
-        self.accepted.push((id.clone(), now));
-        let held = self.account.regions[region].snapshots_at(now).count();
-        self.most_held = self.most_held.max(held);
-        let made = &self.account.regions[region].snapshots[&id];
-        Ok(Arc::new(described(&self.account, region, made, now)))
-    }
-
     fn named(&mut self, region: &str, id: &SnapshotId, now: DateTime<Utc>) -> Vec<Arc<Snapshot>> {
         let mut all = self.listed(region, now);
         all.extend(self.strangers.iter().cloned());
         all.retain(|one| one.snapshot_identifier == id.as_str());
         all
-    }
-
-    fn modify(
-        &mut self,
-        region: &str,
-        id: &SnapshotId,
-        retention: Retention,
-        now: DateTime<Utc>,
-    ) -> Result<Arc<Snapshot>, ApiError> {
-        self.check_ours(region, id.as_str());
-        let days = retention.days_or_minus_one().to_string();
-        let parameters = [
-            ("SnapshotIdentifier", id.as_str()),
-            ("ManualSnapshotRetentionPeriod", &days),
-        ];
-        let form = form("ModifyClusterSnapshot", &parameters);
-        self.perform(region, &form, Modifier::None, now)?;
-        self.modified.push((id.to_string(), now));
-        let made = &self.account.regions[region].snapshots[id.as_str()];
-        Ok(Arc::new(described(&self.account, region, made, now)))
-    }
-
-    fn remove(
-        &mut self,
-        region: &str,
-        id: &SnapshotId,
-        cluster: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), ApiError> {
-        self.check_ours(region, id.as_str());
-        let parameters = [
-            ("SnapshotIdentifier", id.as_str()),
-            ("SnapshotClusterIdentifier", cluster),
-        ];
-        let form = form("DeleteClusterSnapshot", &parameters);
-        self.perform(region, &form, Modifier::None, now)?;
-        self.removed.push((id.to_string(), now));
-        Ok(())
-    }
-
-    /// Sets a tag, or removes it where there is no value.
-    fn tag(
-        &mut self,
-        region: &str,
-        arn: &str,
-        (key, value): (&str, Option<&str>),
-        now: DateTime<Utc>,
-    ) -> Result<(), ApiError> {
-        let (_, id) = arn.rsplit_once('/').unwrap();
-        self.check_ours(region, id);
-        let form = match value {
-            Some(value) => form(
-                "CreateTags",
-                &[
-                    ("ResourceName", arn),
-                    ("Tags.Tag.1.Key", key),
-                    ("Tags.Tag.1.Value", value),
-                ],
-            ),
-            None => form(
-                "DeleteTags",
-                &[("ResourceName", arn), ("TagKeys.TagKey.1", key)],
-            ),
-        };
-        self.perform(region, &form, Modifier::None, now)?;
-        // What was told of the snapshot has other tags.
-        self.region(now);
-        Ok(())
-    }
-
-    /// I2: what is to be changed is of redkeep's.
-    fn check_ours(&self, region: &str, id: &str) {
-        let region = self.account.region(region);
-        let Some(snapshot) = region.and_then(|region| region.snapshots.get(id)) else {
-            return;
-        };
-        let ours = tags(&snapshot.tags).contains_key(tag::NAMESPACE);
-        assert!(ours, "I2: {id} is not ours, and is changed");
-    }
-
-    fn perform(
-        &mut self,
-        region: &str,
-        form: &str,
-        twist: Modifier,
-        now: DateTime<Utc>,
-    ) -> Result<(), ApiError> {
-        let request = ModelRequest {
-            region: region.to_owned(),
-            params: Params::parse(form.as_bytes()),
-            now,
-            twist,
-        };
-        match operations::find(&request.params)?.effect {
-            Effect::Reads(run) => run(&self.account, &request)?,
-            Effect::Writes(run) => run(&mut self.account, &request)?,
-            Effect::Identifies(_) | Effect::Grants(_) => {
-                unreachable!("this asks for snapshots only")
-            }
-        };
-        Ok(())
-    }
-
-    /// I3: one snapshot for each slot and generation, and the second only where the first has failed.
-    fn check_one_a_slot(&self, region: &str, wanted: &CreateRequest, now: DateTime<Utc>) {
-        let id = wanted.snapshot_id.as_str();
-        let keys = [tag::SLOT, tag::POLICY, tag::CLUSTER];
-        // Somebody who gives no tags names no slot.
-        let names_slot = keys.iter().all(|key| wanted.tags.contains_key(*key));
-        let is_same = |tag: &Tag| wanted.tags.get(&tag.key) == Some(&tag.value);
-        let held = self.account.regions[region].snapshots.values();
-        let same_slot = held.filter(|held| {
-            let has = |key: &str| held.tags.iter().any(|tag| tag.key == key && is_same(tag));
-            names_slot && held.snapshot_identifier != id && keys.iter().all(|key| has(key))
-        });
-        for other in same_slot {
-            let (name, status) = (&other.snapshot_identifier, other.status(now));
-            let second = wanted.snapshot_id.as_str() == format!("{name}-r1");
-            assert!(
-                second && status == "failed",
-                "I3: {id} is made for a slot that has {name}, which is {status}"
-            );
-        }
     }
 
     fn clusters(&self, region: &str, now: DateTime<Utc>) -> Vec<Cluster> {
@@ -419,12 +257,13 @@ pub fn served<T: Send + 'static>(
     }
 }
 
-fn form(action: &str, parameters: &[(&str, &str)]) -> String {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("Version", "2012-12-01")
-        .append_pair("Action", action)
-        .extend_pairs(parameters);
-    form.finish()
+/// An answer in which no code stands, as the product's client takes one in.
+fn without_code(status: u16) -> RedshiftError {
+    RedshiftError {
+        class: error_class(None, status),
+        code: None,
+        message: format!("HTTP status {status}"),
+    }
 }
 
 fn refused(code: &str, status: u16, message: &str) -> RedshiftError {

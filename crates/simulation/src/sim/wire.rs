@@ -13,6 +13,7 @@ use redkeep_core::names::{Region, Retention};
 use redkeep_core::plan::Call;
 use redkeep_core::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
+    found_by_name,
 };
 use redkeep_core::reply::Reply;
 use redkeep_core::slot::Scope;
@@ -126,7 +127,11 @@ impl Redshift for Client {
     }
 
     async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {
-        self.ask(|to| Request::Snapshot(id.clone(), to)).await
+        let answer = self.ask(|to| Request::Snapshot(id.clone(), to)).await;
+        Answer {
+            result: found_by_name(answer.result),
+            ..answer
+        }
     }
 
     async fn create(&self, request: &CreateRequest) -> Answer<Arc<Snapshot>> {
@@ -189,6 +194,8 @@ pub struct UnderWay {
     pub sent_at: DateTime<Utc>,
     /// When its listing of snapshots was carried out, in true time.
     pub looked_at: Option<DateTime<Utc>>,
+    /// How many requests it may still send.
+    pub budget: u32,
     steps: Pin<Box<dyn Future<Output = Reply> + Send>>,
     requests: mpsc::Receiver<Request>,
 }
@@ -210,6 +217,7 @@ impl UnderWay {
             acts_on: None,
             sent_at,
             looked_at: None,
+            budget: call.requests(),
             steps: Box::pin(execute(call, client, began_at)),
             requests,
         }
@@ -257,6 +265,8 @@ pub struct Answered {
     pub hand_over: Box<dyn FnOnce() + Send>,
     /// When it was carried out, if it was to list the snapshots.
     pub looked_at: Option<DateTime<Utc>>,
+    /// The name that was asked for, if the answer does not say whether AWS makes the snapshot.
+    pub leaves_open: Option<String>,
 }
 
 impl Wire {

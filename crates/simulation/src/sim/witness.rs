@@ -4,14 +4,14 @@
 //! moves back (both in the ledger), I10 create calls lie inside the start window, I11 the rate is held, intent
 //! before call, AWS's clock, no verdict without a look.
 
+mod removals;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::history::{Change, MissedRange};
-use redkeep_core::names::Trigger;
-use redkeep_core::names::{PolicyName, Writer};
-use redkeep_core::operations::{Removal, Why, named};
+use redkeep_core::names::{PolicyName, Trigger, Writer};
 use redkeep_core::plan::Call;
 use redkeep_core::redshift::ServerDate;
 use redkeep_core::reply::Reply;
@@ -20,10 +20,10 @@ use redkeep_core::schedule::Schedule;
 use redkeep_core::slot::{Scope, Slot, rfc3339};
 use redkeep_core::snapshot::{Snapshot, tag};
 use redkeep_policy_file::Config;
-use redkeep_sandbox::snapshot::Snapshot as ModelSnapshot;
 
+use self::removals::{check_intended, check_spared};
 use super::aws::Aws;
-use super::journal::{Journal, removal_key};
+use super::journal::Journal;
 
 /// docs/semantics.md: "Each scope has its own rate budget"; so many requests at once, so many a second at most.
 const BURST: f64 = 20.0;
@@ -155,31 +155,6 @@ impl Witness {
             let scope = call.scope().clone();
             self.asked.insert((scope, id.to_owned()), now);
         }
-    }
-
-    /// I15: nothing is removed while the clocks do not agree, or without a complete listing of late.
-    fn check_sure(
-        &self,
-        removal: &Removal,
-        aws: &Aws,
-        now: DateTime<Utc>,
-        host_time: DateTime<Utc>,
-    ) {
-        let name = named(&removal.key());
-        let ServerDate::At(date) = aws.date(now) else {
-            panic!("I15: {name} is removed where AWS sends no date");
-        };
-        let skew = (date - host_time).abs();
-        assert!(
-            skew <= SKEW_LIMIT + TimeDelta::seconds(1),
-            "I15: {name} is removed with {skew} of skew"
-        );
-        let look = self.last_looks.get(&removal.slot.pair.scope);
-        let look = look.map(|look| look.at);
-        assert!(
-            look.is_some_and(|at| at > now - MAX_LISTING_AGE),
-            "I15: {name} is removed by a listing of {look:?}"
-        );
     }
 
     /// How many requests the scope may still be sent at `now`.
@@ -343,64 +318,6 @@ impl Witness {
             "recorded as missed, and yet there is a snapshot in {range:?}"
         );
     }
-}
-
-/// I5: a removal is intended, and named in a plan that was logged, before the call.
-fn check_intended(removal: &Removal, journal: &Journal) {
-    let key = removal_key(removal);
-    let committed = journal.ledger.removals.get(&key);
-    assert!(
-        committed.is_some_and(|one| one.end.is_none()),
-        "I5: no intent is committed for {removal:?}"
-    );
-    let passes = journal.ledger.passes.iter();
-    let mut passes = passes.filter(|pass| pass.passed_at.trunc_subsecs(0) == key.1);
-    let name = named(&removal.key());
-    assert!(
-        passes.any(|pass| pass.plan.contains(&name)),
-        "I5: {name} is in no plan that was logged"
-    );
-}
-
-/// I2 and I4: what is removed is this host's own, and `min_good` newer good ones of its policy and cluster are there.
-fn check_spared(
-    removal: &Removal,
-    (config, writer): (&Config, &Writer),
-    aws: &Aws,
-    now: DateTime<Utc>,
-) {
-    let name = named(&removal.key());
-    let region = removal.slot.pair.scope.region.as_str();
-    let region = aws.account.region_at(region, now);
-    let snapshots = &region.snapshots;
-    let Some(it) = snapshots.get(removal.id.as_str()) else {
-        return;
-    };
-    let tag = |one: &ModelSnapshot, key: &str| {
-        let found = one.tags.iter().find(|tag| tag.key == key);
-        found.map(|tag| tag.value.clone())
-    };
-    assert_eq!(
-        tag(it, tag::WRITER).as_deref(),
-        Some(writer.as_str()),
-        "I2: {name} is not ours, and is removed"
-    );
-    let same = |one: &&ModelSnapshot| {
-        // The tag has the old name of a cluster that was renamed; its snapshots follow it.
-        let of_same_policy = tag(one, tag::POLICY) == tag(it, tag::POLICY)
-            && one.cluster_identifier == it.cluster_identifier;
-        one.created_at > it.created_at
-            && one.status(now) == "available"
-            && one.properties.created_at == it.properties.created_at
-            && of_same_policy
-    };
-    let newer = snapshots.values().filter(same).count();
-    let policy = config.policy(&removal.slot.pair.policy);
-    let min_good = policy.map_or(1, |policy| policy.protection.min_good);
-    assert!(
-        removal.why == Why::Failed || newer >= min_good,
-        "I4: {name} is removed, and only {newer} newer good ones are there"
-    );
 }
 
 fn call_name(call: &Call) -> &str {

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use crate::cores::on_every_core;
-use redkeep_simulation::seed::{Past, Wish, fresh_seed, live, told_again};
+use redkeep_simulation::seed::{LifeSpec, Past, fresh_seed, live, told_again};
 
 /// Lives the seeds of a range on every core; the failures, with the commands that replay them.
 fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
     let seeds: Vec<u64> = seeds.collect();
     let failures = on_every_core(seeds.len(), |number| {
-        let wish = Wish::new(seeds[number], days);
-        let failure = live(wish).failure?;
-        Some(told_again(wish, &failure))
+        let spec = LifeSpec::new(seeds[number], days);
+        let failure = live(spec).failure?;
+        Some(told_again(spec, &failure))
     });
     failures.into_iter().flatten().collect()
 }
@@ -49,7 +49,7 @@ fn a_year() {
 
 #[test]
 fn the_same_seed_gives_the_same_life_and_another_one_another() {
-    let hash = |seed| live(Wish::new(seed, 20)).hash;
+    let hash = |seed| live(LifeSpec::new(seed, 20)).hash;
     for seed in 100..110 {
         assert_eq!(hash(seed), hash(seed), "I16: seed {seed}");
     }
@@ -58,11 +58,11 @@ fn the_same_seed_gives_the_same_life_and_another_one_another() {
 
 #[test]
 fn a_log_tells_what_happened_and_when() {
-    let wish = Wish {
+    let spec = LifeSpec {
         keeps_log: true,
-        ..Wish::new(3, 20)
+        ..LifeSpec::new(3, 20)
     };
-    let past = live(wish);
+    let past = live(spec);
     assert!(past.crashes > 0);
     let starts = past
         .lines
@@ -71,7 +71,7 @@ fn a_log_tells_what_happened_and_when() {
         .filter_map(|line| line.split_whitespace().last());
     let hosts: BTreeSet<&str> = starts.clone().collect();
     assert_eq!(starts.count(), past.crashes as usize + hosts.len());
-    let unwritten = live(Wish::new(3, 20));
+    let unwritten = live(LifeSpec::new(3, 20));
     assert_eq!(past.hash, unwritten.hash, "writing the log changes nothing");
 }
 
@@ -80,11 +80,11 @@ fn a_log_tells_what_happened_and_when() {
 fn leaping_over_quiet_time_changes_no_record() {
     for seed in 200..204 {
         let lived = |leaps| -> Past {
-            let wish = Wish {
+            let spec = LifeSpec {
                 leaps,
-                ..Wish::new(seed, 4)
+                ..LifeSpec::new(seed, 4)
             };
-            live(wish)
+            live(spec)
         };
         let (leapt, waited) = (lived(true), lived(false));
         assert_eq!((leapt.failure, waited.failure), (None, None));

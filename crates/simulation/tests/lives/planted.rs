@@ -8,7 +8,7 @@ use std::io::Write;
 
 use crate::cores::on_every_core;
 use redkeep_simulation::seed::strain::Strain;
-use redkeep_simulation::seed::{Wish, live};
+use redkeep_simulation::seed::{LifeSpec, live};
 use redkeep_simulation::sim::bug::Bug;
 
 /// Bugs that hide from so many lives of ten days are not caught.
@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 31] = [
+const TABLE: [Row; 32] = [
     row(
         "a change is planned",
         Bug::LostMark,
@@ -67,6 +67,12 @@ const TABLE: [Row; 31] = [
     ),
     row("what is not ours stays as it is", Bug::Meddle, "I2: ", 0),
     row("one snapshot for a slot", Bug::SecondName, "I3: ", 0),
+    row(
+        "an open outcome is looked for first",
+        Bug::Hasty,
+        "I22: ",
+        3,
+    ),
     row(
         "available means that AWS has it",
         Bug::EagerSuccess,
@@ -169,10 +175,10 @@ const TABLE: [Row; 31] = [
 /// How the life of a seed ends with the bug in it.
 fn failure(row: &Row, seed: u64) -> Option<String> {
     let (bug, strain) = (Some(row.bug), row.strain);
-    live(Wish {
+    live(LifeSpec {
         bug,
         strain,
-        ..Wish::new(seed, DAYS)
+        ..LifeSpec::new(seed, DAYS)
     })
     .failure
 }
@@ -212,9 +218,9 @@ fn every_planted_bug_is_caught_in_the_words_of_its_invariant() {
 fn a_life_that_is_not_drawn_from_its_seed_alone_has_another_hash() {
     let hash = || {
         let bug = Some(Bug::Entropy);
-        live(Wish {
+        live(LifeSpec {
             bug,
-            ..Wish::new(1, DAYS)
+            ..LifeSpec::new(1, DAYS)
         })
         .hash
     };

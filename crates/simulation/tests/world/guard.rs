@@ -235,11 +235,11 @@ fn pause(sim: &mut Sim) {
     let pauses = Pauses::from_iter([("p".parse().unwrap(), pause)]);
     let host = &mut sim.hosts[0];
     host.journal.ledger.pauses = pauses.clone();
-    let wishes = Requests {
+    let requests = Requests {
         pauses,
         ..Requests::default()
     };
-    host.process_mut().engine.receive(wishes, &());
+    host.process_mut().engine.receive(requests, &());
 }
 
 #[test]

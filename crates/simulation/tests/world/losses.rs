@@ -8,7 +8,7 @@ use redkeep_sandbox::faults::Fault;
 use redkeep_simulation::setup::{at, config, minutes, pair, policy, seconds, sim, slot};
 use redkeep_simulation::sim::Sim;
 use redkeep_simulation::sim::aws::CREATE;
-use redkeep_simulation::sim::journal::Ledger;
+use redkeep_simulation::sim::ledger::Ledger;
 
 const NIGHTLY: &str = "30 2 * * *";
 

@@ -26,12 +26,12 @@ fn pause(sim: &mut Sim, paused_at: DateTime<Utc>, resumed_at: Option<DateTime<Ut
     host.journal.ledger.pauses = pauses.clone();
     if let Some(process) = &mut host.process {
         let runs = Vec::new();
-        let wishes = Requests {
+        let requests = Requests {
             pauses,
             runs,
             ..Requests::default()
         };
-        process.engine.receive(wishes, &());
+        process.engine.receive(requests, &());
     }
 }
 
@@ -55,14 +55,14 @@ fn take(sim: &mut Sim) -> Run {
         .insert(run.slot.clone(), run.clone());
     let engine = &mut host.process_mut().engine;
     let runs = vec![run.clone()];
-    for wish in engine.receive(
+    for request in engine.receive(
         Requests {
             runs,
             ..Requests::default()
         },
         &(),
     ) {
-        if let Request::Snapshot(run) = wish {
+        if let Request::Snapshot(run) = request {
             engine.committed(vec![redkeep_core::history::Change::Run(run)], Vec::new());
         }
     }

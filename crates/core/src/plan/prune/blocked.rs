@@ -32,9 +32,9 @@ pub enum Blocked {
     Unlisted,
     /// IAM does not allow snapshots to be deleted; that is tried again with every pass.
     Denied,
-    /// It is the first pass under these rules.
+    /// The pass is the first one under these rules.
     FirstPass,
-    /// It would remove too many.
+    /// The pass would remove too many.
     Breaker,
 }
 

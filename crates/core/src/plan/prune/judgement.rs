@@ -38,7 +38,7 @@ impl PruneCandidate {
         SnapshotId::recorded(self.listed.snapshot_identifier.clone())
     }
 
-    /// Where it is.
+    /// Where the snapshot is.
     pub fn key(&self) -> SnapshotKey {
         (self.slot.pair.scope.clone(), self.id())
     }
@@ -87,7 +87,7 @@ impl PrunePlan {
             .collect()
     }
 
-    /// Whether it would remove so many that a person has to confirm it.
+    /// Whether the plan would remove so many that a person has to confirm it.
     fn is_many(&self) -> bool {
         let ours = |judged: &&PruneCandidate| {
             !matches!(

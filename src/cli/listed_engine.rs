@@ -1,7 +1,7 @@
-//! A look at AWS through the eyes of the daemon.
+//! The engine as the daemon would have it, for a command that only looks.
 //!
 //! Owns: an engine out of the history and one listing of every scope, which the commands about snapshots judge from.
-//! It is fed by the same functions as the daemon's, so that what a dry run says is what the daemon would do. Never
+//! The engine is fed by the same functions as the daemon's, so that what a dry run says is what the daemon would do. Never
 //! changes anything, here or at AWS.
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ use super::scopes::{ask_each, connector, within};
 const LISTING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The engine as the daemon would have it after one listing of `scopes`.
-pub(super) async fn survey(
+pub(super) async fn listed_engine(
     config: &Config,
     scopes: &BTreeSet<Scope>,
     clock: &Arc<dyn Clock>,

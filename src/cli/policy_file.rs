@@ -1,0 +1,82 @@
+//! The policy file as a command finds it.
+//!
+//! Owns: reading it with everything that it depends on, and what is told of it. Never judges it.
+
+use std::io::{self, Write};
+
+use super::database;
+use super::failure::invalid;
+use super::{ConfigArgs, Failure};
+use crate::aws;
+use crate::config::{self, Config, Endpoint, Sources};
+
+/// Where the configuration of this process comes from: the file, the environment, AWS's own files.
+pub(super) async fn sources(args: &ConfigArgs) -> Sources {
+    Sources {
+        file: args.config.clone(),
+        environment: std::env::vars_os()
+            // One that is not UTF-8 is wrong, and not missing.
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .collect(),
+        profiles: aws::profiles().await,
+    }
+}
+
+/// Reads the policy file, which must be valid, and has the history of its database at hand.
+pub(super) async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
+    let sources = sources(args).await;
+    let config = config::load(&sources).map_err(invalid)?;
+    database::catch_up(&config, &sources).await;
+    Ok(config)
+}
+
+/// Reads the policy file, which must be valid, for a command that needs no history.
+pub(super) async fn load_alone(args: &ConfigArgs) -> Result<Config, Failure> {
+    config::load(&sources(args).await).map_err(invalid)
+}
+
+/// The configuration for a command that only reads the history, and whether it is whole: what a broken policy file
+/// cannot say is left out, and that is told.
+pub(super) async fn load_to_read(args: &ConfigArgs) -> Result<(Config, bool), Failure> {
+    let sources = sources(args).await;
+    let errors = match config::load(&sources) {
+        Ok(config) => {
+            database::catch_up(&config, &sources).await;
+            return Ok((config, true));
+        }
+        Err(errors) => errors,
+    };
+    let config = config::salvage(&sources).ok_or_else(|| invalid(errors.clone()))?;
+    for error in errors.iter() {
+        writeln!(io::stderr(), "warning: {error}")?;
+    }
+    writeln!(
+        io::stderr(),
+        "warning: the policy file is not valid; what is shown is from the history in {}",
+        config.state_dir.display()
+    )?;
+    Ok((config, false))
+}
+
+/// What a configuration is about, on one line.
+pub(super) fn described(args: &ConfigArgs, config: &Config) -> String {
+    let count = |number: usize, one: &str, many: &str| {
+        format!("{number} {}", if number == 1 { one } else { many })
+    };
+    let endpoint = match &config.endpoint {
+        Endpoint::Aws => "AWS",
+        Endpoint::Sandbox => "the embedded sandbox",
+        Endpoint::Url(url) => url,
+    };
+    format!(
+        "{}: fine: {}, {}, on {endpoint}",
+        args.config.display(),
+        count(config.policies.len(), "policy", "policies"),
+        count(config.scopes().len(), "scope", "scopes")
+    )
+}
