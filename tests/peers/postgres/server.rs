@@ -152,6 +152,49 @@ impl Database {
     }
 }
 
+/// PgBouncer before the server, in transaction mode with two connections for everybody; `None` where it is not installed and
+/// not required. It ends with the test's process.
+pub fn pgbouncer(database: &Database) -> Option<u16> {
+    let program = Path::new("/usr/sbin/pgbouncer");
+    if !program.exists() {
+        let is_required = std::env::var_os("REDKEEP_REQUIRE_PEERS").is_some();
+        assert!(
+            !is_required,
+            "PgBouncer is not installed (Debian: pgbouncer)"
+        );
+        eprintln!("skipped: PgBouncer is not installed");
+        return None;
+    }
+    let port = free_port();
+    let place = std::env::temp_dir().join(format!("redkeep-pgbouncer-{}", database.name));
+    std::fs::create_dir_all(&place).unwrap();
+    let users = place.join("users");
+    std::fs::write(&users, "\"redkeep\" \"\"\n").unwrap();
+    let settings = place.join("pgbouncer.ini");
+    let (users, server) = (users.display(), database.port);
+    let text = format!(
+        "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+         auth_type = trust\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
+    );
+    std::fs::write(&settings, text).unwrap();
+    let program = program.to_owned();
+    thread::spawn(move || {
+        let bouncer = as_its_user(&program)
+            .arg(&settings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        drop(bouncer.unwrap().wait());
+    });
+    let began = Instant::now();
+    while !psql(port, &database.name, "SELECT 1").1 {
+        let is_late = began.elapsed() > Duration::from_secs(15);
+        assert!(!is_late, "PgBouncer did not start");
+        thread::sleep(Duration::from_millis(100));
+    }
+    Some(port)
+}
+
 const OPEN: u8 = 0;
 const CUT: u8 = 1;
 const FROZEN: u8 = 2;

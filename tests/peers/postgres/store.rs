@@ -14,7 +14,7 @@ use redkeep::store::{
 };
 
 use super::sample::{Place, at, gone, missed_range, pair, pair_state, run, second_run, states};
-use super::server::{Database, postgres};
+use super::server::{Database, pgbouncer, postgres};
 
 fn server(database: &Database) -> Server {
     Server {
@@ -150,6 +150,50 @@ async fn a_shared_history_has_the_rows_of_one_of_its_own_on_every_host() {
     let mut third = Host::new(&database, "c");
     third.look();
     assert_eq!(rows(&third.file()), rows(&own.file()));
+}
+
+#[tokio::test]
+async fn three_instances_share_two_connections_of_pgbouncer() {
+    let Some(postgres) = postgres() else { return };
+    let direct = postgres.database();
+    let Some(port) = pgbouncer(&direct) else {
+        return;
+    };
+    let through = Database {
+        port,
+        name: direct.name.clone(),
+    };
+    let mut hosts: Vec<Host> = (0..3)
+        .map(|n| Host::new(&through, &format!("h{n}")))
+        .collect();
+    let store = hosts[0].take().store;
+    for changes in commits() {
+        store.commit(changes).await.unwrap();
+    }
+    let wanted = rows(&hosts[0].file());
+    for host in &mut hosts[1..] {
+        host.look();
+        assert_eq!(rows(&host.file()), wanted);
+    }
+    let next = hosts[1].take();
+    let late = vec![change(run("dw", 99_000, RunState::Due))];
+    assert!(store.commit(late.clone()).await.is_err());
+    next.store.commit(late).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_beyond_this_machine() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let mut server = server(&database);
+    // This machine, written so that nothing tells it is.
+    server.database.hosts = vec![("127.1".to_owned(), database.port)];
+    assert!(!server.database.is_here());
+    let place = Place::new();
+    let instance = Instance::new("a".to_owned(), "0", "same".to_owned()).unwrap();
+    let mut seat = Seat::new(server, &place.file(), instance, at(0)).unwrap();
+    let refused = seat.look().unwrap_err();
+    assert!(refused.to_string().contains("TLS"), "{refused}");
 }
 
 #[tokio::test]
