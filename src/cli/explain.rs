@@ -11,6 +11,7 @@ use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::store::{Reader, StoreError};
 use crate::suggest::did_you_mean;
+use crate::told::command;
 use crate::told::explained::{ExplainRow, Known, Recorded};
 
 use super::filter::{FilterArgs, Kind, Names};
@@ -117,18 +118,16 @@ fn past(config: &Config, cluster: &ClusterId) -> Result<Option<Recorded>, Failur
 /// What has to be known to read the rows aright, on stderr.
 fn remarks(known: &Known<'_>, parts: &[Part], cluster: &ClusterId) -> Result<(), Failure> {
     let mut err = std::io::stderr();
-    if parts.is_empty() {
-        writeln!(
-            err,
-            "no policy touches {cluster}{}; `redkeep plan` shows what the policies name",
+    if !parts.iter().any(|part| part.relation.touches()) {
+        let told = format!(
+            "Nothing protects {cluster}: no policy selects it{}; `redkeep coverage` lists every cluster like it",
             meant(known, cluster)?
-        )?;
+        );
+        writeln!(err, "{}", command::whole(&told))?;
     }
     if known.past.is_none() {
-        writeln!(
-            err,
-            "note: there is no history yet: `redkeep run` begins it"
-        )?;
+        let told = "note: there is no history yet: `redkeep run` begins it";
+        writeln!(err, "{}", command::whole(told))?;
     }
     if let Ok(Holder::Nobody) = holder(&known.config.state_dir) {
         writeln!(
@@ -157,7 +156,7 @@ fn write_text(
     view: &View,
 ) -> Result<(), Failure> {
     if rows.iter().any(|row| row.at.is_some()) {
-        writeln!(out, "Slots are told in {}.", view.clocks.name())?;
+        writeln!(out, "Times are in {}.", view.clocks.name())?;
     }
     for row in rows {
         let words = one_line(&row.words);

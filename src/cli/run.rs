@@ -11,16 +11,17 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{self, PageAccess, Sources};
+use crate::config::{self, PageAccess};
 use crate::daemon::{Daemon, Exit, Mode, Signal};
 use crate::http::{self, Site};
 use crate::logging;
 use crate::page;
 use crate::store::Check;
+use crate::told::command;
 
 use super::state_lock::hold_soon;
 use super::wiring::{bind, other, parts};
-use super::{ConfigArgs, DEFAULT_CONFIG, Failure, invalid, sources};
+use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
 #[derive(Debug, Args)]
@@ -45,6 +46,9 @@ pub struct RunArgs {
 pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     // First of all: a SIGHUP that nobody listens for ends the process.
     let signals = signals().map_err(other)?;
+    // What is told of a command may be read anywhere.
+    let file = std::path::absolute(&args.config.config);
+    command::note(&file.unwrap_or_else(|_| args.config.config.clone()));
     let sources = sources(&args.config).await;
     let config = config::load(&sources).map_err(invalid)?;
     logging::init(config.log).map_err(other)?;
@@ -52,8 +56,10 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         warn!("{warning}");
     }
     let (listen, access) = (config.listen, config.page);
-    let options = options(&sources);
+    let options = command::known().to_owned();
     let lock = hold_soon(&config.state_dir).await?;
+    lock.keep_time(Arc::clone(&clock));
+    let end_clock = Arc::clone(&clock);
     // One pass may end before a check beside it does.
     let check = match args.once {
         true => Check::First,
@@ -89,6 +95,7 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     drop(stop);
     // The listener ends by itself, in bounded time; that it ended badly changes nothing any more.
     let _ = serving.await;
+    lock.sign_off(end_clock.now());
     drop(lock);
     conclude(ending)
 }
@@ -100,17 +107,6 @@ fn tell_address(access: PageAccess, bound: SocketAddr) {
         false => info!(
             "only metrics and health are served at {bound}: the page is for this machine alone"
         ),
-    }
-}
-
-/// What a command needs to read the same policy file.
-fn options(sources: &Sources) -> String {
-    let file = sources.file.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    match file {
-        file if file == DEFAULT_CONFIG => String::new(),
-        file if file.chars().all(is_plain) => format!(" --config {file}"),
-        file => format!(" --config '{}'", file.replace('\'', r"'\''")),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::run::{Outcome, OutcomeKind, Run};
 use crate::slot::{Pair, PairFilter, rfc3339};
 use crate::standing::{Concern, LastCounting, concerns};
 use crate::store::{LastEnded, Reader, RunFilter};
+use crate::told::command;
 
 use super::absence::{absence, tell};
 use super::filter::FilterArgs;
@@ -46,8 +47,8 @@ pub struct StatusArgs {
     config: ConfigArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Exit with 1 when the newest finished run of any pair that is not excused brought no snapshot, the newest snapshot is
-    /// older than the policy's rpo, or no daemon runs
+    /// Exit with 1 when AWS refuses a snapshot now, the newest finished run of any pair that is not excused brought no
+    /// snapshot, the newest snapshot is older than the policy's rpo, or no daemon runs
     #[arg(long)]
     check: bool,
     /// Show it again every so many seconds, until Ctrl-C
@@ -168,6 +169,7 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         worst_first(&mut rows);
         tell_findings(&mut out, &view, &rows)?;
     }
+    let view = view.or_say(empty(args, history.pairs.is_empty()));
     write_rows(&mut out, view, COLUMNS, &rows)?;
     match (args.check, is_whole) {
         (true, false) => Err(Failure::Config(
@@ -175,6 +177,24 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         )),
         (true, true) if is_found => Err(Failure::Finding),
         _ => Ok(()),
+    }
+}
+
+/// Why there is no pair to show.
+fn empty(args: &StatusArgs, is_new: bool) -> String {
+    let clusters = args.filter.cluster.iter().map(ToString::to_string);
+    let clusters: Vec<String> = clusters.collect();
+    match (clusters.is_empty(), is_new) {
+        (false, _) => format!(
+            "Nothing protects {}: no policy that is asked for selects it. `redkeep coverage` lists what nothing protects.",
+            clusters.join(", ")
+        ),
+        (true, true) => {
+            "Nothing is protected yet: no policy has found a cluster. `redkeep coverage` tells which there are.".to_owned()
+        }
+        (true, false) => {
+            "No policy that is asked for has a cluster. `redkeep coverage` tells which there are.".to_owned()
+        }
     }
 }
 
@@ -241,7 +261,11 @@ fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::
     if wrong.is_empty() {
         return Ok(());
     }
-    let head = format!("{} of {} want looking at:", wrong.len(), rows.len());
+    let need = match wrong.len() {
+        1 => "needs",
+        _ => "need",
+    };
+    let head = format!("{} of {} {need} attention:", wrong.len(), rows.len());
     writeln!(out, "{}", Tone::Bad.paint(&head, view.is_coloured))?;
     for row in wrong.iter().take(MOST_TOLD) {
         let cluster = row.cluster.as_deref().unwrap_or_default();
@@ -333,7 +357,9 @@ impl StatusView<'_> {
         let overdue = overdue_since
             .zip(rpo)
             .map(|(since, rpo)| (now - since, rpo));
-        let concerns = concerns(pair, counting, overdue, |at| self.clocks.show(at));
+        let concerns = concerns(history, pair, counting, overdue, now, |at| {
+            self.clocks.show(at)
+        });
         StatusRow {
             active_since: state.map(|state| rfc3339(state.active_from)),
             last_success_at: good_at.map(rfc3339),
@@ -355,7 +381,8 @@ impl StatusView<'_> {
     /// The names of the pair, and what is wrong with it.
     fn concerned(&self, pair: &Pair, concerns: Vec<Concern>) -> StatusRow {
         let [policy, account, region, cluster] = names_of(pair);
-        let advice = concerns.first().map(|concern| concern.command.clone());
+        let advice = concerns.first();
+        let advice = advice.map(|concern| command::whole(&concern.command).into_owned());
         StatusRow {
             account: Some(account),
             region: Some(region),

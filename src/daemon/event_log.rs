@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{error, info, warn};
 
 use crate::engine::Engine;
@@ -14,6 +14,7 @@ use crate::history::{Change, History, PairState};
 use crate::observed::Observed;
 use crate::operations::{Pass, PassResult, Removal, SnapshotAction};
 use crate::plan::{Alarm, Blocked};
+use crate::refusals::has_accepted;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::tag;
@@ -234,6 +235,7 @@ pub(super) fn alarms(
     before: &BTreeMap<Alarm, String>,
     now: &BTreeMap<Alarm, String>,
     engine: &Engine,
+    instant: DateTime<Utc>,
 ) {
     for (alarm, said) in now {
         if !before.contains_key(alarm) || is_other_cause(before, alarm, said, engine) {
@@ -241,7 +243,7 @@ pub(super) fn alarms(
         }
     }
     let over = before.keys().filter(|alarm| !now.contains_key(alarm));
-    for alarm in over.filter(|alarm| is_watched(alarm, engine)) {
+    for alarm in over.filter(|alarm| is_watched(alarm, engine, instant)) {
         ended(alarm);
     }
 }
@@ -446,17 +448,21 @@ fn tell_action(action: &SnapshotAction) {
     }
 }
 
+/// What has ended an alarm happened at most so long before the daemon sees it.
+const LATELY: TimeDelta = TimeDelta::minutes(5);
+
 /// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
-fn is_watched(alarm: &Alarm, engine: &Engine) -> bool {
+fn is_watched(alarm: &Alarm, engine: &Engine, now: DateTime<Utc>) -> bool {
     match alarm {
         Alarm::QuotaNear(scope)
         | Alarm::QuotaReached(scope)
-        | Alarm::AccessDenied(scope)
         | Alarm::ClockSkew(scope)
         | Alarm::Unreachable(scope)
         | Alarm::Unidentified(scope)
         | Alarm::HalfHeld(scope, _)
         | Alarm::SameAccount(scope) => engine.observed().scopes.contains_key(scope),
+        // It may also be that nothing is asked for there any more.
+        Alarm::AccessDenied(scope) => has_accepted(engine.history(), scope, now - LATELY),
         Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
             let state = engine.history().pairs.get(pair);
             state.is_some_and(PairState::is_active)
@@ -472,7 +478,6 @@ fn is_watched(alarm: &Alarm, engine: &Engine) -> bool {
     }
 }
 
-/// Tells when the history can no longer be written, and when it can again.
 /// Says loudly what the history has lost.
 pub fn tell_lost(lost: &Lost) {
     let moved_to = lost.moved_to.as_deref().map(Path::display);
@@ -483,6 +488,7 @@ pub fn tell_lost(lost: &Lost) {
     );
 }
 
+/// Tells when the history can no longer be written, and when it can again.
 pub(super) fn writing(was_failing: bool, trouble: Option<&str>) {
     match (was_failing, trouble) {
         (false, Some(reason)) => {

@@ -294,8 +294,9 @@ impl<R: Redshift> Daemon<R> {
             return;
         }
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
-        event_log::alarms(&self.alarms, &alarms, &self.parts.engine);
-        self.parts.board.alarm(&alarms, self.parts.clock.now());
+        let (engine, now) = (&self.parts.engine, self.parts.clock.now());
+        event_log::alarms(&self.alarms, &alarms, engine, now);
+        self.parts.board.alarm(&alarms, engine.history(), now);
         self.alarms = alarms;
         let (observed, now) = (self.parts.engine.observed(), self.parts.clock.now());
         self.slowed = event_log::throttling(&self.slowed, observed, now);

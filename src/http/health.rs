@@ -99,7 +99,7 @@ impl fmt::Display for ProbeAnswer {
 /// Whether the daemon's loop still turns, at `now` of monotonic time.
 pub fn alive(condition: &Condition, now: Duration) -> ProbeAnswer {
     let idle = now.saturating_sub(condition.last_turn);
-    let stalled = format!("the daemon's loop last turned {} s ago", idle.as_secs());
+    let stalled = format!("the daemon's loop last turned {}s ago", idle.as_secs());
     ProbeAnswer::of(
         (idle > STALLED_AFTER)
             .then_some(stalled)

@@ -30,6 +30,7 @@ use self::escape::{Lines, Spooled, Style, write_field};
 use self::journal::{Journal, journald};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::spool::Spool;
+use crate::told::command;
 
 /// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
 /// unless `RUST_LOG` names them.
@@ -94,6 +95,7 @@ pub fn lines_dropped() -> u64 {
 
 /// Tells a person something on stderr, below what was logged. Where there is no log, it waits for whoever reads.
 pub fn say(text: &str) {
+    let text = &*command::whole(text);
     let line = format!("{text}\n").into_bytes();
     let is_on = STDERR.get().or(JOURNAL.get()).is_some();
     match is_on.then(stderr) {

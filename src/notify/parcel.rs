@@ -11,6 +11,7 @@ use crate::aws::{HttpAnswer, Outgoing, OutgoingClient};
 use crate::config::network;
 use crate::names::Namespace;
 use crate::outbox::{Message, Receiver, ReceiverKind, Target, bounded};
+use crate::told::command;
 
 /// What is delivered, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,7 @@ pub async fn send(
     namespace: &Namespace,
     now: DateTime<Utc>,
 ) -> Sent {
+    let delivery = &with_whole_commands(delivery);
     let contents = Contents {
         delivery,
         namespace,
@@ -79,9 +81,18 @@ pub async fn send(
     in_time(attempt).await
 }
 
+/// The history has the commands alone.
+fn with_whole_commands(delivery: &Delivery) -> Delivery {
+    let mut delivery = delivery.clone();
+    for message in &mut delivery.messages {
+        message.content.action = command::whole(&message.content.action).into_owned();
+    }
+    delivery
+}
+
 /// What comes of an attempt, which takes ten seconds at most.
 pub(super) async fn in_time(attempt: impl Future<Output = Sent>) -> Sent {
-    let late = |_| Sent::failed(format!("no answer within {} s", TIMEOUT.as_secs()));
+    let late = |_| Sent::failed(format!("no answer within {}s", TIMEOUT.as_secs()));
     tokio::time::timeout(TIMEOUT, attempt)
         .await
         .unwrap_or_else(late)

@@ -3,6 +3,7 @@
 //! Owns: the rows of what more than one of them shows, and the words and pictures in them. Never asks AWS, and never writes
 //! to a terminal or into a page: whoever does that escapes what it shows there.
 
+pub(crate) mod command;
 pub(crate) mod explained;
 pub(crate) mod picture;
 pub(crate) mod run;

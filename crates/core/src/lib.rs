@@ -44,6 +44,8 @@ pub mod iam;
 pub mod import;
 pub mod notify;
 pub mod plan;
+pub mod refusals;
+pub mod remedy;
 pub mod reply;
 pub mod report;
 pub mod retention;

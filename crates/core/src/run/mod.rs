@@ -250,6 +250,14 @@ impl Outcome {
         matches!(self, Self::Missed(why) if why.is_excused())
     }
 
+    /// What AWS refused for, where that ended the slot.
+    pub fn refusal(&self) -> Option<&Reason> {
+        match self {
+            Self::Failed(why) | Self::Expired(why) => Some(why.refusal()),
+            _ => None,
+        }
+    }
+
     /// The outcome without its reason.
     pub fn kind(&self) -> OutcomeKind {
         match self {
@@ -372,6 +380,24 @@ impl Run {
             } if refusal.why == *why => refusal.times,
             _ => 0,
         }
+    }
+
+    /// What AWS refused the run for, as long as AWS has not accepted it: what stands in the way now, also while AWS is asked
+    /// once more, what it is judged to end with, or what it has ended with.
+    pub fn refusal(&self) -> Option<&Reason> {
+        match &self.state {
+            RunState::Waiting { refusal, .. } => Some(&refusal.why),
+            RunState::Asking { refusal } => refusal.as_ref().map(|refusal| &refusal.why),
+            RunState::Concluding { verdict, .. } => verdict.refusal(),
+            RunState::Ended(outcome) => outcome.refusal(),
+            _ => None,
+        }
+        .filter(|_| self.accepted_at.is_none())
+    }
+
+    /// Whether AWS refused the run for something that lasts until somebody does something about it.
+    pub fn is_refused_for_good(&self) -> bool {
+        self.refusal().is_some_and(Reason::is_lasting)
     }
 
     /// How the run ended, if it has.
