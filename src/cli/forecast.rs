@@ -166,7 +166,7 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
         }
     }
     if let Some(path) = &args.svg {
-        let svg = picture::svg(&forecast).map_err(Failure::Other)?;
+        let svg = picture::svg(&forecast, picture::Frame::Wide).map_err(Failure::Other)?;
         let unwritable =
             |error| Failure::Other(format!("{} cannot be written: {error}", path.display()));
         std::fs::write(path, svg).map_err(unwritable)?;

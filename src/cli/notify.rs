@@ -148,13 +148,14 @@ impl From<Pending> for PendingRow {
             next_at,
             trouble,
         } = pending;
+        let severity = message.severity_now().as_str();
         let content = message.content;
         Self {
             id: message.id,
             receiver: message.receiver.to_string(),
             event: message.event.as_str(),
             state: message.state.as_str(),
-            severity: message.severity_now().as_str(),
+            severity,
             dedup_key: message.dedup_key,
             since: rfc3339(message.since),
             created_at: rfc3339(message.created_at),

@@ -1,6 +1,7 @@
 //! `redkeep plan`: the slots to come, from the configuration alone.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;

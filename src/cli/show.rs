@@ -20,6 +20,7 @@ use super::history::{opened, unreadable};
 use super::output::{Output, Row, write_rows};
 use super::view::OutputArgs;
 use super::{ConfigArgs, Failure};
+use crate::told::command;
 
 /// Shows one snapshot with everything that is known of it.
 #[derive(Debug, Args)]

@@ -265,7 +265,12 @@ fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::
         1 => "needs",
         _ => "need",
     };
-    let head = format!("{} of {} {need} attention:", wrong.len(), rows.len());
+    let head = format!(
+        "{} of {} {need} attention (times in {}):",
+        wrong.len(),
+        rows.len(),
+        view.clocks.name()
+    );
     writeln!(out, "{}", Tone::Bad.paint(&head, view.is_coloured))?;
     for row in wrong.iter().take(MOST_TOLD) {
         let cluster = row.cluster.as_deref().unwrap_or_default();

@@ -34,22 +34,23 @@ use crate::told::command;
 
 /// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
 /// unless `RUST_LOG` names them.
-const TALKATIVE: [&str; 5] = [
+const TALKATIVE: [&str; 4] = [
     "aws_",
-    "hyper",
     "rusqlite_migration",
     "rustls",
     "tokio_cron_scheduler",
 ];
 
-/// They warn at every attempt to find credentials, with whole answers; redkeep tells it once, as the reason of a listing
-/// that failed.
-const REPEATING: [&str; 5] = [
+/// They warn at every attempt, to find credentials or to connect, with whole answers; redkeep tells it once, as the reason of
+/// what failed.
+const REPEATING: [&str; 7] = [
     "aws_config::ecs",
     "aws_config::imds",
     "aws_config::profile",
     "aws_config::provider_config",
     "aws_runtime::env_config",
+    "aws_smithy_http_client",
+    "hyper",
 ];
 
 /// The ways out of this process, which has one log.

@@ -72,7 +72,7 @@ pub async fn send(
     let attempt = async {
         match receiver.kind {
             ReceiverKind::Email => email::send(receiver, &contents).await,
-            _ => match request(receiver, &contents, now) {
+            _ => match request(receiver, &contents, now).await {
                 Ok(outgoing) => post(client, receiver, outgoing, now).await,
                 Err(failed) => failed,
             },
@@ -98,15 +98,17 @@ pub(super) async fn in_time(attempt: impl Future<Output = Sent>) -> Sent {
         .unwrap_or_else(late)
 }
 
-fn request(
+async fn request(
     receiver: &Receiver,
     contents: &Contents<'_>,
     now: DateTime<Utc>,
 ) -> Result<Outgoing, Sent> {
     let failed = |error: secret::SecretError| Sent::failed(error.to_string());
-    let url = secret::address(&receiver.target).map_err(failed)?;
-    let secret = receiver.secret.as_ref().map(secret::read);
-    let secret = secret.transpose().map_err(failed)?;
+    let url = secret::address(&receiver.target).await.map_err(failed)?;
+    let secret = match &receiver.secret {
+        Some(place) => Some(secret::read(place).await.map_err(failed)?),
+        None => None,
+    };
     Ok(match receiver.kind {
         ReceiverKind::Webhook => webhook::request(url, secret.as_deref(), contents, now),
         ReceiverKind::Slack => slack::request(url, contents),

@@ -59,6 +59,7 @@ pub(in crate::page) fn fleet(fleet: &Fleet<'_>) -> Markup {
         }
         section aria-labelledby="pairs" {
             h2 #pairs { "Each policy and cluster, the worst first" }
+            p { small { "Times that end in Z are in UTC. Days and next slots are on the policy's clocks, whose zone stands there." } }
             (form(fleet))
             (counts(fleet))
             (legend())

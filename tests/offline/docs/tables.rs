@@ -192,9 +192,8 @@ fn the_json_page_shows_what_plan_prints() {
     let typed = shown_commands(&page).remove(0);
     let file = scratch("plan").join("redkeep.toml");
     let readme = blocks_of(&read("README.md"), "toml").remove(0);
-    let account = "[[account]]\nname = \"default\"\nregions = [\"eu-central-1\"]\n";
     let policy = readme.replace("\"dw-*\", \"finance\"", "\"dw-prod\"");
-    fs::write(&file, format!("{account}{policy}")).unwrap();
+    fs::write(&file, policy).unwrap();
     let mut arguments: Vec<&str> = typed[1..].iter().map(String::as_str).collect();
     arguments.extend(["--config", file.to_str().unwrap()]);
     let printed = redkeep(&arguments);
