@@ -255,7 +255,7 @@ fn every_outcome_is_told_with_its_reason() {
     let cases: [(Outcome, &[&str]); 13] = [
         (
             Outcome::Available,
-            &["asked for 0s after its slot, complete 10m after it; kept by AWS for 35 d"],
+            &["asked for 0s after its slot, complete 10m after it; kept by AWS for 35d"],
         ),
         (
             Outcome::Failed("snapshot failed".into()),
@@ -479,7 +479,7 @@ fn a_snapshot_of_a_longer_tier_says_why_it_is() {
     let told = said(monthly, "2026-11-24 12:00");
     has(
         &told,
-        &["kept by AWS for 35 d (monthly: the first of 2026-11)"],
+        &["kept by AWS for 35d (monthly: the first of 2026-11)"],
     );
 }
 

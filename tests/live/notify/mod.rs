@@ -135,7 +135,7 @@ fn a_receiver_that_hangs_holds_up_no_slot_no_scrape_and_not_the_end() {
         let waiting = pending(&daemon);
         waiting
             .iter()
-            .any(|one| one["trouble"] == "no answer within 10 s")
+            .any(|one| one["trouble"] == "no answer within 10s")
     });
     let stopped = Instant::now();
     daemon.process.signal("-TERM");

@@ -161,7 +161,8 @@ fn the_commands_page_has_exactly_the_commands_and_their_options() {
     let mut headings = BTreeSet::new();
     for command in program.get_subcommands().filter(|one| !one.is_hide_set()) {
         let heading = format!("## `{}`", command.get_name());
-        let options = command.get_arguments().filter_map(Arg::get_long);
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        let options = shown.filter_map(Arg::get_long);
         let options: BTreeSet<String> = options
             .filter(|option| !everywhere.contains(option))
             .map(str::to_owned)
