@@ -23,10 +23,10 @@ fn absent(config: &Config) -> Option<String> {
     match holder(&config.state_dir) {
         Ok(Holder::Daemon) => None,
         Ok(Holder::Command) => Some(format!(
-            "The daemon does not run: only a command works on {place}, and no slot of a schedule is started; {advice}."
+            "The daemon does not run: only a command uses {place}, and no slot of a schedule is started; {advice}."
         )),
         Ok(Holder::Nobody) => Some(format!(
-            "The daemon does not run: nobody works on {place}{}, and no snapshot is taken; {advice}.",
+            "The daemon does not run: no redkeep has used {place}{}, and no snapshot is taken; {advice}.",
             last_held(config)
         )),
         Err(error) => Some(format!(
