@@ -231,7 +231,7 @@ pub(super) fn unknown<'a>(
     };
     let meant = did_you_mean(got, known.iter().copied());
     let unprotected = match kind {
-        Kind::Cluster => {
+        Kind::Cluster if got.parse::<ClusterId>().is_ok() => {
             format!("; nothing protects {got}: no policy selects a cluster of that name")
         }
         _ => String::new(),

@@ -51,7 +51,16 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        &["restore", "recover", "restore-from-cluster-snapshot"],
+        &["tag", "tags", "label", "annotate"],
+        &["`tags` of a [[policy]] in the policy file: every snapshot gets them from then on"],
+    ),
+    (
+        &[
+            "restore",
+            "recover",
+            "restore-from-cluster-snapshot",
+            "mount",
+        ],
         &["redkeep show ID                ends with the AWS CLI line that restores the snapshot"],
     ),
     (
@@ -275,13 +284,13 @@ mod tests {
             ("forget", "redkeep prune"),
             ("restore", "redkeep show ID"),
             ("bakcup", "redkeep take"),
+            ("tag", "`tags` of a [[policy]]"),
+            ("mount", "redkeep show ID"),
         ] {
             let told = of_command(word).unwrap();
             assert!(told.contains(wanted), "{word}: {told}");
         }
-        for word in ["xyzzy", "tag", "mount"] {
-            assert_eq!(of_command(word), None, "{word}");
-        }
+        assert_eq!(of_command("xyzzy"), None);
         assert!(!is_near("tag", "take") && !is_near("mount", "import"));
         assert!(is_near("statsu", "status"));
         for (line, got, wanted) in [

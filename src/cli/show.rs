@@ -9,6 +9,7 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::names::{AccountName, Region};
 use crate::run::Run;
 use crate::slot::rfc3339;
@@ -16,6 +17,7 @@ use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 use crate::told::run::{HistoryRow, Shown, restore_command, row, shown};
 
+use super::filter::{Kind, Names};
 use super::history::{opened, unreadable};
 use super::output::{Output, Row, write_rows};
 use super::view::OutputArgs;
@@ -94,9 +96,9 @@ impl Row for ShowRow {
 }
 
 /// That there is no such snapshot, and what to type where it is the name of a cluster.
-fn unknown(reader: &Reader, id: &str) -> Result<Failure, Failure> {
-    let pairs = reader.pairs(&RunFilter::default()).map_err(unreadable)?;
-    let told = match pairs.iter().any(|pair| pair.cluster.as_str() == id) {
+fn unknown(config: &Config, reader: &Reader, id: &str) -> Result<Failure, Failure> {
+    let clusters = Names::new(config, Some(reader)).all(Kind::Cluster)?;
+    let told = match clusters.contains(id) {
         true => format!(
             "{id} is a cluster and no snapshot: `redkeep explain {id}` tells of it, `redkeep snapshots --cluster {id}` \
              lists its snapshots"
@@ -109,10 +111,10 @@ fn unknown(reader: &Reader, id: &str) -> Result<Failure, Failure> {
 }
 
 pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let (_, reader) = opened(&args.config).await?;
+    let (config, reader) = opened(&args.config).await?;
     let mut runs = named(&reader, &args.id, &args.place)?;
     let Some(run) = runs.pop() else {
-        return Err(unknown(&reader, &args.id)?);
+        return Err(unknown(&config, &reader, &args.id)?);
     };
     if !runs.is_empty() {
         runs.push(run);

@@ -15,6 +15,7 @@ use crate::observed::Observed;
 use crate::operations::{Pass, PassResult, Removal, SnapshotAction};
 use crate::plan::{Alarm, Blocked};
 use crate::refusals::has_accepted;
+use crate::remedy::iam_policy;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::tag;
@@ -295,7 +296,8 @@ fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
             );
         }
         Alarm::AccessDenied(scope) => {
-            error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
+            error!(%scope, said, "no snapshot can be made without permission; `{}` prints what is needed",
+                iam_policy(&scope.account));
         }
         Alarm::ClockSkew(scope) => {
             error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");

@@ -4,6 +4,7 @@
 
 use super::Daemon;
 use crate::engine::Engine;
+use crate::http::health::NOT_YET;
 use crate::metrics::{self, Intervals};
 use crate::observed::ScopeView;
 use crate::redshift::Redshift;
@@ -75,8 +76,8 @@ impl<R: Redshift> Daemon<R> {
 fn unreached(engine: &Engine) -> Vec<(Scope, String)> {
     let scopes = engine.observed().scopes.iter();
     let why = |view: &ScopeView| match (&view.trouble, view.reached_at) {
-        (None, None) => Some("not reached yet".to_owned()),
-        (Some(trouble), None) => Some(format!("not reached yet: {trouble}")),
+        (None, None) => Some(NOT_YET.to_owned()),
+        (Some(trouble), None) => Some(format!("{NOT_YET}: {trouble}")),
         (Some(trouble), Some(_)) if view.lacks_credentials => Some(trouble.clone()),
         (_, Some(_)) => None,
     };

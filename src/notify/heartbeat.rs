@@ -50,14 +50,14 @@ pub(super) async fn beat(receiver: Receiver, means: Means) {
     }
 }
 
-/// Waits until the daemon that has just begun can do its work, or should: before that a lack of signs is no trouble.
+/// Waits until the daemon that has just begun has its first answers, or should: before that a lack of signs is no trouble.
 async fn begun(means: &Means) {
-    let is_well = async {
-        while well(means).await.is_err() {
+    let has_begun = async {
+        while means.health.condition().is_beginning() {
             sleep(LOOK_FIRST).await;
         }
     };
-    let _ = tokio::time::timeout(TURNED_WITHIN, is_well).await;
+    let _ = tokio::time::timeout(TURNED_WITHIN, has_begun).await;
 }
 
 /// Whether the daemon lives up to a sign of life.

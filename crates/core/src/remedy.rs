@@ -70,9 +70,50 @@ pub fn of_overdue(history: &History, pair: &Pair) -> String {
     if history.pauses.since(&pair.policy).is_some() {
         return resume(&pair.policy);
     }
-    let newest = history.of_pair(pair).next_back();
-    match newest.and_then(Run::refusal) {
+    let since_good = history.of_pair(pair).rev();
+    let mut since_good = since_good.take_while(|run| !run.is_good());
+    match since_good.find_map(Run::refusal) {
         Some(why) => of_reason(why, pair),
         None => take(pair),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pause::{Pause, Pauses};
+    use crate::run::{Refusal, RunState};
+    use crate::test_fixtures::{at, good, policy};
+
+    #[test]
+    fn an_overdue_pair_is_helped_by_what_lets_the_next_snapshot_come() {
+        let retention = "7d".parse::<crate::names::Retention>().unwrap();
+        let policy = policy("nightly", "30 2 * * *", &["dw"], retention.into());
+        let tier = crate::names::Tier::Base;
+        let mut run = good(&policy, "dw", "2026-11-24T01:30:00Z", tier, 7);
+        let pair = run.slot.pair.clone();
+        let mut history = History::default();
+        let take = "redkeep take --policy nightly --cluster dw";
+        assert_eq!(of_overdue(&history, &pair), take);
+        history.insert(run.clone());
+        run.slot.scheduled_at = at("2026-11-25T01:30:00Z");
+        run.state = RunState::Waiting {
+            until: at("2026-11-25T02:30:00Z"),
+            refusal: Refusal {
+                why: Reason::ClusterState(Some("paused".to_owned())),
+                times: 1,
+            },
+        };
+        history.insert(run);
+        assert_eq!(
+            of_overdue(&history, &pair),
+            "aws redshift resume-cluster --cluster-identifier dw --region eu-central-1"
+        );
+        let pause = Pause {
+            paused_at: at("2026-11-25T01:00:00Z"),
+            resumed_at: None,
+        };
+        history.pauses = Pauses::from_iter([(policy.name.clone(), pause)]);
+        assert_eq!(of_overdue(&history, &pair), "redkeep resume nightly");
     }
 }

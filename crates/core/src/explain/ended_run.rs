@@ -216,7 +216,11 @@ pub(super) fn advice(why: &Reason, pair: &Pair) -> String {
         Reason::SnapshotFailed | Reason::Vanished => {
             format!("; the next slot is tried as planned, and `{command}` takes one now")
         }
-        why if why.is_paused_cluster() => format!("; resume the cluster: `{command}`"),
+        why if why.is_paused_cluster() => {
+            format!(
+                "; a cluster takes snapshots only while it is available: `{command}` resumes it"
+            )
+        }
         Reason::ClusterState(_) => {
             "; a cluster takes snapshots only while it is available".to_owned()
         }
