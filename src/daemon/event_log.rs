@@ -400,7 +400,7 @@ fn tell_removal(removal: &Removal) {
     let why = removal.why.as_str();
     match &removal.end {
         None if removal.look_at.is_some() => {
-            warn!(%policy, %cluster, %scope, %snapshot, "whether it is removed is not clear; looking");
+            warn!(%policy, %cluster, %scope, %snapshot, "it is not known whether the snapshot is removed; looking for it");
         }
         None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
         Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
