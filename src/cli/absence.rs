@@ -7,6 +7,7 @@ use std::io::Write;
 use crate::config::Config;
 use crate::slot::rfc3339;
 use crate::told::command;
+use crate::told::trouble::{self, Trouble};
 
 use super::Failure;
 use super::output::{Output, Tone, View};
@@ -32,6 +33,14 @@ fn absent(config: &Config) -> Option<String> {
         Err(error) => Some(format!(
             "Whether the daemon runs cannot be told: {place}: {error}; run this as root or as the daemon's user."
         )),
+    }
+}
+
+/// What the running daemon tells to keep slots from beginning; nothing where none runs.
+pub(super) fn troubles(config: &Config) -> Vec<Trouble> {
+    match holder(&config.state_dir) {
+        Ok(Holder::Daemon) => trouble::read(&config.state_dir),
+        _ => Vec::new(),
     }
 }
 

@@ -13,7 +13,9 @@ use crate::store::{Reader, StoreError};
 use crate::suggest::did_you_mean;
 use crate::told::command;
 use crate::told::explained::{ExplainRow, Known, Recorded};
+use crate::told::trouble::Trouble;
 
+use super::absence::troubles;
 use super::filter::{FilterArgs, Kind, Names};
 use super::history::unreadable;
 use super::output::{Output, Tone, View, write_rows};
@@ -97,11 +99,30 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
         }
         other => write_rows(&mut out, other, &[], &rows)?,
     }
+    for trouble in troubles(&config)
+        .iter()
+        .filter(|one| concerns_any(one, &parts))
+    {
+        let told = format!(
+            "{}. {} `{}`",
+            one_line(&trouble.words),
+            one_line(&trouble.meaning),
+            trouble.command
+        );
+        writeln!(std::io::stderr(), "{}", command::whole(&told))?;
+    }
     remarks(&known, &parts, &args.cluster)?;
     match parts.iter().any(|part| part.relation.touches()) {
         true => Ok(()),
         false => Err(Failure::Finding),
     }
+}
+
+fn concerns_any(trouble: &Trouble, parts: &[Part]) -> bool {
+    let mut scopes = parts.iter().filter_map(|part| part.scope.as_ref());
+    scopes.any(|scope| {
+        scope.account.as_str() == trouble.account && scope.region.as_str() == trouble.region
+    })
 }
 
 /// What the history has of the cluster; `None` where no daemon has begun one.

@@ -22,8 +22,9 @@ use crate::slot::{Pair, PairFilter, rfc3339};
 use crate::standing::{Concern, LastCounting, concerns};
 use crate::store::{LastEnded, Reader, RunFilter};
 use crate::told::command;
+use crate::told::trouble::Trouble;
 
-use super::absence::{absence, tell};
+use super::absence::{absence, tell, troubles};
 use super::filter::FilterArgs;
 use super::history::{clocks_of, unreadable};
 use super::output::{Column, Tone, View, names_of, row, text, write_rows};
@@ -85,6 +86,8 @@ row! {
         advice: Option<String>,
     }
     beside {
+        /// How many of the findings are the pair's own, and not those of its account and region.
+        own_findings: usize,
         next: String,
         last_good: String,
         paused: String,
@@ -159,6 +162,8 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let history = reader.newest().map_err(unreadable)?;
     let view = View::of(&args.output, clocks_of(args.clocks, &config, &wanted));
     let mut rows = rows(&config, &reader, &history, &wanted, &view.clocks, now)?;
+    let troubles = troubles(&config);
+    rows.iter_mut().for_each(|row| add_troubles(row, &troubles));
     let absence = absence(&config);
     if let Some(absence) = &absence {
         tell(absence, &view)?;
@@ -167,7 +172,7 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if view.output.is_table() {
         worst_first(&mut rows);
-        tell_findings(&mut out, &view, &rows)?;
+        tell_findings(&mut out, &view, &rows, &troubles)?;
     }
     let view = view.or_say(empty(args, history.pairs.is_empty()));
     write_rows(&mut out, view, COLUMNS, &rows)?;
@@ -256,7 +261,30 @@ fn worst_first(rows: &mut [StatusRow]) {
 /// So many findings are told above the table; it has all of them.
 const MOST_TOLD: usize = 10;
 
-fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::io::Result<()> {
+/// What keeps slots from beginning in an account and region is found of each pair there that has slots.
+fn add_troubles(row: &mut StatusRow, troubles: &[Trouble]) {
+    row.own_findings = row.findings.len();
+    if row.active_since.is_none() {
+        return;
+    }
+    for trouble in troubles.iter().filter(|one| concerns_row(one, row)) {
+        row.is_finding = true;
+        row.findings.push(trouble.words.clone());
+        let command = || command::whole(&trouble.command).into_owned();
+        row.advice.get_or_insert_with(command);
+    }
+}
+
+fn concerns_row(trouble: &Trouble, row: &StatusRow) -> bool {
+    row.account.as_ref() == Some(&trouble.account) && row.region.as_ref() == Some(&trouble.region)
+}
+
+fn tell_findings(
+    out: &mut impl Write,
+    view: &View,
+    rows: &[StatusRow],
+    troubles: &[Trouble],
+) -> std::io::Result<()> {
     let wrong: Vec<&StatusRow> = rows.iter().filter(|row| row.is_finding).collect();
     if wrong.is_empty() {
         return Ok(());
@@ -272,17 +300,24 @@ fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::
         view.clocks.name()
     );
     writeln!(out, "{}", Tone::Bad.paint(&head, view.is_coloured))?;
-    for row in wrong.iter().take(MOST_TOLD) {
+    let of_scope = troubles.iter();
+    for trouble in of_scope.filter(|one| wrong.iter().any(|row| concerns_row(one, row))) {
+        let words = view.clocks.retold(&one_line(&trouble.words));
+        writeln!(out, "  {words}. {}", one_line(&trouble.meaning))?;
+        writeln!(out, "    -> {}", command::whole(&trouble.command))?;
+    }
+    let own: Vec<_> = wrong.iter().filter(|row| row.own_findings > 0).collect();
+    for row in own.iter().take(MOST_TOLD) {
         let cluster = row.cluster.as_deref().unwrap_or_default();
-        for finding in &row.findings {
+        for finding in row.findings.iter().take(row.own_findings) {
             writeln!(out, "  {} {cluster}: {}", row.policy, one_line(finding))?;
         }
         if let Some(advice) = &row.advice {
             writeln!(out, "    -> {advice}")?;
         }
     }
-    if wrong.len() > MOST_TOLD {
-        writeln!(out, "  and {} more", wrong.len() - MOST_TOLD)?;
+    if own.len() > MOST_TOLD {
+        writeln!(out, "  and {} more", own.len() - MOST_TOLD)?;
     }
     writeln!(out)
 }

@@ -13,6 +13,7 @@ mod reload;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod trouble;
 mod writing;
 mod zones;
 
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::aws::OutgoingClient;
@@ -134,6 +135,10 @@ pub struct Daemon<R> {
     status_told: String,
     zones: Watch,
     senders: Senders,
+    /// What commands were told to keep slots from beginning: account, region, and what follows.
+    troubles_told: Option<Vec<(String, String, String)>>,
+    /// The task that tells them.
+    telling: Option<JoinHandle<()>>,
 }
 
 impl<R: Redshift> Daemon<R> {
@@ -160,6 +165,8 @@ impl<R: Redshift> Daemon<R> {
             status_told: String::new(),
             zones: Watch::new(parts.clock.monotonic()),
             senders: Senders::default(),
+            troubles_told: None,
+            telling: None,
             parts,
         }
     }
@@ -297,6 +304,7 @@ impl<R: Redshift> Daemon<R> {
         let (engine, now) = (&self.parts.engine, self.parts.clock.now());
         event_log::alarms(&self.alarms, &alarms, engine, now);
         self.parts.board.alarm(&alarms, engine.history(), now);
+        self.tell_troubles();
         self.alarms = alarms;
         let (observed, now) = (self.parts.engine.observed(), self.parts.clock.now());
         self.slowed = event_log::throttling(&self.slowed, observed, now);

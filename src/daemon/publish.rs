@@ -73,7 +73,7 @@ impl<R: Redshift> Daemon<R> {
 }
 
 /// The scopes that have never answered a listing, and those that lack credentials since.
-fn unreached(engine: &Engine) -> Vec<(Scope, String)> {
+pub(super) fn unreached(engine: &Engine) -> Vec<(Scope, String)> {
     let scopes = engine.observed().scopes.iter();
     let why = |view: &ScopeView| match (&view.trouble, view.reached_at) {
         (None, None) => Some(NOT_YET.to_owned()),

@@ -84,6 +84,11 @@ impl Board {
         });
     }
 
+    /// The alarms that there are, in their order.
+    pub fn alarms(&self) -> Arc<[StandingAlarm]> {
+        self.told().alarms
+    }
+
     pub(super) fn told(&self) -> Told {
         self.told
             .lock()

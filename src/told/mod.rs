@@ -8,6 +8,7 @@ pub(crate) mod explained;
 pub(crate) mod picture;
 pub(crate) mod run;
 pub(crate) mod transfer;
+pub(crate) mod trouble;
 
 use serde::Serialize;
 

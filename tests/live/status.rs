@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Daemon, Dir, Sandbox, in_state, often, redkeep};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -214,6 +214,39 @@ async fn what_aws_refuses_now_is_told_with_its_cause_and_the_command_that_helps(
             "{explained}"
         );
     }
+}
+
+#[test]
+fn a_clock_that_lets_no_slot_begin_is_told_while_it_does() {
+    let dir = Dir::new();
+    let sandbox = Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", "0"]);
+    let skewed = r#"{"offset_seconds": -1800, "tolerate_skew": true}"#;
+    sandbox.control("PUT", "/_sandbox/clock", skewed);
+    let daemon = Daemon::start(&dir, &sandbox.url, &often("*/10 * * * * *", "dw"));
+    let told = |wanted: bool| {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let output = status(&daemon.config, &["--check", "--output", "json"]);
+            let has = text(&output.stdout).contains("this machine's clock and AWS's");
+            if has == wanted && (output.status.code() == Some(1)) == wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "{output:?}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    };
+    told(true);
+    let shown = text(&status(&daemon.config, &[]).stdout);
+    assert!(shown.contains("    -> redkeep doctor --config "), "{shown}");
+    let file = daemon.config.to_str().unwrap();
+    let explained = redkeep(&["explain", "dw", "--config", file]);
+    let remark = text(&explained.stderr);
+    assert!(
+        remark.contains("this machine's clock and AWS's"),
+        "{explained:?}"
+    );
+    sandbox.control("PUT", "/_sandbox/clock", r#"{"offset_seconds": 0}"#);
+    told(false);
 }
 
 #[tokio::test]

@@ -138,7 +138,10 @@ fn a_refused_run_tells_what_aws_said_when_it_is_asked_again_and_until_when() {
     );
     assert_eq!(told.waits_until, Some(at("2026-11-24 01:45")));
     let change = refused("access denied", 1, "2026-11-24 01:45", "AccessDenied: no");
-    has(&said(change, "2026-11-24 01:41"), &["`redkeep iam-policy`"]);
+    has(
+        &said(change, "2026-11-24 01:41"),
+        &["`redkeep iam-policy --account prod`"],
+    );
     let change = refused("quota", 1, "2026-11-24 01:45", "full");
     has(
         &said(change, "2026-11-24 09:31"),
@@ -259,7 +262,10 @@ fn every_outcome_is_told_with_its_reason() {
         ),
         (
             Outcome::Failed("snapshot failed".into()),
-            &["could not complete it: E: because"],
+            &[
+                "could not complete it: E: because",
+                "`redkeep take --policy ",
+            ],
         ),
         (
             Outcome::Failed("not_found".into()),
