@@ -86,7 +86,6 @@ row! {
         advice: Option<String>,
     }
     beside {
-        /// How many of the findings are the pair's own, and not those of its account and region.
         own_findings: usize,
         next: String,
         last_good: String,
@@ -261,7 +260,7 @@ fn worst_first(rows: &mut [StatusRow]) {
 /// So many findings are told above the table; it has all of them.
 const MOST_TOLD: usize = 10;
 
-/// What keeps slots from beginning in an account and region is found of each pair there that has slots.
+/// The pair's own findings come first, and are counted. What keeps slots from beginning in an account and region is found of each pair there that has slots.
 fn add_troubles(row: &mut StatusRow, troubles: &[Trouble]) {
     row.own_findings = row.findings.len();
     if row.active_since.is_none() {

@@ -51,7 +51,7 @@ impl<R: Redshift> Daemon<R> {
             let alarms = alarms.iter();
             alarms
                 .filter(move |one| holds_up(one, scope, is_told, now))
-                .map(|one| of_alarm(one, scope))
+                .map(move |one| of_alarm(one, scope))
         });
         let of_alarms: Vec<Trouble> = of_alarms.collect();
         let unreached = unreached.iter().map(|(scope, why)| Trouble {
