@@ -266,7 +266,10 @@ fn add_troubles(row: &mut StatusRow, troubles: &[Trouble]) {
     if row.active_since.is_none() {
         return;
     }
-    for trouble in troubles.iter().filter(|one| concerns_row(one, row)) {
+    let concerning: Vec<&Trouble> = { troubles.iter() }
+        .filter(|one| concerns_row(one, row))
+        .collect();
+    for trouble in concerning {
         row.is_finding = true;
         row.findings.push(trouble.words.clone());
         let command = || command::whole(&trouble.command).into_owned();
