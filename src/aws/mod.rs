@@ -42,14 +42,16 @@ use translate::{cluster, event, snapshot};
 /// What the targets of the SDK's log begin with.
 pub const LOG_TARGETS: &str = "aws_";
 
-/// Targets of the SDK that warn at every attempt to find credentials, with whole answers: redkeep tells it once, as the
-/// reason of a listing that failed.
-pub const REPEATING_LOG_TARGETS: [&str; 5] = [
+/// Targets of the SDK that warn at every attempt, to find credentials or to connect, with whole answers: redkeep tells it once,
+/// as the reason of what failed.
+pub const REPEATING_LOG_TARGETS: [&str; 7] = [
     "aws_config::ecs",
     "aws_config::imds",
     "aws_config::profile",
     "aws_config::provider_config",
     "aws_runtime::env_config",
+    "aws_smithy_http_client",
+    "hyper",
 ];
 
 const PAGE_SIZE: i32 = 100;

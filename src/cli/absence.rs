@@ -4,27 +4,31 @@
 
 use std::io::Write;
 
-use chrono::{DateTime, Utc};
-
 use crate::config::Config;
 use crate::slot::rfc3339;
+use crate::told::command;
+use crate::told::trouble::{self, Trouble};
 
 use super::Failure;
 use super::output::{Output, Tone, View};
-use super::state_lock::{Holder, holder};
+use super::state_lock::{Holder, holder, last_held_at};
 
 /// That no daemon runs, in words; `None` where one does.
 pub(super) fn absence(config: &Config) -> Option<String> {
+    absent(config).map(|told| command::whole(&told).into_owned())
+}
+
+fn absent(config: &Config) -> Option<String> {
     let place = config.state_dir.display();
     let advice = "start the service, or `redkeep run`";
     match holder(&config.state_dir) {
         Ok(Holder::Daemon) => None,
         Ok(Holder::Command) => Some(format!(
-            "The daemon does not run: only a command works on {place}, and no slot of a schedule is started; {advice}."
+            "The daemon does not run: only a command uses {place}, and no slot of a schedule is started; {advice}."
         )),
         Ok(Holder::Nobody) => Some(format!(
-            "The daemon does not run: nobody works on {place}{}, and no snapshot is taken; {advice}.",
-            last_written(config)
+            "The daemon does not run: no redkeep has used {place}{}, and no snapshot is taken; {advice}.",
+            last_held(config)
         )),
         Err(error) => Some(format!(
             "Whether the daemon runs cannot be told: {place}: {error}; run this as root or as the daemon's user."
@@ -32,13 +36,17 @@ pub(super) fn absence(config: &Config) -> Option<String> {
     }
 }
 
-/// When the history was last written, which is about when somebody last worked on it.
-fn last_written(config: &Config) -> String {
-    let database = config.database();
-    let log = database.with_extension("db-wal");
-    let times = [database, log].map(|file| std::fs::metadata(file).and_then(|it| it.modified()));
-    let newest = times.into_iter().flatten().max().map(DateTime::<Utc>::from);
-    newest
+/// What the running daemon tells to keep slots from beginning; nothing where none runs.
+pub(super) fn troubles(config: &Config) -> Vec<Trouble> {
+    match holder(&config.state_dir) {
+        Ok(Holder::Daemon) => trouble::read(&config.state_dir),
+        _ => Vec::new(),
+    }
+}
+
+/// When somebody was last there.
+fn last_held(config: &Config) -> String {
+    last_held_at(&config.state_dir)
         .map(|at| format!(" since about {}", rfc3339(at)))
         .unwrap_or_default()
 }

@@ -12,10 +12,12 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
 use crate::doctor::{
     Asked, Evidence, Finding, Severity, Shared, deleting, evidence, of_host, of_scopes, of_zones,
+    refused_now,
 };
 use crate::logging::one_line;
 use crate::slot::Scope;
 use crate::store::{EndpointKind, Reader, StoreError};
+use crate::told::command;
 
 use super::database;
 use super::output::{Tone, View, row, write_rows};
@@ -148,7 +150,10 @@ async fn asked(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Asked> {
                 let last = last.and_then(|reader| reader.last_removal(&scope).ok().flatten());
                 deleting(last.as_ref())
             }),
-            evidence: history.map_or(Evidence::None, |history| evidence(history, &scope)),
+            evidence: history.map_or(Evidence::None, |history| evidence(config, history, &scope)),
+            refused: history.map_or_else(Vec::new, |history| {
+                refused_now(history, &scope, clock.now())
+            }),
             quota: config.quota(&scope),
             known_number: history
                 .and_then(|history| history.account_numbers.get(&scope.account))
@@ -177,8 +182,11 @@ fn row(finding: &Finding) -> FindingRow {
         account: scope.map(|scope| scope.account.to_string()),
         region: scope.map(|scope| scope.region.to_string()),
         result: finding.verdict.as_str(),
-        found: finding.found.clone(),
-        advice: finding.advice.clone(),
+        found: command::whole(&finding.found).into_owned(),
+        advice: finding
+            .advice
+            .as_deref()
+            .map(|advice| command::whole(advice).into_owned()),
     }
 }
 
@@ -186,7 +194,7 @@ fn write_text(out: &mut impl Write, finding: &Finding, is_coloured: bool) -> Res
     let place = finding.scope.as_ref();
     let place = place.map_or_else(String::new, |scope| format!("{scope}: "));
     let verdict = finding.verdict.as_str();
-    let found = one_line(&finding.found);
+    let found = one_line(&command::whole(&finding.found));
     let tone = match finding.verdict {
         Severity::Ok => Tone::Good,
         Severity::Warning => Tone::Warning,
@@ -195,7 +203,7 @@ fn write_text(out: &mut impl Write, finding: &Finding, is_coloured: bool) -> Res
     let verdict = tone.paint(&format!("{verdict:<7}"), is_coloured);
     writeln!(out, "{verdict}  {place}{}: {found}", finding.check)?;
     if let Some(advice) = &finding.advice {
-        writeln!(out, "         → {}", one_line(advice))?;
+        writeln!(out, "         → {}", one_line(&command::whole(advice)))?;
     }
     Ok(())
 }

@@ -11,8 +11,11 @@ use crate::logging::one_line;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
 use crate::store::{Reader, StoreError};
 use crate::suggest::did_you_mean;
+use crate::told::command;
 use crate::told::explained::{ExplainRow, Known, Recorded};
+use crate::told::trouble::Trouble;
 
+use super::absence::troubles;
 use super::filter::{FilterArgs, Kind, Names};
 use super::history::unreadable;
 use super::output::{Output, Tone, View, write_rows};
@@ -96,11 +99,30 @@ pub(super) async fn explain(args: &ExplainArgs, now: DateTime<Utc>) -> Result<()
         }
         other => write_rows(&mut out, other, &[], &rows)?,
     }
+    for trouble in troubles(&config)
+        .iter()
+        .filter(|one| concerns_any(one, &parts))
+    {
+        let told = format!(
+            "{}. {} `{}`",
+            one_line(&trouble.words),
+            one_line(&trouble.meaning),
+            trouble.command
+        );
+        writeln!(std::io::stderr(), "{}", command::whole(&told))?;
+    }
     remarks(&known, &parts, &args.cluster)?;
     match parts.iter().any(|part| part.relation.touches()) {
         true => Ok(()),
         false => Err(Failure::Finding),
     }
+}
+
+fn concerns_any(trouble: &Trouble, parts: &[Part]) -> bool {
+    let mut scopes = parts.iter().filter_map(|part| part.scope.as_ref());
+    scopes.any(|scope| {
+        scope.account.as_str() == trouble.account && scope.region.as_str() == trouble.region
+    })
 }
 
 /// What the history has of the cluster; `None` where no daemon has begun one.
@@ -117,18 +139,16 @@ fn past(config: &Config, cluster: &ClusterId) -> Result<Option<Recorded>, Failur
 /// What has to be known to read the rows aright, on stderr.
 fn remarks(known: &Known<'_>, parts: &[Part], cluster: &ClusterId) -> Result<(), Failure> {
     let mut err = std::io::stderr();
-    if parts.is_empty() {
-        writeln!(
-            err,
-            "no policy touches {cluster}{}; `redkeep plan` shows what the policies name",
+    if !parts.iter().any(|part| part.relation.touches()) {
+        let told = format!(
+            "Nothing protects {cluster}: no policy selects it{}; `redkeep coverage` lists every cluster like it",
             meant(known, cluster)?
-        )?;
+        );
+        writeln!(err, "{}", command::whole(&told))?;
     }
     if known.past.is_none() {
-        writeln!(
-            err,
-            "note: there is no history yet: `redkeep run` begins it"
-        )?;
+        let told = "note: there is no history yet: `redkeep run` begins it";
+        writeln!(err, "{}", command::whole(told))?;
     }
     if let Ok(Holder::Nobody) = holder(&known.config.state_dir) {
         writeln!(
@@ -157,7 +177,7 @@ fn write_text(
     view: &View,
 ) -> Result<(), Failure> {
     if rows.iter().any(|row| row.at.is_some()) {
-        writeln!(out, "Slots are told in {}.", view.clocks.name())?;
+        writeln!(out, "Times are in {}.", view.clocks.name())?;
     }
     for row in rows {
         let words = one_line(&row.words);

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::names::{AccountName, ClusterId, PolicyName, Region};
+use crate::policy::ClusterGlob;
 use crate::slot::{Pair, PairFilter};
 use crate::store::{Reader, RunFilter};
 use crate::suggest::did_you_mean;
@@ -28,9 +29,39 @@ pub(super) struct FilterArgs {
     /// Only this region; may be given more than once
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     pub(super) region: Vec<Region>,
-    /// Only this cluster; may be given more than once
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
-    pub(super) cluster: Vec<ClusterId>,
+    /// Only this cluster, or those that a pattern such as 'dw-*' matches; may be given more than once
+    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = ClusterArg::read)]
+    pub(super) cluster: Vec<ClusterArg>,
+}
+
+/// A cluster, or a pattern of clusters.
+#[derive(Debug, Clone)]
+pub(super) enum ClusterArg {
+    Id(ClusterId),
+    Pattern(ClusterGlob),
+}
+
+impl std::fmt::Display for ClusterArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Id(id) => id.as_str(),
+            Self::Pattern(pattern) => pattern.pattern(),
+        })
+    }
+}
+
+impl ClusterArg {
+    fn read(text: &str) -> Result<Self, String> {
+        match text.contains(['*', '?', '[', '{']) {
+            true => ClusterGlob::parse(text)
+                .map(Self::Pattern)
+                .map_err(|error| error.to_string()),
+            false => text
+                .parse()
+                .map(Self::Id)
+                .map_err(|error: <ClusterId as std::str::FromStr>::Err| error.to_string()),
+        }
+    }
 }
 
 impl FilterArgs {
@@ -50,14 +81,21 @@ impl FilterArgs {
         for region in &self.region {
             names.check(Kind::Region, region.as_str())?;
         }
+        let mut clusters = Vec::new();
         for cluster in &self.cluster {
-            names.check_cluster(cluster)?;
+            match cluster {
+                ClusterArg::Id(cluster) => {
+                    names.check_cluster(cluster)?;
+                    clusters.push(cluster.clone());
+                }
+                ClusterArg::Pattern(pattern) => clusters.extend(names.matching(pattern)?),
+            }
         }
         Ok(PairFilter {
             policies: self.policy.clone(),
             accounts: self.account.clone(),
             regions: self.region.clone(),
-            clusters: self.cluster.clone(),
+            clusters,
         })
     }
 }
@@ -131,6 +169,17 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// The known clusters that a pattern matches.
+    fn matching(&mut self, pattern: &ClusterGlob) -> Result<Vec<ClusterId>, Failure> {
+        let known = self.all(Kind::Cluster)?;
+        let ids = known.iter().filter_map(|name| name.parse().ok());
+        let matching: Vec<ClusterId> = ids.filter(|id| pattern.matches(id)).collect();
+        match matching.is_empty() {
+            true => Err(unknown(Kind::Cluster, pattern.pattern(), &known)),
+            false => Ok(matching),
+        }
+    }
+
     /// All names of the kind, of the file and of the history.
     pub(super) fn all(&mut self, kind: Kind) -> Result<BTreeSet<String>, Failure> {
         let mut names: BTreeSet<String> = { in_file(self.config, kind).into_iter() }
@@ -181,5 +230,13 @@ pub(super) fn unknown<'a>(
         _ => format!("wanted one of: {}", known.join(", ")),
     };
     let meant = did_you_mean(got, known.iter().copied());
-    Failure::Usage(format!("got the {word} {got:?}, {wanted}{meant}"))
+    let unprotected = match kind {
+        Kind::Cluster if got.parse::<ClusterId>().is_ok() => {
+            format!("; nothing protects {got}: no policy selects a cluster of that name")
+        }
+        _ => String::new(),
+    };
+    Failure::Usage(format!(
+        "got the {word} {got:?}, {wanted}{meant}{unprotected}"
+    ))
 }

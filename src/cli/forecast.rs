@@ -147,7 +147,8 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
     forecast
         .scopes
         .retain(|scope| wanted.has_scope(&scope.scope));
-    let view = View::plain(&args.output);
+    let view = View::plain(&args.output)
+        .or_say("No enabled policy that is asked for takes snapshots there.");
     let mut out = std::io::stdout().lock();
     let scopes = &forecast.scopes;
     if args.daily {
@@ -166,7 +167,7 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
         }
     }
     if let Some(path) = &args.svg {
-        let svg = picture::svg(&forecast).map_err(Failure::Other)?;
+        let svg = picture::svg(&forecast, picture::Frame::Wide).map_err(Failure::Other)?;
         let unwritable =
             |error| Failure::Other(format!("{} cannot be written: {error}", path.display()));
         std::fs::write(path, svg).map_err(unwritable)?;

@@ -86,7 +86,7 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
         among,
         ..RunFilter::default()
     };
-    let view = View::of(&args.output, clocks);
+    let view = View::of(&args.output, clocks).or_say(empty(&reader)?);
     if args.follow {
         return follow(&reader, filter, &view).await;
     }
@@ -105,6 +105,20 @@ pub(super) async fn history(args: &HistoryArgs, now: DateTime<Utc>) -> Result<()
     filter
         .since
         .map_or(Ok(()), |since| note_left(&reader, since))
+}
+
+/// Why there is no slot to show.
+fn empty(reader: &Reader) -> Result<&'static str, Failure> {
+    let any = RunFilter {
+        limit: Some(1),
+        ..RunFilter::default()
+    };
+    let is_new = reader.runs(&any).map_err(unreadable)?.is_empty()
+        && reader.missed_ranges(&any).map_err(unreadable)?.is_empty();
+    Ok(match is_new {
+        true => "No slot has come yet. `redkeep plan` lists those to come.",
+        false => "No slot matches what is asked for. `redkeep history` lists all.",
+    })
 }
 
 /// Says on stderr that slots from `since` on have left the history.

@@ -51,7 +51,16 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        &["restore", "recover", "restore-from-cluster-snapshot"],
+        &["tag", "tags", "label", "annotate"],
+        &["`tags` of a [[policy]] in the policy file: every snapshot gets them from then on"],
+    ),
+    (
+        &[
+            "restore",
+            "recover",
+            "restore-from-cluster-snapshot",
+            "mount",
+        ],
         &["redkeep show ID                ends with the AWS CLI line that restores the snapshot"],
     ),
     (
@@ -85,7 +94,17 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     ),
     (
         &[
-            "policies", "policy", "clusters", "cluster", "top", "ps", "info", "state", "stats",
+            "policies",
+            "policy",
+            "clusters",
+            "cluster",
+            "describe-clusters",
+            "list-clusters",
+            "top",
+            "ps",
+            "info",
+            "state",
+            "stats",
             "health",
         ],
         &[
@@ -166,30 +185,84 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["--colour"], "--color WHEN"),
     (&["--from", "--start-time", "--after"], "--since WHEN"),
     (&["--to", "--end-time", "--before"], "--until WHEN"),
-    (&["--max-items", "--max-count", "--head"], "--limit N"),
+    (
+        &["--max-items", "--max-count", "--head", "--tail", "--last"],
+        "--limit N",
+    ),
     (
         &["--dry-run"],
         "`redkeep plan` and `redkeep prune`, which change nothing",
     ),
 ];
 
-/// What to say beside clap's own words; `None` where nothing is known of it.
-pub(super) fn advice(error: &clap::Error) -> Option<String> {
+/// What to say beside clap's own words of the line that was typed, without the program's name; `None` where nothing is
+/// known of it.
+pub(super) fn advice(error: &clap::Error, line: &[String]) -> Option<String> {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
     };
     match error.kind() {
         ErrorKind::InvalidSubcommand => of_command(word(ContextKind::InvalidSubcommand)?),
-        ErrorKind::UnknownArgument => of_option(word(ContextKind::InvalidArg)?),
+        ErrorKind::UnknownArgument => {
+            let got = word(ContextKind::InvalidArg)?;
+            of_line(line, got).or_else(|| of_option(got))
+        }
         _ => None,
     }
+}
+
+/// Commands that take a cluster or a policy by an option, and not alone.
+const FILTERED: [&str; 6] = [
+    "status",
+    "history",
+    "snapshots",
+    "plan",
+    "report",
+    "coverage",
+];
+
+/// What a whole line means, in which `got` is not understood.
+fn of_line(line: &[String], got: &str) -> Option<String> {
+    let mut words = line.iter().map(String::as_str);
+    let mut words = words.by_ref().filter(|word| !word.starts_with('-'));
+    let (command, second) = (words.next()?, words.next());
+    let lines = match (command, second, got) {
+        ("describe" | "show", Some("cluster" | "clusters"), cluster) => {
+            format!("redkeep explain {cluster}\n  redkeep status --cluster {cluster}")
+        }
+        ("describe" | "show", Some("snapshot" | "snapshots"), id) => format!("redkeep show {id}"),
+        ("describe" | "show", Some("policy" | "policies"), policy) => {
+            format!("redkeep status --policy {policy}")
+        }
+        ("snapshots" | "history", _, "latest" | "last" | "newest") => {
+            format!("redkeep {command} --limit 1")
+        }
+        ("pause" | "resume", policy, "--policy" | "-p") => {
+            format!("redkeep {command} {}", policy.unwrap_or("POLICY"))
+        }
+        ("take", Some(cluster), got) if cluster == got => {
+            format!("redkeep take --policy POLICY --cluster {cluster}")
+        }
+        (command, _, name) if FILTERED.contains(&command) && !name.starts_with('-') => {
+            format!("redkeep {command} --cluster {name}\n  redkeep {command} --policy {name}")
+        }
+        _ => return None,
+    };
+    Some(format!("What may be meant:\n  {lines}"))
+}
+
+/// Whether a command that is near by its letters is near enough to be meant.
+pub(super) fn is_near(word: &str, command: &str) -> bool {
+    nearest(word, [command]).is_some()
 }
 
 fn of_command(word: &str) -> Option<String> {
     let of = |word: &str| COMMANDS.iter().find(|(words, _)| words.contains(&word));
     let known = || COMMANDS.iter().flat_map(|(words, _)| words.iter().copied());
-    let (_, lines) = of(word).or_else(|| of(nearest(word, known())?))?;
+    // Of three letters every other word is near.
+    let near = || nearest(word, known()).filter(|_| word.len() > 3);
+    let (_, lines) = of(word).or_else(|| of(near()?))?;
     Some(format!("What may be meant:\n  {}", lines.join("\n  ")))
 }
 
@@ -211,11 +284,43 @@ mod tests {
             ("forget", "redkeep prune"),
             ("restore", "redkeep show ID"),
             ("bakcup", "redkeep take"),
+            ("tag", "`tags` of a [[policy]]"),
+            ("mount", "redkeep show ID"),
         ] {
             let told = of_command(word).unwrap();
             assert!(told.contains(wanted), "{word}: {told}");
         }
         assert_eq!(of_command("xyzzy"), None);
+        assert!(!is_near("tag", "take") && !is_near("mount", "import"));
+        assert!(is_near("statsu", "status"));
+        for (line, got, wanted) in [
+            (
+                "describe cluster dw-prod",
+                "dw-prod",
+                "redkeep explain dw-prod",
+            ),
+            ("snapshots latest", "latest", "redkeep snapshots --limit 1"),
+            (
+                "status dw-prod",
+                "dw-prod",
+                "redkeep status --cluster dw-prod",
+            ),
+            (
+                "history dw-prod",
+                "dw-prod",
+                "redkeep history --cluster dw-prod",
+            ),
+            (
+                "pause --policy nightly",
+                "--policy",
+                "redkeep pause nightly",
+            ),
+        ] {
+            let line: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let told = of_line(&line, got).unwrap();
+            assert!(told.contains(wanted), "{line:?}: {told}");
+        }
+        assert_eq!(of_option("--tail").unwrap(), "What may be meant: --limit N");
         assert_eq!(of_option("--json=x").unwrap(), "What may be meant: -o json");
     }
 }

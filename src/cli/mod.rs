@@ -52,22 +52,19 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::clock::Clock;
+use crate::told::command::DEFAULT_CONFIG;
 
 pub use failure::Failure;
 pub use view::{Output, OutputArgs};
 
 use failure::invalid;
 use policy_file::{described, load, load_alone, load_to_read, sources};
-
-/// The policy file where nobody names another.
-const DEFAULT_CONFIG: &str = "/etc/redkeep/redkeep.toml";
-
 /// Takes manual snapshots of Amazon Redshift clusters on cron schedules, and can account for every one.
 #[derive(Debug, Parser)]
 #[command(
@@ -206,13 +203,19 @@ impl Cli {
         arguments: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
         let mut program = Self::program();
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let line = arguments.iter().skip(1);
+        let line: Vec<String> = line
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let read = program
             .try_get_matches_from_mut(arguments)
             .and_then(|matches| {
                 refuse_useless(&mut program, &matches)?;
                 Self::from_arg_matches(&matches)
             });
-        read.map_err(|error| match meaning::advice(&error) {
+        let read = read.map_err(without_far_fetched);
+        read.map_err(|error| match meaning::advice(&error, &line) {
             Some(advice) => {
                 let said = error.render().to_string();
                 let said = said.trim_start_matches("error: ").trim_end();
@@ -290,6 +293,23 @@ impl Cli {
             Command::Man(args) => man::man(&args),
         }
     }
+}
+
+/// Without the commands that clap finds near by their letters, and that nobody means.
+fn without_far_fetched(mut error: clap::Error) -> clap::Error {
+    let text = |value: Option<&ContextValue>| match value {
+        Some(ContextValue::String(one)) => vec![one.clone()],
+        Some(ContextValue::Strings(many)) => many.clone(),
+        _ => Vec::new(),
+    };
+    let got = text(error.get(ContextKind::InvalidSubcommand));
+    let near = text(error.get(ContextKind::SuggestedSubcommand));
+    if let Some(got) = got.first()
+        && !near.iter().any(|one| meaning::is_near(got, one))
+    {
+        error.remove(ContextKind::SuggestedSubcommand);
+    }
+    error
 }
 
 /// The advice behind what is wrong, and before how to use it.

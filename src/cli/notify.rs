@@ -14,6 +14,7 @@ use crate::names::ReceiverName;
 use crate::notify::{Sent, send};
 use crate::slot::rfc3339;
 use crate::store::{Pending, Reader};
+use crate::told::command;
 
 use super::history::unreadable;
 use super::output::{Column, View, row, text, write_rows};
@@ -134,7 +135,8 @@ async fn pending(args: &NotifyArgs) -> Result<(), Failure> {
         .map(PendingRow::from)
         .collect();
     let mut out = io::stdout().lock();
-    write_rows(&mut out, View::plain(&args.output), COLUMNS, &rows)?;
+    let view = View::plain(&args.output).or_say("No message waits for a receiver.");
+    write_rows(&mut out, view, COLUMNS, &rows)?;
     Ok(())
 }
 
@@ -146,13 +148,14 @@ impl From<Pending> for PendingRow {
             next_at,
             trouble,
         } = pending;
+        let severity = message.severity_now().as_str();
         let content = message.content;
         Self {
             id: message.id,
             receiver: message.receiver.to_string(),
             event: message.event.as_str(),
             state: message.state.as_str(),
-            severity: message.severity.as_str(),
+            severity,
             dedup_key: message.dedup_key,
             since: rfc3339(message.since),
             created_at: rfc3339(message.created_at),
@@ -165,7 +168,7 @@ impl From<Pending> for PendingRow {
             snapshot_id: content.snapshot_id,
             title: content.title,
             reason: content.reason,
-            action: content.action,
+            action: command::whole(&content.action).into_owned(),
             attempts,
             next_at: rfc3339(next_at),
             trouble,

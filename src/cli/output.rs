@@ -9,6 +9,7 @@ use serde::ser::{SerializeSeq, Serializer};
 use serde_json::Value;
 
 pub use crate::told::Row;
+use crate::told::command;
 pub(super) use crate::told::{names_of, row};
 
 pub use super::table::{Column, Tone};
@@ -166,6 +167,9 @@ fn write_table<R, G: AsRef<[R]>, E: From<io::Error>, P: FnMut() -> Result<Option
         layout.measure(rows.as_ref());
     }
     let mut left = layout.count;
+    if left == 0 && !view.empty.is_empty() {
+        return Ok(writeln!(out, "{}", command::whole(&view.empty))?);
+    }
     let settled = layout.settle(view);
     settled.header(out)?;
     let mut next = begin()?;

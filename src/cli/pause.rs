@@ -9,9 +9,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::names::PolicyName;
 use crate::policy::Policy;
+use crate::remedy;
 use crate::slot::rfc3339;
 use crate::store::Inbox;
 use crate::suggest::did_you_mean;
+use crate::told::command;
 
 use super::history::unreadable;
 use super::{ConfigArgs, Failure, sources, wiring};
@@ -54,10 +56,11 @@ pub(super) async fn pause(args: &PauseArgs, clock: Arc<dyn Clock>) -> Result<(),
     let (policy, now) = (&args.policy, clock.now());
     let since = inbox.pause(policy, now).map_err(unreadable)?;
     let since = rfc3339(since);
-    writeln!(
-        std::io::stdout(),
-        "{policy} is paused since {since}; `redkeep resume {policy}` ends it"
-    )?;
+    let told = format!(
+        "{policy} is paused since {since}; `{}` ends it",
+        remedy::resume(policy)
+    );
+    writeln!(std::io::stdout(), "{}", command::whole(&told))?;
     Ok(())
 }
 

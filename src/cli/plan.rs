@@ -1,6 +1,7 @@
 //! `redkeep plan`: the slots to come, from the configuration alone.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
@@ -44,7 +45,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
     /// At most so many slots; by default 20, or all up to --until
-    #[arg(long, short = 'n', alias = "limit", value_name = "N")]
+    #[arg(long, short = 'n', alias = "limit", value_name = "N", value_parser = count)]
     count: Option<usize>,
     #[command(flatten)]
     filter: FilterArgs,
@@ -93,6 +94,30 @@ const COLUMNS: &[Column<PlanRow>] = &[
 ];
 const DEFAULT_COUNT: usize = 20;
 
+/// More are nobody's to read, and take as much memory as a history.
+const MOST: usize = 1_000_000;
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+    count.ok_or_else(|| format!("wanted a number of slots from 1 to {MOST}"))
+}
+
+/// After so many slots the command says that it goes on.
+const SIGN_AFTER: usize = 100_000;
+
+/// Says now and then how far a long list is.
+struct Progress(usize);
+
+impl Progress {
+    fn one(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(SIGN_AFTER) {
+            // Nobody need read it.
+            let _ = writeln!(std::io::stderr(), "{} slots so far", self.0);
+        }
+    }
+}
+
 pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
     // What the history knows is a name too; where there is none yet, the file's are all.
@@ -120,7 +145,8 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
         .iter()
         .map(|planned| planned.row(&config, tiers.of(planned, range.from), &clocks))
         .collect();
-    let view = View::of(&args.output, clocks);
+    let view = View::of(&args.output, clocks)
+        .or_say("No slot comes: no enabled policy that is asked for has one in that time.");
     write_rows(&mut std::io::stdout().lock(), view, COLUMNS, &rows)?;
     Ok(())
 }
@@ -170,6 +196,7 @@ struct Planned<'a> {
 /// The first `range.count` slots of all pairs, oldest first.
 fn slots<'a>(config: &'a Config, wanted: &PairFilter, range: Range) -> Vec<Planned<'a>> {
     let mut all = Vec::new();
+    let mut progress = Progress(0);
     for policy in config.policies.iter().filter(|policy| policy.enabled) {
         if !wanted.has_policy(&policy.name) {
             continue;
@@ -178,6 +205,7 @@ fn slots<'a>(config: &'a Config, wanted: &PairFilter, range: Range) -> Vec<Plann
             .schedule
             .slots_between(range.from, range.until)
             .take(range.count)
+            .inspect(|_| progress.one())
             .collect();
         let is_wanted = |(scope, target): &(&Scope, PlanTarget)| {
             wanted.has_scope(scope) && target.is_wanted(wanted)

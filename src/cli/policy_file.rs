@@ -9,9 +9,11 @@ use super::failure::invalid;
 use super::{ConfigArgs, Failure};
 use crate::aws;
 use crate::config::{self, Config, Endpoint, Sources};
+use crate::told::command;
 
 /// Where the configuration of this process comes from: the file, the environment, AWS's own files.
 pub(super) async fn sources(args: &ConfigArgs) -> Sources {
+    command::note(&args.config);
     Sources {
         file: args.config.clone(),
         environment: std::env::vars_os()

@@ -66,7 +66,9 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let wanted = args.filter.checked(&config, Some(&reader))?;
     let clocks = clocks_of(args.clocks, &config, &wanted);
     let period = period(args, now, &clocks)?;
-    let view = View::of(&args.output, clocks);
+    let view = View::of(&args.output, clocks).or_say(
+        "No policy and cluster is active, or had a slot in the period. `redkeep coverage` tells which clusters there are.",
+    );
     let past = Past {
         history: reader.history().map_err(unreadable)?,
         reader,

@@ -15,13 +15,14 @@ use crate::http::{self, Site};
 use crate::logging;
 use crate::page;
 use crate::store::{self, Check, Opened, Seat};
+use crate::told::command;
 
 use super::database;
 use super::signals::signals;
 use super::standby::{Standby, Turn};
 use super::state_lock::hold_soon;
 use super::wiring::{Shown, bind, endpoint_kind, other, own_history, parts, unusable_store};
-use super::{ConfigArgs, DEFAULT_CONFIG, Failure, invalid, sources};
+use super::{ConfigArgs, Failure, invalid, sources};
 
 /// Takes snapshots as the policies say, until stopped.
 #[derive(Debug, Args)]
@@ -46,6 +47,9 @@ pub struct RunArgs {
 pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     // First of all: a SIGHUP that nobody listens for ends the process.
     let signals = signals().map_err(other)?;
+    // What is told of a command may be read anywhere.
+    let file = std::path::absolute(&args.config.config);
+    command::note(&file.unwrap_or_else(|_| args.config.config.clone()));
     let sources = sources(&args.config).await;
     let config = config::load(&sources).map_err(invalid)?;
     logging::init(config.log).map_err(other)?;
@@ -53,9 +57,11 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
         warn!("{warning}");
     }
     let (listen, access) = (config.listen, config.page);
-    let options = options(&sources);
+    let options = command::known().to_owned();
     // Held until the end.
-    let _lock = hold_soon(&config.state_dir).await?;
+    let lock = hold_soon(&config.state_dir).await?;
+    lock.keep_time(Arc::clone(&clock));
+    let end_clock = Arc::clone(&clock);
     let process = Process {
         shown: Shown::new(&*clock)?,
         mode: match args.once {
@@ -79,6 +85,8 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     drop(stop);
     // The listener ends by itself, in bounded time; that it ended badly changes nothing any more.
     let _ = serving.await;
+    lock.sign_off(end_clock.now());
+    drop(lock);
     conclude(ending?)
 }
 
@@ -286,17 +294,6 @@ fn tell_address(access: PageAccess, bound: SocketAddr) {
         false => info!(
             "only metrics and health are served at {bound}: the page is for this machine alone"
         ),
-    }
-}
-
-/// What a command needs to read the same policy file.
-fn options(sources: &Sources) -> String {
-    let file = sources.file.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    match file {
-        file if file == DEFAULT_CONFIG => String::new(),
-        file if file.chars().all(is_plain) => format!(" --config {file}"),
-        file => format!(" --config '{}'", file.replace('\'', r"'\''")),
     }
 }
 

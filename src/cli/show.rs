@@ -9,6 +9,7 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::names::{AccountName, Region};
 use crate::run::Run;
 use crate::slot::rfc3339;
@@ -16,10 +17,12 @@ use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
 use crate::told::run::{HistoryRow, Shown, restore_command, row, shown};
 
+use super::filter::{Kind, Names};
 use super::history::{opened, unreadable};
 use super::output::{Output, Row, write_rows};
 use super::view::OutputArgs;
 use super::{ConfigArgs, Failure};
+use crate::told::command;
 
 /// Shows one snapshot with everything that is known of it.
 #[derive(Debug, Args)]
@@ -92,14 +95,26 @@ impl Row for ShowRow {
     };
 }
 
+/// That there is no such snapshot, and what to type where it is the name of a cluster.
+fn unknown(config: &Config, reader: &Reader, id: &str) -> Result<Failure, Failure> {
+    let clusters = Names::new(config, Some(reader)).all(Kind::Cluster)?;
+    let told = match clusters.contains(id) {
+        true => format!(
+            "{id} is a cluster and no snapshot: `redkeep explain {id}` tells of it, `redkeep snapshots --cluster {id}` \
+             lists its snapshots"
+        ),
+        false => format!(
+            "no run has the snapshot {id:?}; `redkeep snapshots` lists those that there are"
+        ),
+    };
+    Ok(Failure::Other(told))
+}
+
 pub(super) async fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let (_, reader) = opened(&args.config).await?;
+    let (config, reader) = opened(&args.config).await?;
     let mut runs = named(&reader, &args.id, &args.place)?;
     let Some(run) = runs.pop() else {
-        return Err(Failure::Other(format!(
-            "no run has the snapshot {:?}; `redkeep snapshots` lists those that there are",
-            args.id
-        )));
+        return Err(unknown(&config, &reader, &args.id)?);
     };
     if !runs.is_empty() {
         runs.push(run);
@@ -138,12 +153,14 @@ fn write_text(
     }
     match (restore_command, &run.gone) {
         (Some(command), _) => writeln!(out, "\nTo restore it into a new cluster:\n  {command}")?,
-        (None, Some(gone)) => writeln!(
-            out,
-            "\nIt is gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that there are.",
-            rfc3339(gone.at),
-            gone.reason.as_str()
-        )?,
+        (None, Some(gone)) => {
+            let told = format!(
+                "It is gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that there are.",
+                rfc3339(gone.at),
+                gone.reason.as_str()
+            );
+            writeln!(out, "\n{}", command::whole(&told))?;
+        }
         (None, None) => writeln!(out, "\nThere is no complete snapshot to restore.")?,
     }
     Ok(())

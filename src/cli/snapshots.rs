@@ -130,7 +130,10 @@ pub(super) async fn snapshots(args: &SnapshotsArgs, now: DateTime<Utc>) -> Resul
         among,
         ..RunFilter::default()
     };
-    let view = View::of(&args.output, clocks);
+    let view = View::of(&args.output, clocks).or_say(
+        "No snapshot that redkeep made is there, or none matches what is asked for. `redkeep history` tells what became of \
+         every slot.",
+    );
     let mut out = BufWriter::new(std::io::stdout().lock());
     let begin = || pages(&reader, &filter, &view.clocks, args.on_hold, now);
     write_pages(&mut out, &view, COLUMNS, begin)?;

@@ -1,6 +1,6 @@
 //! The state directory: who holds it, and where its sandbox listens.
 //!
-//! Owns: the lock, and the file by which a daemon asks a command for it. Every file in it is opened as
+//! Owns: the lock, whose time tells when it was held last, and the file by which a daemon asks a command for it. Every file in it is opened as
 //! [`crate::safe_file`] does: whoever runs the service may have put anything there, and root may be looking.
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -8,12 +8,14 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tracing::error;
 
 use crate::aws::Target;
-use crate::clock::sleep;
+use crate::clock::{Clock, sleep};
 use crate::config::{Config, Endpoint};
 pub(super) use crate::doctor::Holder;
 use crate::safe_file::{self, refused};
@@ -31,7 +33,46 @@ const LOCK_TRIES: (u32, Duration) = (30, Duration::from_millis(100));
 #[derive(Debug)]
 pub(super) struct Hold {
     _directory: Option<File>,
-    _lock: Option<File>,
+    lock: Option<Arc<File>>,
+}
+
+/// How often the holder writes down that it is there.
+const SIGN_INTERVAL: Duration = Duration::from_secs(15);
+
+impl Hold {
+    /// Writes down that somebody holds the state directory, now and then for as long as that is so: the lock file's time is
+    /// what tells later when it was held last. Storage that hangs holds nothing up.
+    pub(super) fn keep_time(&self, clock: Arc<dyn Clock>) {
+        let Some(lock) = self.lock.as_ref().map(Arc::downgrade) else {
+            return;
+        };
+        tokio::spawn(async move {
+            while let Some(lock) = lock.upgrade() {
+                let now = clock.now();
+                let _ = tokio::task::spawn_blocking(move || sign(&lock, now)).await;
+                sleep(SIGN_INTERVAL).await;
+            }
+        });
+    }
+
+    /// The same for the last time.
+    pub(super) fn sign_off(&self, now: DateTime<Utc>) {
+        if let Some(lock) = &self.lock {
+            sign(lock, now);
+        }
+    }
+}
+
+/// Where nothing can be written, nobody is told.
+fn sign(lock: &File, now: DateTime<Utc>) {
+    let _ = lock.set_modified(now.into());
+}
+
+/// When somebody was last seen to hold `state_dir`, whoever has read it since.
+pub(super) fn last_held_at(state_dir: &Path) -> Option<DateTime<Utc>> {
+    let lock = safe_file::open(&state_dir.join("lock")).ok()?;
+    let modified = lock.metadata().and_then(|it| it.modified()).ok()?;
+    Some(modified.into())
 }
 
 /// Why the state directory is not held.
@@ -101,7 +142,7 @@ pub(super) async fn hold_soon(state_dir: &Path) -> Result<Hold, Failure> {
                 );
                 return Ok(Hold {
                     _directory: None,
-                    _lock: None,
+                    lock: None,
                 });
             }
         }
@@ -150,7 +191,7 @@ fn lock(state_dir: &Path, who: &str) -> Result<Hold, Unheld> {
     }
     Ok(Hold {
         _directory: directory,
-        _lock: file,
+        lock: file.map(Arc::new),
     })
 }
 

@@ -21,8 +21,10 @@ use crate::run::{Outcome, OutcomeKind, Run};
 use crate::slot::{Pair, PairFilter, rfc3339};
 use crate::standing::{Concern, LastCounting, concerns};
 use crate::store::{LastEnded, Reader, RunFilter};
+use crate::told::command;
+use crate::told::trouble::Trouble;
 
-use super::absence::{absence, tell};
+use super::absence::{absence, tell, troubles};
 use super::filter::FilterArgs;
 use super::history::{clocks_of, unreadable};
 use super::output::{Column, Tone, View, names_of, row, text, write_rows};
@@ -46,8 +48,8 @@ pub struct StatusArgs {
     config: ConfigArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Exit with 1 when the newest finished run of any pair that is not excused brought no snapshot, the newest snapshot is
-    /// older than the policy's rpo, or no daemon runs
+    /// Exit with 1 when AWS refuses a snapshot now, the newest finished run of any pair that is not excused brought no
+    /// snapshot, the newest snapshot is older than the policy's rpo, or no daemon runs
     #[arg(long)]
     check: bool,
     /// Show it again every so many seconds, until Ctrl-C
@@ -84,6 +86,7 @@ row! {
         advice: Option<String>,
     }
     beside {
+        own_findings: usize,
         next: String,
         last_good: String,
         paused: String,
@@ -158,6 +161,8 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let history = reader.newest().map_err(unreadable)?;
     let view = View::of(&args.output, clocks_of(args.clocks, &config, &wanted));
     let mut rows = rows(&config, &reader, &history, &wanted, &view.clocks, now)?;
+    let troubles = troubles(&config);
+    rows.iter_mut().for_each(|row| add_troubles(row, &troubles));
     let absence = absence(&config);
     if let Some(absence) = &absence {
         tell(absence, &view)?;
@@ -166,8 +171,9 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if view.output.is_table() {
         worst_first(&mut rows);
-        tell_findings(&mut out, &view, &rows)?;
+        tell_findings(&mut out, &view, &rows, &troubles)?;
     }
+    let view = view.or_say(empty(args, history.pairs.is_empty()));
     write_rows(&mut out, view, COLUMNS, &rows)?;
     match (args.check, is_whole) {
         (true, false) => Err(Failure::Config(
@@ -175,6 +181,24 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
         )),
         (true, true) if is_found => Err(Failure::Finding),
         _ => Ok(()),
+    }
+}
+
+/// Why there is no pair to show.
+fn empty(args: &StatusArgs, is_new: bool) -> String {
+    let clusters = args.filter.cluster.iter().map(ToString::to_string);
+    let clusters: Vec<String> = clusters.collect();
+    match (clusters.is_empty(), is_new) {
+        (false, _) => format!(
+            "Nothing protects {}: no policy that is asked for selects it. `redkeep coverage` lists what nothing protects.",
+            clusters.join(", ")
+        ),
+        (true, true) => {
+            "Nothing is protected yet: no policy has found a cluster. `redkeep coverage` tells which there are.".to_owned()
+        }
+        (true, false) => {
+            "No policy that is asked for has a cluster. `redkeep coverage` tells which there are.".to_owned()
+        }
     }
 }
 
@@ -236,24 +260,66 @@ fn worst_first(rows: &mut [StatusRow]) {
 /// So many findings are told above the table; it has all of them.
 const MOST_TOLD: usize = 10;
 
-fn tell_findings(out: &mut impl Write, view: &View, rows: &[StatusRow]) -> std::io::Result<()> {
+/// The pair's own findings come first, and are counted. What keeps slots from beginning in an account and region is found of each pair there that has slots.
+fn add_troubles(row: &mut StatusRow, troubles: &[Trouble]) {
+    row.own_findings = row.findings.len();
+    if row.active_since.is_none() {
+        return;
+    }
+    let concerning: Vec<&Trouble> = { troubles.iter() }
+        .filter(|one| concerns_row(one, row))
+        .collect();
+    for trouble in concerning {
+        row.is_finding = true;
+        row.findings.push(trouble.words.clone());
+        let command = || command::whole(&trouble.command).into_owned();
+        row.advice.get_or_insert_with(command);
+    }
+}
+
+fn concerns_row(trouble: &Trouble, row: &StatusRow) -> bool {
+    row.account.as_ref() == Some(&trouble.account) && row.region.as_ref() == Some(&trouble.region)
+}
+
+fn tell_findings(
+    out: &mut impl Write,
+    view: &View,
+    rows: &[StatusRow],
+    troubles: &[Trouble],
+) -> std::io::Result<()> {
     let wrong: Vec<&StatusRow> = rows.iter().filter(|row| row.is_finding).collect();
     if wrong.is_empty() {
         return Ok(());
     }
-    let head = format!("{} of {} want looking at:", wrong.len(), rows.len());
+    let need = match wrong.len() {
+        1 => "needs",
+        _ => "need",
+    };
+    let head = format!(
+        "{} of {} {need} attention (times in {}):",
+        wrong.len(),
+        rows.len(),
+        view.clocks.name()
+    );
     writeln!(out, "{}", Tone::Bad.paint(&head, view.is_coloured))?;
-    for row in wrong.iter().take(MOST_TOLD) {
+    let of_scope = troubles.iter();
+    for trouble in of_scope.filter(|one| wrong.iter().any(|row| concerns_row(one, row))) {
+        let words = view.clocks.retold(&one_line(&trouble.words));
+        writeln!(out, "  {words}. {}", one_line(&trouble.meaning))?;
+        writeln!(out, "    -> {}", command::whole(&trouble.command))?;
+    }
+    let own: Vec<_> = wrong.iter().filter(|row| row.own_findings > 0).collect();
+    for row in own.iter().take(MOST_TOLD) {
         let cluster = row.cluster.as_deref().unwrap_or_default();
-        for finding in &row.findings {
+        for finding in row.findings.iter().take(row.own_findings) {
             writeln!(out, "  {} {cluster}: {}", row.policy, one_line(finding))?;
         }
         if let Some(advice) = &row.advice {
             writeln!(out, "    -> {advice}")?;
         }
     }
-    if wrong.len() > MOST_TOLD {
-        writeln!(out, "  and {} more", wrong.len() - MOST_TOLD)?;
+    if own.len() > MOST_TOLD {
+        writeln!(out, "  and {} more", own.len() - MOST_TOLD)?;
     }
     writeln!(out)
 }
@@ -333,7 +399,9 @@ impl StatusView<'_> {
         let overdue = overdue_since
             .zip(rpo)
             .map(|(since, rpo)| (now - since, rpo));
-        let concerns = concerns(pair, counting, overdue, |at| self.clocks.show(at));
+        let concerns = concerns(history, pair, counting, overdue, now, |at| {
+            self.clocks.show(at)
+        });
         StatusRow {
             active_since: state.map(|state| rfc3339(state.active_from)),
             last_success_at: good_at.map(rfc3339),
@@ -355,7 +423,8 @@ impl StatusView<'_> {
     /// The names of the pair, and what is wrong with it.
     fn concerned(&self, pair: &Pair, concerns: Vec<Concern>) -> StatusRow {
         let [policy, account, region, cluster] = names_of(pair);
-        let advice = concerns.first().map(|concern| concern.command.clone());
+        let advice = concerns.first();
+        let advice = advice.map(|concern| command::whole(&concern.command).into_owned());
         StatusRow {
             account: Some(account),
             region: Some(region),

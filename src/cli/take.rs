@@ -70,6 +70,9 @@ pub struct TakeArgs {
     /// Do not wait until the snapshot is complete
     #[arg(long)]
     no_wait: bool,
+    /// Wait until it is complete, as is done anyway
+    #[arg(long, hide = true, conflicts_with = "no_wait")]
+    wait: bool,
     #[command(flatten)]
     clocks: ClockArgs,
     #[command(flatten)]

@@ -219,6 +219,8 @@ pub struct View {
     pub width: usize,
     /// Whose clocks instants are on.
     pub clocks: Clocks,
+    /// What a table without a row says in the place of its header.
+    pub empty: String,
 }
 
 /// So wide is a table that nobody's terminal limits.
@@ -239,6 +241,7 @@ impl View {
             output: args.output,
             is_coloured,
             width: width(is_terminal),
+            empty: String::new(),
             // What programs read is in UTC.
             clocks: match args.output.is_table() {
                 true => clocks,
@@ -250,6 +253,15 @@ impl View {
     /// As the arguments say, where no instants are shown.
     pub(super) fn plain(args: &OutputArgs) -> Self {
         Self::of(args, Clocks::Of(Zone::utc()))
+    }
+
+    /// The same, with what it says where there is no row.
+    #[must_use]
+    pub(super) fn or_say(self, empty: impl Into<String>) -> Self {
+        Self {
+            empty: empty.into(),
+            ..self
+        }
     }
 
     pub(super) fn is_wide(&self) -> bool {
@@ -264,6 +276,7 @@ impl From<Output> for View {
             is_coloured: false,
             width: WIDTH,
             clocks: Clocks::Of(Zone::utc()),
+            empty: String::new(),
         }
     }
 }

@@ -183,7 +183,7 @@ fn tell_removal(removal: &Removal) {
     let why = removal.why.as_str();
     match &removal.end {
         None if removal.look_at.is_some() => {
-            warn!(%policy, %cluster, %scope, %snapshot, "whether it is removed is not clear; looking");
+            warn!(%policy, %cluster, %scope, %snapshot, "it is not known whether the snapshot is removed; looking for it");
         }
         None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
         Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
@@ -233,7 +233,6 @@ fn tell_action(action: &SnapshotAction) {
     }
 }
 
-/// Tells when the history can no longer be written, and when it can again.
 /// Says loudly what the history has lost.
 pub fn tell_lost(lost: &Lost) {
     let moved_to = lost.moved_to.as_deref().map(Path::display);
@@ -244,6 +243,7 @@ pub fn tell_lost(lost: &Lost) {
     );
 }
 
+/// Tells when the history can no longer be written, and when it can again.
 pub(super) fn writing(was_failing: bool, trouble: Option<&str>) {
     match (was_failing, trouble) {
         (false, Some(reason)) => {

@@ -15,6 +15,7 @@ mod reload;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod trouble;
 mod wake;
 mod writing;
 mod zones;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tracing::{error, info};
 
 use crate::aws::OutgoingClient;
@@ -138,6 +139,10 @@ pub struct Daemon<R> {
     senders: Senders,
     /// Whether somebody wants another instance to work.
     is_asked_to_yield: bool,
+    /// What commands were told to keep slots from beginning: account, region, and what follows.
+    troubles_told: Option<Vec<(String, String, String)>>,
+    /// The task that tells them.
+    telling: Option<JoinHandle<()>>,
 }
 
 impl<R: Redshift> Daemon<R> {
@@ -165,6 +170,8 @@ impl<R: Redshift> Daemon<R> {
             zones: Watch::new(parts.clock.monotonic()),
             senders: Senders::default(),
             is_asked_to_yield: false,
+            troubles_told: None,
+            telling: None,
             parts,
         }
     }
@@ -255,8 +262,10 @@ impl<R: Redshift> Daemon<R> {
             return;
         }
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
-        event_log::alarms(&self.alarms, &alarms, &self.parts.engine);
-        self.parts.board.alarm(&alarms, self.parts.clock.now());
+        let (engine, now) = (&self.parts.engine, self.parts.clock.now());
+        event_log::alarms(&self.alarms, &alarms, engine, now);
+        self.parts.board.alarm(&alarms, engine.history(), now);
+        self.tell_troubles();
         self.alarms = alarms;
         let (observed, now) = (self.parts.engine.observed(), self.parts.clock.now());
         self.slowed = event_log::throttling(&self.slowed, observed, now);

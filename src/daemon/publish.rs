@@ -4,6 +4,7 @@
 
 use super::Daemon;
 use crate::engine::Engine;
+use crate::http::health::NOT_YET;
 use crate::metrics::{self, Intervals};
 use crate::observed::ScopeView;
 use crate::redshift::Redshift;
@@ -78,11 +79,11 @@ impl<R: Redshift> Daemon<R> {
 }
 
 /// The scopes that have never answered a listing, and those that lack credentials since.
-fn unreached(engine: &Engine) -> Vec<(Scope, String)> {
+pub(super) fn unreached(engine: &Engine) -> Vec<(Scope, String)> {
     let scopes = engine.observed().scopes.iter();
     let why = |view: &ScopeView| match (&view.trouble, view.reached_at) {
-        (None, None) => Some("not reached yet".to_owned()),
-        (Some(trouble), None) => Some(format!("not reached yet: {trouble}")),
+        (None, None) => Some(NOT_YET.to_owned()),
+        (Some(trouble), None) => Some(format!("{NOT_YET}: {trouble}")),
         (Some(trouble), Some(_)) if view.lacks_credentials => Some(trouble.clone()),
         (_, Some(_)) => None,
     };

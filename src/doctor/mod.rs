@@ -13,6 +13,7 @@ use crate::slot::Scope;
 pub use host::{Directory, Holder, Host, Shared, Sound, Space, findings as of_host};
 pub use scopes::{
     Asked, Evidence, Holding, ProbeResult, Question, deleting, evidence, findings as of_scopes,
+    refused_now,
 };
 pub use zones::finding as of_zones;
 

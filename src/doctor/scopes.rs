@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use self::evidence::{Evidence, deleting, evidence};
+pub use self::evidence::{Evidence, deleting, evidence, refused_now};
 
-use self::evidence::{creating, deletes};
+use self::evidence::{creating, deletes, slots};
 use super::Finding;
 use crate::explain::span;
 use crate::names::Region;
 use crate::observed::SKEW_LIMIT;
 use crate::redshift::{ErrorClass, Operation, RedshiftError, ServerDate};
 use crate::run::Reason;
-use crate::slot::Scope;
+use crate::slot::{Pair, Scope};
+use crate::standing::Concern;
 
 /// What a scope is asked, all of it without side effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +70,9 @@ pub struct Asked {
     pub probes: Option<Vec<ProbeResult>>,
     /// What the history says about creating.
     pub evidence: Evidence,
-    /// What the history says about deleting; `None` where no policy deletes.
+    /// What AWS refuses now beside that, and whose slot it is.
+    pub refused: Vec<(Pair, Concern)>,
+    /// What it says about deleting; `None` where no policy deletes.
     pub deleting: Option<Evidence>,
     /// The number that the account's name has stood for, by the history.
     pub known_number: Option<String>,
@@ -121,6 +124,7 @@ fn of_scope(asked: &Asked, numbers: &mut Numbers) -> Vec<Finding> {
             findings.extend(barred(probes, asked, numbers));
             findings.extend(quota(probes, asked.quota));
             findings.push(creating(asked));
+            findings.extend(slots(&asked.refused));
             let deleting = asked.deleting.as_ref();
             findings.extend(deleting.map(|evidence| deletes(evidence, &asked.scope)));
             findings

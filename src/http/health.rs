@@ -14,6 +14,9 @@ use crate::slot::Scope;
 /// Without a turn of its loop for so long, the daemon hangs: it never sleeps longer than 30 s.
 pub const STALLED_AFTER: Duration = Duration::from_secs(90);
 
+/// Why no snapshot can be taken in a scope that has neither answered nor failed since the start.
+pub const NOT_YET: &str = "not reached yet";
+
 /// How the daemon is, by its own account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
@@ -33,6 +36,14 @@ pub struct Condition {
 #[derive(Debug)]
 pub struct Health {
     condition: Mutex<Condition>,
+}
+
+impl Condition {
+    /// Whether nothing is wrong but that the daemon has only just begun: no scope has answered, and none has failed.
+    pub fn is_beginning(&self) -> bool {
+        let has_failed = self.unreached.iter().any(|(_, why)| why != NOT_YET);
+        !self.configured || !self.unreached.is_empty() && !has_failed
+    }
 }
 
 impl Health {
@@ -102,7 +113,7 @@ impl fmt::Display for ProbeAnswer {
 /// Whether the daemon's loop still turns, at `now` of monotonic time.
 pub fn alive(condition: &Condition, now: Duration) -> ProbeAnswer {
     let idle = now.saturating_sub(condition.last_turn);
-    let stalled = format!("the daemon's loop last turned {} s ago", idle.as_secs());
+    let stalled = format!("the daemon's loop last turned {}s ago", idle.as_secs());
     ProbeAnswer::of(
         (idle > STALLED_AFTER)
             .then_some(stalled)

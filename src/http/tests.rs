@@ -144,7 +144,7 @@ async fn a_daemon_at_work_is_healthy_and_one_that_hangs_says_since_when() {
     })
     .await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert_eq!(body(&answer), "the daemon's loop last turned 91 s ago\n");
+    assert_eq!(body(&answer), "the daemon's loop last turned 91s ago\n");
 }
 
 #[tokio::test]

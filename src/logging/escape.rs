@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 
 use crate::spool::Spool;
+use crate::told::command;
 
 /// How a line is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub(super) fn write_field(
 ) -> fmt::Result {
     let value = one_line(&format!("{value:?}"));
     match field.name() {
-        "message" => writer.write_str(&value),
+        "message" => writer.write_str(&command::whole(&value)),
         // The crate `log`'s names for what the line begins with.
         name if name.starts_with("log.") => Ok(()),
         name if writer.has_ansi_escapes() => {

@@ -15,6 +15,7 @@ use tracing_subscriber::layer::Context;
 
 use super::one_line;
 use crate::spool::Spool;
+use crate::told::command;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
@@ -120,6 +121,7 @@ impl Told {
             .iter_mut()
             .find(|(field, _)| field.name() == "message");
         if let Some((_, message)) = message {
+            *message = command::whole(message).into_owned();
             message.push_str(&fields);
         }
     }

@@ -31,12 +31,12 @@ use self::journal::{Journal, journald};
 use crate::aws::{LOG_TARGETS, REPEATING_LOG_TARGETS};
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::spool::Spool;
+use crate::told::command;
 
 /// Crates that tell of every connection and every tick: targets that begin with these log warnings only,
 /// unless `RUST_LOG` names them.
-const TALKATIVE: [&str; 6] = [
+const TALKATIVE: [&str; 5] = [
     LOG_TARGETS,
-    "hyper",
     "rusqlite_migration",
     "rustls",
     "tokio_cron_scheduler",
@@ -86,6 +86,7 @@ pub fn lines_dropped() -> u64 {
 
 /// Tells a person something on stderr, below what was logged. Where there is no log, it waits for whoever reads.
 pub fn say(text: &str) {
+    let text = &*command::whole(text);
     let line = format!("{text}\n").into_bytes();
     let is_on = STDERR.get().or(JOURNAL.get()).is_some();
     match is_on.then(stderr) {

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::config::{Config, Endpoint, MetricsLabels};
 use crate::coverage::unprotected;
 use crate::history::{History, PairState, Totals};
-use crate::names::PolicyName;
+use crate::names::{ClusterId, PolicyName};
 use crate::observed::{Observed, ServerClock};
 use crate::plan::Blocked;
 use crate::policy::Policy;
@@ -93,6 +93,8 @@ pub struct ScopeGauges {
     pub manual_snapshots: Option<usize>,
     /// How many of its clusters no policy selects.
     pub unprotected_clusters: Option<usize>,
+    /// The first of them by name, for whoever is told of them.
+    pub unprotected: Vec<ClusterId>,
     /// How many it may hold.
     pub quota: u32,
     /// Our clock minus AWS's.
@@ -241,20 +243,37 @@ fn pair_view(
     }
 }
 
+/// So many of the clusters that nothing protects are named.
+const NAMED: usize = 5;
+
 /// Not known before the first listing, nor where another scope does the work.
-fn unprotected_clusters(config: &Config, observed: &Observed, scope: &Scope) -> Option<usize> {
+fn unprotected_clusters(
+    config: &Config,
+    observed: &Observed,
+    scope: &Scope,
+) -> Option<(usize, Vec<ClusterId>)> {
     let view = observed.scopes.get(scope)?;
     let clusters = view.clusters.as_ref().filter(|_| view.barred.is_none())?;
-    Some(unprotected(config, scope, clusters.values()).count())
+    let mut count = 0;
+    let mut named = Vec::new();
+    for cluster in unprotected(config, scope, clusters.values()) {
+        count += 1;
+        if named.len() < NAMED {
+            named.push(cluster.id.clone());
+        }
+    }
+    Some((count, named))
 }
 
 fn scope_gauges(config: &Config, observed: &Observed, scope: Scope) -> ScopeGauges {
     let seen = observed.scopes.get(&scope);
     let clock = seen.map(|view| view.server_clock);
+    let unprotected = unprotected_clusters(config, observed, &scope);
     ScopeGauges {
         request_rate_limit: seen.map(|view| view.budget.last_pace()),
         manual_snapshots: observed.manual_snapshots(&scope),
-        unprotected_clusters: unprotected_clusters(config, observed, &scope),
+        unprotected_clusters: unprotected.as_ref().map(|(count, _)| *count),
+        unprotected: unprotected.map(|(_, named)| named).unwrap_or_default(),
         quota: config.quota(&scope),
         clock_skew: match clock {
             Some(ServerClock::Skew(skew)) => Some(skew),

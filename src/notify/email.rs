@@ -22,7 +22,7 @@ pub(super) async fn send(receiver: &Receiver, contents: &Contents<'_>) -> Sent {
     let Some(settings) = &receiver.mail else {
         return Sent::failed("there is neither a sender nor anybody to get it");
     };
-    let transport = match transport(receiver, settings) {
+    let transport = match transport(receiver, settings).await {
         Ok(transport) => transport,
         Err(why) => return Sent::failed(why),
     };
@@ -39,9 +39,9 @@ pub(super) async fn send(receiver: &Receiver, contents: &Contents<'_>) -> Sent {
     }
 }
 
-fn transport(receiver: &Receiver, settings: &MailSettings) -> Result<Transport, String> {
+async fn transport(receiver: &Receiver, settings: &MailSettings) -> Result<Transport, String> {
     let told = |error: secret::SecretError| error.to_string();
-    let url = secret::address(&receiver.target).map_err(told)?;
+    let url = secret::address(&receiver.target).await.map_err(told)?;
     let (scheme, rest) = url
         .split_once("://")
         .ok_or("what is kept as the URL is none")?;
@@ -60,8 +60,10 @@ fn transport(receiver: &Receiver, settings: &MailSettings) -> Result<Transport, 
         .port(port.unwrap_or(usual_port))
         .tls(tls)
         .timeout(Some(TIMEOUT));
-    let key = receiver.secret.as_ref().map(secret::read);
-    let key = key.transpose().map_err(told)?;
+    let key = match &receiver.secret {
+        Some(place) => Some(secret::read(place).await.map_err(told)?),
+        None => None,
+    };
     let builder = match (settings.user.clone(), key) {
         (Some(user), Some(key)) => builder.credentials(Credentials::new(user, key)),
         _ => builder,

@@ -21,10 +21,14 @@ const TURNED_WITHIN: Duration = Duration::from_secs(60);
 /// How soon it is looked again while there is none.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How soon it is looked again after a start.
+const LOOK_FIRST: Duration = Duration::from_millis(500);
+
 /// Sends it for as long as the daemon runs.
 pub(super) async fn beat(receiver: Receiver, means: Means) {
     let pace = receiver.repeat_after.to_std().unwrap_or(TURNED_WITHIN);
     let mut was_well = true;
+    begun(&means).await;
     loop {
         let sent = match well(&means).await {
             Ok(()) => sign(&receiver, &means).await,
@@ -44,6 +48,16 @@ pub(super) async fn beat(receiver: Receiver, means: Means) {
         let pause = if was_well { pace } else { pace.min(LOOK_AGAIN) };
         sleep(pause).await;
     }
+}
+
+/// Waits until the daemon that has just begun has its first answers, or should: before that a lack of signs is no trouble.
+async fn begun(means: &Means) {
+    let has_begun = async {
+        while means.health.condition().is_beginning() {
+            sleep(LOOK_FIRST).await;
+        }
+    };
+    let _ = tokio::time::timeout(TURNED_WITHIN, has_begun).await;
 }
 
 /// Whether the daemon lives up to a sign of life.
@@ -67,7 +81,8 @@ async fn well(means: &Means) -> Result<(), String> {
 }
 
 async fn sign(receiver: &Receiver, means: &Means) -> Result<(), String> {
-    let url = secret::address(&receiver.target).map_err(|error| error.to_string())?;
+    let url = secret::address(&receiver.target).await;
+    let url = url.map_err(|error| error.to_string())?;
     let body = format!(
         "redkeep {}: the loop turns, and the history is written",
         env!("CARGO_PKG_VERSION")

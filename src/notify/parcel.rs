@@ -11,6 +11,7 @@ use crate::aws::{HttpAnswer, Outgoing, OutgoingClient};
 use crate::config::network;
 use crate::names::Namespace;
 use crate::outbox::{Message, Receiver, ReceiverKind, Target, bounded};
+use crate::told::command;
 
 /// What is delivered, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,7 @@ pub async fn send(
     namespace: &Namespace,
     now: DateTime<Utc>,
 ) -> Sent {
+    let delivery = &with_whole_commands(delivery);
     let contents = Contents {
         delivery,
         namespace,
@@ -70,7 +72,7 @@ pub async fn send(
     let attempt = async {
         match receiver.kind {
             ReceiverKind::Email => email::send(receiver, &contents).await,
-            _ => match request(receiver, &contents, now) {
+            _ => match request(receiver, &contents, now).await {
                 Ok(outgoing) => post(client, receiver, outgoing, now).await,
                 Err(failed) => failed,
             },
@@ -79,23 +81,34 @@ pub async fn send(
     in_time(attempt).await
 }
 
+/// The history has the commands alone.
+fn with_whole_commands(delivery: &Delivery) -> Delivery {
+    let mut delivery = delivery.clone();
+    for message in &mut delivery.messages {
+        message.content.action = command::whole(&message.content.action).into_owned();
+    }
+    delivery
+}
+
 /// What comes of an attempt, which takes ten seconds at most.
 pub(super) async fn in_time(attempt: impl Future<Output = Sent>) -> Sent {
-    let late = |_| Sent::failed(format!("no answer within {} s", TIMEOUT.as_secs()));
+    let late = |_| Sent::failed(format!("no answer within {}s", TIMEOUT.as_secs()));
     tokio::time::timeout(TIMEOUT, attempt)
         .await
         .unwrap_or_else(late)
 }
 
-fn request(
+async fn request(
     receiver: &Receiver,
     contents: &Contents<'_>,
     now: DateTime<Utc>,
 ) -> Result<Outgoing, Sent> {
     let failed = |error: secret::SecretError| Sent::failed(error.to_string());
-    let url = secret::address(&receiver.target).map_err(failed)?;
-    let secret = receiver.secret.as_ref().map(secret::read);
-    let secret = secret.transpose().map_err(failed)?;
+    let url = secret::address(&receiver.target).await.map_err(failed)?;
+    let secret = match &receiver.secret {
+        Some(place) => Some(secret::read(place).await.map_err(failed)?),
+        None => None,
+    };
     Ok(match receiver.kind {
         ReceiverKind::Webhook => webhook::request(url, secret.as_deref(), contents, now),
         ReceiverKind::Slack => slack::request(url, contents),

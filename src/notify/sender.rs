@@ -215,7 +215,7 @@ impl Sender {
         let Ok(told) = self.means.store.told(self.receiver.name.clone()).await else {
             return;
         };
-        let url = secret::address(&self.receiver.target);
+        let url = secret::address(&self.receiver.target).await;
         let (false, Ok(url)) = (told.is_empty(), url) else {
             return;
         };

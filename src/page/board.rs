@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
+use crate::history::History;
 use crate::plan::Alarm;
+use crate::slot::{Pair, rfc3339};
+use crate::standing::{AlarmWords, Concern, refused_now, words};
 
 /// An alarm that there is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,17 @@ pub struct StandingAlarm {
     pub said: String,
     /// When this process first saw it.
     pub since: DateTime<Utc>,
+    /// How it is told.
+    pub words: AlarmWords,
+}
+
+/// Something that AWS refuses now, of which no alarm tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Whose slot.
+    pub pair: Pair,
+    /// What is so.
+    pub concern: Concern,
 }
 
 /// The configuration and the alarms, shared between the daemon and its page.
@@ -35,6 +49,8 @@ pub(super) struct Told {
     pub(super) config: Option<Arc<Config>>,
     /// In their order.
     pub(super) alarms: Arc<[StandingAlarm]>,
+    /// In the order of their pairs.
+    pub(super) refused: Arc<[Refused]>,
 }
 
 impl Board {
@@ -43,17 +59,10 @@ impl Board {
         self.change(|told| told.config = Some(Arc::new(config)));
     }
 
-    /// Tells the alarms that there are at `now`. One that was told before keeps its beginning.
-    pub fn alarm(&self, alarms: &BTreeMap<Alarm, String>, now: DateTime<Utc>) {
+    /// Tells the alarms that there are at `now`, by the history that they are of. One that was told before keeps its
+    /// beginning.
+    pub fn alarm(&self, alarms: &BTreeMap<Alarm, String>, history: &History, now: DateTime<Utc>) {
         let before = self.told().alarms;
-        let is_same = before.len() == alarms.len()
-            && before
-                .iter()
-                .zip(alarms)
-                .all(|(one, (alarm, said))| one.alarm == *alarm && one.said == *said);
-        if is_same {
-            return;
-        }
         let since = |alarm: &Alarm| {
             let place = before.binary_search_by(|one| one.alarm.cmp(alarm));
             place
@@ -65,9 +74,19 @@ impl Board {
             since: since(alarm),
             alarm: alarm.clone(),
             said: said.clone(),
+            words: words(alarm, history),
         });
-        let alarms = alarms.collect();
-        self.change(|told| told.alarms = alarms);
+        let alarms: Arc<[StandingAlarm]> = alarms.collect();
+        let refused: Arc<[Refused]> = refused(history, now).collect();
+        self.change(|told| {
+            told.alarms = alarms;
+            told.refused = refused;
+        });
+    }
+
+    /// The alarms that there are, in their order.
+    pub fn alarms(&self) -> Arc<[StandingAlarm]> {
+        self.told().alarms
     }
 
     pub(super) fn told(&self) -> Told {
@@ -82,6 +101,17 @@ impl Board {
     }
 }
 
+/// What AWS refuses now. What it refuses every create call for is an alarm of the account, and told as one.
+fn refused(history: &History, now: DateTime<Utc>) -> impl Iterator<Item = Refused> {
+    let open = history.open().filter(|run| !run.is_refused_for_good());
+    open.filter_map(move |run| {
+        Some(Refused {
+            pair: run.slot.pair.clone(),
+            concern: refused_now(run, now, rfc3339)?,
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,17 +121,20 @@ mod tests {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let alarm = |name: &str| Alarm::OtherAccount(name.parse().unwrap());
         let board = Board::default();
-        board.alarm(&BTreeMap::from([(alarm("b"), "1".to_owned())]), at(10));
+        let alarm_at = |alarms: &BTreeMap<Alarm, String>, seconds| {
+            board.alarm(alarms, &History::default(), at(seconds));
+        };
+        alarm_at(&BTreeMap::from([(alarm("b"), "1".to_owned())]), 10);
         let both = BTreeMap::from([(alarm("a"), String::new()), (alarm("b"), "2".to_owned())]);
-        board.alarm(&both, at(20));
+        alarm_at(&both, 20);
         let told = board.told().alarms;
         let told: Vec<_> = told
             .iter()
             .map(|one| (one.said.as_str(), one.since))
             .collect();
         assert_eq!(told, [("", at(20)), ("2", at(10))]);
-        board.alarm(&BTreeMap::new(), at(30));
-        board.alarm(&both, at(40));
+        alarm_at(&BTreeMap::new(), 30);
+        alarm_at(&both, 40);
         assert_eq!(board.told().alarms[1].since, at(40));
     }
 }

@@ -74,7 +74,7 @@ async fn before_the_daemon_has_begun_that_is_told_and_so_is_that_its_loop_does_n
     for words in [
         "has not begun its work yet",
         "The daemon does not work.",
-        "last turned 100 s ago",
+        "last turned 100s ago",
         "redkeep status --config x.toml",
     ] {
         assert!(answer.contains(words), "{words}: {answer}");

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{names_of, row};
+use super::{command, names_of, row};
 use crate::config::Config;
 use crate::explain::{Explanation, Part, Past, coming, missed_range, relations, run};
 use crate::history::{History, MissedRange};
@@ -191,7 +191,7 @@ impl Known<'_> {
             state: Some(run.word()),
             slots: Some(1),
             waits_until: told.waits_until.map(rfc3339),
-            words: told.words,
+            words: whole(&told.words),
             ..row_of(pair, "slot")
         }
     }
@@ -220,7 +220,7 @@ impl Known<'_> {
             snapshot_id: Some(next.snapshot_id.to_string()),
             slots: Some(1),
             waits_until: next.told.waits_until.map(rfc3339),
-            words: next.told.words,
+            words: whole(&next.told.words),
             ..row_of(pair, "next")
         })
     }
@@ -239,9 +239,14 @@ fn range_row(range: &MissedRange, touches: bool) -> ExplainRow {
         scheduled_at: Some(rfc3339(range.first_at)),
         state: Some(OutcomeKind::Missed.as_str()),
         slots: Some(range.count),
-        words: missed_range(range),
+        words: whole(&missed_range(range)),
         ..row_of(&range.pair, "slot")
     }
+}
+
+/// With its commands as they can be pasted.
+fn whole(words: &str) -> String {
+    command::whole(words).into_owned()
 }
 
 fn row_of(pair: &Pair, about: &'static str) -> ExplainRow {

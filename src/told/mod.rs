@@ -3,10 +3,12 @@
 //! Owns: the rows of what more than one of them shows, and the words and pictures in them. Never asks AWS, and never writes
 //! to a terminal or into a page: whoever does that escapes what it shows there.
 
+pub(crate) mod command;
 pub(crate) mod explained;
 pub(crate) mod picture;
 pub(crate) mod run;
 pub(crate) mod transfer;
+pub(crate) mod trouble;
 
 use serde::Serialize;
 

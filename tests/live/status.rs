@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Daemon, Dir, Sandbox, in_state, often, redkeep};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -156,6 +156,169 @@ async fn the_newest_run_that_has_ended_counts_also_while_the_next_is_under_way()
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
+/// What AWS has refused the run for, again and again since its slot.
+fn refused(from: DateTime<Utc>, why: &str) -> Run {
+    let refused = Event::Refused {
+        retry_at: Utc::now() + TimeDelta::minutes(5),
+        why: why.into(),
+        message: "AWS's own words".to_owned(),
+    };
+    let mut run = run(from, 3, &[Event::Asked, refused]);
+    run.request.deadline = Utc::now() + TimeDelta::hours(3);
+    run
+}
+
+#[tokio::test]
+async fn what_aws_refuses_now_is_told_with_its_cause_and_the_command_that_helps() {
+    for (why, command) in [
+        ("access denied", "redkeep iam-policy --account prod"),
+        ("quota", "redkeep forecast"),
+        ("clock skew", "redkeep doctor"),
+        (
+            "cluster paused",
+            "aws redshift resume-cluster --cluster-identifier dw --region us-east-1",
+        ),
+    ] {
+        let (dir, from) = (Dir::new(), an_hour_ago());
+        let history = [
+            run(from, 0, &[Event::Asked, seen(from)]),
+            refused(from, why),
+        ];
+        let changes = history.map(|run| Change::Run(Box::new(run)));
+        let config = past(&dir, from, changes.into()).await;
+        let _daemon = daemons_lock(&dir);
+        let output = status(&config, &["--output", "json", "--check"]);
+        assert_eq!(output.status.code(), Some(1), "{why}: {output:?}");
+        let row = &rows(&output)[0];
+        let finding = row["findings"][0].as_str().unwrap();
+        let begins = format!(", {why}: AWS's own words");
+        assert!(
+            finding.starts_with("AWS has refused the slot of ") && finding.ends_with(&begins),
+            "{finding}"
+        );
+        let options = match command.starts_with("redkeep") {
+            true => format!(" --config {}", config.display()),
+            false => String::new(),
+        };
+        assert_eq!(row["advice"], format!("{command}{options}"), "{why}");
+        let shown = text(&status(&config, &[]).stdout);
+        assert!(
+            shown.starts_with("1 of 1 needs attention (times in UTC):")
+                && shown.contains(&format!("-> {command}{options}")),
+            "{shown}"
+        );
+        let explained = redkeep(&["explain", "dw", "--config", config.to_str().unwrap()]);
+        let explained = text(&explained.stdout);
+        assert!(
+            explained.contains(why) && explained.contains(&format!("`{command}{options}`")),
+            "{explained}"
+        );
+    }
+}
+
+#[test]
+fn a_clock_that_lets_no_slot_begin_is_told_while_it_does() {
+    let dir = Dir::new();
+    let sandbox = Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", "0"]);
+    let skewed = r#"{"offset_seconds": -1800, "tolerate_skew": true}"#;
+    sandbox.control("PUT", "/_sandbox/clock", skewed);
+    let daemon = Daemon::start(&dir, &sandbox.url, &often("*/10 * * * * *", "dw"));
+    let told = |wanted: bool| {
+        let until = Instant::now() + Duration::from_secs(120);
+        loop {
+            let output = status(&daemon.config, &["--check", "--output", "json"]);
+            let has = text(&output.stdout).contains("this machine's clock and AWS's");
+            if has == wanted && (output.status.code() == Some(1)) == wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "{output:?}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    };
+    told(true);
+    let shown = text(&status(&daemon.config, &[]).stdout);
+    assert!(shown.contains("    -> redkeep doctor --config "), "{shown}");
+    let file = daemon.config.to_str().unwrap();
+    let explained = redkeep(&["explain", "dw", "--config", file]);
+    let remark = text(&explained.stderr);
+    assert!(
+        remark.contains("this machine's clock and AWS's"),
+        "{explained:?}"
+    );
+    sandbox.control("PUT", "/_sandbox/clock", r#"{"offset_seconds": 0}"#);
+    told(false);
+}
+
+#[tokio::test]
+async fn a_command_that_is_told_can_be_pasted() {
+    let (dir, from) = (Dir::new(), an_hour_ago());
+    let changes = [run(from, 1, &expired())].map(|run| Change::Run(Box::new(run)));
+    let config = past(&dir, from, changes.into()).await;
+    let file = config.to_str().unwrap();
+    let whole = format!(" --config {file}`");
+    let pause = redkeep(&["pause", "often", "--config", file]);
+    let told = text(&pause.stdout);
+    assert!(
+        told.contains(&format!("`redkeep resume often{whole} ends it")),
+        "{told}"
+    );
+    let shown = text(&status(&config, &[]).stdout);
+    assert!(shown.contains(&format!("`redkeep run{whole}")), "{shown}");
+    let shown = redkeep(&["show", "00000000", "--config", file]);
+    let told = text(&shown.stderr);
+    assert!(
+        told.contains(&format!("`redkeep snapshots{whole}")),
+        "{told}"
+    );
+    let report = text(&redkeep(&["report", "--config", file]).stdout);
+    assert!(
+        report.contains(&format!("`redkeep explain dw --policy often{whole}")),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn what_nothing_protects_is_said_to_be_so() {
+    let (dir, from) = (Dir::new(), an_hour_ago());
+    let config = past(&dir, from, Vec::new()).await;
+    let _daemon = daemons_lock(&dir);
+    let asked = status(&config, &["--cluster", "finance"]);
+    let told = text(&asked.stderr);
+    assert!(told.contains("nothing protects finance"), "{asked:?}");
+    assert_eq!(asked.status.code(), Some(2), "{asked:?}");
+    let explained = redkeep(&["explain", "finance", "--config", config.to_str().unwrap()]);
+    let told = text(&explained.stderr);
+    assert!(
+        told.starts_with("Nothing protects finance: "),
+        "{explained:?}"
+    );
+    assert_eq!(explained.status.code(), Some(1), "{explained:?}");
+    let glob = status(&config, &["--cluster", "d*", "--output", "json"]);
+    assert_eq!(rows(&glob).len(), 1, "{glob:?}");
+    let none = redkeep(&[
+        "history",
+        "--cluster",
+        "x*",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    assert_eq!(none.status.code(), Some(2), "{none:?}");
+}
+
+#[tokio::test]
+async fn since_when_nobody_works_is_not_changed_by_who_reads() {
+    let (dir, from) = (Dir::new(), an_hour_ago());
+    let config = past(&dir, from, Vec::new()).await;
+    let lock = File::create(dir.0.join("state/lock")).unwrap();
+    lock.set_modified(from.into()).unwrap();
+    drop(lock);
+    for _ in 0..2 {
+        let shown = text(&status(&config, &[]).stdout);
+        let since = format!("since about {}", from.format("%Y-%m-%dT%H:%M:%SZ"));
+        assert!(shown.contains(&since), "{since}: {shown}");
+    }
+}
+
 #[tokio::test]
 async fn slots_that_were_missed_by_the_hundred_are_the_newest_outcome_too() {
     let (dir, from) = (Dir::new(), an_hour_ago());
@@ -202,12 +365,19 @@ fn a_daemon_that_is_dead_is_told_first_and_fails_the_check() {
     assert_eq!(alive.status.code(), Some(0), "{alive:?}");
     assert!(!text(&alive.stdout).contains("does not run"), "{alive:?}");
     daemon.kill_9();
+    let killed_at = Utc::now();
 
     let shown = status(&config, &[]);
     assert_eq!(shown.status.code(), Some(0), "{shown:?}");
     let first = text(&shown.stdout).lines().next().unwrap().to_owned();
     assert!(first.starts_with("The daemon does not run: "), "{first}");
-    assert!(first.contains(" since about 20"), "{first}");
+    let (_, since) = first.split_once(" since about ").unwrap();
+    let since: DateTime<Utc> = since.split(',').next().unwrap().parse().unwrap();
+    let late = killed_at - since;
+    assert!(
+        late > TimeDelta::seconds(-2) && late < TimeDelta::seconds(30),
+        "{first}, and it was killed at {killed_at}"
+    );
     let checked = status(&config, &["--check", "--output", "json"]);
     assert_eq!(checked.status.code(), Some(1), "{checked:?}");
     assert_eq!(rows(&checked)[0]["last_result"], "available");

@@ -236,7 +236,7 @@ async fn a_snapshot_that_is_gone_says_so_and_cannot_be_restored_or_held() {
     let held = told(&config, &["hold", id]);
     assert_eq!(held.status.code(), Some(1));
     assert!(
-        err(&held).contains("`redkeep snapshots` lists them"),
+        err(&held).contains("`redkeep snapshots --config "),
         "{held:?}"
     );
 }
@@ -250,7 +250,9 @@ async fn what_is_wrong_comes_first_with_the_reason_and_the_command_that_helps() 
         .find("brought no snapshot, expired: cluster paused")
         .unwrap();
     let helps = status
-        .find(&format!("-> redkeep explain {CLUSTER} --policy {POLICY}"))
+        .find(&format!(
+            "-> aws redshift resume-cluster --cluster-identifier {CLUSTER}"
+        ))
         .unwrap();
     let table = status.find("POLICY ").unwrap();
     assert!(wrong < helps && helps < table, "{status}");

@@ -357,15 +357,21 @@ impl History {
         self.runs.insert(run);
     }
 
-    /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, and not the newest, be it
-    /// of the schedule or by hand.
-    fn forget_old(&mut self, pair: &Pair) {
+    /// Drops the ended runs of a pair that nothing needs any more: no snapshot there, not the newest, be it of the schedule
+    /// or by hand, and not the last that AWS has refused and accepted nothing after.
+    pub fn forget_old(&mut self, pair: &Pair) {
         let newest = |trigger| {
             let mut runs = self.of_pair(pair).rev();
             runs.find(|run| run.trigger == trigger)
                 .map(|run| run.slot.scheduled_at)
         };
         let newest = [Trigger::Schedule, Trigger::Manual].map(newest);
+        let tells =
+            |run: &&Run| run.accepted_at.is_some() || run.is_ended() && run.is_refused_for_good();
+        let telling = self.of_pair(pair).rev().find(tells);
+        let telling = telling.filter(|run| run.accepted_at.is_none());
+        let telling = telling.map(|run| run.slot.scheduled_at);
+        let newest = [newest[0], newest[1], telling];
         self.runs.retain_of_pair(pair, |run| {
             let is_newest = newest.contains(&Some(run.slot.scheduled_at));
             !run.is_ended() || may_be_needed(run) || is_newest

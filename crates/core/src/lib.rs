@@ -46,6 +46,8 @@ pub mod import;
 pub mod lease;
 pub mod notify;
 pub mod plan;
+pub mod refusals;
+pub mod remedy;
 pub mod reply;
 pub mod report;
 pub mod retention;

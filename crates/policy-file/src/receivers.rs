@@ -72,8 +72,12 @@ impl Table<'_> {
             ReceiverName::WANTED,
             report,
         );
-        let kind = self.kind(report)?;
         let allow_clear = raw.allow_clear.as_ref().is_some_and(|flag| flag.0);
+        let kind = self.kind(report);
+        if kind.is_none() {
+            self.likely(allow_clear, declared, report);
+        }
+        let kind = kind?;
         let target = self.target(kind, allow_clear, report);
         let secret = self.secret(kind, report);
         let severities = Severity::ALL.map(|one| (one.as_str(), one));
@@ -96,6 +100,22 @@ impl Table<'_> {
             quiet,
             mail,
         })
+    }
+
+    /// What is wrong whatever the kind is meant to be, so that it is not told only once that is right. A webhook asks for the
+    /// least; a mail server's address is right for one kind alone.
+    fn likely(&self, allow_clear: bool, declared: &Declared, report: &mut Report) {
+        let url = self.raw.url.as_deref().unwrap_or_default();
+        let is_mail = url.starts_with("smtp://") || url.starts_with("smtps://");
+        let kind = match is_mail {
+            true => ReceiverKind::Email,
+            false => ReceiverKind::Webhook,
+        };
+        self.target(kind, allow_clear, report);
+        let severities = Severity::ALL.map(|one| (one.as_str(), one));
+        let severity = self.raw.severity.as_deref();
+        choice(&self.path.key("severity"), severity, &severities, report);
+        self.quiet(kind, declared, report);
     }
 
     /// A sign of life is what goes on for as long as the daemon does.

@@ -127,8 +127,40 @@ fn record(kind: &Kind, found: Option<&Value>, at: &KeyPath, report: &mut Report)
     }
 }
 
+/// What other programs call a key.
+const SYNONYMS: &[(&[&str], &str)] = &[
+    (
+        &["cron", "at", "when", "crontab", "schedule_expression"],
+        "schedule",
+    ),
+    (&["tz", "zone", "time_zone"], "timezone"),
+    (
+        &[
+            "keep",
+            "keep_days",
+            "retention_days",
+            "retention_period",
+            "expire",
+            "ttl",
+        ],
+        "retention",
+    ),
+    (
+        &["cluster_id", "cluster_identifier", "targets", "include"],
+        "clusters",
+    ),
+    (&["skip", "ignore", "excludes"], "exclude"),
+    (&["labels"], "tags"),
+    (&["type"], "kind"),
+    (&["role", "assume_role"], "role_arn"),
+    (&["quota"], "snapshot_quota"),
+];
+
 fn unknown_key_hint(key: &str, known: &[&str], table: &KeyPath) -> String {
-    if let Some(near) = suggestion(key, known.iter().copied()) {
+    let other = SYNONYMS.iter().find(|(words, _)| words.contains(&key));
+    if let Some((_, meant)) = other.filter(|(_, meant)| known.contains(meant)) {
+        format!("did you mean {meant:?}?")
+    } else if let Some(near) = suggestion(key, known.iter().copied()) {
         near
     } else if !table.steps().is_empty() && is_setting(key) {
         // TOML has no way back to the top level after the first header.

@@ -300,23 +300,23 @@ impl StoreError {
     /// What an operator can do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Missing { .. } => "\"redkeep run\" begins it at its first start",
+            Self::Missing { .. } => "`redkeep run` begins it at its first start",
             Self::Symlink { .. } => "put the file itself there, or set state_dir to its directory",
             Self::Refused { .. } => "move it away",
-            Self::NotADatabase { .. } => "\"redkeep run\" moves it aside and begins a new history",
+            Self::NotADatabase { .. } => "`redkeep run` moves it aside and begins a new history",
             Self::Foreign { .. } | Self::OtherEndpoint { .. } => {
                 "set state_dir to another directory"
             }
             Self::Corrupt { .. } => {
-                "\"redkeep run\" moves it aside and rebuilds what the snapshots tell, or put the daily copy in its place"
+                "`redkeep run` moves it aside and rebuilds what the snapshots tell, or put the daily copy in its place"
             }
             Self::Unreachable { .. } => {
-                "look at the server and at the table [database]; \"redkeep doctor\" says more"
+                "look at the server and at the table [database]; `redkeep doctor` says more"
             }
             Self::InUse { .. } => "stop all instances first",
             Self::Occupied { .. } => "it is another installation's; choose another place",
             Self::Moved { .. } => {
-                "change the table [database] of the policy file, or move it back by \"redkeep migrate\""
+                "change the table [database] of the policy file, or move it back by `redkeep migrate`"
             }
             Self::Server { .. } => {
                 "the role needs to own the schema, or the right to make it and everything in it"
@@ -324,7 +324,7 @@ impl StoreError {
             Self::NewerSchema { .. } | Self::ServerNewer { .. } => {
                 "run the newer redkeep that wrote it"
             }
-            Self::OlderSchema { .. } => "start \"redkeep run\" once, which migrates it",
+            Self::OlderSchema { .. } => "start `redkeep run` once, which migrates it",
             Self::OldSqlite { .. } => "build redkeep with the bundled SQLite",
             Self::NoLog { .. } => "set state_dir to a local disk",
             Self::Replaced { .. } => "restart redkeep",

@@ -35,14 +35,26 @@ pub(super) const NEWEST_ROWS: &str = "
         AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'manual'
         ORDER BY scheduled_at DESC LIMIT 1) FROM pairs_of_runs AS of";
 
-/// The runs that the next decision may need beside those whose snapshot may be there: open, with a second snapshot, or
-/// the newest of their pair.
-pub(super) static WANTED_RUNS: LazyLock<[String; 3]> = LazyLock::new(|| {
+/// The rows of each pair's last run that tells whether AWS lets snapshots be made, where it was refused. So far back, in
+/// slots, it is looked for.
+const REFUSED_ROWS: &str = "
+    WITH pairs_of_runs AS (SELECT DISTINCT policy, account, region, cluster FROM totals)
+    SELECT (SELECT CASE WHEN accepted_at IS NULL THEN row END FROM (
+        SELECT rowid AS row, accepted_at, reason, progress FROM runs AS one WHERE one.policy = of.policy
+            AND one.account = of.account AND one.region = of.region AND one.cluster = of.cluster
+            ORDER BY scheduled_at DESC LIMIT 100)
+        WHERE accepted_at IS NOT NULL OR progress IS NULL AND reason IN ('access denied', 'quota',
+            'superseded: access denied', 'superseded: quota') LIMIT 1) FROM pairs_of_runs AS of";
+
+/// The runs that the next decision may need beside those whose snapshot may be there: open, with a second snapshot,
+/// the newest of their pair, or the last that AWS refused.
+pub(super) static WANTED_RUNS: LazyLock<[String; 4]> = LazyLock::new(|| {
     [
         " WHERE progress IS NOT NULL".to_owned(),
         // The first one, which failed, may be there.
         " WHERE generation = 2".to_owned(),
         format!(" WHERE rowid IN ({NEWEST_ROWS}) AND NOT ({})", there::THERE),
+        format!(" WHERE rowid IN ({REFUSED_ROWS})"),
     ]
 });
 

@@ -207,7 +207,7 @@ impl Finder {
         found.unwrap_or_else(|_| {
             let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
             Err(Lacking::new(format!(
-                "no credentials came within {} s from {awaited}",
+                "no credentials came within {}s from {awaited}",
                 CREDENTIALS_TIMEOUT.as_secs()
             )))
         })

@@ -12,6 +12,7 @@ use crate::cli::view::age;
 use crate::logging::one_line;
 use crate::report::{Gap, PairReport, ReportPeriod};
 use crate::slot::{Pair, rfc3339};
+use crate::told::command;
 
 row! {
     /// How well a pair was protected.
@@ -139,7 +140,8 @@ pub(super) fn explain_findings(
         for finding in &row.findings {
             writeln!(out, "  {}", one_line(finding))?;
         }
-        writeln!(out, "  see `redkeep explain {cluster} --policy {policy}`")?;
+        let see = format!("see `redkeep explain {cluster} --policy {policy}`");
+        writeln!(out, "  {}", command::whole(&see))?;
     }
     Ok(())
 }

@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{error, info, warn};
 
 use crate::engine::Engine;
 use crate::history::PairState;
 use crate::observed::Observed;
 use crate::plan::{Alarm, Blocked};
+use crate::refusals::has_accepted;
+use crate::remedy::iam_policy;
 use crate::slot::{Scope, rfc3339};
 
 macro_rules! tell_slot {
@@ -70,6 +72,7 @@ pub(in crate::daemon) fn alarms(
     before: &BTreeMap<Alarm, String>,
     now: &BTreeMap<Alarm, String>,
     engine: &Engine,
+    instant: DateTime<Utc>,
 ) {
     for (alarm, said) in now {
         if !before.contains_key(alarm) || is_other_cause(before, alarm, said, engine) {
@@ -77,7 +80,7 @@ pub(in crate::daemon) fn alarms(
         }
     }
     let over = before.keys().filter(|alarm| !now.contains_key(alarm));
-    for alarm in over.filter(|alarm| is_watched(alarm, engine)) {
+    for alarm in over.filter(|alarm| is_watched(alarm, engine, instant)) {
         ended(alarm);
     }
 }
@@ -129,7 +132,8 @@ fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
             );
         }
         Alarm::AccessDenied(scope) => {
-            error!(%scope, said, "no snapshot can be made without permission; `redkeep iam-policy` prints what is needed");
+            error!(%scope, said, "no snapshot can be made without permission; `{}` prints what is needed",
+                iam_policy(&scope.account));
         }
         Alarm::ClockSkew(scope) => {
             error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
@@ -225,17 +229,21 @@ fn ended(alarm: &Alarm) {
     }
 }
 
+/// What has ended an alarm happened at most so long before the daemon sees it.
+const LATELY: TimeDelta = TimeDelta::minutes(5);
+
 /// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
-fn is_watched(alarm: &Alarm, engine: &Engine) -> bool {
+fn is_watched(alarm: &Alarm, engine: &Engine, now: DateTime<Utc>) -> bool {
     match alarm {
         Alarm::QuotaNear(scope)
         | Alarm::QuotaReached(scope)
-        | Alarm::AccessDenied(scope)
         | Alarm::ClockSkew(scope)
         | Alarm::Unreachable(scope)
         | Alarm::Unidentified(scope)
         | Alarm::HalfHeld(scope, _)
         | Alarm::SameAccount(scope) => engine.observed().scopes.contains_key(scope),
+        // It may also be that nothing is asked for there any more.
+        Alarm::AccessDenied(scope) => has_accepted(engine.history(), scope, now - LATELY),
         Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
             let state = engine.history().pairs.get(pair);
             state.is_some_and(PairState::is_active)

@@ -6,11 +6,14 @@ use chrono::{DateTime, Utc};
 
 use super::super::Finding;
 use super::Asked;
+use crate::config::Config;
 use crate::history::History;
 use crate::operations::Removal;
 use crate::redshift::Operation;
-use crate::run::{Outcome, Reason, Run, RunState};
-use crate::slot::{Scope, rfc3339};
+use crate::refusals::in_force;
+use crate::run::Reason;
+use crate::slot::{Pair, Scope, rfc3339};
+use crate::standing::{self, Concern};
 
 /// What the history says of the permission to create, or to delete, in a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,41 +27,46 @@ pub enum Evidence {
         /// Its name.
         id: String,
     },
-    /// AWS refused the last one for lack of permission.
-    Denied {
-        /// When a snapshot was asked for last.
+    /// AWS refused the last one, and will refuse the next alike until somebody does something about it.
+    Refused {
+        /// When it was asked for last.
         at: DateTime<Utc>,
+        /// What for.
+        why: Reason,
         /// AWS's words.
         message: String,
     },
 }
 
 /// What the newest create calls of a scope tell.
-pub fn evidence(history: &History, scope: &Scope) -> Evidence {
-    let runs = history.runs.values();
-    let telling = runs
-        .filter(|run| run.slot.pair.scope == *scope)
-        .filter_map(|run| Some((run.asked_at?, told_by(run)?)));
-    let newest = telling.max_by_key(|(at, _)| *at);
-    newest.map_or(Evidence::None, |(_, evidence)| evidence)
-}
-
-fn told_by(run: &Run) -> Option<Evidence> {
-    let refusal = match &run.state {
-        RunState::Waiting { refusal, .. } => Some(&refusal.why),
-        RunState::Ended(Outcome::Expired(why)) => Some(why.refusal()),
-        _ => None,
-    };
-    if refusal == Some(&Reason::AccessDenied) {
-        return Some(Evidence::Denied {
-            at: run.asked_at?,
+pub fn evidence(config: &Config, history: &History, scope: &Scope) -> Evidence {
+    let refused = in_force(config, history, scope);
+    if let Some((run, why)) = refused.last().and_then(|run| Some((run, run.refusal()?))) {
+        return Evidence::Refused {
+            at: run.asked_at.unwrap_or(run.slot.scheduled_at),
+            why: why.clone(),
             message: run.message.clone().unwrap_or_default(),
-        });
+        };
     }
-    Some(Evidence::Accepted {
-        at: run.accepted_at?,
+    let accepted = history.runs.in_scope(scope);
+    let newest = accepted.filter_map(|run| Some((run.accepted_at?, run)));
+    let newest = newest.max_by_key(|(at, _)| *at);
+    newest.map_or(Evidence::None, |(at, run)| Evidence::Accepted {
+        at,
         id: run.request.snapshot_id.to_string(),
     })
+}
+
+/// What AWS refuses in a scope now, beside what it refuses all create calls for.
+pub fn refused_now(history: &History, scope: &Scope, now: DateTime<Utc>) -> Vec<(Pair, Concern)> {
+    let open = history
+        .open()
+        .filter(|run| run.slot.pair.scope == *scope && !run.is_refused_for_good());
+    let told = open.filter_map(|run| {
+        let concern = standing::refused_now(run, now, rfc3339)?;
+        Some((run.slot.pair.clone(), concern))
+    });
+    told.collect()
 }
 
 /// What the last attempt to delete a snapshot tells.
@@ -69,8 +77,9 @@ pub fn deleting(last: Option<&Removal>) -> Evidence {
             at: end.at,
             id: removal.id.to_string(),
         },
-        Some((_, end)) if end.is_denied() => Evidence::Denied {
+        Some((_, end)) if end.is_denied() => Evidence::Refused {
             at: end.at,
+            why: Reason::AccessDenied,
             message: end.text(),
         },
         _ => Evidence::None,
@@ -97,15 +106,42 @@ pub(super) fn creating(asked: &Asked) -> Finding {
                 rfc3339(*at)
             ),
         ),
-        Evidence::Denied { at, message } => Finding::failed(
+        Evidence::Refused { at, why, message } => Finding::failed(
             CHECK,
             format!(
-                "not asked, since Redshift has no dry run; AWS refused the last one, at {}: {message}",
+                "not asked, since Redshift has no dry run; AWS refused the last one, at {}, {why}: {message}",
                 rfc3339(*at)
             ),
-            format!("allow it and redshift:CreateTags; {print} prints what is needed"),
+            match why {
+                Reason::Quota => format!(
+                    "delete some, keep fewer, or have AWS raise the quota; AWS's own limit may be below \
+                     `snapshot_quota`, which is {}",
+                    asked.quota
+                ),
+                _ => format!("allow it and redshift:CreateTags; {print} prints what is needed"),
+            },
         ),
     }
+}
+
+/// So many slots that AWS refuses now are told for each scope; `redkeep status` tells all.
+const MOST_SLOTS: usize = 5;
+
+pub(super) fn slots(refused: &[(Pair, Concern)]) -> Vec<Finding> {
+    const CHECK: &str = "slots";
+    let told = refused.iter().take(MOST_SLOTS).map(|(pair, concern)| {
+        let found = format!("{} {}: {}", pair.policy, pair.cluster, concern.words);
+        Finding::failed(CHECK, found, format!("`{}`", concern.command))
+    });
+    let more = refused.len().saturating_sub(MOST_SLOTS);
+    let more = (more > 0).then(|| {
+        Finding::failed(
+            CHECK,
+            format!("AWS refuses {more} more slots"),
+            "`redkeep status`",
+        )
+    });
+    told.chain(more).collect()
 }
 
 pub(super) fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
@@ -121,7 +157,7 @@ pub(super) fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
             CHECK,
             format!("not asked; AWS deleted {id} at {}", rfc3339(*at)),
         ),
-        Evidence::Denied { at, message } => Finding::failed(
+        Evidence::Refused { at, message, .. } => Finding::failed(
             CHECK,
             format!("not asked; AWS refused it at {}: {message}", rfc3339(*at)),
             format!("allow it, as {print} prints it, or take keep_last out of the policies"),

@@ -22,6 +22,8 @@ pub(in crate::page) struct Fleet<'a> {
     /// What a command needs to read the same policy file.
     pub(in crate::page) options: &'a str,
     pub(in crate::page) wrong: &'a [Group],
+    /// What is said where nothing is wrong.
+    pub(in crate::page) well: &'a str,
     pub(in crate::page) notices: &'a [Group],
     pub(in crate::page) counts: &'a [(Standing, usize)],
     /// How many rows are asked for, of which those of the page are shown.
@@ -47,7 +49,7 @@ pub(in crate::page) fn fleet(fleet: &Fleet<'_>) -> Markup {
         section aria-labelledby="wrong" {
             h2 #wrong { "What is wrong" }
             @match fleet.wrong {
-                [] => p.well { "All is well." },
+                [] => p.well { (fleet.well) },
                 wrong => (groups("wrong", wrong, fleet.options, fleet.now)),
             }
             @if !fleet.notices.is_empty() {
@@ -57,6 +59,7 @@ pub(in crate::page) fn fleet(fleet: &Fleet<'_>) -> Markup {
         }
         section aria-labelledby="pairs" {
             h2 #pairs { "Each policy and cluster, the worst first" }
+            p { small { "Times that end in Z are in UTC. Days and next slots are on the policy's clocks, whose zone stands there." } }
             (form(fleet))
             (counts(fleet))
             (legend())

@@ -20,6 +20,7 @@ use crate::names::ClusterId;
 use crate::schedule::Zone;
 use crate::slot::{Scope, rfc3339};
 use crate::snapshot::SnapshotId;
+use crate::told::command::whole_with;
 
 /// What every page has around what it is about.
 pub(super) struct Frame<'a> {
@@ -146,7 +147,7 @@ fn one(finding: &Finding, options: &str, now: DateTime<Utc>) -> Markup {
             @if let Some(since) = finding.since { "Since " (Instant(since)) " (" (ago(since, now)) "). " }
             (finding.meaning)
         }
-        p { code { (Safe(&finding.command)) (Safe(options)) } }
+        p { code { (Safe(whole_with(&finding.command, options))) } }
     }
 }
 

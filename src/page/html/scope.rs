@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::{Instant, scope_address};
 use crate::forecast::ScopeForecast;
+use crate::told::picture::Frame;
 
 /// The page's body.
 pub(in crate::page) fn scope(
@@ -12,6 +13,8 @@ pub(in crate::page) fn scope(
     listed: Option<usize>,
 ) -> Markup {
     let (quota, peak) = (forecast.quota, &forecast.peak);
+    let picture = scope_address("/forecast.svg", &forecast.scope);
+    let (wide, narrow) = (Frame::Wide.size(), Frame::Narrow.size());
     html! {
         h1 { (forecast.scope) }
         dl.fields {
@@ -27,8 +30,11 @@ pub(in crate::page) fn scope(
         @for note in notes { p { (note) "." } }
         h2 { "Snapshots held over a year" }
         p {
-            img.forecast src=(scope_address("/forecast.svg", &forecast.scope)) width="960" height="480"
+            picture {
+                source media="(max-width: 47rem)" srcset={ (picture) "&narrow=1" } width=(narrow.0) height=(narrow.1);
+                img.forecast src=(picture) width=(wide.0) height=(wide.1)
                 alt={ "A line of the snapshots held over a year: " (forecast.now.held) " now, at most " (peak.held) ", quota " (quota) "." };
+            }
         }
         h2 { "By policy" }
         ul {

@@ -68,6 +68,7 @@ impl Desk<'_> {
         let wrong = wrong::all(&wrong::Facts {
             condition: &self.source.health.condition(),
             alarms: &self.told.alarms,
+            refused: &self.told.refused,
             view: self.view,
             rows: &rows,
             unreadable: trouble.as_deref(),
@@ -78,7 +79,8 @@ impl Desk<'_> {
             filter: &filter,
             options: &self.source.options,
             wrong: &wrong,
-            notices: &wrong::notices(self.view),
+            well: wrong::well(self.view, &rows),
+            notices: &wrong::notices(self.view, &rows),
             counts: &fleet::counts(&rows),
             matching: matching.len(),
             pages,

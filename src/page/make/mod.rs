@@ -21,6 +21,7 @@ use crate::error_chain::with_causes;
 use crate::http::alive;
 use crate::metrics::View;
 use crate::store::{Reader, StoreError};
+use crate::told::command::whole_with;
 
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
@@ -152,7 +153,7 @@ pub(super) fn make(source: &Source, kind: Kind, query: Option<&str>) -> Made {
         style: &STYLE_ADDRESS,
         sandbox: view.is_some_and(|view| view.sandbox),
         dead: dead.as_deref(),
-        command: &format!("{}{}", sheet.command, source.options),
+        command: &whole_with(&sheet.command, &source.options),
         now,
     };
     Made {

@@ -15,7 +15,7 @@ use crate::schedule::Schedule;
 use crate::slot::{Pair, Scope};
 use crate::store::{DaysOf, Reader, RunFilter, StoreError};
 use crate::told::explained::{Known, Recorded};
-use crate::told::picture;
+use crate::told::picture::{self, Frame};
 
 /// How many slots of each policy the page of a cluster has.
 const SLOTS: u32 = 10;
@@ -28,7 +28,7 @@ impl Desk<'_> {
         let text = parameters.get("name").unwrap_or_default();
         let unknown = || {
             Lack::Unknown(format!(
-                "cluster {text:?} that a policy touches, nor nearly"
+                "cluster {text:?} that a policy selects or nearly selects"
             ))
         };
         let name: ClusterId = text.parse().map_err(|_| unknown())?;
@@ -164,7 +164,11 @@ impl Desk<'_> {
     pub(super) fn picture(&self, parameters: &Parameters) -> Result<Made, Lack> {
         let scope = self.known_scope(parameters)?;
         let forecast = self.forecast(&scope)?;
-        let body = picture::svg(&forecast).map_err(Lack::Undrawn)?;
+        let frame = match parameters.get("narrow") {
+            Some(_) => Frame::Narrow,
+            None => Frame::Wide,
+        };
+        let body = picture::svg(&forecast, frame).map_err(Lack::Undrawn)?;
         Ok(Made {
             kind: SVG,
             ..Made::found(body)

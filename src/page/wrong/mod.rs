@@ -3,21 +3,19 @@
 //! Owns: the words for each alarm, for the daemon's own condition and for what the newest slots came to. Pure. Of many that
 //! are alike only the first are told, with a way to the others: a person reads a page once.
 
-mod alarms;
-
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use self::alarms::words;
-use super::board::StandingAlarm;
+use super::board::{Refused, StandingAlarm};
 use super::filter::address;
 use super::fleet::{Row, Standing};
 use crate::http::{Condition, ProbeAnswer};
 use crate::metrics::View;
 use crate::plan::Alarm;
+use crate::remedy::{explain, resume, take};
 use crate::slot::{Pair, Scope, rfc3339};
-use crate::standing::explain;
+use crate::standing::{Concern, LastCounting, lacking};
 
 /// How many findings of a kind are told one by one.
 const EACH: usize = 3;
@@ -75,6 +73,8 @@ fn grouped(findings: Vec<Finding>) -> Vec<Group> {
 pub(super) struct Facts<'a> {
     pub(super) condition: &'a Condition,
     pub(super) alarms: &'a [StandingAlarm],
+    /// What AWS refuses now beside that.
+    pub(super) refused: &'a [Refused],
     pub(super) view: &'a View,
     pub(super) rows: &'a [Row<'a>],
     /// Why the history cannot be read.
@@ -85,6 +85,7 @@ pub(super) struct Facts<'a> {
 pub(super) fn all(facts: &Facts<'_>) -> Vec<Group> {
     let mut found = of_daemon(facts);
     found.extend(of_alarms(facts));
+    found.extend(facts.refused.iter().map(of_refused));
     found.extend(of_rows(facts.rows));
     grouped(found)
 }
@@ -181,65 +182,102 @@ fn of_row(row: &Row<'_>) -> Option<Finding> {
         });
     }
     let ended = row.ended.as_ref()?;
-    let reason = [&ended.reason, &ended.message].map(Option::as_deref);
-    let reason: Vec<&str> = reason.into_iter().flatten().collect();
-    let reason = match reason.is_empty() {
-        true => String::new(),
-        false => format!(": {}", reason.join(": ")),
-    };
-    Some(Finding {
-        kind,
-        since: Some(ended.at),
-        what: format!("{}: {kind}{reason}", pair),
-        meaning: meaning(row.standing).to_owned(),
-        command,
-    })
+    if row.standing == Standing::Gone {
+        return Some(Finding {
+            kind,
+            since: Some(ended.at),
+            what: format!("{pair}: {kind}"),
+            meaning: "The snapshot of its newest slot is there no more.".to_owned(),
+            command,
+        });
+    }
+    let (reason, message) = (ended.reason.as_deref(), ended.message.as_deref());
+    let last = LastCounting::of_record(ended.at, ended.kind, reason, message)?;
+    let concern = lacking(pair, &last, rfc3339)?;
+    Some(of_concern(kind, pair, concern))
 }
 
-fn meaning(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Gone => "The snapshot of its newest slot is there no more.",
-        Standing::Skipped => {
-            "The snapshot before it was still being made. The next slot is tried as planned."
-        }
-        Standing::Missed => "It was not begun in time. The next slot is tried as planned.",
-        Standing::Expired => {
-            "AWS had not accepted it when its start window closed. The next slot is tried as planned."
-        }
-        Standing::Failed => {
-            "AWS refused, or the snapshot failed. The next slot is tried as planned."
-        }
-        Standing::Conflict => {
-            "A snapshot of its name is there and is not redkeep's; it is not touched."
-        }
-        Standing::Overdue | Standing::Excused | Standing::New | Standing::Available => "",
+fn of_refused(refused: &Refused) -> Finding {
+    of_concern("refused", &refused.pair, refused.concern.clone())
+}
+
+fn of_concern(kind: &'static str, pair: &Pair, concern: Concern) -> Finding {
+    Finding {
+        kind,
+        since: concern.since,
+        what: format!("{pair}: {}", concern.words),
+        meaning: concern.meaning,
+        command: concern.command,
     }
 }
 
-/// What is no error, and yet worth knowing: what is paused, and clusters that nothing protects.
-pub(super) fn notices(view: &View) -> Vec<Group> {
+/// What is no error, and yet worth knowing: clusters that nothing protects, or that have no snapshot yet, and what is paused.
+pub(super) fn notices(view: &View, rows: &[Row<'_>]) -> Vec<Group> {
     let paused = view.paused.iter().map(|(policy, since)| Finding {
         kind: "paused",
         since: Some(*since),
         what: format!("The policy {policy} is paused."),
         meaning: "Its slots are missed (paused) until it is resumed.".to_owned(),
-        command: format!("redkeep resume {policy}"),
+        command: resume(policy),
     });
     let scopes = view.scopes.iter();
     let unprotected = scopes.filter_map(|gauges| {
         let count = gauges.unprotected_clusters.filter(|count| *count > 0)?;
+        let named: Vec<&str> = gauges.unprotected.iter().map(|one| one.as_str()).collect();
+        let more = match count.saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
         Some(Finding {
             kind: "unprotected",
             since: None,
             what: format!(
-                "{}: no policy selects {count} of its clusters.",
-                gauges.scope
+                "{}: no policy selects {}{more}.",
+                gauges.scope,
+                named.join(", ")
             ),
-            meaning: "redkeep takes no snapshots of them.".to_owned(),
+            meaning: "redkeep takes no snapshots there.".to_owned(),
             command: "redkeep coverage".to_owned(),
         })
     });
-    grouped(paused.chain(unprotected).collect())
+    let new = rows.iter().filter_map(of_new);
+    grouped(unprotected.chain(new).chain(paused).collect())
+}
+
+/// That a cluster has no snapshot yet, which is no fault of a policy that has just begun.
+fn of_new(row: &Row<'_>) -> Option<Finding> {
+    let view = row.view.filter(|view| view.last_success.is_none())?;
+    if row.standing != Standing::New {
+        return None;
+    }
+    Some(Finding {
+        kind: Standing::New.word(),
+        since: Some(view.active_since),
+        what: format!("{}: it has no snapshot yet.", row.pair),
+        meaning: match view.next_run {
+            Some(next) => format!("Its first slot is at {}.", rfc3339(next)),
+            None => "No slot of it is to come.".to_owned(),
+        },
+        command: take(&row.pair),
+    })
+}
+
+/// What is said where nothing is wrong: all is well only where everything has its snapshot.
+pub(super) fn well(view: &View, rows: &[Row<'_>]) -> &'static str {
+    let has_none = |row: &Row<'_>| row.view.is_none_or(|view| view.last_success.is_none());
+    let are_unprotected = { view.scopes.iter() }
+        .any(|gauges| gauges.unprotected_clusters.is_some_and(|count| count > 0));
+    if rows.iter().all(|row| row.view.is_none()) {
+        "Nothing is protected: no policy selects a cluster that is there."
+    } else if rows.iter().all(has_none) {
+        "Nothing has failed, and nothing is protected yet: no cluster has a snapshot."
+    } else if are_unprotected {
+        "What the policies select is well. Not every cluster is protected, see below."
+    } else if rows.iter().any(has_none) {
+        "Nothing has failed. Not every cluster has a snapshot yet, see below."
+    } else {
+        "All is well."
+    }
 }
 
 /// The alarms, in words. A scope that is not reached is told as such, and not once more for its listing.
@@ -269,22 +307,75 @@ fn of_alarms(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 fn of_alarm(one: &StandingAlarm, since: DateTime<Utc>) -> Finding {
-    let (kind, what, meaning, command) = words(&one.alarm);
+    let words = &one.words;
+    let what = format!("{}: {}", words.subject, words.what);
     Finding {
-        kind,
+        kind: words.kind,
         since: Some(since),
         what: match one.said.is_empty() {
             true => what,
             false => format!("{what}: {}", one.said),
         },
-        meaning: meaning.to_owned(),
-        command,
+        meaning: words.meaning.to_owned(),
+        command: words.command.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_is_well_only_where_everything_has_its_snapshot() {
+        use crate::page::fleet;
+        use crate::page::samples::{pair, pair_view};
+        let scope = pair("a").scope;
+        let gauges = |unprotected: &[&str]| crate::metrics::ScopeGauges {
+            scope: scope.clone(),
+            manual_snapshots: None,
+            unprotected_clusters: Some(unprotected.len()),
+            unprotected: unprotected
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect(),
+            quota: 20,
+            clock_skew: None,
+            request_rate_limit: None,
+        };
+        let told = |clusters: &[(&str, bool)], unprotected: &[&str]| {
+            let pairs = clusters.iter().map(|(name, has_snapshot)| {
+                let mut view = pair_view(name);
+                view.last_success = has_snapshot.then_some(DateTime::UNIX_EPOCH);
+                view
+            });
+            let view = View {
+                pairs: pairs.collect(),
+                scopes: vec![gauges(unprotected)],
+                ..View::default()
+            };
+            let rows = fleet::rows(
+                fleet::pairs(&view, &[]),
+                Vec::new(),
+                &[],
+                DateTime::UNIX_EPOCH,
+            );
+            let notices = notices(&view, &rows);
+            let told = notices.iter().flat_map(|group| &group.told);
+            let told: Vec<String> = told.map(|one| one.what.clone()).collect();
+            (well(&view, &rows), told)
+        };
+        assert_eq!(told(&[("a", true)], &[]), ("All is well.", vec![]));
+        let (nothing, named) = told(&[], &["finance"]);
+        assert!(nothing.starts_with("Nothing is protected:"), "{nothing}");
+        assert_eq!(named, ["prod/eu-central-1: no policy selects finance."]);
+        let (new, named) = told(&[("a", false), ("b", false)], &[]);
+        assert!(new.contains("nothing is protected yet"), "{new}");
+        assert_eq!(named.len(), 2);
+        let (some, _) = told(&[("a", false), ("b", true)], &[]);
+        assert!(some.contains("Not every cluster has a snapshot"), "{some}");
+        let (some, _) = told(&[("b", true)], &["finance"]);
+        assert!(some.contains("Not every cluster is protected"), "{some}");
+    }
 
     #[test]
     fn many_of_a_kind_are_told_by_the_first_of_them_and_where_the_others_are() {

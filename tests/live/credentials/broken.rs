@@ -114,7 +114,7 @@ fn a_command_that_hangs_is_ended_with_all_that_it_started() {
     let output = doctor(&dir, &sandbox.url, "profile = \"hang\"", &environment);
     let (_, found) = identity(&output);
     assert!(
-        found.contains("no credentials came within 20 s from the credential_process"),
+        found.contains("no credentials came within 20s from the credential_process"),
         "{found}"
     );
     assert!(started().len() >= 2);

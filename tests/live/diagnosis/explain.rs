@@ -117,7 +117,7 @@ fn each_outcome_is_told_with_what_aws_said() {
     });
     // Those of `idle` are made one after the other.
     take_names(&sandbox, &daemon.config);
-    wait(&daemon, "good", "available", "kept by AWS for 7 d");
+    wait(&daemon, "good", "available", "kept by AWS for 7d");
     wait(
         &daemon,
         "stuck",

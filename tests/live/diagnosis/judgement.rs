@@ -7,7 +7,7 @@ use redkeep::doctor::{
     Asked, Evidence, Finding, Holding, ProbeResult, Question, Severity, deleting, evidence,
     of_scopes,
 };
-use redkeep::history::History;
+use redkeep::history::{History, PairState};
 use redkeep::operations::{Removal, Why};
 use redkeep::redshift::{ErrorClass, RedshiftError, ServerDate};
 use redkeep::run::{Outcome, Refusal, RunState};
@@ -47,6 +47,7 @@ fn asked(place: &str, result: Result<&str, ErrorClass>, date: Option<DateTime<Ut
         scope: scope(place),
         probes: Some(probes.to_vec()),
         evidence: Evidence::None,
+        refused: Vec::new(),
         deleting: None,
         known_number: None,
         quota: 20,
@@ -193,6 +194,19 @@ fn a_name_that_stood_for_another_account_is_a_finding() {
     );
 }
 
+fn active_pair() -> PairState {
+    PairState {
+        active_from: at("2026-11-24 08:00"),
+        watermark: at("2026-11-24 10:00"),
+        schedule: "@hourly".to_owned(),
+        timezone: "UTC".to_owned(),
+        clocks: None,
+        cluster_created_at: None,
+        closed_at: None,
+        cluster_gone_at: None,
+    }
+}
+
 #[test]
 fn the_history_tells_whether_creating_is_allowed() {
     let config = config(
@@ -200,17 +214,20 @@ fn the_history_tells_whether_creating_is_allowed() {
     );
     let mut history = History::default();
     let here = scope("prod/us-east-1");
-    assert_eq!(evidence(&history, &here), Evidence::None);
+    assert_eq!(evidence(&config, &history, &here), Evidence::None);
     let mut accepted = due(&config, pair("p", "a"), at("2026-11-24 09:00"));
     accepted.asked_at = Some(at("2026-11-24 09:00"));
     accepted.accepted_at = accepted.asked_at;
     accepted.state = RunState::Ended(Outcome::Available);
     history.insert(accepted.clone());
     assert!(matches!(
-        evidence(&history, &here),
+        evidence(&config, &history, &here),
         Evidence::Accepted { .. }
     ));
-    assert_eq!(evidence(&history, &scope("prod/eu-west-1")), Evidence::None);
+    assert_eq!(
+        evidence(&config, &history, &scope("prod/eu-west-1")),
+        Evidence::None
+    );
     let mut denied = due(&config, pair("p", "b"), at("2026-11-24 10:00"));
     denied.asked_at = Some(at("2026-11-24 10:00"));
     denied.state = RunState::Waiting {
@@ -220,14 +237,38 @@ fn the_history_tells_whether_creating_is_allowed() {
             times: 1,
         },
     };
+    history.insert(denied.clone());
+    assert!(matches!(
+        evidence(&config, &history, &here),
+        Evidence::Refused { .. }
+    ));
+    denied.state = RunState::Ended(Outcome::Expired("quota".into()));
     history.insert(denied);
-    assert!(matches!(evidence(&history, &here), Evidence::Denied { .. }));
+    history.pairs.insert(pair("p", "b"), active_pair());
+    let full = evidence(&config, &history, &here);
+    assert!(
+        matches!(&full, Evidence::Refused { why, .. } if why.to_string() == "quota"),
+        "its slot is over, and the next one is refused alike: {full:?}"
+    );
+    let told = Asked {
+        evidence: full,
+        ..asked("prod/us-east-1", Ok("111122223333"), Some(at(NOW)))
+    };
+    let (findings, _) = of_scopes(&[told]);
+    assert_eq!(
+        verdicts(&findings, "redshift:CreateClusterSnapshot"),
+        [Severity::Failed]
+    );
     let mut later = accepted;
     later.slot.scheduled_at = at("2026-11-24 11:00");
     later.asked_at = Some(at("2026-11-24 11:00"));
+    later.accepted_at = later.asked_at;
     history.insert(later);
     assert!(
-        matches!(evidence(&history, &here), Evidence::Accepted { .. }),
+        matches!(
+            evidence(&config, &history, &here),
+            Evidence::Accepted { .. }
+        ),
         "the newest counts"
     );
 }

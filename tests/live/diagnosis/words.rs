@@ -139,7 +139,10 @@ fn a_refused_run_tells_what_aws_said_when_it_is_asked_again_and_until_when() {
     );
     assert_eq!(told.waits_until, Some(at("2026-11-24 01:45")));
     let change = refused("access denied", 1, "2026-11-24 01:45", "AccessDenied: no");
-    has(&said(change, "2026-11-24 01:41"), &["`redkeep iam-policy`"]);
+    has(
+        &said(change, "2026-11-24 01:41"),
+        &["`redkeep iam-policy --account prod`"],
+    );
     let change = refused("quota", 1, "2026-11-24 01:45", "full");
     has(
         &said(change, "2026-11-24 09:31"),
@@ -256,11 +259,14 @@ fn every_outcome_is_told_with_its_reason() {
     let cases: [(Outcome, &[&str]); 13] = [
         (
             Outcome::Available,
-            &["asked for 0s after its slot, complete 10m after it; kept by AWS for 35 d"],
+            &["asked for 0s after its slot, complete 10m after it; kept by AWS for 35d"],
         ),
         (
             Outcome::Failed("snapshot failed".into()),
-            &["could not complete it: E: because"],
+            &[
+                "could not complete it: E: because",
+                "`redkeep take --policy ",
+            ],
         ),
         (
             Outcome::Failed("not_found".into()),
@@ -384,7 +390,7 @@ fn a_snapshot_of_a_longer_tier_says_why_it_is() {
     let told = said(monthly, "2026-11-24 12:00");
     has(
         &told,
-        &["kept by AWS for 35 d (monthly: the first of 2026-11)"],
+        &["kept by AWS for 35d (monthly: the first of 2026-11)"],
     );
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::receiver::Receiver;
-use crate::support::{Daemon, Dir, MINUTE, Sandbox, often, soon_and_then_each_minute};
+use crate::support::{Daemon, Dir, MINUTE, Sandbox, http, often, soon_and_then_each_minute};
 
 /// A daemon that shows a sign of life each second, and has next to nothing to write.
 fn daemon(dir: &Dir, sandbox: &Sandbox, receiver: &Receiver) -> Daemon {
@@ -28,6 +28,15 @@ fn it_comes_while_the_daemon_works_and_not_when_it_is_stopped_killed_or_halted()
     let (dir, sandbox, receiver) = (Dir::new(), Sandbox::of(&["dw"]), Receiver::start());
     let mut daemon = daemon(&dir, &sandbox, &receiver);
     receiver.wait(3, MINUTE);
+    // That nothing is known yet at the start is no trouble.
+    assert!(
+        !daemon.log().contains("no sign of life"),
+        "{}",
+        daemon.log()
+    );
+    let metrics = http(daemon.listen, "GET", "/metrics", "").body;
+    let failed = "redkeep_notifications_total{name=\"life\",result=\"failed\"} 0";
+    assert!(metrics.contains(failed), "{metrics}");
     // A process that stands still.
     daemon.process.signal("-STOP");
     std::thread::sleep(Duration::from_millis(500));

@@ -85,7 +85,9 @@ fn a_failure_is_one_message_and_the_next_snapshot_one_recovery() {
     assert_eq!(failed["policy"], "often");
     assert_eq!(failed["cluster"], "dw");
     assert_eq!(failed["severity"], "critical");
-    assert_eq!(failed["action"], "redkeep explain dw");
+    let action = format!("redkeep check --config {}", daemon.config.display());
+    assert_eq!(failed["action"], action);
+    assert_eq!(got[1].json()["severity"], "info", "it is over");
     assert!(
         failed["reason"].as_str().unwrap().contains("no such tag"),
         "{failed}"
@@ -135,7 +137,7 @@ fn a_receiver_that_hangs_holds_up_no_slot_no_scrape_and_not_the_end() {
         let waiting = pending(&daemon);
         waiting
             .iter()
-            .any(|one| one["trouble"] == "no answer within 10 s")
+            .any(|one| one["trouble"] == "no answer within 10s")
     });
     let stopped = Instant::now();
     daemon.process.signal("-TERM");

@@ -179,6 +179,14 @@ fn the_two_commands_of_the_first_screen_are_the_ones_in_use() {
             .any(|line| line.contains(commands[1].trim())),
         ".ci/run does not run the README's tests"
     );
+    let shown = scratch("readme").join("redkeep.toml");
+    std::fs::write(&shown, blocks_of(first_screen, "toml").remove(0)).unwrap();
+    for file in [shown.to_str().unwrap(), &format!("{ROOT}/config/demo.toml")] {
+        let output = redkeep(&["check", file]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{file}: {output:?}");
+        assert!(!told.contains("warning"), "{file}: {told}");
+    }
     let demo = load(&Sources {
         file: Path::new(ROOT).join("config/demo.toml"),
         environment: Vec::new(),

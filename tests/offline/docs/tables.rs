@@ -161,7 +161,8 @@ fn the_commands_page_has_exactly_the_commands_and_their_options() {
     let mut headings = BTreeSet::new();
     for command in program.get_subcommands().filter(|one| !one.is_hide_set()) {
         let heading = format!("## `{}`", command.get_name());
-        let options = command.get_arguments().filter_map(Arg::get_long);
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        let options = shown.filter_map(Arg::get_long);
         let options: BTreeSet<String> = options
             .filter(|option| !everywhere.contains(option))
             .map(str::to_owned)
@@ -192,9 +193,8 @@ fn the_json_page_shows_what_plan_prints() {
     let typed = shown_commands(&page).remove(0);
     let file = scratch("plan").join("redkeep.toml");
     let readme = blocks_of(&read("README.md"), "toml").remove(0);
-    let account = "[[account]]\nname = \"default\"\nregions = [\"eu-central-1\"]\n";
     let policy = readme.replace("\"dw-*\", \"finance\"", "\"dw-prod\"");
-    fs::write(&file, format!("{account}{policy}")).unwrap();
+    fs::write(&file, policy).unwrap();
     let mut arguments: Vec<&str> = typed[1..].iter().map(String::as_str).collect();
     arguments.extend(["--config", file.to_str().unwrap()]);
     let printed = redkeep(&arguments);

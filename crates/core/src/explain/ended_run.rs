@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::next_slot::blackout_at;
 use super::{Past, span};
 use crate::history::MissedRange;
+use crate::remedy;
 use crate::run::{GoneReason, Missed, Outcome, Reason, Run};
-use crate::slot::rfc3339;
+use crate::slot::{Pair, rfc3339};
 use crate::snapshot::Generation;
 
 /// What a range of missed slots says.
@@ -62,7 +63,7 @@ fn available(run: &Run) -> String {
     let afterwards = run.gone.as_ref().map_or_else(
         || match run.request.retention.days_or_minus_one() {
             -1 => format!("kept until somebody deletes it{}", tier(run)),
-            days => format!("kept by AWS for {days} d{}", tier(run)),
+            days => format!("kept by AWS for {days}d{}", tier(run)),
         },
         |gone| {
             let how = match gone.reason {
@@ -91,7 +92,7 @@ fn tier(run: &Run) -> String {
 }
 
 fn failed(run: &Run, why: &Reason) -> String {
-    let told = said(run);
+    let told = format!("{}{}", said(run), advice(why, &run.slot.pair));
     match why {
         Reason::SnapshotFailed => {
             let second = match run.generation() {
@@ -118,14 +119,15 @@ fn expired(run: &Run, why: &Reason) -> String {
     };
     match why {
         Reason::Superseded(why) => format!(
-            "AWS had not accepted it ({why}) when a newer slot was due too, after {calls}{}",
-            said(run)
+            "AWS had not accepted it ({why}) when a newer slot was due too, after {calls}{}{}",
+            said(run),
+            advice(why, &run.slot.pair)
         ),
         why => format!(
             "AWS had not accepted it when its start window ended at {} ({why}), after {calls}{}{}",
             rfc3339(run.request.deadline),
             said(run),
-            advice(why)
+            advice(why, &run.slot.pair)
         ),
     }
 }
@@ -191,17 +193,37 @@ pub(super) fn said(run: &Run) -> String {
 }
 
 /// What an operator can do about what stands in the way.
-pub(super) fn advice(why: &Reason) -> &'static str {
-    match why {
-        Reason::AccessDenied => "; compare the identity's permissions with `redkeep iam-policy`",
-        Reason::Quota => "; delete manual snapshots, or have the quota raised",
-        Reason::Credentials => {
-            "; look at the credentials of the account, `redkeep doctor` tries them"
+pub(super) fn advice(why: &Reason, pair: &Pair) -> String {
+    let command = remedy::of_reason(why, pair);
+    match why.refusal() {
+        Reason::AccessDenied => {
+            format!("; compare the identity's permissions with `{command}`")
         }
-        Reason::ClockSkew => "; set this machine's clock",
-        Reason::Unreachable | Reason::NoClearAnswer => "; `redkeep doctor` tries to reach AWS",
-        Reason::NotFound => "; look at the cluster's name and region",
-        Reason::ClusterState(_) => "; a cluster takes snapshots only while it is available",
-        _ => "",
+        Reason::Quota => {
+            format!("; delete manual snapshots, or have the quota raised: `{command}`")
+        }
+        Reason::Credentials => {
+            format!("; look at the credentials of the account, `{command}` tries them")
+        }
+        Reason::ClockSkew => format!("; set this machine's clock: `{command}` compares it"),
+        Reason::Unreachable | Reason::NoClearAnswer => {
+            format!("; `{command}` tries to reach AWS")
+        }
+        Reason::NotFound => {
+            format!("; look at the cluster's name and region: `{command}` lists what is there")
+        }
+        Reason::Config => format!("; change the policy, `{command}` tells what is wrong with it"),
+        Reason::SnapshotFailed | Reason::Vanished => {
+            format!("; the next slot is tried as planned, and `{command}` takes one now")
+        }
+        why if why.is_paused_cluster() => {
+            format!(
+                "; a cluster takes snapshots only while it is available: `{command}` resumes it"
+            )
+        }
+        Reason::ClusterState(_) => {
+            "; a cluster takes snapshots only while it is available".to_owned()
+        }
+        _ => String::new(),
     }
 }

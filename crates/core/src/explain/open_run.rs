@@ -32,8 +32,13 @@ fn of_state(run: &Run, past: Past<'_>) -> Explanation {
     match &run.state {
         RunState::Due => due(run, past),
         RunState::Waiting { until, refusal } => waiting(run, *until, refusal, past),
-        RunState::Asking { .. } => Explanation::now(format!(
-            "AWS is being asked{}; after a crash of the daemon it is looked for by its name",
+        RunState::Asking { refusal } => Explanation::now(format!(
+            "{}AWS is being asked{}; after a crash of the daemon it is looked for by its name",
+            refusal.as_ref().map_or_else(String::new, |refusal| format!(
+                "{}{}; ",
+                refused(run, refusal),
+                advice(&refusal.why, &run.slot.pair)
+            )),
             at(" since ", run.asked_at)
         )),
         RunState::InDoubt { since, look_at } => in_doubt(run, *since, *look_at),
@@ -179,7 +184,7 @@ fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -
         let words = format!(
             "{refused}; asked again at {}, until {deadline}{}",
             rfc3339(until),
-            advice(&refusal.why)
+            advice(&refusal.why, &run.slot.pair)
         );
         return Explanation::until(until, words);
     }
@@ -187,7 +192,7 @@ fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -
         || {
             Explanation::now(format!(
                 "{refused}; asked again now, until {deadline}{}",
-                advice(&refusal.why)
+                advice(&refusal.why, &run.slot.pair)
             ))
         },
         |told| Explanation {

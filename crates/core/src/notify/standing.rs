@@ -14,6 +14,7 @@ use crate::history::{Change, PairState};
 use crate::observed::ScopeView;
 use crate::outbox::{Cause, Condition, Content, Subject};
 use crate::plan::{Alarm, Facts, alarms, guarded};
+use crate::refusals::has_accepted;
 use crate::slot::{Scope, Slot};
 
 /// A policy's runs that are still a job after so long are nobody's any more: their account or policy is gone.
@@ -34,7 +35,7 @@ pub(super) fn told(facts: Facts<'_>) -> Vec<Change> {
     let mut there = BTreeSet::new();
     for (alarm, said) in alarms(facts) {
         let (cause, subject) = cause_of(&alarm);
-        let content = || texts::of_alarm(facts, cause, &subject, &said);
+        let content = || texts::of_alarm(facts, &alarm, (cause, &subject), &said);
         decision.begin((cause, &subject), Seen::Standing, content);
         there.insert((cause, subject));
     }
@@ -133,10 +134,11 @@ fn standing(facts: Facts<'_>, condition: &Condition, care: &BTreeSet<Slot>) -> S
         Cause::QuotaNear | Cause::QuotaReached => of_scope(facts, subject, |scope, _| {
             facts.observed.manual_snapshots(scope).is_some()
         }),
-        Cause::AccessDenied => of_scope(facts, subject, |scope, _| {
-            let mut runs = facts.history.runs.in_scope(scope);
-            runs.any(|run| run.accepted_at.is_some_and(|at| at > condition.since))
-        }),
+        Cause::AccessDenied => match subject.scope() {
+            Some(scope) if has_accepted(facts.history, &scope, condition.since) => Standing::Over,
+            // What was refused is not asked for any more.
+            _ => Standing::Unwatched,
+        },
         Cause::ClockSkew => of_scope(facts, subject, |_, view| view.clocks_agree()),
         Cause::Unreachable => of_scope(facts, subject, |_, view| view.reached_at.is_some()),
         Cause::SameAccount | Cause::Unidentified => of_scope(facts, subject, |_, view| {

@@ -177,6 +177,9 @@ fn what_fails_each_hour_is_one_message_one_reminder_a_day_and_one_recovery() {
     ];
     assert_eq!(states(&told), wanted);
     assert_eq!(told[1].count, 25, "the reminder says how often");
+    let severities = told.iter().map(Message::severity_now);
+    let wanted = [Severity::Critical, Severity::Critical, Severity::Info];
+    assert!(severities.eq(wanted), "what is over is not critical");
     let ids: BTreeSet<&str> = told.iter().map(|one| one.id.as_str()).collect();
     assert_eq!(ids.len(), 3, "each has an id of its own");
     let keys: BTreeSet<&str> = told.iter().map(|one| one.dedup_key.as_str()).collect();
@@ -191,7 +194,7 @@ fn a_message_names_policy_cluster_slot_reason_and_what_to_do() {
     let content = &told[0].content;
     assert_eq!(content.title, "hourly of dw in prod/eu-central-1: failed");
     assert_eq!(content.reason, "snapshot failed");
-    assert_eq!(content.action, "redkeep explain dw");
+    assert_eq!(content.action, "redkeep take --policy hourly --cluster dw");
     assert_eq!(
         content.scheduled_at.as_deref(),
         Some("2026-11-24T00:00:00Z")

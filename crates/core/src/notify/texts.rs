@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 use crate::digest;
 use crate::history::{Extension, MissedRange};
 use crate::outbox::{Cause, ConditionKey, Content, Subject, bounded};
-use crate::plan::Facts;
+use crate::plan::{Alarm, Facts};
+use crate::remedy::{explain, of_outcome};
 use crate::run::{Outcome, Run};
-use crate::slot::{Pair, Slot, rfc3339};
+use crate::slot::{Slot, rfc3339};
+use crate::standing::words;
 
 /// A content with the parts of a subject.
 fn about(facts: Facts<'_>, subject: &Subject) -> Content {
@@ -43,10 +45,6 @@ pub fn local_time(zone: &crate::schedule::Zone, at: DateTime<Utc>) -> String {
     format!("{local} {}", zone.name())
 }
 
-fn explain(pair: &Pair) -> String {
-    format!("redkeep explain {}", pair.cluster)
-}
-
 /// How a run ended.
 pub(super) fn of_run(facts: Facts<'_>, run: &Run, outcome: &Outcome) -> Content {
     let pair = &run.slot.pair;
@@ -55,11 +53,7 @@ pub(super) fn of_run(facts: Facts<'_>, run: &Run, outcome: &Outcome) -> Content 
     reason.dedup();
     let action = match outcome {
         Outcome::Available => format!("redkeep show {}", run.request.snapshot_id),
-        Outcome::Missed(_) => format!(
-            "redkeep take --policy {} --cluster {}",
-            pair.policy, pair.cluster
-        ),
-        _ => explain(pair),
+        _ => of_outcome(outcome, pair),
     };
     Content {
         title: format!("{}: {}", pair, outcome.word()),
@@ -88,7 +82,7 @@ pub(super) fn of_range(facts: Facts<'_>, range: &MissedRange) -> Content {
     Content {
         title: format!("{}: {count} slots missed", range.pair),
         reason: format!("{}, since {first}", range.reason.as_str()),
-        action: explain(&range.pair),
+        action: of_outcome(&Outcome::Missed(range.reason), &range.pair),
         ..about(facts, &Subject::from(&slot))
     }
 }
@@ -125,114 +119,23 @@ pub(super) fn of_job(facts: Facts<'_>, run: &Run) -> Content {
 }
 
 /// What an alarm says.
-pub(super) fn of_alarm(facts: Facts<'_>, cause: Cause, subject: &Subject, said: &str) -> Content {
-    let (what, action) = words(cause);
-    let title = format!("{}: {what}", named(subject));
-    let content = about(facts, subject);
-    let fill = |action: &str| {
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        action
-            .replace("CLUSTER", &text(&content.cluster))
-            .replace("POLICY", &text(&content.policy))
-            .replace("SNAPSHOT", &text(&content.snapshot_id))
-    };
+pub(super) fn of_alarm(
+    facts: Facts<'_>,
+    alarm: &Alarm,
+    (cause, subject): (Cause, &Subject),
+    said: &str,
+) -> Content {
+    let words = words(alarm, facts.history);
     let reason = match cause {
         Cause::PruneBlocked if said.is_empty() => subject.detail.clone(),
         Cause::PruneBlocked => format!("{}: {said}", subject.detail),
         _ => said.to_owned(),
     };
     Content {
-        title,
+        title: format!("{}: {}", words.subject, words.what),
         reason: bounded(&reason),
-        action: fill(action),
-        ..content
-    }
-}
-
-fn named(subject: &Subject) -> String {
-    match (
-        subject.pair(),
-        subject.scope(),
-        &subject.policy,
-        &subject.account,
-    ) {
-        (Some(pair), ..) => pair.to_string(),
-        (None, Some(scope), ..) => scope.to_string(),
-        (None, None, Some(policy), _) => policy.to_string(),
-        (None, None, None, Some(account)) => account.to_string(),
-        (None, None, None, None) => "redkeep".to_owned(),
-    }
-}
-
-/// What is said of a cause, and the command that helps.
-fn words(cause: Cause) -> (&'static str, &'static str) {
-    match cause {
-        Cause::StillCreating => (
-            "the snapshot is still creating after its completion window",
-            "redkeep show SNAPSHOT",
-        ),
-        Cause::UnknownStatus => (
-            "the snapshot has an unknown status",
-            "redkeep show SNAPSHOT",
-        ),
-        Cause::Overdue => (
-            "the newest good snapshot is older than the policy's rpo",
-            "redkeep take --policy POLICY --cluster CLUSTER",
-        ),
-        Cause::QuotaNear => (
-            "the quota of manual snapshots is nearly reached",
-            "redkeep forecast",
-        ),
-        Cause::QuotaReached => (
-            "the quota of manual snapshots is reached: AWS refuses new ones",
-            "redkeep forecast",
-        ),
-        Cause::PruneBlocked => ("no snapshots are removed", "redkeep prune"),
-        Cause::ConfirmationLapsed => (
-            "the confirmation of a plan was not used in time, and does not hold any more",
-            "redkeep prune",
-        ),
-        Cause::GuardRefused => (
-            "one of the last good snapshots is about to expire and cannot be kept",
-            "redkeep show SNAPSHOT",
-        ),
-        Cause::LettingGo => (
-            "the last good snapshots of a cluster that is gone expire soon",
-            "redkeep hold SNAPSHOT",
-        ),
-        Cause::HalfHeld => (
-            "a snapshot has the tag redkeep:hold, and expires all the same",
-            "redkeep hold SNAPSHOT",
-        ),
-        Cause::Unreachable => ("it cannot be listed", "redkeep doctor"),
-        Cause::AccessDenied => (
-            "no snapshot can be made without permission",
-            "redkeep iam-policy",
-        ),
-        Cause::OtherAccount => (
-            "the credentials belong to another account; nothing is done in it",
-            "redkeep doctor",
-        ),
-        Cause::SameAccount => (
-            "it is the same account and region as another; only the other one works",
-            "redkeep doctor",
-        ),
-        Cause::Unidentified => ("whose account it is cannot be asked", "redkeep doctor"),
-        Cause::ClockSkew => (
-            "this machine's clock and AWS's are more than five minutes apart",
-            "redkeep doctor",
-        ),
-        Cause::NoSuchCluster => (
-            "the policy names a cluster that AWS does not list",
-            "redkeep coverage",
-        ),
-        // These are told by what happens to a run.
-        Cause::Failed
-        | Cause::Expired
-        | Cause::Missed
-        | Cause::Conflict
-        | Cause::GuardWorks
-        | Cause::Run => ("", "redkeep status"),
+        action: words.command,
+        ..about(facts, subject)
     }
 }
 

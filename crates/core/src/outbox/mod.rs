@@ -244,6 +244,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// How bad it is now: what is over is no more than worth knowing.
+    pub fn severity_now(&self) -> Severity {
+        match self.state {
+            MessageState::Over => Severity::Info,
+            _ => self.severity,
+        }
+    }
+
     /// The id of the `number`th message of a condition that began at `since`.
     pub fn id_of(
         key: &ConditionKey,

@@ -14,9 +14,10 @@ use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::policy::Policy;
+use crate::refusals::in_force;
 use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
-use crate::run::{Reason, Refusal, Run, RunState};
+use crate::run::{Reason, Run};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
 
@@ -66,6 +67,8 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
         .scopes
         .iter()
         .flat_map(|(scope, view)| of_scope(facts, scope, view));
+    let refusals = facts.observed.scopes.keys();
+    let refusals = refusals.flat_map(|scope| of_refusals(facts, scope));
     let runs = facts.history.open().flat_map(|run| of_run(facts, run));
     let keeping = cares(facts).filter_map(|(run, care)| of_care(facts, run, &care));
     let pairs = facts.history.pairs.iter();
@@ -73,6 +76,7 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
     let pruning = facts.config.policies.iter();
     let pruning = pruning.flat_map(|policy| of_pruning(facts, policy));
     scopes
+        .chain(refusals)
         .chain(runs)
         .chain(keeping)
         .chain(pairs)
@@ -171,7 +175,7 @@ fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
 
 fn period_of(one: &Snapshot) -> String {
     let days = one.manual_snapshot_retention_period;
-    let days = days.map_or("unknown".to_owned(), |days| format!("{days} d"));
+    let days = days.map_or("unknown".to_owned(), |days| format!("{days}d"));
     format!("its period is {days}")
 }
 
@@ -198,7 +202,11 @@ fn of_scope(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Vec<(Alarm, St
     if let ServerClock::Skew(skew) = view.server_clock
         && skew.abs() > SKEW_LIMIT
     {
-        let said = format!("{} s ahead of AWS's", skew.num_seconds());
+        let seconds = skew.num_seconds();
+        let said = match seconds < 0 {
+            true => format!("{}s behind AWS's", -seconds),
+            false => format!("{seconds}s ahead of AWS's"),
+        };
         alarms.push((Alarm::ClockSkew(scope.clone()), said));
     }
     alarms.extend(of_quota(facts, scope, view));
@@ -248,10 +256,6 @@ fn of_care(facts: Facts<'_>, run: &Run, care: &Care) -> Option<(Alarm, String)> 
 }
 
 fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
-    if let Some(refusal) = refusal(&run.state) {
-        let alarm = of_refusal(refusal, &run.slot.pair.scope)?;
-        return Some((alarm, run.message.clone().unwrap_or_default()));
-    }
     if !run.is_creating() {
         return None;
     }
@@ -261,21 +265,17 @@ fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
     is_overlong(facts, run).then(|| (Alarm::StillCreating(run.slot.clone()), String::new()))
 }
 
-/// What stands in the way, also while AWS is asked once more: until it answers nothing has changed.
-fn refusal(state: &RunState) -> Option<&Refusal> {
-    match state {
-        RunState::Waiting { refusal, .. } => Some(refusal),
-        RunState::Asking { refusal } => refusal.as_ref(),
-        _ => None,
-    }
-}
-
-/// The refusals that somebody has to do something about.
-fn of_refusal(refusal: &Refusal, scope: &Scope) -> Option<Alarm> {
-    match refusal.why {
-        // AWS is right, whatever the configured quota and our count say.
-        Reason::Quota => Some(Alarm::QuotaReached(scope.clone())),
-        Reason::AccessDenied => Some(Alarm::AccessDenied(scope.clone())),
-        _ => None,
-    }
+/// The refusals that somebody has to do something about, in the words of the last one.
+fn of_refusals(facts: Facts<'_>, scope: &Scope) -> Vec<(Alarm, String)> {
+    let refused = in_force(facts.config, facts.history, scope).into_iter();
+    let alarms = refused.filter_map(|run| {
+        let alarm = match run.refusal()? {
+            // AWS is right, whatever the configured quota and our count say.
+            Reason::Quota => Alarm::QuotaReached(scope.clone()),
+            Reason::AccessDenied => Alarm::AccessDenied(scope.clone()),
+            _ => return None,
+        };
+        Some((alarm, run.message.clone().unwrap_or_default()))
+    });
+    alarms.collect()
 }

@@ -224,6 +224,24 @@ impl Run {
         }
     }
 
+    /// What AWS refused the run for, as long as AWS has not accepted it: what stands in the way now, also while AWS is asked
+    /// once more, what it is judged to end with, or what it has ended with.
+    pub fn refusal(&self) -> Option<&Reason> {
+        match &self.state {
+            RunState::Waiting { refusal, .. } => Some(&refusal.why),
+            RunState::Asking { refusal } => refusal.as_ref().map(|refusal| &refusal.why),
+            RunState::Concluding { verdict, .. } => verdict.refusal(),
+            RunState::Ended(outcome) => outcome.refusal(),
+            _ => None,
+        }
+        .filter(|_| self.accepted_at.is_none())
+    }
+
+    /// Whether AWS refused the run for something that lasts until somebody does something about it.
+    pub fn is_refused_for_good(&self) -> bool {
+        self.refusal().is_some_and(Reason::is_lasting)
+    }
+
     /// How the run ended, if it has.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {

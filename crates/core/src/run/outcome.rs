@@ -82,6 +82,14 @@ impl Outcome {
         matches!(self, Self::Missed(why) if why.is_excused())
     }
 
+    /// What AWS refused for, where that ended the slot.
+    pub fn refusal(&self) -> Option<&Reason> {
+        match self {
+            Self::Failed(why) | Self::Expired(why) => Some(why.refusal()),
+            _ => None,
+        }
+    }
+
     /// The outcome without its reason.
     pub fn kind(&self) -> OutcomeKind {
         match self {

@@ -49,6 +49,10 @@ pub enum Reason {
     Recorded(String),
 }
 
+fn is_pausing(status: &str) -> bool {
+    matches!(status, "paused" | "pausing")
+}
+
 const CLUSTER: &str = "cluster ";
 const NO_STATUS: &str = "not available";
 const SUPERSEDED: &str = "superseded: ";
@@ -66,6 +70,28 @@ impl Reason {
             Self::Superseded(inside) => inside,
             reason => reason,
         }
+    }
+
+    /// Whether AWS refuses every create call alike for this until somebody does something about it, and so beyond the end of
+    /// the slot that was refused.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Quota | Self::AccessDenied)
+    }
+
+    /// Whether a refusal for this is likely to be over before long without anybody doing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::ClusterState(status) => !status.as_deref().is_some_and(is_pausing),
+            Self::Throttled | Self::NoClearAnswer | Self::Unreachable | Self::SnapshotFailed => {
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the cluster is paused, so that it takes no snapshot until it is resumed.
+    pub fn is_paused_cluster(&self) -> bool {
+        matches!(self, Self::ClusterState(Some(status)) if is_pausing(status))
     }
 
     /// The reason that `words` are exactly the words of.

@@ -3,9 +3,10 @@
 use redkeep_core::plan::Alarm;
 use redkeep_sandbox::faults::Fault;
 
-use redkeep_simulation::setup::{at, config, config_with_quota, policy, seconds, sim};
+use redkeep_simulation::setup::{add_host, at, config, config_with_quota, policy, seconds, sim};
 use redkeep_simulation::sim::Sim;
 use redkeep_simulation::sim::aws::{CLUSTERS, CREATE, SNAPSHOTS};
+use redkeep_simulation::sim::journal::{Journal, scratch};
 
 pub const SLOT: &str = "2026-11-24 02:30";
 
@@ -416,4 +417,47 @@ fn an_expired_token_is_asked_with_again_at_once_and_then_slowly() {
     assert_eq!(asked(&sim), 2, "with other credentials");
     sim.until("2026-11-24 02:40");
     assert_eq!(sim.outcome("nightly", SLOT), "available");
+}
+
+/// The alarms about refusals that there are, and how often each has come.
+fn refusal_alarms(sim: &Sim) -> Vec<Alarm> {
+    let engine = &sim.hosts[0].process().engine;
+    let alarms = engine.alarms(sim.now).into_keys();
+    alarms
+        .filter(|one| matches!(one, Alarm::AccessDenied(_) | Alarm::QuotaReached(_)))
+        .collect()
+}
+
+#[test]
+fn a_refusal_goes_on_until_aws_accepts_whichever_slot_it_is() {
+    for code in ["AccessDenied", "ClusterSnapshotQuotaExceeded"] {
+        let mut sim = Sim::new(at("2026-11-24 00:00"));
+        sim.aws.add_cluster("dw", at("2026-01-01 00:00"));
+        let tables = policy("hourly", "30 * * * *", "dw", "");
+        add_host(
+            &mut sim,
+            "host-a",
+            config(&tables),
+            Journal::on_disk(scratch()),
+        );
+        sim.until("2026-11-24 00:29");
+        assert_eq!(refusal_alarms(&sim), []);
+        sim.aws.refuse(CREATE, None, code, 400);
+        sim.until("2026-11-24 00:35");
+        let begun = refusal_alarms(&sim);
+        assert_eq!(begun.len(), 1, "{code}");
+        // Across the ends of three slots, the beginnings of the next ones, and a restart.
+        for second in 0..3 * 3600 / 10 {
+            if second == 500 {
+                sim.stop(0);
+                sim.start(0);
+            }
+            sim.run_for(seconds(10));
+            assert_eq!(refusal_alarms(&sim), begun, "{code} at {}", sim.now);
+        }
+        sim.aws.heal();
+        sim.until("2026-11-24 05:00");
+        assert_eq!(refusal_alarms(&sim), [], "{code}: accepted since");
+        sim.assert_accounted();
+    }
 }
