@@ -315,6 +315,11 @@ fn every_outcome_is_told_with_its_reason() {
         };
         has(&said(change, now), parts);
     }
+}
+
+#[test]
+fn a_snapshot_that_somebody_deleted_is_told_as_such() {
+    let now = "2026-11-24 12:00";
     let gone = |run: &mut Run| {
         accepted(run);
         ended(Outcome::Available)(run);
