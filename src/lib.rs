@@ -20,7 +20,7 @@
 
 pub use redkeep_core::{
     coverage, days, digest, edit, engine, execute, explain, forecast, history, iam, import, names,
-    observed, operations, outbox, ownership, pause, plan, policy, redshift, reply, report,
+    observed, operations, outbox, outline, ownership, pause, plan, policy, redshift, reply, report,
     retention, retry, rpo, run, schedule, seen, settings, shared_tags, slot, snapshot, standing,
     suggest, timing, tzdb,
 };

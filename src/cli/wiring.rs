@@ -46,19 +46,28 @@ pub(super) async fn parts(
 ) -> Result<(Parts<AwsRedshift>, Hold), Failure> {
     let kind = endpoint_kind(&config, &sources.environment);
     let opened = Store::open_or_begin_anew(&config.database(), kind, clock.now(), check);
-    let opened = opened.map_err(unusable_store)?;
-    if let Some(lost) = &opened.lost {
+    // The history is moved and never copied: it may be most of what the daemon has in memory.
+    let Opened {
+        store,
+        history,
+        identity,
+        lost,
+        trouble,
+        is_checked,
+    } = opened.map_err(unusable_store)?;
+    if let Some(lost) = &lost {
         daemon::tell_lost(lost);
     }
+    let writer = config.writer.clone().unwrap_or(identity.installation);
     let target = target(&config, &clock).await?;
     let metrics = Arc::new(Metrics::new(clock.now()).map_err(other)?);
     let health = Arc::new(Health::starting(clock.monotonic()));
     let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
     let parts = Parts {
-        engine: engine(config, &opened, &*clock),
-        trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
-        is_checked: opened.is_checked,
-        store: opened.store,
+        engine: Engine::new(config, history, writer, clock.now()),
+        trouble: trouble.as_ref().map(|error| with_causes(error)),
+        is_checked,
+        store,
         connect: connect(connector, Arc::clone(&metrics)),
         zones: Place::of(&sources.environment),
         reload: Box::new(move || Box::pin(reloaded(sources.clone()))),
@@ -137,14 +146,6 @@ async fn reloaded(sources: Sources) -> Result<Config, ConfigErrors> {
         profiles,
         ..sources
     })
-}
-
-fn engine(config: Config, opened: &Opened, clock: &dyn Clock) -> Engine {
-    let writer = config
-        .writer
-        .clone()
-        .unwrap_or_else(|| opened.identity.installation.clone());
-    Engine::new(config, opened.history.clone(), writer, clock.now())
 }
 
 fn connect(connector: Connector, metrics: Arc<Metrics>) -> Connect<AwsRedshift> {

@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use budget::Budget;
 
+use crate::brief::{Brief, Known};
 use crate::names::{AccountName, ClusterId, PolicyName};
 use crate::redshift::{Cluster, ServerDate};
 use crate::settings::DEFAULT_MAX_REQUESTS_PER_SECOND;
@@ -32,6 +33,16 @@ pub const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 
 /// So many listings that fail in a row are no passing trouble: the next one would come soon.
 const BLIND_FROM: u32 = 2;
+
+/// A listing of more pages than these is a long one: its further pages keep a pause, it comes less often, and what AWS is
+/// making is followed by its name meanwhile.
+pub const SHORT_PAGES: u32 = Budget::BURST;
+
+/// After a long listing the scope is not listed for as long as its pages took, and so many times more.
+const REST: i32 = 2;
+
+/// However long it took, the next one comes before this is over.
+const LONGEST_REST: TimeDelta = TimeDelta::minutes(5);
 
 /// How long a listing that an answer calls for waits for other answers.
 const LISTING_PAUSE: TimeDelta = TimeDelta::seconds(1);
@@ -123,6 +134,10 @@ pub struct ScopeView {
     pub snapshots: Option<SnapshotListing>,
     /// The listing that is under way or comes next.
     pub listing: Listing,
+    /// How many pages the last complete listing had, of clusters and of snapshots.
+    pub pages: u32,
+    /// No listing comes before this, whoever wants one: the last one was long.
+    pub rests_until: DateTime<Utc>,
     /// How fast the scope may be asked.
     pub budget: Budget,
     /// When AWS last answered a listing in full.
@@ -184,7 +199,7 @@ pub struct SnapshotListing {
     /// When it began: only what was asked before this can be missing from it for good.
     pub began_at: DateTime<Utc>,
     /// All of them by name, but for those that other accounts share with this one.
-    pub by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+    pub by_id: BTreeMap<SnapshotId, Brief>,
     /// The names that several accounts have a snapshot of, where nobody knows which account is this one: none of
     /// them counts, and none is missing.
     pub unclear: BTreeSet<SnapshotId>,
@@ -194,11 +209,16 @@ pub struct SnapshotListing {
 
 impl SnapshotListing {
     /// A listing that began then and shows these.
-    pub fn new(
+    pub fn new<'a>(
         began_at: DateTime<Utc>,
-        by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+        all: impl IntoIterator<Item = &'a Arc<Snapshot>>,
         unclear: BTreeSet<SnapshotId>,
     ) -> Self {
+        let mut known = Known::default();
+        let briefs = all
+            .into_iter()
+            .map(|one| Brief::from(&**one).shared(&mut known));
+        let by_id: BTreeMap<_, _> = briefs.map(|one| (one.id().clone(), one)).collect();
         let half = by_id.iter().filter(|(_, one)| one.hold() == Hold::Half);
         let half_held = half.map(|(id, _)| id.clone()).collect();
         Self {
@@ -210,16 +230,18 @@ impl SnapshotListing {
     }
 
     /// Puts in what AWS has told of one snapshot since.
-    pub fn put(&mut self, id: SnapshotId, snapshot: Arc<Snapshot>) {
-        match snapshot.hold() {
+    pub fn put(&mut self, snapshot: &Snapshot) {
+        let brief = Brief::from(snapshot);
+        let id = brief.id().clone();
+        match brief.hold() {
             Hold::Half => drop(self.half_held.insert(id.clone())),
             Hold::Free | Hold::Held => drop(self.half_held.remove(&id)),
         }
-        self.by_id.insert(id, snapshot);
+        self.by_id.insert(id, brief);
     }
 
     /// The snapshots whose hold is not whole.
-    pub fn half_held(&self) -> impl Iterator<Item = (&SnapshotId, &Arc<Snapshot>)> {
+    pub fn half_held(&self) -> impl Iterator<Item = (&SnapshotId, &Brief)> {
         let half = self.half_held.iter();
         half.filter_map(|id| self.by_id.get_key_value(id))
     }
@@ -257,6 +279,8 @@ impl ScopeView {
                 at: now,
                 failures: 0,
             },
+            pages: 0,
+            rests_until: now,
             budget: Budget::full(DEFAULT_MAX_REQUESTS_PER_SECOND, now),
             reached_at: None,
             trouble: None,
@@ -336,8 +360,28 @@ impl ScopeView {
     /// Asks for a listing in a second, if the pace of failed ones allows: answers that come together want one listing.
     pub fn want_listing(&mut self, now: DateTime<Utc>) {
         if let Listing::Next { at, failures: 0 } = &mut self.listing {
-            *at = (*at).min(now + LISTING_PAUSE);
+            *at = (*at).min((now + LISTING_PAUSE).max(self.rests_until));
         }
+    }
+
+    /// Notes how many pages a complete listing had, which says when the next one may come.
+    pub fn note_pages(&mut self, pages: u32, now: DateTime<Utc>) {
+        self.pages = pages;
+        self.rests_until = match self.is_long() {
+            true => now + (self.listing_takes(now) * REST).min(LONGEST_REST),
+            false => now,
+        };
+    }
+
+    /// Whether a listing of the scope is a long one, as far as is known.
+    pub fn is_long(&self) -> bool {
+        self.pages > SHORT_PAGES
+    }
+
+    /// How long the pauses between the pages of a listing take together.
+    fn listing_takes(&self, now: DateTime<Utc>) -> TimeDelta {
+        let pauses = i32::try_from(self.pages.saturating_sub(SHORT_PAGES)).unwrap_or(i32::MAX);
+        self.budget.page_pause(now) * pauses
     }
 
     /// Whether STS is to be asked whose account it is with the next listing.
@@ -350,7 +394,8 @@ impl ScopeView {
         match self.listing {
             Listing::Next { failures, .. } => failures >= BLIND_FROM,
             Listing::UnderWay { failures, since } => {
-                failures >= BLIND_FROM || now - since > LISTING_INTERVAL
+                let patience = LISTING_INTERVAL + self.listing_takes(now);
+                failures >= BLIND_FROM || now - since > patience
             }
         }
     }
@@ -424,6 +469,7 @@ impl Observed {
             view.server_clock = ServerClock::Unasked;
             view.doubted = None;
             view.budget = view.budget.restarted(now);
+            view.rests_until = now;
             if let Listing::Next { at, .. } = &mut view.listing {
                 *at = now;
             }

@@ -19,6 +19,7 @@ mod load;
 mod meta;
 mod operations;
 mod outbox;
+mod outline;
 mod pages;
 mod quarantine;
 mod query;

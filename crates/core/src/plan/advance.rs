@@ -361,7 +361,8 @@ pub(super) fn look_wanted_at(
     let is_asked = |run: &&&Run| facts.observed.in_flight.contains(&run.slot);
     let idle = open.runs.iter().filter(|run| !is_asked(run));
     let wanted = idle.filter_map(|run| match &run.state {
-        RunState::Creating { look_at, .. } => Some(*look_at),
+        // Where a listing is long they are followed by their names.
+        RunState::Creating { look_at, .. } => (!view.is_long()).then_some(*look_at),
         RunState::Concluding { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
         RunState::Due => {
             let waits = open.overlapping(run).or_else(|| open.ahead_of(run));

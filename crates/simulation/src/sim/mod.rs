@@ -521,7 +521,7 @@ impl Sim {
             false => self.now + wire.is_slow_by + self.dice.milliseconds(self.latency.back),
         };
         self.watch_hands((wire.call, wire.account, &wire.region), &request);
-        let (now, is_look) = (self.now, matches!(request, Request::Snapshots(_)));
+        let (now, is_look) = (self.now, matches!(request, Request::Snapshots(..)));
         let aws = self.account(wire.account);
         let served = aws.carry_out(request, &fault_effect, region, now);
         if let Some(told) = served.told {
