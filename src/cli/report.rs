@@ -228,14 +228,15 @@ impl Past {
     /// The pair's runs in the period, the newest good one before it, and those whose snapshots are there.
     fn runs(&self, pair: &Pair) -> Result<Tally, Failure> {
         let mut tally = Tally::new(self.period);
-        for one in self.known.kept_of(pair) {
+        let kept = self.known.kept_of(pair);
+        for one in kept {
             let created_at = one.tenure.created_at;
             tally.add(SlotResult::available(one.scheduled_at, created_at, None));
         }
         self.known.open_of(pair).for_each(|run| tally.add(run));
         let past = self
             .reader
-            .each_past(pair, self.period, |slot| tally.add(slot));
+            .each_past((pair, kept), self.period, |slot| tally.add(slot));
         past.map_err(unreadable)?;
         Ok(tally)
     }

@@ -3,7 +3,7 @@
 //! Owns: reading the complete snapshots that are there, and the slots of a period, with nothing that these two do not look
 //! at: of a million rows neither the tags nor AWS's whole description are read. Never judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
@@ -36,11 +36,16 @@ static KEPT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// A pair's complete snapshots of a period that are gone.
+/// A pair's slots of a period, out of the index of the key alone.
+const SLOTS: &str = "
+    SELECT rowid, scheduled_at FROM runs
+    WHERE policy = ?1 AND account = ?2 AND region = ?3 AND cluster = ?4 AND scheduled_at >= ?5 AND scheduled_at <= ?6
+    ORDER BY scheduled_at";
+
+/// A run, if its complete snapshot is gone.
 const GONE: &str = "
     SELECT rowid, scheduled_at, accepted_at, gone_at, snapshot FROM runs
-    WHERE policy = ?1 AND account = ?2 AND region = ?3 AND cluster = ?4 AND scheduled_at >= ?5 AND scheduled_at <= ?6
-        AND state = 'available' AND gone_at IS NOT NULL";
+    WHERE rowid = ?1 AND state = 'available' AND gone_at IS NOT NULL";
 
 /// A pair's newest complete snapshot up to an instant, be it there or gone.
 const LAST_BEFORE: &str = "
@@ -58,17 +63,19 @@ impl Reader {
     }
 
     /// Gives each slot of a pair to `take` that ended in the period and has no complete snapshot any more, and the newest
-    /// complete snapshot before the period where that is gone. What is there or open is in [`Reader::outline`].
+    /// complete snapshot before the period where that is gone. `kept` are those that are there, in their order, by
+    /// [`Reader::outline`], which has what is open too.
     ///
     /// # Errors
     /// As [`Reader::runs`].
     pub fn each_past(
         &self,
-        pair: &Pair,
+        (pair, kept): (&Pair, &[Kept]),
         period: ReportPeriod,
         take: impl FnMut(SlotResult),
     ) -> Result<(), StoreError> {
-        each_past(self.connection(), pair, period, take).map_err(|fault| fault.at(self.path()))
+        let taken = each_past(self.connection(), (pair, kept), period, take);
+        taken.map_err(|fault| fault.at(self.path()))
     }
 }
 
@@ -181,21 +188,31 @@ fn optional_instant(row: &Row<'_>, column: usize) -> Result<Option<DateTime<Utc>
 
 fn each_past(
     connection: &Connection,
-    pair: &Pair,
+    (pair, kept): (&Pair, &[Kept]),
     ReportPeriod { since, until }: ReportPeriod,
     mut take: impl FnMut(SlotResult),
 ) -> Result<(), Fault> {
+    let mut known: BTreeSet<DateTime<Utc>> = kept.iter().map(|one| one.scheduled_at).collect();
     let [policy, account, region, cluster] = names(pair);
     let (from, to) = (to_text(since), to_text(until));
     let mut lacking = connection.prepare_cached(LACKING_UP_TO)?;
     let mut rows = lacking.query(params![policy, account, region, cluster, from, to])?;
     while let Some(row) = rows.next()? {
-        take(lacking_of(row)?);
+        let slot = lacking_of(row)?;
+        known.insert(slot.scheduled_at);
+        take(slot);
     }
+    let mut slots = connection.prepare_cached(SLOTS)?;
     let mut gone = connection.prepare_cached(GONE)?;
-    let mut rows = gone.query(params![policy, account, region, cluster, from, to])?;
+    let mut rows = slots.query(params![policy, account, region, cluster, from, to])?;
     while let Some(row) = rows.next()? {
-        take(gone_of(row)?);
+        if known.contains(&instant(row, 1)?) {
+            continue;
+        }
+        let mut rows = gone.query([row.get::<_, i64>(0)?])?;
+        if let Some(row) = rows.next()? {
+            take(gone_of(row)?);
+        }
     }
     let mut before = connection.prepare_cached(LAST_BEFORE)?;
     let mut rows = before.query(params![policy, account, region, cluster, from])?;
@@ -256,5 +273,42 @@ impl<'de> Deserialize<'de> for Instant {
             Some(at) => Ok(Self(at)),
             None => text.parse().map(Self).map_err(serde::de::Error::custom),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::File;
+
+    #[test]
+    fn nothing_looks_at_all_runs() {
+        let dir = std::env::temp_dir().join(format!("redkeep-outline-{}", std::process::id()));
+        let file = File::open(&dir.join("history.db")).unwrap();
+        for (sql, wanted) in [
+            (KEPT.as_str(), "SCAN runs USING COVERING INDEX runs_there"),
+            (
+                SLOTS,
+                "SEARCH runs USING COVERING INDEX sqlite_autoindex_runs_1",
+            ),
+            (GONE, "SEARCH runs USING INTEGER PRIMARY KEY"),
+            (
+                LAST_BEFORE,
+                "SEARCH runs USING INDEX sqlite_autoindex_runs_1",
+            ),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
+            let mut statement = file.connection.prepare(&sql).unwrap();
+            let count = statement.parameter_count();
+            let rows = statement.query_map(rusqlite::params_from_iter(vec!["x"; count]), |row| {
+                row.get::<_, String>(3)
+            });
+            let steps: Vec<String> = rows.unwrap().map(Result::unwrap).collect();
+            assert!(
+                steps.len() == 1 && steps[0].starts_with(wanted),
+                "{sql}: {steps:?}"
+            );
+        }
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: which recorded snapshots are not there, and which are there and not recorded. Pure: the listing was made by
 //! somebody else.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -45,16 +45,18 @@ pub fn differences(
         let Inventory::At(snapshots) = held else {
             continue;
         };
-        let ids: HashSet<&str> = snapshots
+        let mut ids: Vec<&str> = snapshots
             .iter()
             .map(|snapshot| snapshot.snapshot_identifier.as_str())
             .collect();
-        let mut recorded = HashSet::new();
+        ids.sort_unstable();
+        let is_listed = |id: &str| ids.binary_search(&id).is_ok();
+        let mut recorded: Vec<&str> = Vec::new();
         for (pair, kept) in past.kept.iter().filter(|(pair, _)| pair.scope == *scope) {
             recorded.extend(kept.iter().map(|one| one.id.as_str()));
             let has_expired = |one: &Kept| one.tenure.told_end().is_some_and(|at| at <= now);
             let lost = { kept.iter() }
-                .filter(|one| !ids.contains(one.id.as_str()) && !has_expired(one))
+                .filter(|one| !is_listed(one.id.as_str()) && !has_expired(one))
                 .map(|one| one.id.to_string());
             let lost: Vec<String> = lost.collect();
             if !lost.is_empty() {
@@ -62,10 +64,11 @@ pub fn differences(
                 differences.not_at_aws.extend(lost);
             }
         }
+        recorded.sort_unstable();
         for snapshot in snapshots {
             let id = &snapshot.snapshot_identifier;
             let pair = pair(config, scope, snapshot);
-            if let Some(pair) = pair.filter(|_| !recorded.contains(id.as_str())) {
+            if let Some(pair) = pair.filter(|_| recorded.binary_search(&id.as_str()).is_err()) {
                 found.entry(pair).or_default().not_recorded.push(id.clone());
             }
         }
