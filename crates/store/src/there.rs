@@ -182,7 +182,9 @@ mod tests {
     fn plan(file: &File, sql: &str) -> Vec<String> {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = file.connection.prepare(&sql).unwrap();
-        let rows = statement.query_map([], |row| row.get(3)).unwrap();
+        let values = vec!["x"; statement.parameter_count()];
+        let values = rusqlite::params_from_iter(values);
+        let rows = statement.query_map(values, |row| row.get(3)).unwrap();
         rows.map(Result::unwrap).collect()
     }
 

@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(after.available(at(12)), 10, "half of the pace");
         let (sent, owed) = (after.spent(10, at(12)), 178.0);
         assert_eq!(sent.available(at(14)), 10);
-        assert!(sent.owed <= owed - 20.0 + 0.001);
+        assert!(sent.owed <= owed - 10.0 + 0.001);
         // The next one takes its share while it is under way, at the pauses that its pages keep.
         let pause = after.page_pause(at(100)).as_seconds_f64();
         assert_eq!(pause, 2.0 / pace);
