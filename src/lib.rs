@@ -20,8 +20,8 @@
 
 pub use redkeep_core::{
     coverage, days, digest, edit, engine, execute, explain, forecast, history, iam, import, names,
-    observed, operations, outbox, ownership, pause, plan, policy, redshift, refusals, remedy,
-    reply, report, retention, retry, rpo, run, schedule, seen, settings, shared_tags, slot,
+    observed, operations, outbox, outline, ownership, pause, plan, policy, redshift, refusals,
+    remedy, reply, report, retention, retry, rpo, run, schedule, seen, settings, shared_tags, slot,
     snapshot, standing, suggest, timing, tzdb,
 };
 pub use redkeep_policy_file as config;

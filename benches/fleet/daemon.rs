@@ -59,10 +59,7 @@ impl Daemon {
 
     /// User and system time (proc(5)), in clock ticks of 10 ms.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = self.proc("stat");
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+        cpu_seconds_in(&self.proc("stat"))
     }
 
     /// The most memory that was resident.
@@ -93,6 +90,13 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// User and system time as `stat` of a process tells it (proc(5)), in clock ticks of 10 ms.
+pub fn cpu_seconds_in(stat: &str) -> f64 {
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
 /// One policy for every cluster, due in the second of `due` and then not for a year.

@@ -12,9 +12,11 @@
     reason = "a benchmark measures real time and prints what it measured"
 )]
 
+mod awscli;
 mod boto3;
 mod daemon;
 mod probes;
+mod sdk;
 mod server;
 
 use std::path::PathBuf;
@@ -66,9 +68,23 @@ struct Arguments {
     /// Another redkeep than the one just built
     #[arg(long, default_value = env!("CARGO_BIN_EXE_redkeep"))]
     redkeep: PathBuf,
+    /// Ask for the snapshots of the clusters on the standard input by the bare SDK, and do nothing else
+    #[arg(long, hide = true)]
+    sdk: Option<String>,
     /// What cargo passes to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Arguments {
+    fn ten_times_fewer(&self) -> Self {
+        let clusters = (self.clusters / 10).max(1);
+        Self {
+            clusters,
+            scopes: self.scopes.min(clusters),
+            ..self.clone()
+        }
+    }
 }
 
 /// What one fleet has cost.
@@ -79,6 +95,9 @@ struct Cost {
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(url) = &arguments.sdk {
+        return sdk::ask(url);
+    }
     let version = daemon::version(&arguments.redkeep);
     println!(
         "{version}: {} clusters in {} scopes, {} ms away",
@@ -93,7 +112,9 @@ fn main() {
     let cost = due_at_once(&arguments);
     if !arguments.alone {
         compare_with_fewer(&arguments, &cost);
+        compare_with_sdk(&arguments, &cost);
         compare_with_boto3(&arguments, &cost);
+        compare_with_cli(&arguments, &cost);
     }
 }
 
@@ -126,9 +147,29 @@ fn due_at_once(arguments: &Arguments) -> Cost {
 }
 
 fn idle(arguments: &Arguments) {
+    let peak = idle_once(arguments);
+    if arguments.alone {
+        return;
+    }
+    let fewer = arguments.ten_times_fewer();
+    println!(
+        "-- ten times fewer: {} clusters in {} scopes",
+        fewer.clusters, fewer.scopes
+    );
+    let less = idle_once(&fewer);
+    let pairs = (arguments.clusters - fewer.clusters) as f64;
+    println!(
+        "memory          {:>9.0} bytes a pair, none of which has a snapshot",
+        (peak - less) * 1_048_576.0 / pairs
+    );
+}
+
+/// The most memory that it took.
+fn idle_once(arguments: &Arguments) -> f64 {
     let server = Server::start(arguments, Duration::from_secs(30));
     let daemon = Daemon::start(arguments, &server, Utc::now() + TimeDelta::days(200));
     measure_state("nothing due", arguments, &server, &daemon);
+    daemon.peak_mib()
 }
 
 fn follow(arguments: &Arguments) {
@@ -156,15 +197,10 @@ fn measure_state(name: &str, arguments: &Arguments, server: &Server, daemon: &Da
 }
 
 fn compare_with_fewer(arguments: &Arguments, cost: &Cost) {
-    let clusters = (arguments.clusters / 10).max(1);
-    let fewer = Arguments {
-        clusters,
-        scopes: arguments.scopes.min(clusters),
-        ..arguments.clone()
-    };
+    let fewer = arguments.ten_times_fewer();
     println!(
-        "-- ten times fewer: {clusters} clusters in {} scopes",
-        fewer.scopes
+        "-- ten times fewer: {} clusters in {} scopes",
+        fewer.clusters, fewer.scopes
     );
     let less = due_at_once(&fewer);
     println!(
@@ -191,6 +227,38 @@ fn compare_with_boto3(arguments: &Arguments, cost: &Cost) {
     println!(
         "CPU             {cpu:>9.2} s; redkeep {:.2} × that",
         cost.cpu / cpu
+    );
+}
+
+fn compare_with_sdk(arguments: &Arguments, cost: &Cost) {
+    let server = Server::start(arguments, Duration::from_secs(3_600));
+    let (wall, cpu) = sdk::run(&server);
+    assert_eq!(server.accepted(), arguments.clusters);
+    println!(
+        "-- the bare SDK, {} at once, no pace, no history, nothing followed",
+        boto3::THREADS
+    );
+    println!("accepted        {wall:>9.2} s after the start");
+    println!(
+        "CPU             {cpu:>9.2} s; redkeep {:.2} × that",
+        cost.cpu / cpu.max(0.01)
+    );
+}
+
+fn compare_with_cli(arguments: &Arguments, cost: &Cost) {
+    let Some(program) = awscli::program() else {
+        println!(
+            "-- the AWS CLI is not here: tests/peers/install.sh installs it under target/peers"
+        );
+        return;
+    };
+    let server = Server::start(arguments, Duration::from_secs(3_600));
+    let each = awscli::run(&program, &server);
+    let ours = cost.cpu / arguments.clusters as f64;
+    println!("-- the AWS CLI, a process for each snapshot");
+    println!(
+        "CPU             {each:>9.3} s a snapshot; redkeep {ours:.4} s, {:.4} × that",
+        ours / each
     );
 }
 

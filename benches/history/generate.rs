@@ -69,6 +69,24 @@ pub fn nothing(action: &str) -> String {
     )
 }
 
+/// Of each policy in each scope.
+fn clusters(rows: u32) -> u32 {
+    if rows >= 500_000 {
+        CLUSTERS
+    } else {
+        CLUSTERS / 10
+    }
+}
+
+fn pairs(rows: u32) -> u32 {
+    POLICIES * ACCOUNTS * u32::try_from(REGIONS.len()).unwrap() * clusters(rows)
+}
+
+/// About how many snapshots are there of a history of so many rows.
+pub fn there(rows: u32) -> u32 {
+    pairs(rows) * THERE
+}
+
 /// Makes a history of about so many rows.
 pub fn history(path: &Path, rows: u32) {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
@@ -79,12 +97,7 @@ pub fn history(path: &Path, rows: u32) {
         .unwrap();
     let opened = Store::open(path, EndpointKind::Other, begun).unwrap();
     runtime.block_on(opened.store.close()).unwrap();
-    let clusters = if rows >= 500_000 {
-        CLUSTERS
-    } else {
-        CLUSTERS / 10
-    };
-    let pairs = POLICIES * ACCOUNTS * u32::try_from(REGIONS.len()).unwrap() * clusters;
+    let (clusters, pairs) = (clusters(rows), pairs(rows));
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch("PRAGMA synchronous = OFF; BEGIN")

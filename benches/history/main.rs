@@ -47,6 +47,12 @@ fn main() {
             many / few
         );
     }
+    println!(
+        "{:<22} {:>9.0} bytes a snapshot that is there, its part of its pair included",
+        "memory",
+        (of(&large, "resident") - of(&small, "resident")) * 1_048_576.0
+            / f64::from(generate::there(rows) - generate::there(rows / 10))
+    );
     if kept.is_none() {
         let _ = fs::remove_dir_all(&dir);
     }
@@ -54,6 +60,10 @@ fn main() {
 
 /// What, in which unit, and how much.
 type Figure = (&'static str, &'static str, f64);
+
+fn of(figures: &[Figure], what: &str) -> f64 {
+    figures.iter().find(|figure| figure.0 == what).unwrap().2
+}
 
 fn measure(dir: &Path, rows: u32) -> Vec<Figure> {
     let state = dir.join("state");

@@ -64,7 +64,7 @@ pub type Meter = Arc<dyn Fn(Operation, &'static str, Duration) + Send + Sync>;
 impl AwsRedshift {
     async fn all_clusters(&self, date: &Probe) -> Result<Vec<Cluster>, RedshiftError> {
         let client = self.client().await;
-        all_pages(|marker| async {
+        all_pages(Duration::ZERO, |marker| async {
             let call = client
                 .describe_clusters()
                 .max_records(PAGE_SIZE)
@@ -82,9 +82,13 @@ impl AwsRedshift {
         .await
     }
 
-    async fn all_snapshots(&self, date: &Probe) -> Result<Vec<Arc<Snapshot>>, RedshiftError> {
+    async fn all_snapshots(
+        &self,
+        date: &Probe,
+        page_pause: Duration,
+    ) -> Result<Vec<Arc<Snapshot>>, RedshiftError> {
         let client = self.client().await;
-        all_pages(|marker| async {
+        all_pages(page_pause, |marker| async {
             let call = client
                 .describe_cluster_snapshots()
                 .snapshot_type("manual")
@@ -107,7 +111,7 @@ impl AwsRedshift {
         date: &Probe,
     ) -> Result<Vec<SnapshotEvent>, RedshiftError> {
         let client = self.client().await;
-        all_pages(|marker| async {
+        all_pages(Duration::ZERO, |marker| async {
             let call = client
                 .describe_events()
                 .source_identifier(id.as_str())
@@ -248,9 +252,9 @@ impl Redshift for AwsRedshift {
         date.answer(self.all_clusters(&date).await)
     }
 
-    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
+    async fn snapshots(&self, page_pause: Duration) -> Answer<Vec<Arc<Snapshot>>> {
         let date = Probe::default();
-        date.answer(self.all_snapshots(&date).await)
+        date.answer(self.all_snapshots(&date, page_pause).await)
     }
 
     async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {

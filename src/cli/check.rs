@@ -11,7 +11,7 @@ use crate::config::{self, Config, ConfigErrors, Endpoint, Problem, Warning};
 use crate::forecast::{ScopeForecast, YEAR, forecast};
 use crate::names::PolicyName;
 
-use super::forecast::known;
+use super::forecast::past;
 use super::output::{View, row, write_rows};
 use super::view::OutputArgs;
 use super::{ConfigArgs, Failure, described, invalid, sources};
@@ -105,8 +105,8 @@ pub(super) async fn check(args: &CheckArgs, now: DateTime<Utc>) -> Result<(), Fa
     };
     let (mut rows, refused) = remarks(&config).await;
     // A history that cannot be read is not what is asked about here.
-    let history = known(&config).unwrap_or_default();
-    let forecast = forecast(&config, &history, now, YEAR);
+    let past = past(&config).unwrap_or_default();
+    let forecast = forecast(&config, &past, now, YEAR);
     let notes = forecast.notes.iter().map(ToString::to_string);
     rows.extend(notes.map(|note| CheckRow::of("note", note)));
     let over = forecast.scopes.iter().filter_map(over_quota);

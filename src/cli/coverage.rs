@@ -13,7 +13,8 @@ use crate::slot::{PairFilter, Scope};
 use crate::store::Reader;
 
 use super::filter::FilterArgs;
-use super::forecast::known_by;
+use super::forecast::reader;
+use super::history::unreadable;
 use super::output::{Column, Tone, View, row, text, write_rows};
 use super::scopes::list;
 use super::view::OutputArgs;
@@ -62,10 +63,11 @@ const COLUMNS: &[Column<CoverageRow>] = &[
 
 pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
-    let history = known_by(&config, Reader::newest)?;
+    let reader = reader(&config)?;
+    let history = reader.as_ref().map(Reader::newest).transpose();
+    let history = history.map_err(unreadable)?.unwrap_or_default();
     let clusters = |client: Arc<_>| async move { Redshift::clusters(&*client).await };
     let seen: Seen = list(&config, &clock, clusters).await;
-    let reader = Reader::open(&config.database()).ok();
     let wanted = args.filter.checked(&config, reader.as_ref())?;
     let mut findings = findings(&config, &history, &seen);
     findings.retain(|finding| is_wanted(finding, &wanted));

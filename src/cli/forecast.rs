@@ -11,8 +11,8 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::forecast::{Forecast, Sample, ScopeForecast, YEAR, forecast as foretell};
-use crate::history::History;
 use crate::names::PolicyName;
+use crate::outline::Outline;
 use crate::slot::rfc3339;
 use crate::store::{Reader, StoreError};
 use crate::told::picture;
@@ -140,10 +140,10 @@ const SHARE_COLUMNS: &[Column<Share>] = &[
 
 pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let config = load(&args.config).await?;
-    let history = known(&config)?;
-    let reader = Reader::open(&config.database()).ok();
+    let reader = reader(&config)?;
     let wanted = args.filter.checked(&config, reader.as_ref())?;
-    let mut forecast = foretell(&config, &history, now, args.days);
+    let past = outline_of(reader.as_ref())?;
+    let mut forecast = foretell(&config, &past, now, args.days);
     forecast
         .scopes
         .retain(|scope| wanted.has_scope(&scope.scope));
@@ -176,20 +176,22 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
     Ok(())
 }
 
-/// The history, or none where there is none yet.
-pub(super) fn known(config: &Config) -> Result<History, Failure> {
-    known_by(config, Reader::history)
+/// The history in outline, or none where there is none yet.
+pub(super) fn past(config: &Config) -> Result<Outline, Failure> {
+    outline_of(reader(config)?.as_ref())
 }
 
-/// As much of the history as `read` reads, or none where there is none yet.
-pub(super) fn known_by(
-    config: &Config,
-    read: impl FnOnce(&Reader) -> Result<History, StoreError>,
-) -> Result<History, Failure> {
-    match Reader::open(&config.database()).and_then(|reader| read(&reader)) {
-        Err(StoreError::Missing { .. }) => Ok(History::default()),
-        read => read.map_err(unreadable),
+/// The history's reader; `None` where there is no history yet.
+pub(super) fn reader(config: &Config) -> Result<Option<Reader>, Failure> {
+    match Reader::open(&config.database()) {
+        Err(StoreError::Missing { .. }) => Ok(None),
+        opened => opened.map(Some).map_err(unreadable),
     }
+}
+
+fn outline_of(reader: Option<&Reader>) -> Result<Outline, Failure> {
+    let read = reader.map(Reader::outline).transpose();
+    Ok(read.map_err(unreadable)?.unwrap_or_default())
 }
 
 fn tell_notes(forecast: &Forecast, days: u16) -> std::io::Result<()> {

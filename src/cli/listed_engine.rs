@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::execute;
@@ -36,6 +38,7 @@ pub(super) async fn listed_engine(
     let listing = |scope, client| {
         let call = Call::List {
             scope,
+            page_pause: TimeDelta::zero(),
             asks_account: true,
         };
         within(LISTING_TIMEOUT, execute(call, client, clock.now()))

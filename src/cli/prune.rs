@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::forecast::{Note, forecast};
 use crate::names::PolicyName;
 use crate::operations::{Confirmation, MAX_DELETES_PER_PASS, Removal};
+use crate::outline::Outline;
 use crate::plan::{Blocked, PruneCandidate, PrunePlan};
 use crate::retention::prune::{Keep, Verdict};
 use crate::slot::{PairFilter, rfc3339};
@@ -137,7 +138,8 @@ fn show(
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     let config = engine.config();
-    let backlogs = forecast(config, engine.history(), now, 1).notes.into_iter();
+    let past = Outline::from(engine.history());
+    let backlogs = forecast(config, &past, now, 1).notes.into_iter();
     let backlogs = backlogs.filter(|note| matches!(note, Note::Backlog(policy, ..) if judged.iter().any(|(name, _)| *name == policy)));
     let view = View::of(
         &args.output,

@@ -5,19 +5,20 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::history::History;
+use crate::history::MissedRange;
+use crate::outline::Outline;
 use crate::redshift::{Answer, Redshift};
 use crate::report::{
-    self, Differences, Inventory, PairFacts, ReportPeriod, Tally, differences, of_pair,
+    self, Differences, Inventory, PairFacts, ReportPeriod, SlotResult, Tally, differences, of_pair,
 };
-use crate::rpo::overdue_since;
-use crate::run::Run;
+use crate::rpo::breached_since;
 use crate::slot::{Pair, PairFilter, Scope, rfc3339};
 use crate::snapshot::SnapshotId;
 use crate::store::{Reader, RunFilter};
@@ -70,7 +71,8 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
         "No policy and cluster is active, or had a slot in the period. `redkeep coverage` tells which clusters there are.",
     );
     let past = Past {
-        history: reader.history().map_err(unreadable)?,
+        known: reader.outline().map_err(unreadable)?,
+        ranges: ranges(&reader, period)?,
         reader,
         period,
         now,
@@ -107,6 +109,22 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     }
 }
 
+fn ranges(
+    reader: &Reader,
+    period: ReportPeriod,
+) -> Result<BTreeMap<Pair, Vec<MissedRange>>, Failure> {
+    let filter = RunFilter {
+        since: Some(period.since),
+        until: Some(period.until),
+        ..RunFilter::default()
+    };
+    let mut by_pair: BTreeMap<Pair, Vec<MissedRange>> = BTreeMap::new();
+    for range in reader.missed_ranges(&filter).map_err(unreadable)? {
+        by_pair.entry(range.pair.clone()).or_default().push(range);
+    }
+    Ok(by_pair)
+}
+
 fn period(args: &ReportArgs, now: DateTime<Utc>, clocks: &Clocks) -> Result<ReportPeriod, Failure> {
     let until = args.until.map_or(now, |until| until.before(now, clocks));
     let until = until.min(now);
@@ -125,7 +143,7 @@ async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<
     let question = |client: Arc<_>| async move {
         let (number, snapshots): (Answer<String>, Answer<_>) = tokio::join!(
             Redshift::account_number(&*client),
-            Redshift::snapshots(&*client)
+            Redshift::snapshots(&*client, Duration::ZERO)
         );
         Answer {
             result: number
@@ -136,7 +154,7 @@ async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<
         }
     };
     let answers = list(config, clock, question).await;
-    let numbers = &past.history.account_numbers;
+    let numbers = &past.known.account_numbers;
     let held = |(scope, answer): (Scope, Result<(String, Vec<_>), String>)| {
         let held = match (answer, numbers.get(&scope.account)) {
             (Err(why), _) => Inventory::Unknown(why),
@@ -153,7 +171,9 @@ async fn held(config: &Config, past: &Past, clock: &Arc<dyn Clock>) -> BTreeMap<
 /// What the history knows of the period.
 struct Past {
     reader: Reader,
-    history: History,
+    known: Outline,
+    /// The ranges of missed slots that touch the period.
+    ranges: BTreeMap<Pair, Vec<MissedRange>>,
     period: ReportPeriod,
     now: DateTime<Utc>,
 }
@@ -172,7 +192,7 @@ impl Past {
             ..RunFilter::default()
         };
         let with_slots = self.reader.pairs(&filter).map_err(unreadable)?;
-        let active = self.history.pairs.iter();
+        let active = self.known.pairs.iter();
         let active = active.filter(|(_, state)| state.is_active());
         let others = active
             .map(|(pair, _)| pair.clone())
@@ -187,7 +207,7 @@ impl Past {
         config: &Config,
         held: &BTreeMap<Scope, Inventory>,
     ) -> Result<BTreeMap<Pair, Differences>, Failure> {
-        let mut found = differences(config, &self.history, held, self.now);
+        let mut found = differences(config, &self.known, held, self.now);
         for (pair, differences) in &mut found {
             let mut unknown = Vec::new();
             for id in std::mem::take(&mut differences.not_recorded) {
@@ -209,28 +229,17 @@ impl Past {
 
     /// The pair's runs in the period, the newest good one before it, and those whose snapshots are there.
     fn runs(&self, pair: &Pair) -> Result<Tally, Failure> {
-        let ReportPeriod { since, until } = self.period;
-        let inside = RunFilter {
-            since: Some(since),
-            until: Some(until),
-            ..RunFilter::of(pair)
-        };
-        let before = RunFilter {
-            state: Some("available".to_owned()),
-            until: Some(since),
-            limit: Some(1),
-            ..RunFilter::of(pair)
-        };
         let mut tally = Tally::new(self.period);
-        let taken = self.reader.each_outcome(&inside, |run| tally.add(run));
-        taken.map_err(unreadable)?;
-        let before = self.reader.runs(&before).map_err(unreadable)?;
-        let there = self.history.of_pair(pair).filter(|run| run.is_good());
-        let others: BTreeMap<DateTime<Utc>, &Run> = { before.iter().chain(there) }
-            .map(|run| (run.slot.scheduled_at, run))
-            .filter(|(at, _)| !(since..=until).contains(at))
-            .collect();
-        others.into_values().for_each(|run| tally.add(run));
+        let kept = self.known.kept_of(pair);
+        for one in kept {
+            let created_at = one.tenure.created_at;
+            tally.add(SlotResult::available(one.scheduled_at, created_at, None));
+        }
+        self.known.open_of(pair).for_each(|run| tally.add(run));
+        let past = self
+            .reader
+            .each_past((pair, kept), self.period, |slot| tally.add(slot));
+        past.map_err(unreadable)?;
         Ok(tally)
     }
 
@@ -241,28 +250,20 @@ impl Past {
         differences: Option<&Differences>,
         clocks: &Clocks,
     ) -> Result<ReportRow, Failure> {
-        let filter = RunFilter {
-            since: Some(self.period.since),
-            until: Some(self.period.until),
-            ..RunFilter::of(pair)
-        };
         let policy = config.policy(&pair.policy);
-        let state = self.history.pairs.get(pair);
+        let state = self.known.pairs.get(pair);
         let report = of_pair(PairFacts {
             state,
             rpo: policy.and_then(|policy| policy.rpo),
             runs: self.runs(pair)?,
-            ranges: &self.reader.missed_ranges(&filter).map_err(unreadable)?,
+            ranges: self.ranges.get(pair).map_or(&[], Vec::as_slice),
         });
         let rpo = policy.and_then(|policy| policy.rpo);
-        let is_overdue = policy
-            .zip(state)
-            .filter(|_| rpo.is_some())
-            .map(|(policy, state)| {
-                state.is_active()
-                    && overdue_since(policy, &self.history, pair, state, self.now).is_some()
-            });
-        let good_at = self.history.last_good(pair).and_then(Run::created_at);
+        let good_at = self.known.last_good_at(pair);
+        let is_overdue = rpo.zip(state).map(|(rpo, state)| {
+            let since = breached_since(rpo, good_at, state.active_from, self.now);
+            state.is_active() && since.is_some()
+        });
         let age = good_at.map(|at| (self.now - at).max(TimeDelta::zero()));
         let findings = report::findings(&report, self.period, differences, |at| clocks.show(at));
         let differs = differences.is_some_and(|found| *found != Differences::default());

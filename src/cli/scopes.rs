@@ -18,8 +18,8 @@ use crate::slot::Scope;
 
 use super::state_lock::{Holder, holder, target};
 
-/// How long all pages of a listing are waited for.
-const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long all pages of a listing are waited for: 20,000 snapshots have two hundred.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What makes the clients of a command; `None` where the embedded sandbox does not run, so that there is nobody to ask.
 pub(super) fn connector(config: &Config, clock: &Arc<dyn Clock>) -> Option<Connector> {

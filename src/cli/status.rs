@@ -324,8 +324,8 @@ fn tell_findings(
     writeln!(out)
 }
 
-/// So far back, in slots, an outcome is looked for that is not excused.
-const SLOTS_BACK: u32 = 200;
+/// So far back, in slots, an outcome is looked for that is not excused: nearly always one of the newest is.
+const SLOTS_BACK: [u32; 2] = [4, 200];
 
 /// How the newest slot of a pair did that nothing excuses, where the newest of all ended so.
 fn last_counting(
@@ -341,13 +341,20 @@ fn last_counting(
             reason: None,
         }));
     }
-    let back = RunFilter {
-        limit: Some(SLOTS_BACK),
+    let back = |slots| RunFilter {
+        limit: Some(slots),
         ..RunFilter::of(pair)
     };
-    let runs = reader.runs(&back).map_err(unreadable)?;
-    let ranges = reader.missed_ranges(&back).map_err(unreadable)?;
-    let counting = runs.iter().rev().find_map(LastCounting::of);
+    let mut counting = None;
+    for slots in SLOTS_BACK {
+        let runs = reader.runs(&back(slots)).map_err(unreadable)?;
+        counting = runs.iter().rev().find_map(LastCounting::of);
+        if counting.is_some() || runs.len() < slots as usize {
+            break;
+        }
+    }
+    let [.., most] = SLOTS_BACK;
+    let ranges = reader.missed_ranges(&back(most)).map_err(unreadable)?;
     let missed = { ranges.iter().rev() }
         .find_map(|range| LastCounting::of_missed(range.last_at, range.reason));
     let counting = counting.into_iter().chain(missed);

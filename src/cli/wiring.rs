@@ -44,17 +44,27 @@ pub(super) async fn parts(
     opened: Opened,
     shown: Shown,
 ) -> Result<Parts<Fenced<AwsRedshift>>, Failure> {
-    if let Some(lost) = &opened.lost {
+    // The history is moved and never copied: it may be most of what the daemon has in memory.
+    let Opened {
+        store,
+        history,
+        identity,
+        lost,
+        trouble,
+        is_checked,
+    } = opened;
+    if let Some(lost) = &lost {
         daemon::tell_lost(lost);
     }
+    let writer = config.writer.clone().unwrap_or(identity.installation);
     let target = target(&config, &clock).await?;
     let connector = Connector::new(target, config.namespace.clone(), Arc::clone(&clock));
     Ok(Parts {
-        engine: engine(config, &opened, &*clock),
-        trouble: opened.trouble.as_ref().map(|error| with_causes(error)),
-        is_checked: opened.is_checked,
-        connect: connect(connector, Arc::clone(&shown.metrics), opened.store.clone()),
-        store: opened.store,
+        engine: Engine::new(config, history, writer, clock.now()),
+        trouble: trouble.as_ref().map(|error| with_causes(error)),
+        is_checked,
+        connect: connect(connector, Arc::clone(&shown.metrics), store.clone()),
+        store,
         zones: Place::of(&sources.environment),
         reload: Box::new(move || Box::pin(reloaded(sources.clone()))),
         clock,
@@ -171,14 +181,6 @@ async fn reloaded(sources: Sources) -> Result<Config, ConfigErrors> {
         profiles,
         ..sources
     })
-}
-
-fn engine(config: Config, opened: &Opened, clock: &dyn Clock) -> Engine {
-    let writer = config
-        .writer
-        .clone()
-        .unwrap_or_else(|| opened.identity.installation.clone());
-    Engine::new(config, opened.history.clone(), writer, clock.now())
 }
 
 fn connect(

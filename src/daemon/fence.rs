@@ -5,6 +5,7 @@
 //! instances that ask for the same snapshot one finds it taken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::names::Retention;
 use crate::redshift::{
@@ -45,8 +46,8 @@ impl<R: Redshift> Redshift for Fenced<R> {
         self.client.clusters().await
     }
 
-    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
-        self.client.snapshots().await
+    async fn snapshots(&self, page_pause: Duration) -> Answer<Vec<Arc<Snapshot>>> {
+        self.client.snapshots(page_pause).await
     }
 
     async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {

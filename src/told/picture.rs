@@ -166,8 +166,8 @@ mod tests {
         };
         let config = crate::config::load(&sources).unwrap();
         std::fs::remove_file(file).unwrap();
-        let history = crate::history::History::default();
-        let forecast = crate::forecast::forecast(&config, &history, at, crate::forecast::YEAR);
+        let past = crate::outline::Outline::default();
+        let forecast = crate::forecast::forecast(&config, &past, at, crate::forecast::YEAR);
         for (frame, width) in [(Frame::Wide, 960), (Frame::Narrow, 340)] {
             let svg = svg(&forecast, frame).unwrap();
             assert!(svg.contains(&format!("width=\"{width}\"")), "{svg}");

@@ -207,19 +207,20 @@ fn past(metrics: &Metrics) -> History {
     history
 }
 
-fn manual_snapshot(number: u32) -> (SnapshotId, Arc<Snapshot>) {
-    (
-        SnapshotId::recorded(format!("manual-{number}")),
-        Snapshot::default().into(),
-    )
+fn manual_snapshot(number: u32) -> Arc<Snapshot> {
+    let snapshot_identifier = format!("manual-{number}");
+    Arc::new(Snapshot {
+        snapshot_identifier,
+        ..Snapshot::default()
+    })
 }
 
 fn sight(now: DateTime<Utc>) -> Observed {
     let mut observed = Observed::nothing([scope("eu-central-1"), scope("us-east-1")], now);
     let seen = observed.scopes.get_mut(&scope("eu-central-1")).unwrap();
     seen.server_clock = ServerClock::Skew(TimeDelta::milliseconds(-1_250));
-    let by_id = (0..17).map(manual_snapshot).collect();
-    seen.snapshots = Some(SnapshotListing::new(now, by_id, BTreeSet::new()));
+    let all: Vec<Arc<Snapshot>> = (0..17).map(manual_snapshot).collect();
+    seen.snapshots = Some(SnapshotListing::new(now, &all, BTreeSet::new()));
     let cluster = |id: &str| Cluster {
         id: id.parse().unwrap(),
         status: "available".to_owned(),

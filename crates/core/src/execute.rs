@@ -22,9 +22,11 @@ pub async fn execute<R: Redshift>(call: Call, client: Arc<R>, began_at: DateTime
     match call {
         Call::List {
             scope,
+            page_pause,
             asks_account,
         } => {
-            let (clusters, snapshots) = join(client.clusters(), client.snapshots()).await;
+            let pause = page_pause.to_std().unwrap_or_default();
+            let (clusters, snapshots) = join(client.clusters(), client.snapshots(pause)).await;
             let account_number = if asks_account {
                 Some(client.account_number().await)
             } else {

@@ -11,6 +11,7 @@
 //! `clippy.toml` forbids files, the environment, the network and clocks. The simulation runs this crate as it is.
 
 // The words: parsed once, valid ever after.
+pub mod brief;
 pub mod digest;
 pub mod names;
 pub mod policy;
@@ -29,6 +30,7 @@ pub mod history;
 pub mod observed;
 pub mod operations;
 pub mod outbox;
+pub mod outline;
 pub mod ownership;
 pub mod pause;
 pub mod run;

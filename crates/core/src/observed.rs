@@ -31,6 +31,16 @@ pub const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 /// This many listings that fail in a row are no passing trouble: the next one would come soon.
 const BLIND_FROM: u32 = 2;
 
+/// A listing of more pages than these is a long one: its further pages keep a pause, it comes less often, and what AWS is
+/// making is followed by its name meanwhile.
+pub const SHORT_PAGES: u32 = Budget::BURST;
+
+/// After a long listing the scope is not listed for as long as its pages took, and so many times more.
+const REST: i32 = 2;
+
+/// However long it took, the next one comes before this is over.
+const LONGEST_REST: TimeDelta = TimeDelta::minutes(5);
+
 /// How long a listing that an answer calls for waits for other answers.
 const LISTING_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
@@ -162,6 +172,7 @@ impl Observed {
             view.server_clock = ServerClock::Unasked;
             view.doubted = None;
             view.budget = view.budget.restarted(now);
+            view.rests_until = now;
             if let Listing::Next { at, .. } = &mut view.listing {
                 *at = now;
             }

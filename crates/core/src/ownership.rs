@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::names::{Namespace, Region, Tags};
+use crate::brief::Described;
+use crate::names::{Namespace, Region};
 use crate::run::Run;
 use crate::shared_tags::SharedTags;
 use crate::snapshot::{Generation, Snapshot, SnapshotId, tag};
@@ -27,7 +28,7 @@ pub enum Ownership {
 /// `account_number` is the account that the credentials belong to, where it is known, and `cluster_created_at`
 /// the ClusterCreateTime of the run's cluster: a cluster that was renamed still has it.
 pub fn ownership(
-    snapshot: &Snapshot,
+    snapshot: &impl Described,
     run: &Run,
     account_number: Option<&str>,
     cluster_created_at: Option<DateTime<Utc>>,
@@ -36,39 +37,36 @@ pub fn ownership(
         .or_else(|| contradicting_cluster(snapshot, run, cluster_created_at));
     match contradiction {
         Some(what) => Ownership::Foreign(what),
-        None if snapshot.tags.contains_key(tag::SLOT) => Ownership::Proven,
+        None if snapshot.tag(tag::SLOT).is_some() => Ownership::Proven,
         None => Ownership::ByName,
     }
 }
 
-fn contradiction(snapshot: &Snapshot, run: &Run, account_number: Option<&str>) -> Option<String> {
-    let (name, asked) = (
-        &snapshot.snapshot_identifier,
-        run.request.snapshot_id.as_str(),
-    );
+fn contradiction(
+    snapshot: &impl Described,
+    run: &Run,
+    account_number: Option<&str>,
+) -> Option<String> {
+    let (name, asked) = (snapshot.name(), run.request.snapshot_id.as_str());
     if name != asked {
         return Some(format!("its name is {name:?}, not {asked:?}"));
     }
-    if let Some(other) = snapshot
-        .snapshot_type
-        .as_deref()
-        .filter(|kind| *kind != "manual")
-    {
+    if let Some(other) = snapshot.kind().filter(|kind| *kind != "manual") {
         return Some(format!("its type is {other:?}, not \"manual\""));
     }
-    if let (Some(owner), Some(ours)) = (snapshot.account_number(), account_number)
+    if let (Some(owner), Some(ours)) = (snapshot.owner(), account_number)
         && owner != ours
     {
         return Some(format!("it belongs to account {owner}, not to {ours}"));
     }
-    contradicting_tag(&snapshot.tags, &run.request.tags)
+    contradicting_tag(snapshot, &run.request.tags)
 }
 
-fn contradicting_tag(tags: &Tags, asked: &SharedTags) -> Option<String> {
-    let any_of_ours = tags.keys().any(|key| key.starts_with(tag::PREFIX));
+fn contradicting_tag(snapshot: &impl Described, asked: &SharedTags) -> Option<String> {
+    let any_of_ours = snapshot.has_tags_of_redkeep();
     let keys = [tag::NAMESPACE, tag::POLICY, tag::CLUSTER, tag::SLOT];
     keys.into_iter()
-        .find_map(|key| match (tags.get(key), asked.get(key)) {
+        .find_map(|key| match (snapshot.tag(key), asked.get(key)) {
             (Some(got), Some(asked)) if got != asked => {
                 Some(format!("its tag {key} is {got:?}, not {asked:?}"))
             }
@@ -82,15 +80,15 @@ fn contradicting_tag(tags: &Tags, asked: &SharedTags) -> Option<String> {
 /// A snapshot follows its cluster into another name ("Renaming clusters", Redshift Management Guide). Then the tag
 /// still has the name under which it was taken, and the cluster is still the one that was created then.
 fn contradicting_cluster(
-    snapshot: &Snapshot,
+    snapshot: &impl Described,
     run: &Run,
     cluster_created_at: Option<DateTime<Utc>>,
 ) -> Option<String> {
-    let cluster = snapshot.cluster_identifier.as_deref()?;
+    let cluster = snapshot.cluster()?;
     let ours = run.slot.pair.cluster.as_str();
-    let is_renamed = snapshot.tags.contains_key(tag::CLUSTER)
+    let is_renamed = snapshot.tag(tag::CLUSTER).is_some()
         && cluster_created_at.is_some()
-        && snapshot.cluster_create_time == cluster_created_at;
+        && snapshot.cluster_created_at() == cluster_created_at;
     (cluster != ours && !is_renamed)
         .then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
 }

@@ -45,6 +45,33 @@ pub struct Gist {
     pub terms: Terms,
 }
 
+/// By what it is told how long a snapshot is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    /// How long AWS keeps it; `None` where AWS has not told.
+    pub told: Option<Retention>,
+    /// Since when AWS counts that; `None` where AWS has not told.
+    pub told_from: Option<DateTime<Utc>>,
+    /// SnapshotCreateTime; before AWS has told it, the acceptance.
+    pub created_at: Option<DateTime<Utc>>,
+    /// How long it was asked to be kept.
+    pub asked: Retention,
+}
+
+impl Tenure {
+    /// When AWS lets it go, by what AWS has told of it, or else by what was asked for; `None` where that is never, or
+    /// nothing was asked for yet.
+    pub fn end(&self) -> Option<DateTime<Utc>> {
+        let from = self.told_from.or(self.created_at)?;
+        self.told.unwrap_or(self.asked).end(from)
+    }
+
+    /// The same, only by what AWS has told.
+    pub fn told_end(&self) -> Option<DateTime<Utc>> {
+        self.told?.end(self.told_from?)
+    }
+}
+
 /// A mark of what people may change of a snapshot: its tags, and who may restore it. It holds within one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms(u64);

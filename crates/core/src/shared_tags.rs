@@ -25,6 +25,12 @@ impl SharedTags {
         }
     }
 
+    /// Whether a key begins so.
+    pub fn has_any_of(&self, prefix: &str) -> bool {
+        let has_slot = self.slot.is_some() && tag::SLOT.starts_with(prefix);
+        has_slot || self.others.keys().any(|key| key.starts_with(prefix))
+    }
+
     /// Sets a tag.
     pub fn insert(&mut self, key: String, value: String) {
         match key.as_str() {

@@ -210,6 +210,15 @@ pub enum Hold {
     Held,
 }
 
+/// The hold of a snapshot with or without the tag, and with this period.
+pub fn hold_of(is_tagged: bool, period: Option<i32>) -> Hold {
+    match (is_tagged, period) {
+        (false, _) => Hold::Free,
+        (true, Some(days)) if days == Retention::Forever.days_or_minus_one() => Hold::Held,
+        (true, _) => Hold::Half,
+    }
+}
+
 /// A snapshot's status in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotStatus {
@@ -231,6 +240,16 @@ impl SnapshotStatus {
             "available" => Self::Available,
             "failed" => Self::Failed,
             other => Self::Unknown(other.to_owned()),
+        }
+    }
+
+    /// AWS's word.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Creating => "creating",
+            Self::Available => "available",
+            Self::Failed => "failed",
+            Self::Unknown(word) => word,
         }
     }
 }
@@ -329,14 +348,8 @@ impl Snapshot {
 
     /// Whether somebody holds it.
     pub fn hold(&self) -> Hold {
-        match (
-            self.tags.contains_key(tag::HOLD),
-            self.manual_snapshot_retention_period,
-        ) {
-            (false, _) => Hold::Free,
-            (true, Some(days)) if days == Retention::Forever.days_or_minus_one() => Hold::Held,
-            (true, _) => Hold::Half,
-        }
+        let is_tagged = self.tags.contains_key(tag::HOLD);
+        hold_of(is_tagged, self.manual_snapshot_retention_period)
     }
 
     /// TotalBackupSizeInMegaBytes in bytes.

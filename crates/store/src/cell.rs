@@ -185,7 +185,7 @@ pub(super) fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// The form of [`to_text`], in which nearly all of them are: there may be millions.
-fn parse_stored(text: &[u8]) -> Option<DateTime<Utc>> {
+pub(super) fn parse_stored(text: &[u8]) -> Option<DateTime<Utc>> {
     let number = |from: usize, to: usize| {
         text.get(from..to)?.iter().try_fold(0_u32, |sum, digit| {
             let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;

@@ -39,6 +39,10 @@ const SMALLEST: u64 = 512;
 /// command takes twice as much.
 const LARGEST_IMAGE: u64 = 128 << 20;
 
+/// So much of the history a command keeps in memory, in KiB below zero (sqlite.org/pragma.html): one that asks for each
+/// of thousands of pairs comes by the same pages again and again.
+const COMMAND_CACHE: i32 = -(32 << 10);
+
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -219,7 +223,14 @@ impl File {
     pub(super) fn open_for_command(path: &Path) -> Result<Self, StoreError> {
         let trouble = match Self::open_read_only(path) {
             Err(trouble @ StoreError::Storage { .. }) => trouble,
-            opened => return opened,
+            opened => {
+                let file = opened?;
+                let kept = file
+                    .connection
+                    .pragma_update(None, "cache_size", COMMAND_CACHE);
+                kept.map_err(|error| Fault::from(error).at(path))?;
+                return Ok(file);
+            }
         };
         let is_small = image::length(path) <= LARGEST_IMAGE;
         Self::open_unwritable(path)

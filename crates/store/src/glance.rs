@@ -45,6 +45,13 @@ const LACKING: &str = "
         AND progress IS NULL AND state <> 'available'
     ORDER BY scheduled_at";
 
+/// The same, the last instant included.
+pub(super) const LACKING_UP_TO: &str = "
+    SELECT scheduled_at, state, reason FROM runs
+    WHERE policy = ?1 AND account = ?2 AND region = ?3 AND cluster = ?4 AND scheduled_at >= ?5 AND scheduled_at <= ?6
+        AND progress IS NULL AND state <> 'available'
+    ORDER BY scheduled_at";
+
 /// The first run from an instant on that brought one.
 const NEXT_AVAILABLE: &str = "
     SELECT scheduled_at FROM runs
@@ -226,7 +233,7 @@ fn last_ended<'a>(
     Ok(found)
 }
 
-fn names(pair: &Pair) -> [&str; 4] {
+pub(super) fn names(pair: &Pair) -> [&str; 4] {
     let Scope { account, region } = &pair.scope;
     [
         pair.policy.as_str(),
@@ -257,12 +264,12 @@ fn range(row: &Row<'_>) -> Result<LastEnded, Fault> {
     })
 }
 
-fn kind(word: &str) -> Result<OutcomeKind, Fault> {
+pub(super) fn kind(word: &str) -> Result<OutcomeKind, Fault> {
     OutcomeKind::of_word(word)
         .ok_or_else(|| Fault::damage("runs, state", format!("got {word:?}, wanted an outcome")))
 }
 
-fn instant(row: &Row<'_>, column: usize) -> Result<DateTime<Utc>, Fault> {
+pub(super) fn instant(row: &Row<'_>, column: usize) -> Result<DateTime<Utc>, Fault> {
     let text = row.get_ref(column)?.as_str().unwrap_or_default();
     parse_instant(text).map_err(|what| Fault::damage("an instant", what))
 }
@@ -385,6 +392,10 @@ mod tests {
             ),
             (OPEN, "SCAN runs USING INDEX runs_open"),
             (LACKING, "SEARCH runs USING COVERING INDEX runs_lacking"),
+            (
+                LACKING_UP_TO,
+                "SEARCH runs USING COVERING INDEX runs_lacking",
+            ),
             (
                 NEXT_AVAILABLE,
                 "SEARCH runs USING INDEX sqlite_autoindex_runs_1",

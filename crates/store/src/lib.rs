@@ -19,6 +19,7 @@ mod load;
 mod meta;
 mod operations;
 mod outbox;
+mod outline;
 mod pages;
 mod quarantine;
 mod query;
@@ -433,7 +434,7 @@ impl Store {
     /// As [`Store::open_or_begin_anew`], and where the history could not be read now.
     pub async fn check(&self, now: DateTime<Utc>) -> Result<Option<StartedOver>, StoreError> {
         let path = self.shared.path.clone();
-        match beside(move || Reader::open(&path)?.check_sound()).await {
+        match beside(move || Reader::open_in_daemon(&path)?.check_sound()).await {
             Ok(()) => Ok(None),
             Err(why) if why.is_damage() => {
                 let begun = |answer| Command::Damaged(why, now, answer);

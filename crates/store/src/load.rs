@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::cell::to_text;
 use super::error::Fault;
+use super::glance::{instant, names};
 use super::query::Query;
 use super::read::RunFilter;
 use super::row::{self, ACCOUNTS, EXTENSIONS, MISSED_RANGES, PAIRS, PAUSES, RUNS, TOTALS};
@@ -23,9 +24,20 @@ const EXTENSIONS_BY_PAIR: &str = "
     SELECT min(rowid), policy, account, region, cluster, count(*) FROM extensions
     GROUP BY policy, account, region, cluster";
 
+/// The pairs of which a run has ended.
+const PAIRS_OF_RUNS: &str = "SELECT DISTINCT 0, policy, account, region, cluster FROM totals";
+
+/// The newest run of a pair by the schedule, and the newest by hand.
+const NEWEST_OF_PAIR: [&str; 2] = [
+    "SELECT scheduled_at FROM runs WHERE policy = ?1 AND account = ?2 AND region = ?3 AND cluster = ?4
+        AND \"trigger\" = 'schedule' ORDER BY scheduled_at DESC LIMIT 1",
+    "SELECT scheduled_at FROM runs WHERE policy = ?1 AND account = ?2 AND region = ?3 AND cluster = ?4
+        AND \"trigger\" = 'manual' ORDER BY scheduled_at DESC LIMIT 1",
+];
+
 /// The rows of each pair's newest run, of those by hand and of the others. A pair that only has open runs is not among the
 /// totals.
-pub(super) const NEWEST_ROWS: &str = "
+const NEWEST_ROWS: &str = "
     WITH pairs_of_runs AS (SELECT DISTINCT policy, account, region, cluster FROM totals)
     SELECT (SELECT rowid FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
         AND one.region = of.region AND one.cluster = of.cluster AND \"trigger\" = 'schedule'
@@ -75,15 +87,50 @@ pub(super) fn run_of(connection: &Connection, slot: &Slot) -> Result<Option<Run>
 
 /// The history as far as decisions and metrics need it, all as of one instant.
 pub(super) fn load(connection: &Connection) -> Result<History, Fault> {
-    load_with(connection, &there::ALL)
+    load_with(connection, &*WANTED_RUNS, |snapshot, history| {
+        there::each(snapshot, &there::ALL, |run| history.insert(run))
+    })
 }
 
-/// The same, and of the snapshots that are there only each pair's newest.
+/// The same, and of the snapshots that are there only each pair's newest complete one.
 pub(super) fn load_newest(connection: &Connection) -> Result<History, Fault> {
-    load_with(connection, &there::NEWEST)
+    let [open, second, _, refused] = &*WANTED_RUNS;
+    load_with(connection, [open, second, refused], newest_of_pairs)
 }
 
-fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
+/// Of each pair the newest complete snapshot that is there, and the newest run of each kind.
+fn newest_of_pairs(connection: &Connection, history: &mut History) -> Result<(), Fault> {
+    let mut pairs = Vec::new();
+    each(connection, PAIRS_OF_RUNS, |row| {
+        pairs.push(row::pair_of(&RUNS, row)?);
+        Ok(())
+    })?;
+    for pair in pairs {
+        let complete = there::newest(connection, &pair)?;
+        complete.into_iter().for_each(|run| history.insert(run));
+        for sql in NEWEST_OF_PAIR {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(names(&pair))?;
+            let Some(row) = rows.next()? else { continue };
+            let scheduled_at = instant(row, 0)?;
+            let slot = Slot {
+                pair: pair.clone(),
+                scheduled_at,
+            };
+            if !history.runs.contains_key(&slot) {
+                let run = run_of(connection, &slot)?;
+                run.into_iter().for_each(|run| history.insert(run));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load_with<'a>(
+    connection: &Connection,
+    wanted: impl IntoIterator<Item = &'a String>,
+    load_there: impl FnOnce(&Connection, &mut History) -> Result<(), Fault>,
+) -> Result<History, Fault> {
     let snapshot = connection.unchecked_transaction()?;
     let mut history = History::default();
     history.rebuilt_at = meta::rebuilt_at(&snapshot)?;
@@ -92,8 +139,8 @@ fn load_with(connection: &Connection, there: &str) -> Result<History, Fault> {
         history.pairs.insert(pair, state);
         Ok(())
     })?;
-    there::each(&snapshot, there, |run| history.insert(run))?;
-    for condition in &*WANTED_RUNS {
+    load_there(&snapshot, &mut history)?;
+    for condition in wanted {
         each(&snapshot, &(RUNS.select() + condition), |row| {
             let run = row::run(row)?;
             history.insert(run);

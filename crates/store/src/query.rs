@@ -112,6 +112,17 @@ impl Query {
         self.values.extend(values);
     }
 
+    /// Of which a run is scheduled in the period that `filter` names.
+    pub(super) fn and_a_run(&mut self, filter: &RunFilter) {
+        self.sql.push_str(
+            " AND EXISTS (SELECT 1 FROM runs AS one WHERE one.policy = of.policy AND one.account = of.account
+              AND one.region = of.region AND one.cluster = of.cluster",
+        );
+        self.compare("one.scheduled_at >= ?", filter.since.map(to_text));
+        self.compare("one.scheduled_at <= ?", filter.until.map(to_text));
+        self.sql.push(')');
+    }
+
     /// One row for each pair.
     pub(super) fn group_by_pair(&mut self) {
         self.sql

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
@@ -88,20 +87,6 @@ impl RunFilter {
     }
 }
 
-/// When AWS made the snapshot of a complete run, as a description of its own.
-const CREATED: &str = "iif(state = 'available', iif(json_valid(snapshot), json_object('snapshot_identifier', snapshot_id,
-    'snapshot_create_time', json_extract(snapshot, '$.snapshot_create_time')), snapshot), NULL)";
-
-/// The statement that reads runs without their tags and descriptions.
-static OUTCOMES: LazyLock<String> = LazyLock::new(|| {
-    let columns = RUNS.columns_as(|column| match column {
-        "tags" => Some("'{}'"),
-        "snapshot" => Some(CREATED),
-        _ => None,
-    });
-    format!("SELECT rowid, {columns} FROM {}", RUNS.name)
-});
-
 /// A reading connection for the commands.
 pub struct Reader {
     file: File,
@@ -131,39 +116,14 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Corrupt`] names the row that redkeep did not write.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
-        self.answer(Self::query(filter), row::run)
-    }
-
-    /// The same runs without their tags, and of AWS's descriptions only the SnapshotCreateTime; each is given to `take`
-    /// when it is read: there may be millions.
-    ///
-    /// # Errors
-    /// As [`Reader::runs`].
-    pub fn each_outcome(
-        &self,
-        filter: &RunFilter,
-        mut take: impl FnMut(&Run),
-    ) -> Result<(), StoreError> {
-        let query = Self::filtered(Query::from(OUTCOMES.clone()), filter);
-        let taken = query.each(&self.file.connection, |row| {
-            take(&row::run(row)?);
-            Ok(())
-        });
-        taken.map_err(|fault| fault.at(&self.file.path))
-    }
-
-    fn query(filter: &RunFilter) -> Query {
-        Self::filtered(Query::new(&RUNS), filter)
-    }
-
-    fn filtered(mut query: Query, filter: &RunFilter) -> Query {
+        let mut query = Query::new(&RUNS);
         query.of_pair(filter);
         query.equal("state", filter.state.as_ref());
         query.compare("scheduled_at >= ?", filter.since.map(to_text));
         query.compare("scheduled_at <= ?", filter.until.map(to_text));
         query.of_what_came(filter);
         query.newest("scheduled_at", filter.limit);
-        query
+        self.answer(query, row::run)
     }
 
     /// The messages that wait for a receiver, the oldest first.
@@ -298,17 +258,24 @@ impl Reader {
     /// # Errors
     /// As [`Reader::runs`].
     pub fn pairs(&self, filter: &RunFilter) -> Result<BTreeSet<Pair>, StoreError> {
+        // A pair of which a run has ended is among the totals; to look there and for one of its runs is much less than to
+        // look at all runs.
+        let columns = "0, policy, account, region, cluster";
+        let mut ended = Query::from(format!("SELECT DISTINCT {columns} FROM totals AS of"));
+        ended.of_pair(filter);
+        ended.and_a_run(filter);
+        let mut open = Query::from(format!("SELECT {columns} FROM runs"));
+        open.of_pair(filter);
+        open.and("progress IS NOT NULL");
+        open.compare("scheduled_at >= ?", filter.since.map(to_text));
+        open.compare("scheduled_at <= ?", filter.until.map(to_text));
+        let mut ranges = Query::from(format!("SELECT {columns} FROM missed_ranges"));
+        ranges.of_pair(filter);
+        ranges.compare("last_at >= ?", filter.since.map(to_text));
+        ranges.compare("first_at <= ?", filter.until.map(to_text));
+        ranges.group_by_pair();
         let mut pairs = BTreeSet::new();
-        for (table, first, last) in [
-            (&RUNS, "scheduled_at <= ?", "scheduled_at >= ?"),
-            (&MISSED_RANGES, "first_at <= ?", "last_at >= ?"),
-        ] {
-            let columns = "min(rowid), policy, account, region, cluster";
-            let mut query = Query::from(format!("SELECT {columns} FROM {}", table.name));
-            query.of_pair(filter);
-            query.compare(last, filter.since.map(to_text));
-            query.compare(first, filter.until.map(to_text));
-            query.group_by_pair();
+        for (table, query) in [(&RUNS, ended), (&RUNS, open), (&MISSED_RANGES, ranges)] {
             pairs.extend(self.answer(query, |row| row::pair_of(table, row))?);
         }
         Ok(pairs)

@@ -9,17 +9,19 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
 
 use super::error::Fault;
-use super::load::{self, NEWEST_ROWS};
+use super::glance::names;
+use super::load;
 use super::row::{RUNS, RunRow, run_of};
 use super::table::Stored;
 use redkeep_core::names::{Tags, account_in_arn};
 use redkeep_core::run::Run;
 use redkeep_core::seen::{Gist, Seen, Terms};
 use redkeep_core::shared_tags::SharedTags;
+use redkeep_core::slot::Pair;
 use redkeep_core::snapshot::{RestoreAccess, SnapshotId, tag};
 
 /// The gist of AWS's description, by the words of the index.
-const GIST: &str = "iif(json_valid(snapshot), json_extract(snapshot, '$.snapshot_identifier', '$.snapshot_create_time',
+pub(super) const GIST: &str = "iif(json_valid(snapshot), json_extract(snapshot, '$.snapshot_identifier', '$.snapshot_create_time',
         '$.cluster_create_time', '$.manual_snapshot_retention_period', '$.snapshot_retention_start_time',
         '$.actual_incremental_backup_size_in_mega_bytes', '$.owner_account', '$.snapshot_arn',
         '$.accounts_with_restore_access'), snapshot)";
@@ -36,18 +38,12 @@ pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The statement that reads each pair's newest complete one, and the newest run of each kind if its snapshot is there.
+/// The statement that reads a pair's newest complete one.
 pub(super) static NEWEST: LazyLock<String> = LazyLock::new(|| {
-    let newest = format!(
-        "rowid IN (
-        SELECT (SELECT rowid FROM runs AS one
-            WHERE one.policy = of.policy AND one.account = of.account AND one.region = of.region
-                AND one.cluster = of.cluster AND {THERE} AND state = 'available'
-            ORDER BY scheduled_at DESC LIMIT 1)
-        FROM (SELECT policy, account, region, cluster FROM totals WHERE state = 'available') AS of
-        UNION ALL SELECT * FROM ({NEWEST_ROWS})) AND "
-    );
-    select(&newest, "")
+    select(
+        "policy = ?1 AND account = ?2 AND region = ?3 AND cluster = ?4 AND state = 'available' AND ",
+        " ORDER BY scheduled_at DESC LIMIT 1",
+    )
 });
 
 /// The condition of the index.
@@ -78,6 +74,16 @@ pub(super) fn each(
         take(run(row, &mut tags)?);
         Ok(())
     })
+}
+
+/// The newest complete one of a pair.
+pub(super) fn newest(connection: &Connection, pair: &Pair) -> Result<Option<Run>, Fault> {
+    let mut statement = connection.prepare_cached(&NEWEST)?;
+    let mut rows = statement.query(names(pair))?;
+    let newest = rows.next()?;
+    newest
+        .map(|row| run(row, &mut TagsOfRows::default()))
+        .transpose()
 }
 
 fn run(row: &Row<'_>, tags: &mut TagsOfRows) -> Result<Run, Fault> {
@@ -176,7 +182,9 @@ mod tests {
     fn plan(file: &File, sql: &str) -> Vec<String> {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = file.connection.prepare(&sql).unwrap();
-        let rows = statement.query_map([], |row| row.get(3)).unwrap();
+        let values = vec!["x"; statement.parameter_count()];
+        let values = rusqlite::params_from_iter(values);
+        let rows = statement.query_map(values, |row| row.get(3)).unwrap();
         rows.map(Result::unwrap).collect()
     }
 
@@ -192,6 +200,12 @@ mod tests {
             .each_ref()
             .map(|condition| RUNS.select() + condition);
         let removals = operations::WANTED_REMOVALS.map(|condition| REMOVALS.select() + condition);
+        let newest = plan(&file, &NEWEST);
+        let wanted = "SEARCH runs USING COVERING INDEX runs_there";
+        assert!(
+            newest.len() == 1 && newest[0].starts_with(wanted),
+            "{newest:?}"
+        );
         for statement in others.iter().chain(&removals).chain([&*NEWEST]) {
             let steps = plan(&file, statement);
             let whole = ["SCAN runs", "SCAN one", "SCAN removals"];

@@ -72,7 +72,12 @@ async fn ask(
         probe(Question::Clusters, client.clusters(), clock, |clusters| {
             format!("{} clusters", clusters.len())
         }),
-        probe(Question::Snapshots, client.snapshots(), clock, count),
+        probe(
+            Question::Snapshots,
+            client.snapshots(Duration::ZERO),
+            clock,
+            count
+        ),
         probe(Question::Events, client.events(id), clock, |_| {
             "AWS answers".to_owned()
         }),

@@ -8,6 +8,7 @@ use crate::explain;
 use crate::forecast::{Forecast, YEAR, forecast};
 use crate::history::History;
 use crate::names::ClusterId;
+use crate::outline::Outline;
 use crate::page::filter::Parameters;
 use crate::page::html;
 use crate::run::Run;
@@ -189,7 +190,8 @@ impl Desk<'_> {
     fn forecast(&self, scope: &Scope) -> Result<Arc<Forecast>, StoreError> {
         let made = || {
             let history = self.reader()?.history_of_scope(scope)?;
-            Ok(forecast(&self.config.only(scope), &history, self.now, YEAR))
+            let past = Outline::from(&history);
+            Ok(forecast(&self.config.only(scope), &past, self.now, YEAR))
         };
         self.source.forecasts.of(scope, self.config, self.now, made)
     }

@@ -236,6 +236,7 @@ impl Engine {
         if let Some(view) = self.observed.scopes.get_mut(scope) {
             view.budget = view.budget.spent(call.requests(), now);
             if let (Call::List { .. }, Listing::Next { failures, .. }) = (call, view.listing) {
+                view.budget = view.budget.listing(view.is_long(), now);
                 view.listing = Listing::UnderWay {
                     failures,
                     since: now,

@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::*;
 use crate::history::Extension;
@@ -56,7 +57,7 @@ impl Redshift for Answering {
         self.answer("clusters", Ok(Vec::new()))
     }
 
-    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
+    async fn snapshots(&self, _: Duration) -> Answer<Vec<Arc<Snapshot>>> {
         self.answer("snapshots", self.described.clone())
     }
 

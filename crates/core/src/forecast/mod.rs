@@ -16,8 +16,8 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::history::History;
 use crate::names::{ClusterId, PolicyName};
+use crate::outline::Outline;
 use crate::settings::Config;
 use crate::slot::Scope;
 
@@ -118,9 +118,9 @@ impl fmt::Display for Note {
 }
 
 /// What will be held from `now` on, for so many days, if every coming slot brings its snapshot.
-pub fn forecast(config: &Config, history: &History, now: DateTime<Utc>, days: u16) -> Forecast {
+pub fn forecast(config: &Config, past: &Outline, now: DateTime<Utc>, days: u16) -> Forecast {
     let until = now + TimeDelta::days(i64::from(days));
-    let (mut by_scope, notes) = occupancy::of_scopes(config, history, now, until);
+    let (mut by_scope, notes) = occupancy::of_scopes(config, past, now, until);
     let of_scope = |scope: Scope| {
         let quota = config.quota(&scope);
         let stays = by_scope.remove(&scope).unwrap_or_default();

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::history::History;
 use crate::names::Tier;
 use crate::names::{ClusterId, PolicyName};
+use crate::outline::{Kept, Outline};
 use crate::policy::Policy;
 use crate::retention::{TierSlot, choose};
 use crate::run::{Run, RunState};
-use crate::seen::Seen;
+use crate::seen::Tenure;
 use crate::settings::Config;
 use crate::slot::{Pair, Scope, Slot};
 use crate::timing::timing_of_all;
@@ -139,25 +139,25 @@ fn prune(stays: &mut [Interval], keep_last: usize, now: i64) {
 /// Every scope's snapshots between `now` and `until`, and what had to be assumed.
 pub(super) fn of_scopes(
     config: &Config,
-    history: &History,
+    past: &Outline,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> (BTreeMap<Scope, Stays>, Vec<Note>) {
     let (mut by_scope, mut notes) = (BTreeMap::<Scope, Stays>::new(), Vec::new());
     let mut done = BTreeSet::new();
     for policy in config.policies.iter().filter(|policy| policy.enabled) {
-        if history.pauses.since(&policy.name).is_some() {
+        if past.pauses.since(&policy.name).is_some() {
             notes.push(Note::Paused(policy.name.clone()));
         }
         let slots = Slots::of(policy, now, until);
-        let targets = targets(policy, history, &mut notes);
+        let targets = targets(policy, past, &mut notes);
         notes.extend(backlog::of(policy, targets.len(), now));
         for target in targets {
             let pair = target.pair(policy);
             let stays = by_scope.entry(target.scope.clone()).or_default();
             let index = stays.policy(&policy.name);
-            let kept = kept(history, pair.as_ref(), index);
-            let state = pair.as_ref().and_then(|pair| history.pairs.get(pair));
+            let kept = kept(past, pair.as_ref(), index);
+            let state = pair.as_ref().and_then(|pair| past.pairs.get(pair));
             let after = state.map_or(now, |state| now.max(state.watermark));
             let coming = slots.coming(pair.as_ref(), &kept, after, index);
             stays.add(kept, coming, policy.protection.keep_last, now.timestamp());
@@ -165,10 +165,12 @@ pub(super) fn of_scopes(
         }
     }
     // What gets no more snapshots keeps those that it has.
-    for pair in history.runs.pairs().filter(|pair| !done.contains(pair)) {
+    let opened = past.open.keys().map(|slot| &slot.pair);
+    let others: BTreeSet<&Pair> = past.kept.keys().chain(opened).collect();
+    for pair in others.into_iter().filter(|pair| !done.contains(*pair)) {
         let stays = by_scope.entry(pair.scope.clone()).or_default();
         let index = stays.policy(&pair.policy);
-        let kept = kept(history, Some(pair), index);
+        let kept = kept(past, Some(pair), index);
         stays.add(kept, Vec::new(), None, now.timestamp());
     }
     for stays in by_scope.values_mut() {
@@ -196,8 +198,8 @@ impl Target {
 }
 
 /// The clusters of a policy: those that the history knows, and as far as it knows nothing, those that the file names.
-fn targets(policy: &Policy, history: &History, notes: &mut Vec<Note>) -> Vec<Target> {
-    let of_policy = history
+fn targets(policy: &Policy, past: &Outline, notes: &mut Vec<Note>) -> Vec<Target> {
+    let of_policy = past
         .pairs
         .iter()
         .filter(|(pair, _)| pair.policy == policy.name);
@@ -249,34 +251,49 @@ fn patterns(policy: &Policy) -> Vec<String> {
 }
 
 /// What the pair holds now, and what AWS is being asked for.
-fn kept(history: &History, pair: Option<&Pair>, policy: usize) -> Vec<Interval> {
-    let runs = pair.into_iter().flat_map(|pair| history.of_pair(pair));
-    runs.filter_map(|run| stay(run, policy)).collect()
+fn kept(past: &Outline, pair: Option<&Pair>, policy: usize) -> Vec<Interval> {
+    let Some(pair) = pair else {
+        return Vec::new();
+    };
+    let kept = past.kept_of(pair).iter().map(|one| stay(one, policy));
+    let open = past.open_of(pair);
+    kept.chain(open.filter_map(|run| stay_to_come(run, policy)))
+        .collect()
 }
 
-fn stay(run: &Run, policy: usize) -> Option<Interval> {
+fn stay(kept: &Kept, policy: usize) -> Interval {
+    let bytes = kept.incremental_megabytes;
+    let bytes = bytes.map(|size| (size * 1_048_576.0).round());
+    Interval {
+        bytes: bytes
+            .filter(|bytes| (0.0..9.0e18).contains(bytes))
+            .map(|bytes| bytes as u64),
+        ..interval(kept.scheduled_at, kept.tenure, kept.tier, policy)
+    }
+}
+
+/// Of a run that has no outcome yet, unless it is to end without a snapshot.
+fn stay_to_come(run: &Run, policy: usize) -> Option<Interval> {
     let from = match run.state {
-        RunState::Concluding { .. } | RunState::Failing { .. } => return None,
-        RunState::Ended(_) if !run.is_good() => return None,
+        RunState::Concluding { .. } | RunState::Failing { .. } | RunState::Ended(_) => return None,
         RunState::Due | RunState::Waiting { .. } => run.request.starts_at,
         _ => run.slot.scheduled_at,
     };
-    let snapshot = run.snapshot.as_ref();
-    let megabytes = snapshot.and_then(Seen::incremental_megabytes);
-    let bytes = megabytes.map(|size| (size * 1_048_576.0).round());
-    Some(Interval {
+    Some(interval(from, run.tenure(), run.request.tier, policy))
+}
+
+fn interval(from: DateTime<Utc>, tenure: Tenure, tier: Tier, policy: usize) -> Interval {
+    Interval {
         from: from.timestamp(),
         // The guard and people change the period at AWS.
-        until: timestamp(match run.created_at() {
-            Some(_) => run.expires_at(),
-            None => run.request.retention.end(from),
+        until: timestamp(match tenure.created_at {
+            Some(_) => tenure.end(),
+            None => tenure.asked.end(from),
         }),
-        tier: run.request.tier,
-        bytes: bytes
-            .filter(|bytes| run.is_good() && (0.0..9.0e18).contains(bytes))
-            .map(|bytes| bytes as u64),
+        tier,
+        bytes: None,
         policy,
-    })
+    }
 }
 
 /// The second of an end; [`FOREVER`] where there is none.

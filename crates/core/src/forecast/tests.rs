@@ -3,10 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::history::History;
 use crate::names::Tier;
 use crate::policy::Policy;
 use crate::retention::{TierSlot, choose};
 use crate::test_fixtures::{active, at, config, good, policy, retentions, scope};
+
+fn forecast(config: &Config, history: &History, now: DateTime<Utc>, days: u16) -> Forecast {
+    super::forecast(config, &Outline::from(history), now, days)
+}
 
 fn one(config: &Config, history: &History, now: &str, days: u16) -> ScopeForecast {
     let mut forecast = forecast(config, history, at(now), days);

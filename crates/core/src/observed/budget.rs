@@ -7,9 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// A token bucket: so many requests at once, so many a second in the long run.
 ///
-/// How many pages a listing has is known only afterwards: what it took beyond the bucket is a debt, and nothing is
+/// How many pages a listing has is known only afterwards: up to a bucket's worth of them are a debt, and nothing is
 /// sent before that is paid off. After a listing of 1,800 snapshots a full bucket still lets a slot start within
-/// two seconds.
+/// two seconds. What a longer one took is paid by half of the pace, and by no more of it while it is under way: the
+/// other half is everybody else's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
     tokens: f64,
@@ -22,6 +23,10 @@ pub struct Budget {
     limit: f64,
     /// Whether a throttling answer has set the pace.
     is_throttled: bool,
+    /// Pages of a long listing that are not paid for yet; below zero what was paid before they were counted.
+    owed: f64,
+    /// Whether a listing that is known to be long is under way.
+    is_listing: bool,
 }
 
 impl Budget {
@@ -37,6 +42,8 @@ impl Budget {
     const ONE_WAVE: TimeDelta = TimeDelta::seconds(1);
     /// From the slowest pace to the highest limit it takes fewer minutes than this.
     const MINUTES_OF_GROWTH: f64 = 30.0;
+    /// The part of the pace that a long listing may take.
+    const LISTING_SHARE: f64 = 0.5;
 
     /// A full bucket, whose pace never exceeds `limit` requests a second.
     pub fn full(limit: u32, now: DateTime<Utc>) -> Self {
@@ -47,6 +54,8 @@ impl Budget {
             paced_at: now,
             limit: f64::from(limit),
             is_throttled: false,
+            owed: 0.0,
+            is_listing: false,
         }
     }
 
@@ -106,6 +115,36 @@ impl Budget {
         budget
     }
 
+    /// The bucket when a listing begins that is known to be long, or is not.
+    #[must_use]
+    pub fn listing(&self, is_long: bool, now: DateTime<Utc>) -> Self {
+        Self {
+            is_listing: is_long,
+            ..self.at(now)
+        }
+    }
+
+    /// The bucket after a listing that took so many requests more than were counted when it began.
+    #[must_use]
+    pub fn listed(&self, further: u32, now: DateTime<Utc>) -> Self {
+        let budget = self.at(now);
+        let at_once = match budget.is_listing {
+            true => 0,
+            false => further.min(Self::BURST),
+        };
+        Self {
+            tokens: budget.tokens - f64::from(at_once),
+            owed: (budget.owed + f64::from(further - at_once)).max(0.0),
+            is_listing: false,
+            ..budget
+        }
+    }
+
+    /// How far apart the pages of a long listing are.
+    pub fn page_pause(&self, now: DateTime<Utc>) -> TimeDelta {
+        TimeDelta::milliseconds((1000.0 / (self.pace(now) * Self::LISTING_SHARE)).ceil() as i64)
+    }
+
     /// The bucket as it is, filling from `now` by another clock.
     #[must_use]
     pub(super) fn restarted(self, now: DateTime<Utc>) -> Self {
@@ -119,17 +158,31 @@ impl Budget {
 
     /// When so many requests may be sent at once.
     pub fn holds_at(&self, requests: u32, now: DateTime<Utc>) -> DateTime<Utc> {
-        let wanting = (f64::from(requests) - self.at(now).tokens).max(0.0);
-        now + TimeDelta::milliseconds((wanting / self.pace(now) * 1000.0).ceil() as i64)
+        let budget = self.at(now);
+        let wanting = (f64::from(requests) - budget.tokens).max(0.0);
+        // While a listing is paid for, its share of the pace brings nothing.
+        let share = Self::LISTING_SHARE;
+        let beside = match budget.is_listing {
+            true => wanting,
+            false => wanting.min(budget.owed.max(0.0) / share * (1.0 - share)),
+        };
+        let seconds = (beside / (1.0 - share) + wanting - beside) / budget.pace(now);
+        now + TimeDelta::milliseconds((seconds * 1000.0).ceil() as i64)
     }
 
     fn at(self, now: DateTime<Utc>) -> Self {
         let elapsed = (now - self.filled_at)
             .max(TimeDelta::zero())
             .as_seconds_f64();
-        let filled = self.tokens + elapsed * self.pace(now);
+        let gained = elapsed * self.pace(now);
+        let share = gained * Self::LISTING_SHARE;
+        let paid = match self.is_listing {
+            true => share,
+            false => share.min(self.owed.max(0.0)),
+        };
         Self {
-            tokens: filled.min(f64::from(Self::BURST)),
+            tokens: (self.tokens + gained - paid).min(f64::from(Self::BURST)),
+            owed: self.owed - paid,
             filled_at: now,
             ..self
         }
@@ -220,6 +273,32 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn a_long_listing_leaves_half_of_the_pace_to_others_and_no_debt_behind() {
+        let pace = Budget::FIRST_PACE;
+        // The first one: nobody knew that it is long.
+        let after = Budget::full(10, at(0)).listed(198, at(10));
+        assert_eq!(after.available(at(10)), 0);
+        assert_eq!(
+            after.holds_at(1, at(10)),
+            at(10) + TimeDelta::milliseconds(200)
+        );
+        assert_eq!(after.available(at(12)), 10, "half of the pace");
+        let (sent, owed) = (after.spent(10, at(12)), 178.0);
+        assert_eq!(sent.available(at(14)), 10);
+        assert!(sent.owed <= owed - 10.0 + 0.001);
+        // The next one takes its share while it is under way, at the pauses that its pages keep.
+        let pause = after.page_pause(at(100)).as_seconds_f64();
+        assert_eq!(pause, 2.0 / pace);
+        let (begun, pages) = (Budget::full(10, at(100)).spent(20, at(100)), 198);
+        let begun = begun.listing(true, at(100));
+        assert_eq!(begun.available(at(102)), 10, "half of the pace");
+        assert_eq!(begun.holds_at(10, at(100)), at(102));
+        let listed = begun.listed(pages, at(100) + TimeDelta::milliseconds(198 * 200));
+        assert_eq!(listed.available(at(140)), 20, "no debt");
+        assert!(listed.owed.abs() < 0.001, "{}", listed.owed);
     }
 
     #[test]

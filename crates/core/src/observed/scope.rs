@@ -8,7 +8,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::budget::Budget;
-use super::{BLIND_FROM, LISTING_INTERVAL, LISTING_PAUSE, SKEW_LIMIT};
+use super::{
+    BLIND_FROM, LISTING_INTERVAL, LISTING_PAUSE, LONGEST_REST, REST, SHORT_PAGES, SKEW_LIMIT,
+};
+use crate::brief::{Brief, Known};
 use crate::names::ClusterId;
 use crate::redshift::{Cluster, ServerDate};
 use crate::settings::DEFAULT_MAX_REQUESTS_PER_SECOND;
@@ -30,6 +33,10 @@ pub struct ScopeView {
     pub snapshots: Option<SnapshotListing>,
     /// The listing that is under way or comes next.
     pub listing: Listing,
+    /// How many pages the last complete listing had, of clusters and of snapshots.
+    pub pages: u32,
+    /// No listing comes before this, whoever wants one: the last one was long.
+    pub rests_until: DateTime<Utc>,
     /// How fast the scope may be asked.
     pub budget: Budget,
     /// When AWS last answered a listing in full.
@@ -91,7 +98,7 @@ pub struct SnapshotListing {
     /// When the listing began: only what was asked before this can be missing from it for good.
     pub began_at: DateTime<Utc>,
     /// All of them by name, but for those that other accounts share with this one.
-    pub by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+    pub by_id: BTreeMap<SnapshotId, Brief>,
     /// The names that several accounts have a snapshot of, where nobody knows which account is this one: none of
     /// them counts, and none is missing.
     pub unclear: BTreeSet<SnapshotId>,
@@ -101,11 +108,16 @@ pub struct SnapshotListing {
 
 impl SnapshotListing {
     /// A listing that began then and shows these.
-    pub fn new(
+    pub fn new<'a>(
         began_at: DateTime<Utc>,
-        by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+        all: impl IntoIterator<Item = &'a Arc<Snapshot>>,
         unclear: BTreeSet<SnapshotId>,
     ) -> Self {
+        let mut known = Known::default();
+        let briefs = all
+            .into_iter()
+            .map(|one| Brief::from(&**one).shared(&mut known));
+        let by_id: BTreeMap<_, _> = briefs.map(|one| (one.id().clone(), one)).collect();
         let half = by_id.iter().filter(|(_, one)| one.hold() == Hold::Half);
         let half_held = half.map(|(id, _)| id.clone()).collect();
         Self {
@@ -117,16 +129,18 @@ impl SnapshotListing {
     }
 
     /// Puts in what AWS has told of one snapshot since.
-    pub fn put(&mut self, id: SnapshotId, snapshot: Arc<Snapshot>) {
-        match snapshot.hold() {
+    pub fn put(&mut self, snapshot: &Snapshot) {
+        let brief = Brief::from(snapshot);
+        let id = brief.id().clone();
+        match brief.hold() {
             Hold::Half => drop(self.half_held.insert(id.clone())),
             Hold::Free | Hold::Held => drop(self.half_held.remove(&id)),
         }
-        self.by_id.insert(id, snapshot);
+        self.by_id.insert(id, brief);
     }
 
     /// The snapshots whose hold is not whole.
-    pub fn half_held(&self) -> impl Iterator<Item = (&SnapshotId, &Arc<Snapshot>)> {
+    pub fn half_held(&self) -> impl Iterator<Item = (&SnapshotId, &Brief)> {
         let half = self.half_held.iter();
         half.filter_map(|id| self.by_id.get_key_value(id))
     }
@@ -164,6 +178,8 @@ impl ScopeView {
                 at: now,
                 failures: 0,
             },
+            pages: 0,
+            rests_until: now,
             budget: Budget::full(DEFAULT_MAX_REQUESTS_PER_SECOND, now),
             reached_at: None,
             trouble: None,
@@ -243,8 +259,28 @@ impl ScopeView {
     /// Asks for a listing in a second, if the pace of failed ones allows: answers that come together want one listing.
     pub fn want_listing(&mut self, now: DateTime<Utc>) {
         if let Listing::Next { at, failures: 0 } = &mut self.listing {
-            *at = (*at).min(now + LISTING_PAUSE);
+            *at = (*at).min((now + LISTING_PAUSE).max(self.rests_until));
         }
+    }
+
+    /// Notes how many pages a complete listing had, which says when the next one may come.
+    pub fn note_pages(&mut self, pages: u32, now: DateTime<Utc>) {
+        self.pages = pages;
+        self.rests_until = match self.is_long() {
+            true => now + (self.listing_takes(now) * REST).min(LONGEST_REST),
+            false => now,
+        };
+    }
+
+    /// Whether a listing of the scope is a long one, as far as is known.
+    pub fn is_long(&self) -> bool {
+        self.pages > SHORT_PAGES
+    }
+
+    /// How long the pauses between the pages of a listing take together.
+    fn listing_takes(&self, now: DateTime<Utc>) -> TimeDelta {
+        let pauses = i32::try_from(self.pages.saturating_sub(SHORT_PAGES)).unwrap_or(i32::MAX);
+        self.budget.page_pause(now) * pauses
     }
 
     /// Whether STS is to be asked whose account it is with the next listing.
@@ -257,7 +293,8 @@ impl ScopeView {
         match self.listing {
             Listing::Next { failures, .. } => failures >= BLIND_FROM,
             Listing::UnderWay { failures, since } => {
-                failures >= BLIND_FROM || now - since > LISTING_INTERVAL
+                let patience = LISTING_INTERVAL + self.listing_takes(now);
+                failures >= BLIND_FROM || now - since > patience
             }
         }
     }

@@ -21,6 +21,10 @@ use super::materialize::tier_now;
 use super::open_runs::Open;
 use super::{Call, Facts, Plan};
 
+/// Where many runs wait for the budget, those are asked for together that it lets go in so many seconds: each plan looks at
+/// all that is open in the scope.
+const TOGETHER: f64 = 0.4;
+
 /// What one run needs.
 enum Need {
     /// Nothing before this instant.
@@ -46,6 +50,7 @@ pub(super) fn advance<'a>(
     }
     let budget = plan.budget_left(scope, view, facts.now);
     let mut left = budget.min(plan.room_left(scope, facts.observed));
+    let mut waiting = 0;
     let runs = open.runs.clone();
     for run in runs.into_iter().filter(|run| facts.extent.has(run)) {
         if facts.observed.in_flight.contains(&run.slot) {
@@ -55,7 +60,7 @@ pub(super) fn advance<'a>(
             Need::Wait(at) => plan.wake(at),
             Need::Nothing => {}
             Need::Event(event) => record(facts, run, event, plan),
-            Need::Call(_) if left == 0 => plan.wake(view.budget.holds_at(1, facts.now)),
+            Need::Call(_) if left == 0 => waiting += 1,
             Need::Call(call) => {
                 left -= 1;
                 let call = match call {
@@ -70,6 +75,11 @@ pub(super) fn advance<'a>(
                 plan.calls.push(call);
             }
         }
+    }
+    if waiting > 0 {
+        let together = (view.budget.pace(facts.now) * TOGETHER) as u32;
+        let together = together.clamp(1, waiting);
+        plan.wake(view.budget.holds_at(together, facts.now));
     }
 }
 
@@ -361,7 +371,8 @@ pub(super) fn look_wanted_at(
     let is_asked = |run: &&&Run| facts.observed.in_flight.contains(&run.slot);
     let idle = open.runs.iter().filter(|run| !is_asked(run));
     let wanted = idle.filter_map(|run| match &run.state {
-        RunState::Creating { look_at, .. } => Some(*look_at),
+        // Where a listing is long they are followed by their names.
+        RunState::Creating { look_at, .. } => (!view.is_long()).then_some(*look_at),
         RunState::Concluding { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
         RunState::Due => {
             let waits = open.overlapping(run).or_else(|| open.ahead_of(run));

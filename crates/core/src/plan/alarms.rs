@@ -9,6 +9,7 @@ use super::Facts;
 use super::advance::is_overlong;
 use super::guard::cares;
 use super::prune::{Blocked, blocked, denied, lapsed};
+use crate::brief::Brief;
 use crate::coverage::nearest_cluster;
 use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
@@ -19,7 +20,7 @@ use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
 use crate::run::{Reason, Run};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
-use crate::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
+use crate::snapshot::{SnapshotId, SnapshotStatus};
 
 /// The cause of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,9 +174,10 @@ fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
     half.chain(stuck).collect()
 }
 
-fn period_of(one: &Snapshot) -> String {
-    let days = one.manual_snapshot_retention_period;
-    let days = days.map_or("unknown".to_owned(), |days| format!("{days}d"));
+fn period_of(one: &Brief) -> String {
+    let days = one
+        .period()
+        .map_or("unknown".to_owned(), |days| format!("{days}d"));
     format!("its period is {days}")
 }
 

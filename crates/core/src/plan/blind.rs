@@ -1,8 +1,10 @@
-//! Open runs of a scope that cannot be listed.
+//! Open runs of a scope that cannot be listed, or not often.
 //!
 //! Owns: when each of them is looked for by its name instead. Listings may fail for one odd answer, be denied, or take
-//! for ever; what AWS has accepted is followed all the same, and what is to end without a snapshot ends. A create call
-//! comes before these looks, and they leave it a part of the scope's budget. What the answers mean is `reply`'s.
+//! for ever; what AWS has accepted is followed all the same, and what is to end without a snapshot ends. Where a listing
+//! has many pages, what AWS is making is followed by its name between two of them; absence is left to the listing. A
+//! create call comes before these looks, and they leave it a part of the scope's budget. What the answers mean is
+//! `reply`'s.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +23,12 @@ pub(super) fn look(
     open: &Open<'_>,
     plan: &mut Plan,
 ) {
-    if view.barred.is_some() || !view.is_blind(facts.now) {
+    let is_blind = view.is_blind(facts.now);
+    if view.barred.is_some() || !(is_blind || view.is_long()) {
         return;
     }
     let runs = open.runs.iter().filter(|run| facts.extent.has(run));
+    let runs = runs.filter(|run| is_blind || run.is_creating());
     // What a look has not found is `missing`'s.
     let runs = runs.filter(|run| !facts.observed.missing.contains_key(&run.slot));
     let waited_for = waited_for(facts, view, open);

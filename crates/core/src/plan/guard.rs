@@ -115,7 +115,7 @@ fn good<'a>(facts: Facts<'a>, view: &'a ScopeView, pair: &'a Pair, count: usize)
         let listed = listing.by_id.get(&run.request.snapshot_id)?;
         let proof = ownership(listed, run, account, run.cluster_created_at());
         let is_ours = proof == Ownership::Proven;
-        let is_there = is_ours && listed.status() == SnapshotStatus::Available;
+        let is_there = is_ours && *listed.status() == SnapshotStatus::Available;
         is_there.then_some(Good { run, listed })
     });
     good.take(count).collect()

@@ -67,6 +67,8 @@ pub enum Call {
     List {
         /// The scope.
         scope: Scope,
+        /// How far apart the pages are beyond the first [`SHORT_PAGES`](crate::observed::SHORT_PAGES).
+        page_pause: TimeDelta,
         /// Whether the account's number is still to be asked for.
         asks_account: bool,
     },
@@ -378,12 +380,14 @@ fn list(facts: Facts<'_>, (scope, view): (&Scope, &ScopeView), open: &Open<'_>, 
     let look_at = advance::look_wanted_at(facts, view, open);
     let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
     let wanted_at = look_at.into_iter().chain(date_at).min();
+    let wanted_at = wanted_at.map(|at| at.max(view.rests_until));
     let at = match failures {
         0 => at.min(wanted_at.unwrap_or(at)),
         _ => at,
     };
     let call = Call::List {
         scope: scope.clone(),
+        page_pause: view.budget.page_pause(facts.now),
         // A number that bars the scope is asked for again: somebody may have mended the credentials.
         asks_account: facts.observed.account_number(&scope.account).is_none()
             || view.wants_account(),

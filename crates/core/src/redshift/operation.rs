@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Answer, Cluster, CreateRequest, SnapshotEvent};
 use crate::names::Retention;
@@ -119,8 +120,11 @@ pub trait Redshift: Send + Sync + 'static {
     /// All clusters, all pages (DescribeClusters).
     fn clusters(&self) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
 
-    /// All manual snapshots, all pages (DescribeClusterSnapshots).
-    fn snapshots(&self) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
+    /// All manual snapshots, all pages (DescribeClusterSnapshots), the pages of a long listing so far apart.
+    fn snapshots(
+        &self,
+        page_pause: Duration,
+    ) -> impl Future<Output = Answer<Vec<Arc<Snapshot>>>> + Send;
 
     /// The snapshots of one name: at most one of ours, and those that other accounts share with us. None when
     /// AWS says that there is none.

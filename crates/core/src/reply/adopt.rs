@@ -10,10 +10,11 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use super::ReplyContext;
+use super::listing::Shown;
 use crate::history::{Change, History};
 use crate::names::Retention;
 use crate::names::{Tier, Trigger};
-use crate::observed::{SKEW_LIMIT, SnapshotListing};
+use crate::observed::SKEW_LIMIT;
 use crate::ownership::{Ownership, ownership};
 use crate::run::{Outcome, Run, RunState, SnapshotSpec};
 use crate::settings::Config;
@@ -28,7 +29,7 @@ const INTERVAL: TimeDelta = TimeDelta::days(1);
 pub(super) fn unrecorded(
     known: ReplyContext<'_>,
     scope: &Scope,
-    listing: &SnapshotListing,
+    listing: &Shown,
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
@@ -53,7 +54,7 @@ pub(super) fn unrecorded(
         };
         let run = adopted(known.config, slot, snapshot, now);
         // Its cluster may have been renamed since, and the pair be unknown: the tag tells its old name.
-        let proof = ownership(snapshot, &run, account, snapshot.cluster_create_time);
+        let proof = ownership(&**snapshot, &run, account, snapshot.cluster_create_time);
         let foreign = matches!(proof, Ownership::Foreign(_));
         let better = found
             .get(&run.slot)

@@ -33,7 +33,7 @@ pub(super) fn sighted(
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Event {
-    match ownership(snapshot, run, account, cluster_created_at(run, history)) {
+    match ownership(&**snapshot, run, account, cluster_created_at(run, history)) {
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
         Ownership::Foreign(_) if is_the_accepted(run, snapshot) => seen(run, snapshot, now),
         Ownership::Foreign(_) if run.is_creating() => reconcile::not_seen(run, now),
@@ -122,7 +122,7 @@ fn accepted(
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Event {
-    match ownership(snapshot, run, account, cluster_created_at(run, history)) {
+    match ownership(&**snapshot, run, account, cluster_created_at(run, history)) {
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
         Ownership::Foreign(what) => Event::Lost {
             look_at: now,

@@ -51,8 +51,7 @@ pub(super) fn extended(
     };
     // Until the listing comes, this is what is there.
     if let Some(listing) = &mut view.snapshots {
-        let id = run.request.snapshot_id.clone();
-        listing.put(id, Arc::clone(snapshot));
+        listing.put(snapshot);
     }
     let mut run = run.clone();
     run.snapshot = Some(Arc::clone(snapshot).into());

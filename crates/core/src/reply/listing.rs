@@ -28,7 +28,7 @@ pub(super) fn taken_in(
     observed: &mut Observed,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
-    let (scope, began_at) = (listed.scope.clone(), listed.began_at);
+    let scope = listed.scope.clone();
     if observed.outdated.remove(&scope) {
         // With its account's new credentials it is another account, perhaps.
         if let Some(view) = observed.scopes.get_mut(&scope) {
@@ -64,23 +64,31 @@ pub(super) fn taken_in(
         return Vec::new();
     }
     view.is_identified = is_told && !view.is_other_account();
-    note_listing(view, listed, known.history, account, now);
-    matched(known, observed, (&scope, began_at), account, now)
+    let shown = note_listing(view, listed, known.history, account, now);
+    shown.map_or_else(Vec::new, |shown| {
+        matched(known, observed, (&scope, &shown), account, now)
+    })
+}
+
+/// A complete listing while it is taken in, with all that AWS told.
+pub(super) struct Shown {
+    /// When it began.
+    pub(super) began_at: DateTime<Utc>,
+    /// As in [`SnapshotListing`].
+    pub(super) by_id: BTreeMap<SnapshotId, Arc<Snapshot>>,
+    /// As in [`SnapshotListing`].
+    pub(super) unclear: BTreeSet<SnapshotId>,
 }
 
 /// What a complete listing that was just taken in changes of the history, and what is missing by it.
 fn matched(
     known: ReplyContext<'_>,
     observed: &mut Observed,
-    (scope, began_at): (&Scope, DateTime<Utc>),
+    (scope, listing): (&Scope, &Shown),
     account: Option<&str>,
     now: DateTime<Utc>,
 ) -> Vec<Change> {
     let Some(view) = observed.scopes.get(scope) else {
-        return Vec::new();
-    };
-    let seen = view.snapshots.as_ref();
-    let Some(listing) = seen.filter(|listing| listing.began_at == began_at) else {
         return Vec::new();
     };
     let idle = |run: &&Run| !observed.in_flight.contains(&run.slot);
@@ -121,7 +129,7 @@ fn is_complete(listed: &Listed) -> bool {
 
 /// Nothing of the listing counts: the next one is made at once.
 fn list_anew(view: &mut ScopeView, listed: &Listed, now: DateTime<Utc>) {
-    view.budget = view.budget.spent(further_requests(listed), now);
+    view.budget = view.budget.listed(further_requests(listed), now);
     view.listing = Listing::Next {
         at: now,
         failures: 0,
@@ -279,14 +287,18 @@ fn further_requests(listed: &Listed) -> u32 {
         + account.map_or(0, |answer| further(answer.requests))
 }
 
+/// Notes what a listing tells of the scope; returns the snapshots that it shows, if it is complete and of the account.
 fn note_listing(
     view: &mut ScopeView,
     listed: Listed,
     history: &History,
     account: Option<&str>,
     now: DateTime<Utc>,
-) {
-    view.budget = view.budget.spent(further_requests(&listed), now);
+) -> Option<Shown> {
+    view.budget = view.budget.listed(further_requests(&listed), now);
+    if is_complete(&listed) {
+        view.note_pages(listed.clusters.requests + listed.snapshots.requests, now);
+    }
     let Listed {
         scope,
         began_at,
@@ -311,18 +323,23 @@ fn note_listing(
         view.clusters = Some(by_id(clusters));
     }
     // What another account lacks proves nothing.
-    if let (Ok(snapshots), false) = (snapshots.result, is_other) {
-        let mut listing = listing(began_at, snapshots, account);
+    let told = snapshots.result.ok().filter(|_| !is_other);
+    let shown = told.map(|snapshots| {
+        let mut shown = shown(began_at, snapshots, account);
         if !history.removed.is_empty() {
             let lingers =
                 |id: &SnapshotId| history.is_lingering(&(scope.clone(), id.clone()), began_at);
-            listing.by_id.retain(|id, _| !lingers(id));
+            shown.by_id.retain(|id, _| !lingers(id));
         }
-        view.snapshots = Some(listing);
+        shown
+    });
+    if let Some(shown) = &shown {
+        let (all, unclear) = (shown.by_id.values(), shown.unclear.clone());
+        view.snapshots = Some(SnapshotListing::new(began_at, all, unclear));
     }
     view.listing = match (&trouble, view.listing) {
         (None, _) => Listing::Next {
-            at: now + LISTING_INTERVAL,
+            at: (now + LISTING_INTERVAL).max(view.rests_until),
             failures: 0,
         },
         (Some(_), Listing::UnderWay { failures, .. } | Listing::Next { failures, .. }) => {
@@ -337,6 +354,7 @@ fn note_listing(
         view.reached_at = Some(now);
     }
     view.trouble = trouble;
+    shown
 }
 
 fn by_id(clusters: Vec<Cluster>) -> BTreeMap<ClusterId, Cluster> {
@@ -346,11 +364,7 @@ fn by_id(clusters: Vec<Cluster>) -> BTreeMap<ClusterId, Cluster> {
         .collect()
 }
 
-fn listing(
-    began_at: DateTime<Utc>,
-    snapshots: Vec<Arc<Snapshot>>,
-    account: Option<&str>,
-) -> SnapshotListing {
+fn shown(began_at: DateTime<Utc>, snapshots: Vec<Arc<Snapshot>>, account: Option<&str>) -> Shown {
     let is_manual = |snapshot: &Arc<Snapshot>| {
         snapshot
             .snapshot_type
@@ -369,5 +383,9 @@ fn listing(
         by_id.insert(id, snapshot);
     }
     by_id.retain(|id, _| !unclear.contains(id));
-    SnapshotListing::new(began_at, by_id, unclear)
+    Shown {
+        began_at,
+        by_id,
+        unclear,
+    }
 }

@@ -142,8 +142,7 @@ pub(super) fn action_done(
         view.note_date(answer.server_date, now);
         view.want_listing(now);
         if let Some(listing) = &mut view.snapshots {
-            let id = action.snapshot.clone();
-            listing.put(id, Arc::clone(&snapshot));
+            listing.put(&snapshot);
         }
     }
     observed.action_trouble.remove(&action.id);

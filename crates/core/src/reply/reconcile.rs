@@ -8,9 +8,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::events::{is_of, sighted};
+use super::listing::Shown;
 use super::{change, operations};
 use crate::history::{Change, History};
-use crate::observed::{MAX_LISTING_LAG, Missing, SKEW_LIMIT, SnapshotListing};
+use crate::observed::{MAX_LISTING_LAG, Missing, SKEW_LIMIT};
 use crate::operations::Removal;
 use crate::retry;
 use crate::run::{Event, Gone, GoneReason, Run, RunState};
@@ -20,7 +21,7 @@ use crate::snapshot::{Snapshot, SnapshotId};
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
     /// The listing.
-    pub(super) listing: &'a SnapshotListing,
+    pub(super) listing: &'a Shown,
     /// The number of the account that is listed, as far as it is known.
     pub(super) account: Option<&'a str>,
     /// Whether what the listing lacks is not there: in another account nothing of ours is.

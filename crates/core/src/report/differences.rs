@@ -3,12 +3,12 @@
 //! Owns: which recorded snapshots are not there, and which are there and not recorded. Pure: the listing was made by
 //! somebody else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::history::History;
+use crate::outline::{Kept, Outline};
 use crate::settings::Config;
 use crate::slot::{Pair, Scope};
 use crate::snapshot::Snapshot;
@@ -27,7 +27,7 @@ pub enum Inventory {
 pub struct Differences {
     /// Recorded as good, and not at AWS.
     pub not_at_aws: Vec<String>,
-    /// At AWS with the tags of the pair, and not among the runs that the history keeps in mind.
+    /// At AWS with the tags of the pair, and not among the complete snapshots that the history says are there.
     pub not_recorded: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub struct Differences {
 /// A snapshot whose retention has passed is not missed: the daemon may not have looked since.
 pub fn differences(
     config: &Config,
-    history: &History,
+    past: &Outline,
     held: &BTreeMap<Scope, Inventory>,
     now: DateTime<Utc>,
 ) -> BTreeMap<Pair, Differences> {
@@ -45,31 +45,30 @@ pub fn differences(
         let Inventory::At(snapshots) = held else {
             continue;
         };
-        let ids: BTreeSet<&str> = snapshots
+        let mut ids: Vec<&str> = snapshots
             .iter()
             .map(|snapshot| snapshot.snapshot_identifier.as_str())
             .collect();
-        let mut recorded = BTreeSet::new();
-        for run in history
-            .runs
-            .values()
-            .filter(|run| run.slot.pair.scope == *scope)
-        {
-            let id = run.request.snapshot_id.as_str();
-            recorded.insert(id);
-            let has_expired = run
-                .snapshot
-                .as_ref()
-                .is_some_and(|told| told.expires_at().is_some_and(|at| at <= now));
-            if run.is_good() && !ids.contains(id) && !has_expired {
-                let differences = found.entry(run.slot.pair.clone()).or_default();
-                differences.not_at_aws.push(id.to_owned());
+        ids.sort_unstable();
+        let is_listed = |id: &str| ids.binary_search(&id).is_ok();
+        let mut recorded: Vec<&str> = Vec::new();
+        for (pair, kept) in past.kept.iter().filter(|(pair, _)| pair.scope == *scope) {
+            recorded.extend(kept.iter().map(|one| one.id.as_str()));
+            let has_expired = |one: &Kept| one.tenure.told_end().is_some_and(|at| at <= now);
+            let lost = { kept.iter() }
+                .filter(|one| !is_listed(one.id.as_str()) && !has_expired(one))
+                .map(|one| one.id.to_string());
+            let lost: Vec<String> = lost.collect();
+            if !lost.is_empty() {
+                let differences = found.entry(pair.clone()).or_default();
+                differences.not_at_aws.extend(lost);
             }
         }
+        recorded.sort_unstable();
         for snapshot in snapshots {
             let id = &snapshot.snapshot_identifier;
             let pair = pair(config, scope, snapshot);
-            if let Some(pair) = pair.filter(|_| !recorded.contains(id.as_str())) {
+            if let Some(pair) = pair.filter(|_| recorded.binary_search(&id.as_str()).is_err()) {
                 found.entry(pair).or_default().not_recorded.push(id.clone());
             }
         }

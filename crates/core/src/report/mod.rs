@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::explain::span;
 use crate::history::{MissedRange, PairState, Totals};
-use crate::run::{Outcome, OutcomeKind, Run, RunState};
+use crate::run::{Outcome, OutcomeKind, Run};
 use crate::schedule::Schedule;
 use crate::tzdb;
 
@@ -138,6 +138,51 @@ pub fn findings(
 /// From when on a good snapshot counts, and until when.
 type Lifespan = (DateTime<Utc>, Option<DateTime<Utc>>);
 
+/// What counts of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotResult {
+    /// Its instant.
+    pub scheduled_at: DateTime<Utc>,
+    /// How it ended; `None` while it has not.
+    pub outcome: Option<OutcomeKind>,
+    /// Whether it brought no snapshot, and somebody wanted it so.
+    pub is_excused: bool,
+    /// Of the complete snapshot that it brought: when that was made, and when it was gone.
+    pub good: Option<Lifespan>,
+}
+
+impl SlotResult {
+    /// Of a slot that brought a complete snapshot, which counts as of the first instant until it was gone.
+    pub fn available(
+        scheduled_at: DateTime<Utc>,
+        created_at: Option<DateTime<Utc>>,
+        gone_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        Self {
+            scheduled_at,
+            outcome: Some(OutcomeKind::Available),
+            is_excused: false,
+            good: created_at.map(|created_at| (created_at, gone_at)),
+        }
+    }
+}
+
+impl From<&Run> for SlotResult {
+    fn from(run: &Run) -> Self {
+        let scheduled_at = run.slot.scheduled_at;
+        let gone_at = run.gone.as_ref().map(|gone| gone.at);
+        match run.outcome() {
+            Some(Outcome::Available) => Self::available(scheduled_at, run.created_at(), gone_at),
+            ended => Self {
+                scheduled_at,
+                outcome: ended.map(Outcome::kind),
+                is_excused: ended.is_some_and(Outcome::is_excused),
+                good: None,
+            },
+        }
+    }
+}
+
 /// What counts of a pair's runs, taken in one after another.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -160,19 +205,19 @@ impl Tally {
         }
     }
 
-    /// Takes in a run, each of them once.
-    pub fn add(&mut self, run: &Run) {
-        self.goods.extend(good(run));
+    /// Takes in a slot, each of them once.
+    pub fn add(&mut self, slot: impl Into<SlotResult>) {
+        let slot = slot.into();
+        self.goods.extend(slot.good);
         let ReportPeriod { since, until } = self.period;
-        if !(since..=until).contains(&run.slot.scheduled_at) {
+        if !(since..=until).contains(&slot.scheduled_at) {
             return;
         }
-        let RunState::Ended(outcome) = &run.state else {
-            self.open += 1;
-            return;
-        };
-        self.totals.add(outcome.kind(), 1);
-        self.excused += u64::from(outcome.is_excused());
+        match slot.outcome {
+            None => self.open += 1,
+            Some(kind) => self.totals.add(kind, 1),
+        }
+        self.excused += u64::from(slot.is_excused);
     }
 }
 
@@ -241,12 +286,6 @@ fn slots_inside(range: &MissedRange, state: Option<&PairState>, period: ReportPe
 
 fn schedule(state: &PairState) -> Option<Schedule> {
     Schedule::parse(&state.schedule, tzdb::bundled(&state.timezone)?).ok()
-}
-
-fn good(run: &Run) -> Option<Lifespan> {
-    let created_at = run.created_at()?;
-    let is_available = run.state == RunState::Ended(Outcome::Available);
-    is_available.then(|| (created_at, run.gone.as_ref().map(|gone| gone.at)))
 }
 
 /// An instant at which the newest good snapshot may become another one; in order.

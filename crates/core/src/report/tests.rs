@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::history::History;
 use crate::names::Tier;
+use crate::outline::Outline;
 use crate::policy::Policy;
-use crate::run::Missed;
-use crate::run::{Gone, GoneReason};
+use crate::run::{Gone, GoneReason, Missed, RunState};
 use crate::slot::{Pair, Scope, rfc3339};
 use crate::snapshot::{Snapshot, tag};
 use crate::test_fixtures::{active, at, config, good, policy, retentions, scope};
@@ -232,14 +232,19 @@ fn what_is_recorded_and_what_aws_holds_are_compared_both_ways() {
     ];
     let now = at("2026-07-10T00:00:00Z");
     let held = |held| BTreeMap::<Scope, Inventory>::from([(scope("eu-central-1"), held)]);
-    let found = differences(&config, &history, &held(Inventory::At(there)), now);
+    let found = differences(
+        &config,
+        &Outline::from(&history),
+        &held(Inventory::At(there)),
+        now,
+    );
     let wanted = Differences {
         not_at_aws: vec![lost.request.snapshot_id.to_string()],
         not_recorded: vec![new.request.snapshot_id.to_string()],
     };
     assert_eq!(found, BTreeMap::from([(pair(), wanted)]));
     let unknown = held(Inventory::Unknown("timeout".to_owned()));
-    assert!(differences(&config, &history, &unknown, now).is_empty());
+    assert!(differences(&config, &Outline::from(&history), &unknown, now).is_empty());
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::brief::Brief;
 use crate::names::Retention;
 use crate::policy::Protection;
 use crate::run::Run;
@@ -49,7 +50,7 @@ pub struct Good<'a> {
     /// The run that made it.
     pub run: &'a Run,
     /// As listed.
-    pub listed: &'a Snapshot,
+    pub listed: &'a Brief,
 }
 
 /// What is to become of a snapshot whose end is near.
@@ -127,7 +128,7 @@ impl Stock<'_> {
     /// Until when it is taken for granted that another snapshot comes: the newest good one is younger than two intervals.
     fn lasts_until(&self) -> Option<DateTime<Utc>> {
         let newest = self.good.first()?;
-        let made_at = newest.listed.snapshot_create_time;
+        let made_at = newest.listed.created_at();
         Some(made_at.unwrap_or(newest.run.slot.scheduled_at) + self.interval * 2)
     }
 
@@ -189,7 +190,7 @@ fn slots(
     Some(Cause::Keep("the newest slot has brought no snapshot"))
 }
 
-fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
+fn judged(listed: &Brief, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
     let Cause::Keep(why) = cause else {
         return Some(Care::LetGo);
     };
@@ -198,9 +199,9 @@ fn judged(listed: &Snapshot, cause: Cause, now: DateTime<Utc>) -> Option<Care> {
     if to <= from {
         return None;
     }
-    Some(match listed.accounts_with_restore_access.is_empty() {
-        true => Care::Extend { from, to, why },
-        false => Care::Shared,
+    Some(match listed.is_shared() {
+        false => Care::Extend { from, to, why },
+        true => Care::Shared,
     })
 }
 

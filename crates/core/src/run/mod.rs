@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{Retention, Tier, Trigger};
 use crate::redshift::CreateRequest;
-use crate::seen::Seen;
+use crate::seen::{Seen, Tenure};
 use crate::shared_tags::SharedTags;
 use crate::slot::Slot;
 use crate::snapshot::{Generation, Snapshot, SnapshotId};
@@ -286,10 +286,18 @@ impl Run {
     /// When AWS lets its snapshot go, by what AWS has told of it, or else by what was asked for; `None` where that is never,
     /// or nothing was asked for yet.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.tenure().end()
+    }
+
+    /// By what it is told how long its snapshot is kept.
+    pub fn tenure(&self) -> Tenure {
         let told = self.snapshot.as_ref();
-        let retention = told.and_then(Seen::retention);
-        let from = told.and_then(Seen::kept_from).or(self.created_at())?;
-        retention.unwrap_or(self.request.retention).end(from)
+        Tenure {
+            told: told.and_then(Seen::retention),
+            told_from: told.and_then(Seen::kept_from),
+            created_at: self.created_at(),
+            asked: self.request.retention,
+        }
     }
 
     /// The ClusterCreateTime of the cluster that its snapshot was taken of, which stays when that gets another name.

@@ -43,6 +43,8 @@ pub struct Aws {
     pub asked: BTreeMap<&'static str, u64>,
     /// Whether clusters tell the ARNs of their namespaces.
     pub tells_arns: bool,
+    /// When the snapshots were listed, all pages.
+    pub listings: Vec<DateTime<Utc>>,
     /// The codes with which create calls were refused, by the name that was asked for.
     pub refused: BTreeMap<String, BTreeSet<String>>,
     /// What somebody else deleted.
@@ -86,6 +88,7 @@ impl Aws {
             disguises: BTreeMap::new(),
             most_held: 0,
             asked: BTreeMap::new(),
+            listings: Vec::new(),
             tells_arns: true,
             refused: BTreeMap::new(),
             deleted: BTreeSet::new(),

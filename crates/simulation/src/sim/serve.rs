@@ -55,7 +55,7 @@ impl Aws {
     pub fn fault_effect(&mut self, request: &Request, region: &str) -> FaultEffect {
         let operation = request.operation();
         *self.asked.entry(operation).or_default() += 1;
-        if let (Request::Snapshots(_), Some(fault)) = (request, &self.blind) {
+        if let (Request::Snapshots(..), Some(fault)) = (request, &self.blind) {
             return FaultEffect {
                 fault: Some(fault.clone()),
                 ..FaultEffect::default()
@@ -64,7 +64,7 @@ impl Aws {
         let cluster = match request {
             Request::Create(wanted, _) => Some(wanted.cluster.as_str()),
             Request::Delete(_, cluster, _) => Some(cluster.as_str()),
-            Request::Snapshots(_) => Some(ALL),
+            Request::Snapshots(..) => Some(ALL),
             _ => None,
         };
         self.faults.next(faults::Call {
@@ -76,12 +76,26 @@ impl Aws {
     }
 
     /// How much later a listing looks, and how much later its answer comes.
-    pub fn slowness(&self, request: &Request, dice: &mut Dice) -> (TimeDelta, TimeDelta) {
+    pub fn slowness(&mut self, request: &Request, dice: &mut Dice) -> (TimeDelta, TimeDelta) {
+        if let (Request::Snapshots(_, pause), None) = (request, self.slow) {
+            return (TimeDelta::zero(), *pause * self.further_pages());
+        }
         let Some((least, most)) = self.slow.filter(|_| request.is_listing()) else {
             return (TimeDelta::zero(), TimeDelta::zero());
         };
         let mut seconds = || dice.milliseconds((least * 1_000, most * 1_000)) / 2;
         (seconds(), seconds())
+    }
+
+    /// How many pages beyond those that come at once a listing of the snapshots has in the largest region.
+    fn further_pages(&self) -> i32 {
+        let regions = self.account.regions.values();
+        let most = regions.map(|region| region.snapshots.len()).max();
+        let pages = most.unwrap_or_default() / PAGE;
+        i32::try_from(pages)
+            .unwrap_or_default()
+            .saturating_sub(20)
+            .max(0)
     }
 
     /// Carries a request out, in so far as its fault_effect lets it.
@@ -99,7 +113,8 @@ impl Aws {
                 let answer = in_pages(self.answer(fault_effect, now, list));
                 served(to, answer, "the listing of clusters", |_| None)
             }
-            Request::Snapshots(to) => {
+            Request::Snapshots(to, _) => {
+                self.listings.push(now);
                 let list = |aws: &mut Self| {
                     let strangers = aws.strangers.clone();
                     Ok(aws
@@ -284,10 +299,13 @@ fn event_id(kind: EventKind) -> &'static str {
     }
 }
 
+/// So many are on a page.
+const PAGE: usize = 100;
+
 /// A listing took a request for each hundred; one whose marker does not advance, a second one.
 fn in_pages<T>(answer: Answer<Vec<T>>) -> Answer<Vec<T>> {
     let requests = match &answer.result {
-        Ok(all) => u32::try_from(all.len().div_ceil(100).max(1)).unwrap(),
+        Ok(all) => u32::try_from(all.len().div_ceil(PAGE).max(1)).unwrap(),
         Err(error) if error.message.contains("marker") => 2,
         Err(_) => 1,
     };

@@ -113,7 +113,7 @@ impl Sim {
             _ => None,
         };
         self.watch_hands((wire.call, wire.account, &wire.region), &request);
-        let (now, is_look) = (self.now, matches!(request, Request::Snapshots(_)));
+        let (now, is_look) = (self.now, matches!(request, Request::Snapshots(..)));
         let aws = self.account(wire.account);
         let served = aws.carry_out(request, &fault_effect, region, now);
         if let Some(told) = served.told {

@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::execute::execute;
@@ -31,8 +32,8 @@ pub type To<T> = oneshot::Sender<Answer<T>>;
 pub enum Request {
     /// DescribeClusters, all pages.
     Clusters(To<Vec<Cluster>>),
-    /// DescribeClusterSnapshots, all pages.
-    Snapshots(To<Vec<Arc<Snapshot>>>),
+    /// DescribeClusterSnapshots, all pages, those of a long listing so far apart.
+    Snapshots(To<Vec<Arc<Snapshot>>>, TimeDelta),
     /// DescribeClusterSnapshots of one name.
     Snapshot(SnapshotId, To<Vec<Arc<Snapshot>>>),
     /// CreateClusterSnapshot.
@@ -55,14 +56,14 @@ pub type Look = Box<dyn FnOnce(&mut Aws, &FaultEffect, &str, DateTime<Utc>) -> S
 impl Request {
     /// Whether it asks for all that there is.
     pub fn is_listing(&self) -> bool {
-        matches!(self, Self::Clusters(_) | Self::Snapshots(_))
+        matches!(self, Self::Clusters(_) | Self::Snapshots(..))
     }
 
     /// The value of `Action`.
     pub fn operation(&self) -> &'static str {
         match self {
             Self::Clusters(_) => "DescribeClusters",
-            Self::Snapshots(_) | Self::Snapshot(..) => "DescribeClusterSnapshots",
+            Self::Snapshots(..) | Self::Snapshot(..) => "DescribeClusterSnapshots",
             Self::Create(..) => "CreateClusterSnapshot",
             Self::KeepFor(..) => "ModifyClusterSnapshot",
             Self::Delete(..) => "DeleteClusterSnapshot",
@@ -122,8 +123,9 @@ impl Redshift for Client {
         self.ask(Request::Clusters).await
     }
 
-    async fn snapshots(&self) -> Answer<Vec<Arc<Snapshot>>> {
-        self.ask(Request::Snapshots).await
+    async fn snapshots(&self, page_pause: Duration) -> Answer<Vec<Arc<Snapshot>>> {
+        let pause = TimeDelta::from_std(page_pause).unwrap_or_default();
+        self.ask(|to| Request::Snapshots(to, pause)).await
     }
 
     async fn snapshot(&self, id: &SnapshotId) -> Answer<Vec<Arc<Snapshot>>> {

@@ -32,6 +32,57 @@ const SKEW_LIMIT: TimeDelta = TimeDelta::minutes(5);
 /// Nothing is removed by a listing that is ten minutes old by the host's clock, which may have been put back by five since.
 const MAX_LISTING_AGE: TimeDelta = TimeDelta::minutes(16);
 
+/// What a scope may still be sent.
+struct Bucket {
+    left: f64,
+    at: DateTime<Utc>,
+    /// Pages of long listings that half of the rate is still to pay for, or has paid for already.
+    owed: f64,
+    /// Whether the last complete listing had more pages than a bucket holds.
+    is_long: bool,
+    is_listing: bool,
+}
+
+impl Bucket {
+    fn full(at: DateTime<Utc>) -> Self {
+        Self {
+            left: BURST,
+            at,
+            owed: 0.0,
+            is_long: false,
+            is_listing: false,
+        }
+    }
+
+    fn fill(&mut self, now: DateTime<Utc>) {
+        let gained = (now - self.at).as_seconds_f64() * PER_SECOND;
+        let most = if self.is_listing {
+            gained
+        } else {
+            self.owed.max(0.0)
+        };
+        let paid = (gained / 2.0).min(most);
+        self.owed -= paid;
+        self.left = (self.left + gained - paid).min(BURST);
+        self.at = now;
+    }
+
+    fn listed(&mut self, pages: u32, is_complete: bool) {
+        let further = f64::from(pages.saturating_sub(2));
+        let at_once = if self.is_listing {
+            0.0
+        } else {
+            further.min(BURST)
+        };
+        self.left -= at_once;
+        self.owed = (self.owed + further - at_once).max(0.0);
+        self.is_listing = false;
+        if is_complete {
+            self.is_long = f64::from(pages) > BURST;
+        }
+    }
+}
+
 /// The last complete listing that the host took in.
 struct Look {
     at: DateTime<Utc>,
@@ -67,7 +118,7 @@ impl Look {
 #[derive(Default)]
 pub struct Witness {
     /// Calls left, and as of when, by the host's clock.
-    buckets: BTreeMap<Scope, (f64, DateTime<Utc>)>,
+    buckets: BTreeMap<Scope, Bucket>,
     /// The last complete listing of each scope.
     last_looks: BTreeMap<Scope, Look>,
     /// When each identifier was last looked for by itself, and whether it was there; `None` where nobody answered.
@@ -136,6 +187,10 @@ impl Witness {
             "I11: the rate is not held at {now}: {call:?} with {left} requests left"
         );
         *left -= requests;
+        if matches!(call, Call::List { .. }) {
+            let bucket = self.buckets.get_mut(call.scope()).unwrap();
+            bucket.is_listing = bucket.is_long;
+        }
         if let Call::Remove { removal, .. } = call {
             check_intended(removal, journal);
             if removal.look_at.is_none() {
@@ -159,10 +214,10 @@ impl Witness {
 
     /// How many requests the scope may still be sent at `now`.
     fn bucket(&mut self, scope: &Scope, now: DateTime<Utc>) -> &mut f64 {
-        let bucket = self.buckets.entry(scope.clone()).or_insert((BURST, now));
-        let filled = (now - bucket.1).as_seconds_f64() * PER_SECOND;
-        *bucket = ((bucket.0 + filled).min(BURST), now);
-        &mut bucket.0
+        let bucket = self.buckets.entry(scope.clone());
+        let bucket = bucket.or_insert_with(|| Bucket::full(now));
+        bucket.fill(now);
+        &mut bucket.left
     }
 
     /// An answer is taken in that shows AWS as of `looked_at`.
@@ -186,8 +241,11 @@ impl Witness {
         let Reply::Listed(listed) = reply else {
             return;
         };
+        self.bucket(&listed.scope, now);
         let pages = listed.clusters.requests + listed.snapshots.requests;
-        *self.bucket(&listed.scope, now) -= f64::from(pages.saturating_sub(2));
+        let bucket = self.buckets.get_mut(&listed.scope).unwrap();
+        let is_complete = listed.clusters.result.is_ok() && listed.snapshots.result.is_ok();
+        bucket.listed(pages, is_complete);
         let Ok(snapshots) = &listed.snapshots.result else {
             return;
         };

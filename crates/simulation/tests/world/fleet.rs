@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use chrono::DurationRound;
+
 use redkeep_simulation::setup::{add_host, at, config, minutes, policy, seconds, sim_of_clusters};
 use redkeep_simulation::sim::Sim;
-use redkeep_simulation::sim::aws::CREATE;
+use redkeep_simulation::sim::aws::{CREATE, SNAPSHOTS};
 use redkeep_simulation::sim::journal::Journal;
 
 #[test]
@@ -44,6 +46,41 @@ fn a_throttled_fleet_still_keeps_the_rate() {
             .iter()
             .all(|record| record.ends_with("available"))
     );
+    sim.assert_accounted();
+}
+
+#[test]
+fn in_a_scope_of_twenty_thousand_snapshots_slots_start_in_time_and_listings_leave_room() {
+    let names: Vec<String> = (0..40).map(|number| format!("dw-{number}")).collect();
+    let clusters: Vec<&str> = names.iter().map(String::as_str).collect();
+    let tables = policy("hourly", "0 * * * *", "*", "");
+    let mut sim = sim_of_clusters("2026-11-24 00:45", &clusters, &tables);
+    sim.aws.account.limits.snapshot_seconds = 900;
+    let now = sim.now;
+    sim.aws.add_foreign_snapshots("dw-0", 20_000, now);
+    sim.until("2026-11-24 01:30");
+    let asked = |sim: &Sim| (sim.aws.asked[SNAPSHOTS], sim.aws.listings.len() as u64);
+    let (all, listings) = asked(&sim);
+    assert!(
+        (15..=40).contains(&listings),
+        "{listings} listings in 45 minutes"
+    );
+    assert!(
+        all > listings + 40,
+        "what is being made is followed by name"
+    );
+    sim.until("2026-11-24 02:20");
+    let records = sim.records();
+    assert_eq!(records.len(), 80);
+    assert!(
+        records.iter().all(|record| record.ends_with("available")),
+        "{records:?}"
+    );
+    for (id, accepted_at) in &sim.aws.accepted {
+        let hour = accepted_at.duration_trunc(minutes(60)).unwrap();
+        let late = *accepted_at - hour;
+        assert!(late < seconds(6), "{id} was accepted {late} late");
+    }
     sim.assert_accounted();
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use chrono_tz::Europe::Berlin;
 use redkeep_core::forecast::forecast;
+use redkeep_core::outline::Outline;
 use redkeep_sandbox::faults::Fault;
 
 use redkeep_simulation::setup::{at, policy, sim};
@@ -120,7 +121,7 @@ fn the_peak_that_is_forecast_is_the_peak_that_comes() {
     sim.run_for(TimeDelta::minutes(5));
     let host = &sim.hosts[0];
     let history = &host.process().engine.history();
-    let told = forecast(&host.config, history, sim.now, 365);
+    let told = forecast(&host.config, &Outline::from(*history), sim.now, 365);
     let peak = &told.scopes[0].peak;
     assert!(peak.held > 60, "{}", peak.held);
     sim.run_until(told.until);

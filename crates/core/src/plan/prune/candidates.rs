@@ -42,8 +42,12 @@ fn judged_in(
     let mut by_pair: BTreeMap<Pair, Vec<(Slot, Arc<Snapshot>, bool)>> = BTreeMap::new();
     let runs = runs_by_name(facts, policy, scope);
     let listed = view.snapshots.iter().flat_map(|listing| &listing.by_id);
-    for (id, snapshot) in listed {
+    for (id, brief) in listed {
         let run = runs.get(id).copied();
+        if run.is_none() && !brief.claims(&facts.config.namespace) {
+            continue;
+        }
+        let snapshot = &Arc::new(brief.unfolded());
         let Some(slot) = run
             .map(|run| run.slot.clone())
             .or_else(|| claimed(facts, policy, scope, snapshot))

@@ -57,12 +57,12 @@ fn due(run: &Run) -> Supply<'_> {
 
 /// What is done with snapshots of these days and periods, the newest first, at `now`.
 fn done(supply: Supply<'_>, snapshots: &[(f64, i32)], now: f64) -> Vec<(f64, Care)> {
-    let made: Vec<(Run, Snapshot)> = snapshots
+    let made: Vec<(Run, Brief)> = snapshots
         .iter()
         .map(|(day, days)| {
             (
                 run(*day, RunState::Ended(Outcome::Available)),
-                listed(*day, *days),
+                Brief::from(&listed(*day, *days)),
             )
         })
         .collect();
@@ -209,7 +209,7 @@ fn a_shared_snapshot_is_told_of_and_not_asked_for() {
         .push(RestoreAccess::default());
     let good = [Good {
         run: &run,
-        listed: &listed,
+        listed: &Brief::from(&listed),
     }];
     let got = care(
         &Protection::default(),
