@@ -5,17 +5,46 @@
 use std::io::Write;
 
 use crate::config::Config;
+use crate::error_chain::with_causes;
+use crate::settings::Database;
 use crate::slot::rfc3339;
 use crate::told::command;
 use crate::told::trouble::{self, Trouble};
 
+use crate::store::{Instances, KnownInstance, StoreError};
+
 use super::Failure;
+use super::database::server;
 use super::output::{Output, Tone, View};
+use super::policy_file::environment;
 use super::state_lock::{Holder, holder, last_held_at};
 
-/// That no daemon runs, in words; `None` where one does.
-pub(super) fn absence(config: &Config) -> Option<String> {
-    absent(config).map(|told| command::whole(&told).into_owned())
+/// That no daemon runs, or none of the instances that share the history works, in words; `None` where one does.
+pub(super) async fn absence(config: &Config) -> Option<String> {
+    let told = match &config.database {
+        Some(shared) => unheld(shared).await,
+        None => absent(config),
+    };
+    told.map(|told| command::whole(&told).into_owned())
+}
+
+async fn unheld(shared: &Database) -> Option<String> {
+    let server = server(shared, &environment());
+    let asked = tokio::task::spawn_blocking(move || {
+        let instances = Instances::new(server)?;
+        Ok::<_, StoreError>((instances.lease()?, instances.list()?))
+    });
+    let (lease, known) = match asked.await.unwrap_or(Err(StoreError::Closed)) {
+        Ok(told) => told,
+        Err(error) => {
+            let why = with_causes(&error);
+            return Some(format!("Whether an instance works cannot be told: {why}."));
+        }
+    };
+    let is_holder = |one: &KnownInstance| lease.holder.as_deref() == Some(&*one.id);
+    let works = known.iter().any(|one| is_holder(one) && one.is_alive());
+    let told = "No instance works, and no snapshot is taken; `redkeep instances` shows which ones are alive.";
+    (!works).then(|| told.to_owned())
 }
 
 fn absent(config: &Config) -> Option<String> {

@@ -16,17 +16,18 @@ pub(super) async fn sources(args: &ConfigArgs) -> Sources {
     command::note(&args.config);
     Sources {
         file: args.config.clone(),
-        environment: std::env::vars_os()
-            // One that is not UTF-8 is wrong, and not missing.
-            .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            })
-            .collect(),
+        environment: environment(),
         profiles: aws::profiles().await,
     }
+}
+
+/// This process's own.
+pub(super) fn environment() -> Vec<(String, String)> {
+    // One that is not UTF-8 is wrong, and not missing.
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
 }
 
 /// Reads the policy file, which must be valid, and has the history of its database at hand.

@@ -163,7 +163,7 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut rows = rows(&config, &reader, &history, &wanted, &view.clocks, now)?;
     let troubles = troubles(&config);
     rows.iter_mut().for_each(|row| add_troubles(row, &troubles));
-    let absence = absence(&config);
+    let absence = absence(&config).await;
     if let Some(absence) = &absence {
         tell(absence, &view)?;
     }

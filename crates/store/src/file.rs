@@ -107,10 +107,11 @@ impl File {
         server: Server,
         fence: Fence,
     ) -> Result<Self, StoreError> {
-        let mut file = match Self::open(path) {
+        let open = || Self::open_and(path, Check::LargeBeside);
+        let mut file = match open() {
             Err(error) if error.is_damage() => {
                 Self::remove(path)?;
-                Self::open(path)?
+                open()?
             }
             opened => opened?,
         };

@@ -308,6 +308,10 @@ impl StoreWriter {
         };
         let file = self.file.insert(file);
         if self.is_shared {
+            if self.lease.as_ref().is_some_and(|lease| !lease.is_reached()) {
+                let why = "it did not answer when it was last asked".to_owned();
+                return Err(StoreError::Unreachable { why });
+            }
             let stay = write::commit(file, changes);
             if let (Err(StoreError::LeaseLost), Some(lease)) = (&stay, &self.lease) {
                 lease.lose();

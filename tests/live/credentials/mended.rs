@@ -55,7 +55,8 @@ fn what_was_broken_at_the_start_is_taken_up_once_it_is_mended_and_told_once_till
     fs::write(&config, without).unwrap();
     daemon.process.signal("-HUP");
     let causes = [
-        "the profile \"plain\" is not found; did you mean \"plane\"?",
+        "the profile \"plain\" is not found (in ",
+        "; did you mean \"plane\"?",
         "the credential_process of the profile \"process\" ended with",
         "the profile \"instance\" begins with the instance metadata service (IMDSv2): it answers with HTTP status 500",
         "no credentials from the container credentials service",

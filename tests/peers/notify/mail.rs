@@ -104,7 +104,7 @@ fn mail_is_sent_with_tls_and_a_login_and_tells_what_failed() {
         "Auto-Submitted: auto-generated",
         "policy: often",
         "no such tag",
-        "redkeep explain dw",
+        "redkeep check --config ",
     ] {
         assert!(failed.contains(wanted), "{wanted} is not in {failed}");
     }

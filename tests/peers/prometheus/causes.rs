@@ -96,10 +96,16 @@ impl<'a> Watched<'a> {
 
     /// Each as its name and the cluster or policy that it is about.
     fn firing(&self) -> BTreeSet<(String, String)> {
-        let query = format!(
-            r#"ALERTS{{alertstate="firing",instance="{}"}}"#,
-            self.instance
-        );
+        self.firing_on(&self.instance)
+    }
+
+    /// The same with the alerts that are about no single instance.
+    fn firing_anywhere(&self) -> BTreeSet<(String, String)> {
+        self.firing_on(&format!("{}|", self.instance))
+    }
+
+    fn firing_on(&self, instance: &str) -> BTreeSet<(String, String)> {
+        let query = format!(r#"ALERTS{{alertstate="firing",instance=~"{instance}"}}"#);
         let answer = self.prometheus.ask(&query);
         let series = answer["data"]["result"].as_array().into_iter().flatten();
         let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -116,7 +122,7 @@ impl<'a> Watched<'a> {
     fn fires(&self, alert: &str, about: &str) {
         let wanted = (format!("Redkeep{alert}"), about.to_owned());
         eventually(&format!("{alert} fires"), SOON, || {
-            self.firing().contains(&wanted)
+            self.firing_anywhere().contains(&wanted)
         });
     }
 

@@ -6,7 +6,6 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,7 +13,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use tokio::sync::watch;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::wire::{Server, Statement, Trouble, Wire};
 use super::{Fence, SHARD, number, text};
@@ -333,7 +334,7 @@ fn tell(
 #[derive(Debug)]
 pub struct HeldLease {
     state: Arc<State>,
-    stop: Sender<()>,
+    stop: mpsc::UnboundedSender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -346,6 +347,8 @@ struct State {
     renewed: AtomicU64,
     changes: AtomicI64,
     is_wanted: AtomicBool,
+    /// Whether the server answered the last question.
+    is_reached: AtomicBool,
     is_lost: watch::Sender<bool>,
 }
 
@@ -363,6 +366,7 @@ impl HeldLease {
             renewed: AtomicU64::new(0),
             changes: AtomicI64::new(0),
             is_wanted: AtomicBool::new(false),
+            is_reached: AtomicBool::new(true),
             is_lost: watch::Sender::new(false),
         });
         let keeper = Keeper {
@@ -375,10 +379,12 @@ impl HeldLease {
         };
         // The first one is made here: a lease that is held is trusted.
         keeper.renew();
-        let (stop, stopped) = channel();
+        let (stop, stopped) = mpsc::unbounded_channel();
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(StoreError::Thread)?;
         let thread = thread::Builder::new()
             .name("redkeep-lease".to_owned())
-            .spawn(move || keeper.serve(&stopped))
+            .spawn(move || keeper.serve(&runtime, stopped))
             .map_err(StoreError::Thread)?;
         Ok(Self {
             state,
@@ -403,6 +409,11 @@ impl HeldLease {
     pub fn is_trusted(&self) -> bool {
         let renewed = Duration::from_millis(self.state.renewed.load(Ordering::Acquire));
         !*self.state.is_lost.borrow() && is_trusted(renewed, boottime())
+    }
+
+    /// Whether the server answered when it was last asked; where it did not, nobody who works waits for it.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.state.is_reached.load(Ordering::Acquire)
     }
 
     /// Whether somebody has asked for the lease to be given up.
@@ -453,14 +464,16 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn serve(self, stop: &std::sync::mpsc::Receiver<()>) {
+    fn serve(self, runtime: &Runtime, mut stop: mpsc::UnboundedReceiver<()>) {
         let mut sent = boottime();
         loop {
-            match stop.recv_timeout(LOOK_EACH) {
-                Err(RecvTimeoutError::Timeout) => {}
+            // The runtime waits for spans of time, which a clock that is set does not change.
+            let asked = runtime.block_on(async { timeout(LOOK_EACH, stop.recv()).await });
+            match asked {
+                Err(_) => {}
                 // A process that ends without a word holds the lease until others have counted to the end.
-                Err(RecvTimeoutError::Disconnected) => return,
-                Ok(()) => return self.release(),
+                Ok(None) => return,
+                Ok(Some(())) => return self.release(),
             }
             if *self.state.is_lost.borrow() {
                 return;
@@ -500,6 +513,7 @@ impl Keeper {
                 Value::from(to_text(self.clock.now())),
             ],
         });
+        self.note_reached(asked.is_ok());
         let row = match asked {
             Ok(rows) => rows.into_iter().next(),
             Err(Trouble::Unreachable(_) | Trouble::Refused { .. }) => return,
@@ -523,7 +537,9 @@ impl Keeper {
     }
 
     fn look(&self) {
-        let Ok(view) = view(&self.wire, &self.server.database.schema) else {
+        let seen = view(&self.wire, &self.server.database.schema);
+        self.note_reached(seen.is_ok());
+        let Ok(view) = seen else {
             return;
         };
         let is_ours = view.holder.as_deref() == Some(&*self.instance.id)
@@ -532,6 +548,10 @@ impl Keeper {
             true => self.saw(view.changes, view.wanted_by.as_deref().unwrap_or_default()),
             false => drop(self.state.is_lost.send_replace(true)),
         }
+    }
+
+    fn note_reached(&self, is_reached: bool) {
+        self.state.is_reached.store(is_reached, Ordering::Release);
     }
 
     fn saw(&self, changes: i64, wanted_by: &str) {
