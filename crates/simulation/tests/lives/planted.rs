@@ -51,7 +51,7 @@ const TABLE: [Row; 32] = [
         "a change is planned",
         Bug::LostMark,
         "I25: a mark is missing",
-        3,
+        47,
     ),
     row(
         "no wake-up is lost",
