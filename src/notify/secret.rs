@@ -61,6 +61,18 @@ pub(super) fn read(place: &SecretPlace) -> Result<String, SecretError> {
 }
 
 fn line_of(path: &Path) -> Result<String, SecretError> {
+    let text = text_of(path)?;
+    let line = text.trim();
+    match line.is_empty() || line.chars().any(char::is_control) {
+        true => Err(SecretError::NoLine {
+            path: path.to_owned(),
+        }),
+        false => Ok(line.to_owned()),
+    }
+}
+
+/// The text of a file that the operator has named. A link may lead to it, as to each file of a Secret of Kubernetes.
+pub(crate) fn text_of(path: &Path) -> Result<String, SecretError> {
     let unreadable = |why| SecretError::Unreadable {
         path: path.to_owned(),
         why,
@@ -74,13 +86,7 @@ fn line_of(path: &Path) -> Result<String, SecretError> {
     file.take(LONGEST)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
-    let line = text.trim();
-    match line.is_empty() || line.chars().any(char::is_control) {
-        true => Err(SecretError::NoLine {
-            path: path.to_owned(),
-        }),
-        false => Ok(line.to_owned()),
-    }
+    Ok(text)
 }
 
 #[cfg(test)]
