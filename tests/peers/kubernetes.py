@@ -12,5 +12,5 @@ for document in documents:
     try:
         kubernetes_validate.validate(document, sys.argv[1], strict=True)
     except kubernetes_validate.ValidationError as error:
-        faults.append(f"{document['kind']}: {error}")
+        faults.append(f"{document['kind']}: {str(error).splitlines()[0]}")
 json.dump({"documents": documents, "faults": faults}, sys.stdout)
