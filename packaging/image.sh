@@ -5,6 +5,7 @@
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: image.sh PROGRAM [DIRECTORY]" >&2; exit 64; }
 program=$(realpath "$1")
+[ -x "$program" ] || { echo "image.sh: $program is no program" >&2; exit 66; }
 work=${2:-$(dirname "$0")/../target/image}
 [ "$(id -u)" = 0 ] || { echo "image.sh: it takes root" >&2; exit 77; }
 umask 022
@@ -29,8 +30,10 @@ rm -rf "$root"/usr/share/{man,locale,lintian,base-files,info} "$root"/usr/lib/*/
 find "$root/usr" -type d -empty -delete
 
 # What the packages' scripts would do.
-find "$root/usr/share/ca-certificates" -name '*.crt' -print0 | sort -z | xargs -0 sed '$a\' >"$root/etc/ssl/certs/ca-certificates.crt"
-printf '%s\n' 'root:x:0:0:root:/root:/usr/sbin/nologin' 'nonroot:x:65532:65532:nonroot:/var/lib/redkeep:/usr/sbin/nologin' >"$root/etc/passwd"
+find "$root/usr/share/ca-certificates" -name '*.crt' -print0 | sort -z |
+  xargs -0 sed '$a\' >"$root/etc/ssl/certs/ca-certificates.crt"
+printf '%s\n' 'root:x:0:0:root:/root:/usr/sbin/nologin' \
+  'nonroot:x:65532:65532:nonroot:/var/lib/redkeep:/usr/sbin/nologin' >"$root/etc/passwd"
 printf '%s\n' 'root:x:0:' 'nonroot:x:65532:' >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 install -d "$root/etc/redkeep"
