@@ -9,17 +9,23 @@ program=$(realpath "$1")
 work=${2:-$(dirname "$0")/../target/image}
 [ "$(id -u)" = 0 ] || { echo "image.sh: it takes root" >&2; exit 77; }
 umask 022
-rm -rf "$work/oci" "$work/root" "$work/packages"
-mkdir -p "$work/root" "$work/packages"
+mkdir -p "$work"
 work=$(realpath "$work")
-root=$work/root
+if [ -e "$work/oci" ]; then
+  [ -f "$work/oci/oci-layout" ] || { echo "image.sh: $work/oci is there, and is no OCI layout" >&2; exit 73; }
+  rm -rf "$work/oci"
+fi
+staged=$(mktemp -d)
+trap 'rm -rf "$staged"' EXIT
+root=$staged/root
+mkdir "$root" "$staged/packages"
 
 # base-files first: in newer Debians it has the links /lib and /lib64, through which the others unpack.
 packages=(base-files libc6 libgcc-s1 ca-certificates)
-(cd "$work/packages" && apt-get -qq -o APT::Sandbox::User=root download "${packages[@]}") || exit 69
+(cd "$staged/packages" && apt-get -qq -o APT::Sandbox::User=root download "${packages[@]}") || exit 69
 mkdir -p "$root/var/lib/dpkg/status.d"
 for package in "${packages[@]}"; do
-  file=$(echo "$work/packages/${package}"_*.deb)
+  file=$(echo "$staged/packages/${package}"_*.deb)
   dpkg-deb --extract "$file" "$root"
   # Where scanners look for what is in an image that has no package manager.
   dpkg-deb --field "$file" >"$root/var/lib/dpkg/status.d/$package"
