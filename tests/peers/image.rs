@@ -34,7 +34,7 @@ fn missing() -> Option<&'static str> {
         return Some("an image takes root");
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |program| {
+    let is_there = |program: &str| {
         let mut directories = std::env::split_paths(&path);
         directories.any(|directory| directory.join(program).is_file())
     };
