@@ -14,7 +14,7 @@ use crate::config::{Config, Sources};
 use crate::digest;
 use crate::doctor::Shared;
 use crate::error_chain::with_causes;
-use crate::safe_file;
+use crate::notify::text_of;
 use crate::settings::{Database, DatabaseAuth};
 use crate::store::{Inbox, Instance, Instances, Password, Server, StoreError};
 
@@ -89,8 +89,7 @@ fn region_of(database: &Database) -> Option<String> {
 }
 
 fn first_line(file: &Path) -> Result<String, String> {
-    let read = safe_file::open(file).and_then(std::io::read_to_string);
-    let text = read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let text = text_of(file).map_err(|error| error.to_string())?;
     let line = text.lines().next().unwrap_or_default();
     Ok(line.to_owned())
 }
@@ -178,4 +177,27 @@ fn tell(why: &str) {
 fn host_name() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// As the kubelet lays a Secret out: a link to a file in a directory that is a link too.
+    #[test]
+    fn a_password_may_lie_in_a_secret_of_kubernetes() {
+        let name = format!("redkeep-password-{}", std::process::id());
+        let volume = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&volume);
+        fs::create_dir_all(volume.join("..2026_11_30")).unwrap();
+        fs::write(volume.join("..2026_11_30/password"), "hunter2\n").unwrap();
+        symlink("..2026_11_30", volume.join("..data")).unwrap();
+        symlink("..data/password", volume.join("password")).unwrap();
+        let read = first_line(&volume.join("password"));
+        fs::remove_dir_all(volume).unwrap();
+        assert_eq!(read.as_deref(), Ok("hunter2"));
+    }
 }

@@ -35,6 +35,7 @@ use crate::store::Store;
 
 pub use parcel::{Sent, send};
 pub use secret::SecretError;
+pub(crate) use secret::text_of;
 
 use sender::Sender;
 

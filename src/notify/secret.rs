@@ -107,6 +107,18 @@ async fn in_time(
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 fn line_of(path: &Path) -> Result<String, SecretError> {
+    let text = text_of(path)?;
+    let line = text.trim();
+    match line.is_empty() || line.chars().any(char::is_control) {
+        true => Err(SecretError::NoLine {
+            path: path.to_owned(),
+        }),
+        false => Ok(line.to_owned()),
+    }
+}
+
+/// The text of a file that the operator has named. A link may lead to it, as to each file of a Secret of Kubernetes.
+pub(crate) fn text_of(path: &Path) -> Result<String, SecretError> {
     let unreadable = |why| SecretError::Unreadable {
         path: path.to_owned(),
         why,
@@ -120,13 +132,7 @@ fn line_of(path: &Path) -> Result<String, SecretError> {
     file.take(LONGEST)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
-    let line = text.trim();
-    match line.is_empty() || line.chars().any(char::is_control) {
-        true => Err(SecretError::NoLine {
-            path: path.to_owned(),
-        }),
-        false => Ok(line.to_owned()),
-    }
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the peers that the tests compare redkeep with, in a virtual environment under target/peers: moto's
 # server, an emulator of AWS that nobody here wrote, the AWS CLI and boto3, which judge the sandbox, IANA's time zones,
-# aiosmtpd, which takes mail, and axe and Playwright, which look at the page with the machine's own Chromium (Debian's
-# package `chromium`).
+# aiosmtpd, which takes mail, axe and Playwright, which look at the page with the machine's own Chromium (Debian's
+# package `chromium`), and kubernetes-validate, which judges what is for Kubernetes.
 # Does nothing where these versions are there already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,4 +15,4 @@ if ! cmp --silent "$wanted" "$peers/requirements.txt"; then
 fi
 "$peers/bin/python" -c '
 from importlib.metadata import version
-print(*(f"{name} {version(name)}" for name in ("moto", "boto3", "botocore", "awscli", "tzdata", "playwright", "aiosmtpd")), sep=", ")'
+print(*(f"{name} {version(name)}" for name in ("moto", "boto3", "botocore", "awscli", "tzdata", "playwright", "aiosmtpd", "kubernetes-validate")), sep=", ")'

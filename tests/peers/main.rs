@@ -1,6 +1,9 @@
-//! Tests of programs of others: AWS's clients, moto, Prometheus and Alertmanager, a mail server, systemd, Chromium.
+//! Tests of programs of others: AWS's clients, moto, Prometheus and Alertmanager, a mail server, systemd, Chromium, Kubernetes's
+//! schemas, umoci.
 
 mod clients;
+mod image;
+mod kubernetes;
 mod moto;
 mod notify;
 mod page;
