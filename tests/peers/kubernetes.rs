@@ -1,8 +1,8 @@
 //! What is for Kubernetes, as kubectl renders it and its schemas judge it.
 //!
 //! The judge is kubernetes-validate, installed by `tests/peers/install.sh`. kubectl is Debian's `kubernetes-client` from trixie
-//! on; the one of bookworm is too old to know a directory among `resources`. Without them these tests say that they are
-//! skipped; with `REDKEEP_REQUIRE_PEERS=1` their absence is a failure.
+//! on; the one of bookworm is too old to know a directory among `resources`, and then these tests say that they are skipped.
+//! Without either they do too; with `REDKEEP_REQUIRE_PEERS=1` their absence is a failure.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -36,8 +36,13 @@ fn judge() -> Option<PathBuf> {
     };
     let missing = if !has(&python, &["-c", "import kubernetes_validate"]) {
         "kubernetes-validate is not installed: run tests/peers/install.sh"
+    } else if !has(Path::new("kubectl"), &["version", "--client"]) {
+        "there is no kubectl (Debian: kubernetes-client)"
     } else if !has(Path::new("kubectl"), &["kustomize", &overlay("single")]) {
-        "there is no kubectl that renders packaging/kubernetes (Debian 13 and newer: kubernetes-client)"
+        eprintln!(
+            "skipped, because this kubectl is older than 1.21 and cannot render packaging/kubernetes"
+        );
+        return None;
     } else {
         return Some(python);
     };
