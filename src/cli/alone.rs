@@ -11,12 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
-use crate::daemon::{Daemon, Mode, Signal};
+use crate::daemon::{Daemon, Exit, Mode, Signal};
 use crate::store::Check;
 
 use super::Failure;
 use super::run::standby;
 use super::signals::forward_signals;
+use super::standby::Role;
 use super::state_lock::{daemon_wants, hold};
 use super::wiring::{Shown, other, own_history, parts};
 
@@ -51,7 +52,7 @@ pub(super) async fn work_alone<T>(
     };
     // Held until the work has ended.
     let _lock = lock;
-    let opened = match standby(config, sources, &clock)? {
+    let opened = match standby(config, sources, &clock, Role::Command)? {
         None => own_history(config, sources, &*clock, Check::First)?,
         Some(mut standby) => {
             let opened = standby.take_if_free().await?;
@@ -69,7 +70,10 @@ pub(super) async fn work_alone<T>(
     let work = Daemon::new(parts).run(mode, &mut signals);
     tokio::pin!(work);
     let stopped = tokio::select! {
-        _ = &mut work => return Ok(Stopped::Finished),
+        ending = &mut work => return Ok(match ending {
+            Exit::Yielded => Stopped::ForDaemon,
+            _ => Stopped::Finished,
+        }),
         seen = enough => Stopped::Enough(seen),
         () = daemon_wants(&config.state_dir) => Stopped::ForDaemon,
     };

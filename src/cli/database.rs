@@ -26,8 +26,13 @@ const VARIABLE: &str = "REDKEEP_DATABASE_PASSWORD";
 
 /// The server, with the way to its password.
 pub(super) fn server(database: &Database, environment: &[(String, String)]) -> Server {
+    let quoted = Database {
+        // It may be one of SQL's own words.
+        schema: format!("\"{}\"", database.schema),
+        ..database.clone()
+    };
     Server {
-        database: database.clone(),
+        database: quoted,
         password: password(database, environment),
     }
 }

@@ -19,7 +19,7 @@ use crate::told::command;
 
 use super::database;
 use super::signals::signals;
-use super::standby::{Standby, Turn};
+use super::standby::{COMMAND, Role, Standby, Turn};
 use super::state_lock::hold_soon;
 use super::wiring::{Shown, bind, endpoint_kind, other, own_history, parts, unusable_store};
 use super::{ConfigArgs, Failure, invalid, sources};
@@ -140,7 +140,7 @@ enum Terms {
 impl Terms {
     fn begin(config: Config, process: &Process) -> Result<Self, Failure> {
         check_moved(&config)?;
-        if let Some(standby) = standby(&config, &process.sources, &process.clock)? {
+        if let Some(standby) = standby(&config, &process.sources, &process.clock, Role::Daemon)? {
             return Ok(Self::Many(Box::new((config, standby))));
         }
         // One pass may end before a check beside it does.
@@ -238,12 +238,15 @@ async fn orphan(
     let work = daemon.run(Mode::Service, &mut own);
     tokio::pin!(work);
     let mut is_back = false;
+    // Kept from one signal to the next: a look that is given up takes the seat with it.
+    let answered = standby.answered();
+    tokio::pin!(answered);
     loop {
         let asked = tokio::select! {
             ending = &mut work => {
                 return Ok(if is_back { Exit::Superseded } else { ending });
             }
-            answered = standby.answered(), if !is_back => {
+            answered = &mut answered, if !is_back => {
                 answered?;
                 is_back = true;
                 Signal::Yield
@@ -274,12 +277,16 @@ pub(super) fn standby(
     config: &Config,
     sources: &Sources,
     clock: &Arc<dyn Clock>,
+    role: Role,
 ) -> Result<Option<Standby>, Failure> {
     let Some(shared) = &config.database else {
         return Ok(None);
     };
     let server = database::server(shared, &sources.environment);
-    let instance = database::instance(shared, config).map_err(unusable_store)?;
+    let mut instance = database::instance(shared, config).map_err(unusable_store)?;
+    if role == Role::Command {
+        instance.name.push_str(COMMAND);
+    }
     let path = config.database();
     let seat = Seat::new(server.clone(), &path, instance, clock.now()).map_err(unusable_store)?;
     let kind = endpoint_kind(config, &sources.environment);

@@ -22,6 +22,18 @@ use super::wiring::{Shown, other, unusable_store};
 /// For so long an instance that was asked to let another one work leaves the lease to others.
 const YIELDED_FOR: Duration = Duration::from_secs(60);
 
+/// How the name of an instance ends that is a command: whoever runs as a daemon asks it for the lease.
+pub(super) const COMMAND: &str = " (a command)";
+
+/// What kind of process waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// One that works on every slot.
+    Daemon,
+    /// One that works on what a person asked for, until that is done.
+    Command,
+}
+
 /// An instance that waits for its turn.
 pub(super) struct Standby {
     seat: Option<Seat>,
@@ -78,8 +90,9 @@ impl Standby {
         signals: &mut mpsc::Receiver<Signal>,
     ) -> Result<Turn, Failure> {
         let mut is_ready = false;
+        self.answered_at = boottime();
         loop {
-            let looked = self.look().await?;
+            let looked = self.look_alive(shown).await?;
             self.report(&looked, shown);
             if !is_ready && looked.is_ok() {
                 shown.notifier.ready("standing by");
@@ -92,9 +105,16 @@ impl Standby {
                         return Ok(Turn::Works(Box::new(opened)));
                     }
                 }
+                // It works on what one person asked for, and on no slot of a schedule.
+                Ok((view, Sight::Held)) if view.name.ends_with(COMMAND) => {
+                    // Where that is not heard, it is said again with the next look.
+                    let _ = self.with_seat(|seat| seat.want()).await?;
+                }
                 Ok(_) => {}
                 Err(error) if !error.is_storage() => return Err(unusable_store(error)),
-                Err(_) if boottime().saturating_sub(self.answered_at) >= ORPHAN_AFTER => {
+                Err(StoreError::Unreachable { .. })
+                    if boottime().saturating_sub(self.answered_at) >= ORPHAN_AFTER =>
+                {
                     if let Some(opened) = self.without_database().await {
                         return Ok(Turn::Orphan(Box::new(opened)));
                     }
@@ -143,6 +163,26 @@ impl Standby {
         if let Some(seat) = self.seat.take() {
             // It is told of what is seen of others only.
             let _ = tokio::task::spawn_blocking(move || seat.leave()).await;
+        }
+    }
+
+    /// Looks, and says meanwhile that this process lives: the first copy of a large history takes minutes.
+    async fn look_alive(
+        &mut self,
+        shown: &Shown,
+    ) -> Result<Result<(LeaseView, Sight), StoreError>, Failure> {
+        let clock = Arc::clone(&self.clock);
+        let look = self.look();
+        tokio::pin!(look);
+        loop {
+            tokio::select! {
+                looked = &mut look => return looked,
+                () = sleep(LOOK_EACH) => {
+                    let turned_at = clock.monotonic();
+                    shown.health.update(|condition| condition.last_turn = turned_at);
+                    shown.notifier.feed_watchdog();
+                }
+            }
         }
     }
 

@@ -63,6 +63,7 @@ impl<R: Redshift> Daemon<R> {
                 if self.parts.store.is_wanted() && !self.is_asked_to_yield {
                     info!("another instance is asked to take over; this one ends what it does");
                     self.is_asked_to_yield = true;
+                    return true;
                 }
                 let is_news = self.receive().await | self.watch_zones().await;
                 is_news || self.wake_at <= self.parts.clock.now()

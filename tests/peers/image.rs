@@ -49,7 +49,7 @@ fn missing() -> Option<&'static str> {
 
 /// Runs the program of an unpacked image, as its user and with nothing of this machine.
 fn inside(root: &Path, arguments: &[&str]) -> Output {
-    let mut chroot = Command::new("chroot");
+    let mut chroot = Command::new("/usr/sbin/chroot");
     chroot
         .env_clear()
         .arg("--userspec=65532:65532")

@@ -32,6 +32,9 @@ const LOG_TIMEOUT: Duration = Duration::from_millis(200);
 /// The log is shortened when it has grown by so much.
 pub(super) const LOG_STEP: u64 = 16 << 20;
 
+/// So often something is written anew because others have changed a shared history meanwhile.
+const MOST_TRIES: u32 = 50;
+
 /// The smallest page. What is shorter and not empty is no database; SQLite would take it for an empty one.
 const SMALLEST: u64 = 512;
 
@@ -58,6 +61,8 @@ pub(super) struct File {
     pub(super) is_checked: bool,
     /// The server of which this file is a copy; `None` where the file is the history itself.
     pub(super) replica: Option<Replica>,
+    /// Whether something of others was taken in since that was asked last.
+    has_news: bool,
 }
 
 /// When a history that is opened for writing is checked.
@@ -108,6 +113,12 @@ impl File {
         fence: Fence,
     ) -> Result<Self, StoreError> {
         let open = || Self::open_and(path, Check::LargeBeside);
+        // One of another version would lack what others have written in columns that it does not know.
+        if let Err(StoreError::OlderSchema { .. } | StoreError::NewerSchema { .. }) =
+            Self::open_read_only(path)
+        {
+            Self::remove(path)?;
+        }
         let mut file = match open() {
             Err(error) if error.is_damage() => {
                 Self::remove(path)?;
@@ -142,7 +153,19 @@ impl File {
         } = self;
         let pull = |replica: &Replica| replica.pull(connection);
         let pulled = replica.as_ref().map_or(Ok(false), pull);
-        pulled.map_err(|fault| fault.at(path))
+        let is_new = pulled.map_err(|fault| fault.at(path))?;
+        self.has_news |= is_new;
+        Ok(is_new)
+    }
+
+    /// Whether something of others was taken in since this was asked last, also by a commit that was behind.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    /// Whether the server has lost a change that this copy had.
+    pub(super) fn has_lost(&self) -> bool {
+        self.replica.is_some() && shared::has_lost(&self.connection)
     }
 
     /// Has the server forget what every living copy has long taken in.
@@ -152,10 +175,10 @@ impl File {
         forgotten.map_err(|fault| fault.at(&self.path))
     }
 
-    /// Whether the server has seen more changes than this copy.
+    /// Whether the server has seen other changes than this copy.
     pub(super) fn is_behind(&self, changes: i64) -> bool {
         let known = shared::change(&self.connection);
-        self.replica.is_some() && known.is_none_or(|known| known < changes)
+        self.replica.is_some() && known.is_none_or(|known| known != changes)
     }
 
     /// Writes what `work` changes, all of it or nothing. It is done again where others have changed a shared history
@@ -165,13 +188,15 @@ impl File {
         mut work: impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         self.check_in_place()?;
-        loop {
+        for _ in 0..MOST_TRIES {
             let written = self.try_write(&mut work);
             match written.map_err(|fault| fault.at(&self.path))? {
                 Some(value) => return Ok(value),
                 None => self.catch_up()?,
             };
         }
+        let why = format!("others changed the history before each of {MOST_TRIES} tries");
+        Err(StoreError::Unreachable { why })
     }
 
     /// `None` where nothing was written, because the copy is behind.
@@ -257,6 +282,7 @@ impl File {
             identity,
             is_checked: true,
             replica: None,
+            has_news: false,
         };
         file.check_schema(true)?;
         file.check_sound().map_err(|fault| fault.at(path))?;
@@ -324,6 +350,7 @@ impl File {
             identity,
             is_checked: false,
             replica: None,
+            has_news: false,
         };
         file.checkpoint_on_close(false)
             .map_err(|fault| fault.at(path))?;

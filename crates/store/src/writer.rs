@@ -389,11 +389,17 @@ impl StoreWriter {
 
     /// Nobody can ask for anything where nothing can be written.
     fn requests(&mut self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
-        if let (Some(file), Some(lease)) = (&mut self.file, &self.lease)
-            && file.is_behind(lease.changes())
-            && file.catch_up()?
-        {
-            *seen = None;
+        if let (Some(file), Some(lease)) = (&mut self.file, &self.lease) {
+            if lease.is_reached() && file.is_behind(lease.changes()) {
+                file.catch_up()?;
+            }
+            if file.has_lost() {
+                // What is in memory is of a history that is no more: a new term reads the one that there is.
+                lease.lose();
+            }
+            if file.take_news() {
+                *seen = None;
+            }
         }
         let news =
             |file: &File| inbox::news(&file.connection, seen).map_err(|fault| fault.at(&file.path));

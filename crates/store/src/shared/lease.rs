@@ -161,10 +161,16 @@ impl Seat {
         let view = view(&self.wire, &self.server.database.schema)
             .map_err(|fault| fault.at(&self.file.path))?;
         let ended = boottime();
-        let sight = self
-            .watcher
-            .look(view.holder.is_some(), view.pulse, began, ended);
-        self.file.catch_up()?;
+        // Where this process has it, no term of its own goes on any more.
+        let is_held = view
+            .holder
+            .as_ref()
+            .is_some_and(|holder| *holder != self.instance.id);
+        let sight = self.watcher.look(is_held, view.pulse, began, ended);
+        // What keeps the copy from being written keeps nobody from seeing that the lease is free.
+        if let Err(error @ StoreError::Unreachable { .. }) = self.file.catch_up() {
+            return Err(error);
+        }
         if self.told_at.is_none_or(|told| ended - told >= RENEW_EACH) {
             self.tell("standby")?;
             self.told_at = Some(ended);
@@ -286,7 +292,9 @@ pub(super) fn view(wire: &Wire, schema: &str) -> Result<LeaseView, Fault> {
         ),
         values: vec![Value::from(SHARD.to_owned())],
     })?;
-    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    let Some(row) = rows.first() else {
+        return Err(Fault::away("its table leases has no row".to_owned()));
+    };
     let filled = |at: usize| Some(text(row.get(at))).filter(|text| !text.is_empty());
     Ok(LeaseView {
         pulse: Pulse {

@@ -17,9 +17,10 @@ use super::{Instance, tables};
 use crate::error::{Fault, StoreError};
 use crate::file::File;
 use crate::meta;
-use redkeep_core::lease::Sight;
-use redkeep_serve::clock::Clock;
+use redkeep_core::lease::{LOOK_EACH, Sight, TAKEOVER_AFTER};
+use redkeep_serve::clock::{Clock, boottime, sleep};
 use redkeep_serve::safe_file;
+use tokio::runtime::Handle;
 
 /// So many rows are moved at once.
 const BATCH: i64 = 2_000;
@@ -53,21 +54,49 @@ impl Move<'_> {
             return Err(StoreError::Missing { path });
         }
         let own = File::open(self.own)?;
-        meta::check_not_moved(&own)?;
+        let place = self.server.database.place();
+        // One that was marked by a move that did not end is moved again.
+        match meta::check_not_moved(&own) {
+            Err(StoreError::Moved { to, .. }) if to == place => {}
+            checked => checked?,
+        }
         let counted = count(&own).map_err(|fault| fault.at(self.own))?;
         if self.is_dry_run {
             return Ok(counted);
         }
-        let place = self.server.database.place();
-        let schema = self.server.database.schema.clone();
         let lease = self.lease(&clock)?;
+        let moved = self.fill_server(own, &lease, &place);
+        // Also after a failure: nothing of it is live, and it is begun again.
+        lease.give_up();
+        moved?;
+        Ok(counted)
+    }
+
+    /// No instance works on the server before the own history is marked as moved.
+    fn fill_server(&self, mut own: File, lease: &HeldLease, place: &str) -> Result<(), StoreError> {
+        let schema = &self.server.database.schema;
         let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
         file.catch_up()?;
         let wire = Wire::new(self.server.clone()).map_err(StoreError::Thread)?;
-        if file.has_identity() && !is_left(&wire, &schema, self.own)? {
-            lease.give_up();
-            return Err(StoreError::Occupied { place });
+        if file.has_identity() && !is_left(&wire, schema, self.own)? {
+            // One that is marked has been moved here.
+            meta::check_not_moved(&own)?;
+            let (there, here) = (
+                meta::identity(&file.connection),
+                meta::identity(&own.connection),
+            );
+            let is_same = matches!((&there, &here), (Ok(there), Ok(here)) if there == here);
+            if !is_same {
+                let place = place.to_owned();
+                return Err(StoreError::Occupied { place });
+            }
         }
+        say_left(
+            &wire,
+            schema,
+            Some("where it comes from: the move has not ended"),
+            self.own,
+        )?;
         let shared = tables::tables(&file.connection).map_err(|fault| fault.at(self.own))?;
         fill(&mut file, self.own, &shared)?;
         drop(file);
@@ -76,12 +105,9 @@ impl Move<'_> {
         let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
         file.catch_up()?;
         compare(&file, self.own, &shared)?;
-        say_left(&wire, &schema, None, self.own)?;
-        let mut own = own;
-        own.write(|transaction| meta::write_moved(transaction, &place))?;
-        lease.give_up();
-        own.close()?;
-        Ok(counted)
+        own.write(|transaction| meta::write_moved(transaction, place))?;
+        say_left(&wire, schema, None, self.own)?;
+        own.close()
     }
 
     /// Moves the history of the database into the file.
@@ -97,19 +123,26 @@ impl Move<'_> {
                 return Err(StoreError::Occupied { place });
             }
         }
-        let schema = self.server.database.schema.clone();
         let lease = self.lease(&clock)?;
+        let moved = self.fill_own(&lease);
+        lease.give_up();
+        moved
+    }
+
+    fn fill_own(&self, lease: &HeldLease) -> Result<Moved, StoreError> {
+        let schema = &self.server.database.schema;
+        let to = self.own.display().to_string();
         let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
         file.catch_up()?;
         let wire = Wire::new(self.server.clone()).map_err(StoreError::Thread)?;
-        if !file.has_identity() || is_left(&wire, &schema, self.replica)? {
-            lease.give_up();
+        let left = moved_to(&wire, schema).map_err(|fault| fault.at(self.replica))?;
+        // One that was marked by a move that did not end is moved again.
+        if !file.has_identity() || left.is_some_and(|left| left != to) {
             let path = self.replica.to_owned();
             return Err(StoreError::Missing { path });
         }
         let counted = count(&file).map_err(|fault| fault.at(self.replica))?;
         if self.is_dry_run {
-            lease.give_up();
             return Ok(counted);
         }
         let shared = tables::tables(&file.connection).map_err(|fault| fault.at(self.own))?;
@@ -120,16 +153,10 @@ impl Move<'_> {
         fill(&mut made, self.replica, &shared)?;
         compare(&made, self.replica, &shared)?;
         made.close()?;
-        say_left(
-            &wire,
-            &schema,
-            Some(&self.own.display().to_string()),
-            self.own,
-        )?;
+        say_left(&wire, schema, Some(&to), self.own)?;
         File::remove(self.own)?;
         std::fs::rename(&new, self.own).map_err(StoreError::file("rename", &new))?;
         safe_file::sync_directory(self.own).map_err(StoreError::file("flush", self.own))?;
-        lease.give_up();
         Ok(counted)
     }
 
@@ -143,9 +170,16 @@ impl Move<'_> {
             now,
         )?
         .for_move();
-        let (view, sight) = seat.look()?;
-        let Sight::Free(pulse) = sight else {
-            return Err(StoreError::InUse { by: view.name });
+        // One that has ended without a word holds the lease until nobody has seen it for long.
+        let began = boottime();
+        let pulse = loop {
+            match seat.look()? {
+                (_, Sight::Free(pulse)) => break pulse,
+                (view, Sight::Held) if boottime() - began > TAKEOVER_AFTER + LOOK_EACH * 5 => {
+                    return Err(StoreError::InUse { by: view.name });
+                }
+                (_, Sight::Held) => Handle::current().block_on(sleep(LOOK_EACH)),
+            }
         };
         let taken = seat.take(pulse, now)?;
         let in_use = || StoreError::InUse {
@@ -196,7 +230,8 @@ fn fill(file: &mut File, from: &Path, shared: &[SharedTable]) -> Result<(), Stor
         let name = &table.name;
         // By the key's order: it has an index, and no row changes meanwhile.
         let copy = format!(
-            "INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM other.\"{name}\" ORDER BY {key} LIMIT ?1 OFFSET ?2"
+            "INSERT INTO main.\"{name}\" ({columns}) SELECT {columns} FROM other.\"{name}\" WHERE {} ORDER BY {key} LIMIT ?1 OFFSET ?2",
+            is_moved(name)
         );
         let mut offset = 0;
         loop {
@@ -219,6 +254,14 @@ fn fill(file: &mut File, from: &Path, shared: &[SharedTable]) -> Result<(), Stor
     detach().map_err(|fault| fault.at(&path))
 }
 
+/// The condition of the rows that move: that a history was moved is told on its own side only.
+fn is_moved(table: &str) -> &'static str {
+    match table {
+        "meta" => "key <> 'moved_to'",
+        _ => "true",
+    }
+}
+
 /// Refuses two sides that are not the same, row for row.
 fn compare(file: &File, with: &Path, shared: &[SharedTable]) -> Result<(), StoreError> {
     let differing = |connection: &Connection| -> Result<Option<String>, Fault> {
@@ -226,12 +269,18 @@ fn compare(file: &File, with: &Path, shared: &[SharedTable]) -> Result<(), Store
         for table in shared {
             let (name, columns) = (&table.name, table.column_list());
             let (here, there) = (
-                format!("SELECT {columns} FROM main.\"{name}\""),
-                format!("SELECT {columns} FROM other.\"{name}\""),
+                format!(
+                    "SELECT {columns} FROM main.\"{name}\" WHERE {}",
+                    is_moved(name)
+                ),
+                format!(
+                    "SELECT {columns} FROM other.\"{name}\" WHERE {}",
+                    is_moved(name)
+                ),
             );
             let sql = format!(
                 "SELECT EXISTS ({here} EXCEPT {there}) OR EXISTS ({there} EXCEPT {here})
-                 OR (SELECT count(*) FROM main.\"{name}\") <> (SELECT count(*) FROM other.\"{name}\")"
+                 OR (SELECT count(*) FROM ({here})) <> (SELECT count(*) FROM ({there}))"
             );
             if connection.query_row(&sql, [], |row| row.get(0))? {
                 return Ok(Some(name.clone()));

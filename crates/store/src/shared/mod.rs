@@ -133,6 +133,11 @@ pub(super) fn take_loss(transaction: &Transaction<'_>) -> Result<bool, Fault> {
     Ok(mark.has_lost)
 }
 
+/// Whether the server has lost a change that a copy had, and no transaction has recorded that yet.
+pub(super) fn has_lost(connection: &Connection) -> bool {
+    capture::mark(connection).is_ok_and(|mark| mark.has_lost)
+}
+
 /// The last change that a copy has; `None` where that cannot be told.
 pub(super) fn change(connection: &Connection) -> Option<i64> {
     capture::mark(connection).ok().map(|mark| mark.change)

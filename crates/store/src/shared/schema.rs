@@ -60,6 +60,9 @@ SET LOCAL lock_timeout = '10s';
 SET LOCAL idle_in_transaction_session_timeout = '30s';
 SELECT pg_advisory_xact_lock({LOCK});
 DO $$ BEGIN
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'the encoding of the database is %, wanted UTF8', current_setting('server_encoding');
+    END IF;
     IF to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF;
 END $$;
 {own}

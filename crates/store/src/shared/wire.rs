@@ -35,6 +35,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a change of the schema, and for the next rows of many.
 const LONG_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const PASSWORD_TIMEOUT: Duration = Duration::from_secs(20);
 /// So many rows are handed on at once.
 const CHUNK: usize = 500;
 
@@ -164,10 +165,14 @@ struct Link {
 
 impl Link {
     async fn ask(&mut self, statement: &Statement) -> Answer<Vec<Values>> {
+        let database = self.server.database.clone();
         let client = self.client().await?;
         let parameters = bound(&statement.values);
         let asked = client.query_typed(&statement.sql, &parameters);
         let answer = in_time(ANSWER_TIMEOUT, asked).await;
+        if matches!(answer, Err(Trouble::Unreachable(_))) && !client.is_closed() {
+            cancel(client, &database);
+        }
         let rows = self.judged(answer)?;
         rows.iter().map(values).collect()
     }
@@ -253,6 +258,20 @@ impl Link {
     }
 }
 
+/// Has the server end what it is asked: it does not see that nobody waits for the answer, and keeps a connection for each.
+fn cancel(client: &Client, database: &Database) {
+    let (token, is_here) = (client.cancel_token(), database.is_here());
+    let ca_file = database.ca_file.clone();
+    tokio::spawn(timeout(CONNECT_TIMEOUT, async move {
+        // A server that does not hear that either has gone.
+        let _ = match (is_here, tls(ca_file.as_deref())) {
+            (true, _) => token.cancel_query(NoTls).await,
+            (false, Ok(tls)) => token.cancel_query(tls).await,
+            (false, Err(_)) => Ok(()),
+        };
+    }));
+}
+
 async fn in_time<T>(
     limit: Duration,
     question: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -299,7 +318,12 @@ fn with_causes(error: &dyn Error) -> String {
 
 async fn connect(server: &Server) -> Answer<Client> {
     let unreachable = Trouble::Unreachable;
-    let password = (server.password)().await.map_err(unreachable)?;
+    let password = timeout(PASSWORD_TIMEOUT, (server.password)()).await;
+    let password = password.unwrap_or_else(|_| {
+        let limit = PASSWORD_TIMEOUT.as_secs();
+        Err(format!("no password was found within {limit} s"))
+    });
+    let password = password.map_err(unreachable)?;
     let config = config(&server.database, password);
     let tls = match server.database.is_here() {
         true => None,
