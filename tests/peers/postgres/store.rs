@@ -249,6 +249,9 @@ async fn what_a_person_asks_for_elsewhere_reaches_the_holder_between_its_commits
     let history = Reader::open(&first.file()).unwrap().history().unwrap();
     let nightly = "nightly".parse().unwrap();
     assert_eq!(history.pauses.since(&nightly), Some(at(5)));
+    // What the commit took in on its way is heard all the same.
+    let heard = store.requests().await.unwrap().unwrap();
+    assert_eq!(heard.pauses.since(&nightly), Some(at(5)));
 }
 
 #[tokio::test]
@@ -298,6 +301,47 @@ async fn a_copy_of_a_server_that_was_set_back_is_made_anew() {
         .unwrap()
         .runs(&RunFilter::default());
     assert_eq!(runs.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_backup_that_is_put_back_ends_the_term() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let mut host = Host::new(&database, "a");
+    let store = host.take().store;
+    for n in 0..3 {
+        let one = vec![change(run("dw", n * 60, RunState::Due))];
+        store.commit(one).await.unwrap();
+    }
+    database.sql(
+        "DELETE FROM redkeep.runs WHERE scheduled_at > '2026-11-24T00:01:30Z';
+         DELETE FROM redkeep.commits WHERE change = (SELECT changes FROM redkeep.leases);
+         UPDATE redkeep.leases SET changes = changes - 1",
+    );
+    let began = std::time::Instant::now();
+    while store.is_trusted() {
+        assert!(began.elapsed().as_secs() < 15, "nobody has noticed");
+        store.requests().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    store.lost().await;
+    let opened = host.take();
+    assert!(opened.history.rebuilt_at.is_some(), "nothing is deleted");
+}
+
+#[tokio::test]
+async fn a_database_without_its_lease_is_an_error_and_no_endless_work() {
+    let Some(postgres) = postgres() else { return };
+    let database = postgres.database();
+    let mut host = Host::new(&database, "a");
+    drop(host.take());
+    let mut inbox = Inbox::open_shared(&host.file(), host.server.clone()).unwrap();
+    database.sql("DELETE FROM redkeep.leases");
+    let refused = inbox.pause(&"nightly".parse().unwrap(), at(5)).unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Unreachable { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -21,7 +21,9 @@ pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<boo
          FROM {s}.leases WHERE shard = $1",
         vec![Value::from(SHARD.to_owned()), Value::from(mark.change)],
     )?;
-    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    let Some(row) = rows.first() else {
+        return Err(Fault::away("its table leases has no row".to_owned()));
+    };
     let (changes, floor, id) = (number(row.first()), number(row.get(1)), text(row.get(2)));
     let is_same_line = mark.change == 0 || id == mark.id;
     if is_same_line && changes == mark.change {
