@@ -187,7 +187,13 @@ impl<'a> Decision<'a> {
         let key = &condition.key;
         let run_id = (key.cause == Cause::Run).then(|| super::texts::run_id(key));
         self.messages.push(Message {
-            id: Message::id_of(key, condition.since, state, condition.told_times),
+            id: Message::id_of(
+                key,
+                condition.since,
+                state,
+                condition.told_times,
+                content.scheduled_at.as_deref(),
+            ),
             receiver: receiver.name.clone(),
             event: key.cause.event(),
             state,

@@ -252,12 +252,14 @@ impl Message {
         }
     }
 
-    /// The id of the `number`th message of a condition that began at `since`.
+    /// The id of the `number`th message of a condition that began at `since`, about this slot: of a pair, several slots may
+    /// end within a second.
     pub fn id_of(
         key: &ConditionKey,
         since: DateTime<Utc>,
         state: MessageState,
         number: u32,
+        slot: Option<&str>,
     ) -> String {
         let (dedup_key, since, number) = (key.dedup_key(), rfc3339(since), number.to_string());
         let parts = [
@@ -266,6 +268,7 @@ impl Message {
             &since,
             state.as_str(),
             &number,
+            slot.unwrap_or_default(),
         ];
         digest::hex(&digest::framed(parts), 32)
     }
@@ -302,7 +305,7 @@ mod tests {
             subject: Subject::default(),
         };
         let at = DateTime::UNIX_EPOCH;
-        let id = |receiver, state| Message::id_of(&key(receiver), at, state, 1);
+        let id = |receiver, state| Message::id_of(&key(receiver), at, state, 1, None);
         assert_eq!(id("a", MessageState::Begun), id("a", MessageState::Begun));
         assert_ne!(id("a", MessageState::Begun), id("b", MessageState::Begun));
         assert_ne!(id("a", MessageState::Begun), id("a", MessageState::Over));
