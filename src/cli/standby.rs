@@ -275,7 +275,6 @@ impl Standby {
             condition.configured = true;
             condition.history_trouble = trouble;
             condition.unreached.clear();
-            condition.standby = Some(told.clone());
         });
         self.told = told;
     }

@@ -45,7 +45,6 @@ impl<R: Redshift> Daemon<R> {
             health.last_turn = turned_at;
             health.configured = true;
             health.unreached = unreached;
-            health.standby = None;
         });
         self.parts.notifier.feed_watchdog();
     }

@@ -28,8 +28,6 @@ pub struct Condition {
     pub history_trouble: Option<String>,
     /// The scopes in which no snapshot can be taken, each with the reason.
     pub unreached: Vec<(Scope, String)>,
-    /// For whom this instance stands by, where another one works.
-    pub standby: Option<String>,
 }
 
 /// The condition, shared between the daemon and its listener.
@@ -55,7 +53,6 @@ impl Health {
                 configured: false,
                 history_trouble: Some("not opened yet".to_owned()),
                 unreached: Vec::new(),
-                standby: None,
             }),
         }
     }

@@ -84,20 +84,19 @@ async fn in_time(
     read: impl FnOnce(&Path) -> Result<String, SecretError> + Send + 'static,
 ) -> Result<String, SecretError> {
     let being_read = || BEING_READ.lock().unwrap_or_else(PoisonError::into_inner);
-    let deadline = tokio::time::Instant::now() + limit;
-    while !being_read().insert(path.clone()) {
-        if tokio::time::Instant::now() >= deadline {
-            return Err(SecretError::Hangs { path });
-        }
-        sleep(LOOK_AGAIN).await;
-    }
     let own = path.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let read = read(&own);
-        being_read().remove(&own);
-        read
-    });
-    match tokio::time::timeout_at(deadline, reading).await {
+    let in_turn = async move {
+        while !being_read().insert(own.clone()) {
+            sleep(LOOK_AGAIN).await;
+        }
+        tokio::task::spawn_blocking(move || {
+            let read = read(&own);
+            being_read().remove(&own);
+            read
+        })
+        .await
+    };
+    match tokio::time::timeout(limit, in_turn).await {
         Ok(Ok(read)) => read,
         Ok(Err(_)) | Err(_) => Err(SecretError::Hangs { path }),
     }

@@ -380,6 +380,7 @@ fn part_of(
 mod tests {
     use super::*;
     use crate::file::File;
+    use crate::there::tests::plan;
 
     #[test]
     fn no_question_looks_at_all_runs() {
@@ -401,13 +402,7 @@ mod tests {
                 "SEARCH runs USING INDEX sqlite_autoindex_runs_1",
             ),
         ] {
-            let sql = format!("EXPLAIN QUERY PLAN {sql}");
-            let mut statement = file.connection.prepare(&sql).unwrap();
-            let count = statement.parameter_count();
-            let rows = statement.query_map(rusqlite::params_from_iter(vec!["x"; count]), |row| {
-                row.get::<_, String>(3)
-            });
-            let steps: Vec<String> = rows.unwrap().map(Result::unwrap).collect();
+            let steps = plan(&file, sql);
             assert!(
                 steps.len() == 1 && steps[0].starts_with(wanted),
                 "{sql}: {steps:?}"

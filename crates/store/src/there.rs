@@ -173,13 +173,13 @@ impl TagsOfRows {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::file::File;
     use crate::operations::{self, REMOVALS};
 
     /// What SQLite does for a statement.
-    fn plan(file: &File, sql: &str) -> Vec<String> {
+    pub(crate) fn plan(file: &File, sql: &str) -> Vec<String> {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = file.connection.prepare(&sql).unwrap();
         let values = vec!["x"; statement.parameter_count()];

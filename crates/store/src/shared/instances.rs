@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 
 use super::lease::{LeaseView, view};
-use super::wire::{Server, Statement, Wire};
+use super::wire::{Server, Wire};
 use super::{SHARD, number, text};
 use crate::cell::parse_instant;
 use crate::error::{Fault, StoreError};
@@ -44,7 +44,6 @@ const SILENT_SECONDS: i64 = 30;
 /// The connection by which they are asked for.
 pub struct Instances {
     wire: Wire,
-    schema: String,
 }
 
 impl Instances {
@@ -53,9 +52,8 @@ impl Instances {
     /// # Errors
     /// Where the system gives no thread.
     pub fn new(server: Server) -> Result<Self, StoreError> {
-        let schema = server.database.schema.clone();
         let wire = Wire::new(server).map_err(StoreError::Thread)?;
-        Ok(Self { wire, schema })
+        Ok(Self { wire })
     }
 
     /// Those that told of themselves within a day, by name.
@@ -85,7 +83,7 @@ impl Instances {
     /// # Errors
     /// As [`Instances::list`].
     pub fn lease(&self) -> Result<LeaseView, StoreError> {
-        view(&self.wire, &self.schema).map_err(plain)
+        view(&self.wire).map_err(plain)
     }
 
     /// Asks the holder to let another instance work, on behalf of `name`; whether there is a holder.
@@ -117,8 +115,7 @@ impl Instances {
     }
 
     fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>, StoreError> {
-        let sql = sql.replace("{s}", &self.schema);
-        let asked = self.wire.ask(Statement { sql, values });
+        let asked = self.wire.query(sql, values);
         asked.map_err(|trouble| plain(trouble.into()))
     }
 }
@@ -126,7 +123,7 @@ impl Instances {
 impl std::fmt::Debug for Instances {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instances")
-            .field("schema", &self.schema)
+            .field("schema", &self.wire.schema())
             .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::wire::{Server, Statement, Trouble, Wire};
+use super::wire::{Server, Trouble, Wire};
 use super::{Fence, SHARD, number, text};
 use crate::cell::{parse_instant, to_text};
 use crate::error::{Fault, StoreError};
@@ -149,7 +149,7 @@ impl Seat {
     pub fn look(&mut self) -> Result<(LeaseView, Sight), StoreError> {
         if !self.is_prepared {
             self.file.prepare_server()?;
-            let moved_to = moved_to(&self.wire, &self.server.database.schema);
+            let moved_to = moved_to(&self.wire);
             let moved_to = moved_to.map_err(|fault| fault.at(&self.file.path))?;
             if let (Some(to), false) = (moved_to, self.is_mover) {
                 let place = self.server.database.place();
@@ -158,8 +158,7 @@ impl Seat {
             self.is_prepared = true;
         }
         let began = boottime();
-        let view = view(&self.wire, &self.server.database.schema)
-            .map_err(|fault| fault.at(&self.file.path))?;
+        let view = view(&self.wire).map_err(|fault| fault.at(&self.file.path))?;
         let ended = boottime();
         // Where this process has it, no term of its own goes on any more.
         let is_held = view
@@ -256,13 +255,12 @@ impl Seat {
     }
 
     fn tell(&self, state: &str) -> Result<(), StoreError> {
-        let told = tell(&self.wire, &self.server, &self.instance, state, self.since);
+        let told = tell(&self.wire, &self.instance, state, self.since);
         told.map_err(|fault| fault.at(&self.file.path))
     }
 
     fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>, Fault> {
-        let sql = sql.replace("{s}", &self.server.database.schema);
-        Ok(self.wire.ask(Statement { sql, values })?)
+        Ok(self.wire.query(sql, values)?)
     }
 }
 
@@ -275,23 +273,21 @@ impl std::fmt::Debug for Seat {
 }
 
 /// Where the history on the server was moved to, if it was.
-pub(super) fn moved_to(wire: &Wire, schema: &str) -> Result<Option<String>, Fault> {
-    let rows = wire.ask(Statement {
-        sql: format!("SELECT coalesce(moved_to, '') FROM {schema}.installation"),
-        values: Vec::new(),
-    })?;
+pub(super) fn moved_to(wire: &Wire) -> Result<Option<String>, Fault> {
+    let rows = wire.query(
+        "SELECT coalesce(moved_to, '') FROM {s}.installation",
+        Vec::new(),
+    )?;
     let to = rows.first().map(|row| text(row.first()));
     Ok(to.filter(|to| !to.is_empty()))
 }
 
-pub(super) fn view(wire: &Wire, schema: &str) -> Result<LeaseView, Fault> {
-    let rows = wire.ask(Statement {
-        sql: format!(
-            "SELECT epoch, renewals, coalesce(holder::text, ''), name, changes, coalesce(wanted_by, '')
-             FROM {schema}.leases WHERE shard = $1"
-        ),
-        values: vec![Value::from(SHARD.to_owned())],
-    })?;
+pub(super) fn view(wire: &Wire) -> Result<LeaseView, Fault> {
+    let rows = wire.query(
+        "SELECT epoch, renewals, coalesce(holder::text, ''), name, changes, coalesce(wanted_by, '')
+             FROM {s}.leases WHERE shard = $1",
+        vec![Value::from(SHARD.to_owned())],
+    )?;
     let Some(row) = rows.first() else {
         return Err(Fault::away("its table leases has no row".to_owned()));
     };
@@ -309,23 +305,14 @@ pub(super) fn view(wire: &Wire, schema: &str) -> Result<LeaseView, Fault> {
 }
 
 /// Tells the others and people what an instance does, and forgets those that were not seen for a day.
-fn tell(
-    wire: &Wire,
-    server: &Server,
-    instance: &Instance,
-    state: &str,
-    since: DateTime<Utc>,
-) -> Result<(), Fault> {
-    let schema = &server.database.schema;
-    wire.ask(Statement {
-        sql: format!(
-            "WITH old AS (DELETE FROM {schema}.instances WHERE seen_at < now() - interval '1 day')
-             INSERT INTO {schema}.instances AS i (id, name, version, schema_version, config_hash, state, since)
+fn tell(wire: &Wire, instance: &Instance, state: &str, since: DateTime<Utc>) -> Result<(), Fault> {
+    wire.query(
+"WITH old AS (DELETE FROM {s}.instances WHERE seen_at < now() - interval '1 day')
+             INSERT INTO {s}.instances AS i (id, name, version, schema_version, config_hash, state, since)
              VALUES ($1::uuid, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (id) DO UPDATE SET seen_at = now(), config_hash = excluded.config_hash, state = excluded.state,
-                 since = CASE WHEN i.state = excluded.state THEN i.since ELSE excluded.since END"
-        ),
-        values: vec![
+                 since = CASE WHEN i.state = excluded.state THEN i.since ELSE excluded.since END",
+ vec![
             Value::from(instance.id.clone()),
             Value::from(instance.name.clone()),
             Value::from(instance.version.clone()),
@@ -333,8 +320,7 @@ fn tell(
             Value::from(instance.config_hash.clone()),
             Value::from(state.to_owned()),
             Value::from(to_text(since)),
-        ],
-    })?;
+        ])?;
     Ok(())
 }
 
@@ -367,7 +353,7 @@ impl HeldLease {
         epoch: i64,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let wire = Wire::new(server.clone()).map_err(StoreError::Thread)?;
+        let wire = Wire::new(server).map_err(StoreError::Thread)?;
         let state = Arc::new(State {
             id: instance.id.clone(),
             epoch,
@@ -379,7 +365,6 @@ impl HeldLease {
         });
         let keeper = Keeper {
             wire,
-            server,
             since: clock.now(),
             instance,
             clock,
@@ -464,7 +449,6 @@ impl HeldLease {
 /// The thread that renews a lease.
 struct Keeper {
     wire: Wire,
-    server: Server,
     instance: Instance,
     clock: Arc<dyn Clock>,
     since: DateTime<Utc>,
@@ -504,23 +488,20 @@ impl Keeper {
 
     fn renew(&self) {
         let sent = boottime();
-        let schema = &self.server.database.schema;
-        let asked = self.wire.ask(Statement {
-            sql: format!(
-                "WITH renewed AS (UPDATE {schema}.leases SET renewals = renewals + 1
+        let asked = self.wire.query(
+            "WITH renewed AS (UPDATE {s}.leases SET renewals = renewals + 1
                      WHERE shard = $1 AND holder = $2::uuid AND epoch = $3
                      RETURNING changes, coalesce(wanted_by, '') AS wanted_by),
-                 noted AS (UPDATE {schema}.terms SET renewed_at = $4 FROM renewed
+                 noted AS (UPDATE {s}.terms SET renewed_at = $4 FROM renewed
                      WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid)
-                 SELECT changes, wanted_by FROM renewed"
-            ),
-            values: vec![
+                 SELECT changes, wanted_by FROM renewed",
+            vec![
                 Value::from(SHARD.to_owned()),
                 Value::from(self.instance.id.clone()),
                 Value::from(self.state.epoch),
                 Value::from(to_text(self.clock.now())),
             ],
-        });
+        );
         self.note_reached(asked.is_ok());
         let row = match asked {
             Ok(rows) => rows.into_iter().next(),
@@ -533,19 +514,13 @@ impl Keeper {
                 self.state.renewed.store(millis, Ordering::Release);
                 self.saw(number(row.first()), &text(row.get(1)));
                 // What people are told decides nothing.
-                let _ = tell(
-                    &self.wire,
-                    &self.server,
-                    &self.instance,
-                    "working",
-                    self.since,
-                );
+                let _ = tell(&self.wire, &self.instance, "working", self.since);
             }
         }
     }
 
     fn look(&self) {
-        let seen = view(&self.wire, &self.server.database.schema);
+        let seen = view(&self.wire);
         self.note_reached(seen.is_ok());
         let Ok(view) = seen else {
             return;
@@ -569,21 +544,15 @@ impl Keeper {
     }
 
     fn release(&self) {
-        let schema = &self.server.database.schema;
         // Where that does not arrive, the others count to the end.
-        let _ = self.wire.ask(Statement {
-            sql: format!(
-                "WITH released AS (UPDATE {schema}.leases SET holder = NULL, name = '', renewals = renewals + 1, wanted_by = NULL
+        let _ = self.wire.query("WITH released AS (UPDATE {s}.leases SET holder = NULL, name = '', renewals = renewals + 1, wanted_by = NULL
                      WHERE shard = $1 AND holder = $2::uuid AND epoch = $3)
-                 UPDATE {schema}.terms SET ended_at = $4, renewed_at = $4
-                 WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid"
-            ),
-            values: vec![
+                 UPDATE {s}.terms SET ended_at = $4, renewed_at = $4
+                 WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid", vec![
                 Value::from(SHARD.to_owned()),
                 Value::from(self.instance.id.clone()),
                 Value::from(self.state.epoch),
                 Value::from(to_text(self.clock.now())),
-            ],
-        });
+            ]);
     }
 }

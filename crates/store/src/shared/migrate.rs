@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 
 use super::lease::{HeldLease, Seat, moved_to};
 use super::tables::SharedTable;
-use super::wire::{Server, Statement, Wire};
+use super::wire::{Server, Wire};
 use super::{Instance, tables};
 use crate::error::{Fault, StoreError};
 use crate::file::File;
@@ -74,11 +74,10 @@ impl Move<'_> {
 
     /// No instance works on the server before the own history is marked as moved.
     fn fill_server(&self, mut own: File, lease: &HeldLease, place: &str) -> Result<(), StoreError> {
-        let schema = &self.server.database.schema;
         let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
         file.catch_up()?;
         let wire = Wire::new(self.server.clone()).map_err(StoreError::Thread)?;
-        if file.has_identity() && !is_left(&wire, schema, self.own)? {
+        if file.has_identity() && !is_left(&wire, self.own)? {
             // One that is marked has been moved here.
             meta::check_not_moved(&own)?;
             let (there, here) = (
@@ -93,7 +92,6 @@ impl Move<'_> {
         }
         say_left(
             &wire,
-            schema,
             Some("where it comes from: the move has not ended"),
             self.own,
         )?;
@@ -106,7 +104,7 @@ impl Move<'_> {
         file.catch_up()?;
         compare(&file, self.own, &shared)?;
         own.write(|transaction| meta::write_moved(transaction, place))?;
-        say_left(&wire, schema, None, self.own)?;
+        say_left(&wire, None, self.own)?;
         own.close()
     }
 
@@ -130,12 +128,11 @@ impl Move<'_> {
     }
 
     fn fill_own(&self, lease: &HeldLease) -> Result<Moved, StoreError> {
-        let schema = &self.server.database.schema;
         let to = self.own.display().to_string();
         let mut file = File::open_replica(self.replica, self.server.clone(), lease.fence())?;
         file.catch_up()?;
         let wire = Wire::new(self.server.clone()).map_err(StoreError::Thread)?;
-        let left = moved_to(&wire, schema).map_err(|fault| fault.at(self.replica))?;
+        let left = moved_to(&wire).map_err(|fault| fault.at(self.replica))?;
         // One that was marked by a move that did not end is moved again.
         if !file.has_identity() || left.is_some_and(|left| left != to) {
             let path = self.replica.to_owned();
@@ -153,7 +150,7 @@ impl Move<'_> {
         fill(&mut made, self.replica, &shared)?;
         compare(&made, self.replica, &shared)?;
         made.close()?;
-        say_left(&wire, schema, Some(&to), self.own)?;
+        say_left(&wire, Some(&to), self.own)?;
         File::remove(self.own)?;
         std::fs::rename(&new, self.own).map_err(StoreError::file("rename", &new))?;
         safe_file::sync_directory(self.own).map_err(StoreError::file("flush", self.own))?;
@@ -297,17 +294,14 @@ fn compare(file: &File, with: &Path, shared: &[SharedTable]) -> Result<(), Store
 }
 
 /// Whether the history on the server was moved away.
-fn is_left(wire: &Wire, schema: &str, path: &Path) -> Result<bool, StoreError> {
-    let moved = moved_to(wire, schema).map_err(|fault| fault.at(path))?;
+fn is_left(wire: &Wire, path: &Path) -> Result<bool, StoreError> {
+    let moved = moved_to(wire).map_err(|fault| fault.at(path))?;
     Ok(moved.is_some())
 }
 
-fn say_left(wire: &Wire, schema: &str, to: Option<&str>, path: &Path) -> Result<(), StoreError> {
+fn say_left(wire: &Wire, to: Option<&str>, path: &Path) -> Result<(), StoreError> {
     let to = to.map_or(Value::Null, |to| Value::from(to.to_owned()));
-    let asked = wire.ask(Statement {
-        sql: format!("UPDATE {schema}.installation SET moved_to = $1"),
-        values: vec![to],
-    });
+    let asked = wire.query("UPDATE {s}.installation SET moved_to = $1", vec![to]);
     asked
         .map(drop)
         .map_err(|trouble| Fault::from(trouble).at(path))

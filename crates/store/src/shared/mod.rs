@@ -52,7 +52,6 @@ pub(super) enum Fence {
 /// The server's side of a local copy.
 pub(super) struct Replica {
     wire: Wire,
-    schema: String,
     tables: Vec<SharedTable>,
     pub(super) fence: Fence,
 }
@@ -73,13 +72,11 @@ impl Replica {
         server: Server,
         fence: Fence,
     ) -> Result<Self, Fault> {
-        let schema = server.database.schema.clone();
         let tables = tables::tables(connection)?;
         capture::begin(connection, &tables)?;
         let wire = Wire::new(server).map_err(|error| Fault::away(error.to_string()))?;
         Ok(Self {
             wire,
-            schema,
             tables,
             fence,
         })
@@ -87,7 +84,7 @@ impl Replica {
 
     /// Makes the tables on the server, or brings them up to date.
     pub(super) fn prepare(&self, version: i64) -> Result<(), Fault> {
-        schema::prepare(&self.wire, &self.schema, &self.tables, version)
+        schema::prepare(&self.wire, &self.tables, version)
     }
 
     /// Hands the rows that `transaction` has changed to the server.
@@ -103,11 +100,6 @@ impl Replica {
     /// Forgets the marks of changes that every living copy has long taken in.
     pub(super) fn forget_old_changes(&self) -> Result<(), Fault> {
         pull::forget_old(self)
-    }
-
-    fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>, Fault> {
-        let sql = sql.replace("{s}", &self.schema);
-        Ok(self.wire.ask(Statement { sql, values })?)
     }
 }
 

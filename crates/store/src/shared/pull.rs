@@ -16,7 +16,7 @@ const REMEMBERED_FOR: &str = "7 days";
 
 pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<bool, Fault> {
     let mark = capture::mark(connection)?;
-    let rows = replica.ask(
+    let rows = replica.wire.query(
         "SELECT changes, floor, coalesce((SELECT id FROM {s}.commits WHERE change = $2), '')
          FROM {s}.leases WHERE shard = $1",
         vec![Value::from(SHARD.to_owned()), Value::from(mark.change)],
@@ -56,7 +56,7 @@ struct Since {
 }
 
 fn take_in(replica: &Replica, connection: &mut Connection, since: &Since) -> Result<(), Fault> {
-    let schema = &replica.schema;
+    let schema = replica.wire.schema();
     let since_then = |sql: String| Statement {
         sql,
         values: vec![Value::from(since.change)],
@@ -131,7 +131,7 @@ pub(super) fn forget_old(replica: &Replica) -> Result<(), Fault> {
         "SELECT coalesce(max(change), 0) AS change FROM {{s}}.commits
          WHERE made_at < now() - interval '{REMEMBERED_FOR}' AND change < (SELECT changes FROM {{s}}.leases WHERE shard = $1)"
     );
-    replica.ask(
+    replica.wire.query(
         &format!(
             "WITH old AS ({old}),
              raised AS (UPDATE {{s}}.leases SET floor = greatest(floor, old.change) FROM old WHERE shard = $1),

@@ -45,7 +45,7 @@ fn why_not(replica: &Replica) -> Result<Pushed, Fault> {
     let Fence::Holder { id, epoch } = &replica.fence else {
         return Ok(Pushed::Behind);
     };
-    let rows = replica.ask(
+    let rows = replica.wire.query(
         "SELECT epoch, holder::text FROM {s}.leases WHERE shard = $1",
         vec![Value::from(SHARD.to_owned())],
     )?;
@@ -59,7 +59,7 @@ fn why_not(replica: &Replica) -> Result<Pushed, Fault> {
 }
 
 fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> Statement {
-    let schema = &replica.schema;
+    let schema = replica.wire.schema();
     let mut values = vec![
         Value::from(before),
         Value::from(SHARD.to_owned()),

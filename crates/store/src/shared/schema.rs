@@ -5,7 +5,7 @@
 //! server's `floor` lets it.
 
 use super::tables::SharedTable;
-use super::wire::{Statement, Trouble, Wire};
+use super::wire::{Trouble, Wire};
 use super::{SHARD, number};
 use crate::error::Fault;
 
@@ -15,28 +15,23 @@ const FLOOR: i64 = 14;
 /// Any number will do that nobody else takes: "redk".
 const LOCK: i64 = 0x7265_646b;
 
-pub(super) fn prepare(
-    wire: &Wire,
-    schema: &str,
-    tables: &[SharedTable],
-    version: i64,
-) -> Result<(), Fault> {
-    match versions(wire, schema)? {
+pub(super) fn prepare(wire: &Wire, tables: &[SharedTable], version: i64) -> Result<(), Fault> {
+    match versions(wire)? {
         Some((_, floor)) if floor > version => Err(Fault::ServerNewer {
             got: floor,
             wanted: version,
         }),
         Some((got, _)) if got >= version => Ok(()),
-        _ => Ok(wire.script(script(schema, tables, version))?),
+        _ => Ok(wire.script(script(wire.schema(), tables, version))?),
     }
 }
 
 /// The version and the floor of a schema that is there.
-fn versions(wire: &Wire, schema: &str) -> Result<Option<(i64, i64)>, Fault> {
-    let asked = wire.ask(Statement {
-        sql: format!("SELECT schema_version, floor FROM {schema}.installation"),
-        values: Vec::new(),
-    });
+fn versions(wire: &Wire) -> Result<Option<(i64, i64)>, Fault> {
+    let asked = wire.query(
+        "SELECT schema_version, floor FROM {s}.installation",
+        Vec::new(),
+    );
     match asked {
         Ok(rows) => Ok(rows
             .first()

@@ -94,17 +94,30 @@ pub(super) struct Part {
 /// A connection, which is made when it is needed.
 pub(super) struct Wire {
     jobs: mpsc::UnboundedSender<Job>,
+    schema: String,
 }
 
 impl Wire {
     /// A connection that is not made yet.
     pub(super) fn new(server: Server) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::unbounded_channel();
+        let schema = server.database.schema.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
             .name("redkeep-postgres".to_owned())
             .spawn(move || serve(&runtime, server, waiting))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, schema })
+    }
+
+    /// The schema of redkeep's tables, as statements name it.
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Asks one statement in which `{s}` stands for the schema.
+    pub(super) fn query(&self, sql: &str, values: Values) -> Answer<Vec<Values>> {
+        let sql = sql.replace("{s}", &self.schema);
+        self.ask(Statement { sql, values })
     }
 
     /// Asks one statement, which is a transaction of its own.
