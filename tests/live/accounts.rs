@@ -265,7 +265,7 @@ fn two_names_for_the_same_account_and_region_do_not_book_a_snapshot_twice() {
     let twice = rows.iter().any(|row| row["account"] != "broken");
     assert!(!twice, "the first by name works:\n{log}");
     assert!(
-        log.contains("the same AWS account and region twice"),
+        log.contains("the same AWS account and region is in the policy file twice"),
         "{log}"
     );
 }

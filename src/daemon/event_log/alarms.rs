@@ -1,6 +1,6 @@
 //! The log's lines on what goes on: when it begins, when its cause is another, and when it is over.
 //!
-//! Owns: their words. Never decides what an alarm is.
+//! Owns: which line is written when. Never decides what an alarm is; its words are those of the page (`standing`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,34 +10,12 @@ use tracing::{error, info, warn};
 use crate::engine::Engine;
 use crate::history::PairState;
 use crate::observed::Observed;
-use crate::plan::{Alarm, Blocked};
+use crate::outbox::Severity;
+use crate::plan::Alarm;
 use crate::refusals::has_accepted;
-use crate::remedy::iam_policy;
 use crate::slot::{Scope, rfc3339};
-
-macro_rules! tell_slot {
-    ($level:ident, $slot:expr, $engine:expr, $($message:tt)+) => {
-        $level!(
-            policy = %$slot.pair.policy,
-            cluster = %$slot.pair.cluster,
-            scope = %$slot.pair.scope,
-            slot = rfc3339($slot.scheduled_at),
-            snapshot = $engine.history().runs.get($slot).map(|run| display(&run.request.snapshot_id)),
-            $($message)+
-        )
-    };
-}
-
-macro_rules! tell_pair {
-    ($level:ident, $pair:expr, $($message:tt)+) => {
-        $level!(
-            policy = %$pair.policy,
-            cluster = %$pair.cluster,
-            scope = %$pair.scope,
-            $($message)+
-        )
-    };
-}
+use crate::standing::{over, words};
+use redkeep_core::notify::cause_of;
 
 /// Tells where AWS has begun to throttle requests, and where the pace is back at its limit; those that are slow now.
 pub(in crate::daemon) fn throttling(
@@ -81,7 +59,7 @@ pub(in crate::daemon) fn alarms(
     }
     let over = before.keys().filter(|alarm| !now.contains_key(alarm));
     for alarm in over.filter(|alarm| is_watched(alarm, engine, instant)) {
-        ended(alarm);
+        ended(alarm, engine);
     }
 }
 
@@ -100,132 +78,54 @@ fn is_other_cause(
         && before.get(alarm).is_some_and(|before| before != said)
 }
 
+/// A line of the log on an alarm: its text, and of what it is.
+macro_rules! line {
+    ($level:ident, $alarm:expr, $engine:expr, $text:expr $(, $field:ident = $value:expr)*) => {{
+        let (_, subject) = cause_of($alarm);
+        let run = subject.slot().and_then(|slot| $engine.history().runs.get(&slot));
+        $level!(
+            policy = subject.policy.as_ref().map(display),
+            cluster = subject.cluster.as_ref().map(display),
+            scope = subject.scope().map(display),
+            account = subject.account.as_ref().filter(|_| subject.region.is_none()).map(display),
+            slot = subject.scheduled_at.map(rfc3339),
+            snapshot = run.map(|run| display(&run.request.snapshot_id)),
+            $($field = $value,)*
+            "{}", $text
+        )
+    }};
+}
+
 fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
-    match alarm {
-        Alarm::StillCreating(slot) => {
-            tell_slot!(
-                warn,
-                slot,
-                engine,
-                "still creating after the completion window"
-            );
-        }
-        Alarm::UnknownStatus(slot) => {
-            tell_slot!(warn, slot, engine, status = said, "unknown snapshot status");
-        }
-        Alarm::RpoBreach(pair) => {
-            tell_pair!(error, pair, reason = said, "older than the policy's rpo");
-        }
-        Alarm::QuotaReached(scope) => {
-            error!(%scope, said, "the quota of manual snapshots is reached: AWS refuses new ones; \
-                    delete some, or have AWS raise the quota and set snapshot_quota");
-        }
-        Alarm::QuotaNear(scope) => {
-            warn!(%scope, said, "the quota of manual snapshots is nearly reached");
-        }
-        Alarm::NoSuchCluster(pair) => {
-            tell_pair!(
-                warn,
-                pair,
-                said,
-                "the policy names a cluster that AWS does not list"
-            );
-        }
-        Alarm::AccessDenied(scope) => {
-            error!(%scope, said, "no snapshot can be made without permission; `{}` prints what is needed",
-                iam_policy(&scope.account));
-        }
-        Alarm::ClockSkew(scope) => {
-            error!(%scope, said, "this machine's clock and AWS's are more than five minutes apart");
-        }
-        Alarm::Unreachable(scope) => warn!(%scope, reason = said, "listing failed"),
-        Alarm::SameAccount(scope) => {
-            error!(%scope, twin = said, "the same AWS account and region twice; only the other one works");
-        }
-        Alarm::GuardRefused(_)
-        | Alarm::HalfHeld(..)
-        | Alarm::LettingGo(_)
-        | Alarm::PruneBlocked(..)
-        | Alarm::ConfirmationLapsed(_) => keeping(alarm, said, engine),
-        Alarm::Unidentified(scope) => {
-            warn!(%scope, "sts:GetCallerIdentity does not tell whose account this is; snapshots go on, \
-                    and nothing that is missing in it is taken to be gone until it does");
-        }
-        Alarm::OtherAccount(account) => {
-            error!(%account, number = said, "the account is another one than before; nothing is done in it; \
-                    give it a name of its own in the policy file, or its former credentials back");
-        }
+    let words = words(alarm, engine.history());
+    let reason = (!said.is_empty()).then_some(said);
+    let command = words.command.as_str();
+    // A listing that fails once is no catastrophe; one that goes on failing is, and receivers hear of it then.
+    let is_critical = cause_of(alarm).0.severity() == Severity::Critical
+        && !matches!(alarm, Alarm::Unreachable(_));
+    match is_critical {
+        true => line!(
+            error,
+            alarm,
+            engine,
+            words.what,
+            reason = reason,
+            command = command
+        ),
+        false => line!(
+            warn,
+            alarm,
+            engine,
+            words.what,
+            reason = reason,
+            command = command
+        ),
     }
 }
 
-/// An alarm about what is kept at AWS, or is not.
-fn keeping(alarm: &Alarm, said: &str, engine: &Engine) {
-    match alarm {
-        Alarm::GuardRefused(slot) => {
-            tell_slot!(
-                error,
-                slot,
-                engine,
-                reason = said,
-                "one of the last good snapshots is about to expire and cannot be kept"
-            );
-        }
-        Alarm::HalfHeld(scope, snapshot) => {
-            error!(
-                %scope, %snapshot, reason = said,
-                "it has the tag redkeep:hold, and expires all the same; `redkeep hold` or `redkeep release` again \
-                 makes it whole"
-            );
-        }
-        Alarm::LettingGo(slot) => {
-            tell_slot!(
-                warn,
-                slot,
-                engine,
-                "the last good snapshots of a cluster that is gone for longer than guard_gone expire soon"
-            );
-        }
-        Alarm::PruneBlocked(policy, Blocked::Breaker) => {
-            warn!(%policy, hash = said, "nothing is removed until somebody confirms the plan");
-        }
-        Alarm::PruneBlocked(policy, blocked) => {
-            error!(%policy, reason = blocked.as_str(), message = said, "no snapshots are removed");
-        }
-        Alarm::ConfirmationLapsed(policy) => {
-            warn!(%policy, confirmed_at = said, "the confirmation of a plan was not used within a day, and does not \
-                    hold any more; look at `redkeep prune`, and confirm it again if it is right");
-        }
-        _ => {}
-    }
-}
-
-fn ended(alarm: &Alarm) {
-    match alarm {
-        Alarm::Unreachable(scope) => info!(%scope, "listing works again"),
-        Alarm::RpoBreach(pair) => {
-            tell_pair!(info, pair, "no longer older than the policy's rpo");
-        }
-        Alarm::NoSuchCluster(pair) => tell_pair!(info, pair, "AWS lists the cluster"),
-        Alarm::ClockSkew(scope) => info!(%scope, "the clocks agree again"),
-        Alarm::AccessDenied(scope) => info!(%scope, "no longer refused for want of permission"),
-        Alarm::QuotaReached(scope) => {
-            info!(%scope, "below the quota of manual snapshots again")
-        }
-        Alarm::QuotaNear(scope) => info!(%scope, "no longer near the quota of manual snapshots"),
-        Alarm::PruneBlocked(policy, blocked) => {
-            info!(%policy, reason = blocked.as_str(), "no longer keeps snapshots from being removed");
-        }
-        Alarm::Unidentified(scope) => info!(%scope, "whose account this is is known again"),
-        Alarm::HalfHeld(scope, snapshot) => {
-            info!(%scope, %snapshot, "no longer half on hold");
-        }
-        Alarm::StillCreating(_)
-        | Alarm::UnknownStatus(_)
-        | Alarm::SameAccount(_)
-        | Alarm::GuardRefused(_)
-        | Alarm::LettingGo(_)
-        | Alarm::ConfirmationLapsed(_)
-        | Alarm::OtherAccount(_) => {}
+fn ended(alarm: &Alarm, engine: &Engine) {
+    if let Some(text) = over(alarm) {
+        line!(info, alarm, engine, text);
     }
 }
 

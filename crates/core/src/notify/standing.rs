@@ -84,7 +84,8 @@ fn is_heard(facts: Facts<'_>, condition: &Condition) -> bool {
     receivers.any(|one| one.name == key.receiver && one.hears(key.cause, &key.subject))
 }
 
-fn cause_of(alarm: &Alarm) -> (Cause, Subject) {
+/// The cause that an alarm is, and what it is of.
+pub fn cause_of(alarm: &Alarm) -> (Cause, Subject) {
     match alarm {
         Alarm::StillCreating(slot) => (Cause::StillCreating, slot.into()),
         Alarm::UnknownStatus(slot) => (Cause::UnknownStatus, slot.into()),

@@ -1,6 +1,7 @@
-//! The words for each alarm: of what it is, what is so, what follows from it, and the command that helps.
+//! The words for each alarm: of what it is, what is so, what follows from it, the command that helps, and that it is over.
 //!
-//! Owns: these words, for the page and for the messages to receivers alike.
+//! Owns: these words, for the log, the page, the commands and the messages to receivers alike. Each function names every
+//! alarm, so that a new one cannot be forgotten.
 
 use crate::history::History;
 use crate::plan::{Alarm, Blocked};
@@ -22,18 +23,37 @@ pub struct AlarmWords {
     pub command: String,
 }
 
-/// The kind, what is so, what follows from it, and the command that helps.
-type Words = (&'static str, String, &'static str, String);
-
 /// How an alarm is told, by the history that it is of.
 pub fn words(alarm: &Alarm, history: &History) -> AlarmWords {
-    let (kind, what, meaning, command) = pair_words(alarm, history);
     AlarmWords {
-        kind,
+        kind: kind(alarm),
         subject: subject(alarm),
-        what,
-        meaning,
-        command,
+        what: what(alarm),
+        meaning: meaning(alarm),
+        command: command(alarm, history),
+    }
+}
+
+/// What is so once an alarm is over; `None` where its end says nothing that a person waits for.
+pub fn over(alarm: &Alarm) -> Option<&'static str> {
+    match alarm {
+        Alarm::RpoBreach(_) => Some("no longer older than the policy's rpo"),
+        Alarm::NoSuchCluster(_) => Some("AWS lists the cluster"),
+        Alarm::QuotaNear(_) => Some("no longer near the quota of manual snapshots"),
+        Alarm::QuotaReached(_) => Some("below the quota of manual snapshots again"),
+        Alarm::AccessDenied(_) => Some("AWS accepts snapshots again"),
+        Alarm::ClockSkew(_) => Some("the clocks agree again"),
+        Alarm::Unreachable(_) => Some("listing works again"),
+        Alarm::Unidentified(_) => Some("the account's number is known again"),
+        Alarm::HalfHeld(..) => Some("no longer half on hold"),
+        Alarm::PruneBlocked(..) => Some("nothing keeps snapshots from being removed any more"),
+        Alarm::StillCreating(_)
+        | Alarm::UnknownStatus(_)
+        | Alarm::SameAccount(_)
+        | Alarm::GuardRefused(_)
+        | Alarm::LettingGo(_)
+        | Alarm::ConfirmationLapsed(_)
+        | Alarm::OtherAccount(_) => None,
     }
 }
 
@@ -60,174 +80,123 @@ fn subject(alarm: &Alarm) -> String {
     }
 }
 
-fn pair_words(alarm: &Alarm, history: &History) -> Words {
+fn kind(alarm: &Alarm) -> &'static str {
     match alarm {
-        Alarm::RpoBreach(pair) => (
-            "overdue",
-            "the newest good snapshot is older than the policy's rpo".to_owned(),
-            "A restore would lose more than the policy allows.",
-            of_overdue(history, pair),
-        ),
-        Alarm::NoSuchCluster(_) => (
-            "no such cluster",
-            "the policy names a cluster that AWS does not list".to_owned(),
-            "Its slots fail until the cluster is there, or the policy names another.",
-            "redkeep coverage".to_owned(),
-        ),
-        Alarm::StillCreating(slot) => (
-            "still creating",
-            format!(
-                "the {} is still creating after the completion window",
-                snapshot(slot)
-            ),
-            "It is followed on, and holds up no other slot.",
-            show(history, slot),
-        ),
-        Alarm::UnknownStatus(slot) => (
-            "unknown status",
-            format!(
-                "the {} has a status that AWS does not document",
-                snapshot(slot)
-            ),
-            "It counts as still being made.",
-            show(history, slot),
-        ),
-        Alarm::GuardRefused(slot) => (
-            "guard refused",
-            format!(
-                "the {}, one of the last good ones, is about to expire and cannot be kept",
-                snapshot(slot)
-            ),
-            "The cluster may be left without a good snapshot.",
-            show(history, slot),
-        ),
-        Alarm::LettingGo(slot) => (
-            "letting go",
-            format!(
-                "the {} is one of the last of a cluster that is gone for longer than guard_gone",
-                snapshot(slot)
-            ),
-            "It expires soon, unless somebody holds it.",
-            of_snapshot(history, slot, "hold"),
-        ),
-        other => policy_words(other),
+        Alarm::RpoBreach(_) => "overdue",
+        Alarm::NoSuchCluster(_) => "no such cluster",
+        Alarm::StillCreating(_) => "still creating",
+        Alarm::UnknownStatus(_) => "unknown status",
+        Alarm::GuardRefused(_) => "guard refused",
+        Alarm::LettingGo(_) => "letting go",
+        Alarm::PruneBlocked(..) | Alarm::ConfirmationLapsed(_) => "pruning",
+        Alarm::QuotaNear(_) => "quota near",
+        Alarm::QuotaReached(_) => "quota",
+        Alarm::AccessDenied(_) => "access denied",
+        Alarm::ClockSkew(_) => "clock",
+        Alarm::Unreachable(_) => "unreachable",
+        Alarm::SameAccount(_) => "same account",
+        Alarm::Unidentified(_) => "unidentified",
+        Alarm::OtherAccount(_) => "other account",
+        Alarm::HalfHeld(..) => "half held",
     }
 }
 
-/// Of alarms that are about what a policy removes.
-fn policy_words(alarm: &Alarm) -> Words {
+fn what(alarm: &Alarm) -> String {
+    let of = |slot: &Slot| format!("the snapshot of {}", rfc3339(slot.scheduled_at));
+    let fixed = match alarm {
+        Alarm::StillCreating(slot) => {
+            return format!("{} is still creating after the completion window", of(slot));
+        }
+        Alarm::UnknownStatus(slot) => {
+            return format!("{} has a status that AWS does not document", of(slot));
+        }
+        Alarm::GuardRefused(slot) => {
+            let which = "one of the last good ones, is about to expire and cannot be kept";
+            return format!("{}, {which}", of(slot));
+        }
+        Alarm::LettingGo(slot) => {
+            let which = "is one of the last of a cluster that is gone for longer than guard_gone";
+            return format!("{} {which}", of(slot));
+        }
+        Alarm::HalfHeld(_, snapshot) => {
+            return format!("{snapshot} has the tag of a hold, and expires all the same");
+        }
+        Alarm::PruneBlocked(_, Blocked::Breaker) => {
+            "no snapshots are removed until somebody confirms the plan"
+        }
+        Alarm::PruneBlocked(_, blocked) => {
+            return format!("no snapshots are removed ({})", blocked.as_str());
+        }
+        Alarm::RpoBreach(_) => "the newest good snapshot is older than the policy's rpo",
+        Alarm::NoSuchCluster(_) => "the policy names a cluster that AWS does not list",
+        Alarm::ConfirmationLapsed(_) => "the confirmation of a plan was not used within a day",
+        Alarm::QuotaNear(_) => "at least 85 % of the quota of manual snapshots is used",
+        Alarm::QuotaReached(_) => "the quota of manual snapshots is reached",
+        Alarm::AccessDenied(_) => "IAM does not allow snapshots to be made",
+        Alarm::ClockSkew(_) => "this machine's clock and AWS's are more than five minutes apart",
+        Alarm::Unreachable(_) => "the last listing failed",
+        Alarm::SameAccount(_) => "the same AWS account and region is in the policy file twice",
+        Alarm::Unidentified(_) => "whose account this is cannot be asked",
+        Alarm::OtherAccount(_) => "its credentials belong to another AWS account than before",
+    };
+    fixed.to_owned()
+}
+
+fn meaning(alarm: &Alarm) -> &'static str {
     match alarm {
-        Alarm::PruneBlocked(policy, Blocked::Breaker) => (
-            "pruning",
-            "no snapshots are removed until somebody confirms the plan".to_owned(),
-            "It would remove more than ten snapshots, and more than a quarter.",
-            format!("redkeep prune --policy {policy}"),
-        ),
-        Alarm::PruneBlocked(policy, blocked) => (
-            "pruning",
-            format!("no snapshots are removed ({})", blocked.as_str()),
-            "They stay until they expire, and count against the quota.",
-            format!("redkeep prune --policy {policy}"),
-        ),
-        Alarm::ConfirmationLapsed(policy) => (
-            "pruning",
-            "the confirmation of a plan was not used within a day".to_owned(),
-            "It does not hold any more: look at the plan, and confirm it again if it is right.",
-            format!("redkeep prune --policy {policy}"),
-        ),
-        other => scope_words(other),
+        Alarm::RpoBreach(_) => "A restore would lose more than the policy allows.",
+        Alarm::NoSuchCluster(_) => {
+            "Its slots fail until the cluster is there, or the policy names another."
+        }
+        Alarm::StillCreating(_) => "It is followed on, and holds up no other slot.",
+        Alarm::UnknownStatus(_) => "It counts as still being made.",
+        Alarm::GuardRefused(_) => "The cluster may be left without a good snapshot.",
+        Alarm::LettingGo(_) => "It expires soon, unless somebody holds it.",
+        Alarm::PruneBlocked(_, Blocked::Breaker) => {
+            "It would remove more than ten snapshots, and more than a quarter."
+        }
+        Alarm::PruneBlocked(..) => "They stay until they expire, and count against the quota.",
+        Alarm::ConfirmationLapsed(_) => {
+            "It does not hold any more: look at the plan, and confirm it again if it is right."
+        }
+        Alarm::QuotaNear(_) => "At the quota AWS refuses new ones.",
+        Alarm::QuotaReached(_) => {
+            "AWS refuses new ones: delete some, or have AWS raise the quota and set snapshot_quota."
+        }
+        Alarm::AccessDenied(_) => "No snapshot is made there until it does.",
+        Alarm::ClockSkew(_) => "Nothing is deleted, and no slot begins ahead of AWS's time.",
+        Alarm::Unreachable(_) => "What is open is followed by its name; it is listed again soon.",
+        Alarm::SameAccount(_) => "Only the other one works.",
+        Alarm::Unidentified(_) => {
+            "Snapshots go on, and nothing that is missing there is taken to be gone."
+        }
+        Alarm::OtherAccount(_) => {
+            "Nothing is done in it: give it a name of its own, or its former credentials back."
+        }
+        Alarm::HalfHeld(..) => "Hold it again, or release it.",
     }
 }
 
-/// Of alarms that are about an account, or an account in a region.
-fn scope_words(alarm: &Alarm) -> Words {
-    let doctor = || "redkeep doctor".to_owned();
+fn command(alarm: &Alarm, history: &History) -> String {
     match alarm {
-        Alarm::QuotaNear(_) => (
-            "quota near",
-            "at least 85 % of the quota of manual snapshots is used".to_owned(),
-            "At the quota AWS refuses new ones.",
-            "redkeep forecast".to_owned(),
-        ),
-        Alarm::QuotaReached(_) => (
-            "quota",
-            "the quota of manual snapshots is reached".to_owned(),
-            "AWS refuses new ones: delete some, or have AWS raise the quota and set snapshot_quota.",
-            "redkeep forecast".to_owned(),
-        ),
-        Alarm::AccessDenied(scope) => (
-            "access denied",
-            "IAM does not allow snapshots to be made".to_owned(),
-            "No snapshot is made there until it does.",
-            iam_policy(&scope.account),
-        ),
-        Alarm::ClockSkew(_) => (
-            "clock",
-            "this machine's clock and AWS's are more than five minutes apart".to_owned(),
-            "Nothing is deleted, and no slot begins ahead of AWS's time.",
-            doctor(),
-        ),
-        Alarm::Unreachable(_) => (
-            "unreachable",
-            "the last listing failed".to_owned(),
-            "What is open is followed by its name; it is listed again soon.",
-            doctor(),
-        ),
-        other => account_words(other),
+        Alarm::RpoBreach(pair) => of_overdue(history, pair),
+        Alarm::NoSuchCluster(_) => "redkeep coverage".to_owned(),
+        Alarm::StillCreating(slot) | Alarm::UnknownStatus(slot) | Alarm::GuardRefused(slot) => {
+            of_snapshot(history, slot, "show")
+        }
+        Alarm::LettingGo(slot) => of_snapshot(history, slot, "hold"),
+        Alarm::PruneBlocked(policy, _) | Alarm::ConfirmationLapsed(policy) => {
+            format!("redkeep prune --policy {policy}")
+        }
+        Alarm::QuotaNear(_) | Alarm::QuotaReached(_) => "redkeep forecast".to_owned(),
+        Alarm::AccessDenied(scope) => iam_policy(&scope.account),
+        Alarm::HalfHeld(_, snapshot) => format!("redkeep hold {snapshot}"),
+        Alarm::ClockSkew(_)
+        | Alarm::Unreachable(_)
+        | Alarm::SameAccount(_)
+        | Alarm::Unidentified(_)
+        | Alarm::OtherAccount(_) => "redkeep doctor".to_owned(),
     }
-}
-
-/// Of whose account it is, and of holds.
-fn account_words(alarm: &Alarm) -> Words {
-    let doctor = || "redkeep doctor".to_owned();
-    match alarm {
-        Alarm::SameAccount(_) => (
-            "same account",
-            "the same AWS account and region is in the policy file twice".to_owned(),
-            "Only the other one works.",
-            doctor(),
-        ),
-        Alarm::Unidentified(_) => (
-            "unidentified",
-            "whose account this is cannot be asked".to_owned(),
-            "Snapshots go on, and nothing that is missing there is taken to be gone.",
-            doctor(),
-        ),
-        Alarm::OtherAccount(_) => (
-            "other account",
-            "its credentials belong to another AWS account than before".to_owned(),
-            "Nothing is done in it: give it a name of its own, or its former credentials back.",
-            doctor(),
-        ),
-        Alarm::HalfHeld(_, snapshot) => (
-            "half held",
-            format!("{snapshot} has the tag of a hold, and expires all the same"),
-            "Hold it again, or release it.",
-            format!("redkeep hold {snapshot}"),
-        ),
-        // They have been told above, by what they are of. Each is named, so that a new alarm is not forgotten.
-        other @ (Alarm::RpoBreach(_)
-        | Alarm::NoSuchCluster(_)
-        | Alarm::StillCreating(_)
-        | Alarm::UnknownStatus(_)
-        | Alarm::GuardRefused(_)
-        | Alarm::LettingGo(_)
-        | Alarm::PruneBlocked(..)
-        | Alarm::ConfirmationLapsed(_)
-        | Alarm::QuotaNear(_)
-        | Alarm::QuotaReached(_)
-        | Alarm::AccessDenied(_)
-        | Alarm::ClockSkew(_)
-        | Alarm::Unreachable(_)) => ("alarm", format!("{other:?}"), "", doctor()),
-    }
-}
-
-fn snapshot(slot: &Slot) -> String {
-    format!("snapshot of {}", rfc3339(slot.scheduled_at))
-}
-
-fn show(history: &History, slot: &Slot) -> String {
-    of_snapshot(history, slot, "show")
 }
 
 fn of_snapshot(history: &History, slot: &Slot, command: &str) -> String {

@@ -15,7 +15,7 @@ use crate::remedy;
 use crate::run::{Missed, Outcome, OutcomeKind, Reason, Run};
 use crate::slot::Pair;
 
-pub use alarm::{AlarmWords, words};
+pub use alarm::{AlarmWords, over, words};
 
 /// How the newest slot that counts ended: the newest that has ended and is not excused.
 #[derive(Debug, Clone, PartialEq, Eq)]
