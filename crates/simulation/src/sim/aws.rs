@@ -45,7 +45,7 @@ pub struct Aws {
     pub tells_arns: bool,
     /// When the snapshots were listed, all pages.
     pub listings: Vec<DateTime<Utc>>,
-    /// The codes with which create calls were refused, by the name that was asked for.
+    /// The codes with which create calls were refused, by the name that was asked for; `NO_CODE` where nothing clear came.
     pub refused: BTreeMap<String, BTreeSet<String>>,
     /// What somebody else deleted.
     pub deleted: BTreeSet<String>,

@@ -132,7 +132,7 @@ impl Sim {
         }
         for run in changes.iter().filter_map(run_of) {
             let before = self.hosts[host].journal.ledger.runs.get(&run.slot);
-            self.check_reason(before, run);
+            self.check_reason(host, before, run);
         }
         let host_ref = &mut self.hosts[host];
         for change in &changes {

@@ -19,6 +19,7 @@ use redkeep_sandbox::faults::{self, Fault, FaultEffect};
 
 use super::aws::{ALL, Aws, tags};
 use super::dice::Dice;
+use super::refused::NO_CODE;
 use super::wire::{Request, To};
 
 /// What became of a request.
@@ -144,12 +145,9 @@ impl Aws {
                 let create = |aws: &mut Self| aws.create(region, &wanted, twist, now);
                 let answer = self.answer(fault_effect, now, create);
                 let id = &wanted.snapshot_id;
-                if let Err(RedshiftError {
-                    code: Some(code), ..
-                }) = &answer.result
-                {
-                    let codes = self.refused.entry(id.to_string()).or_default();
-                    codes.insert(code.clone());
+                if let Err(error) = &answer.result {
+                    let code = error.code.clone().unwrap_or(NO_CODE.to_owned());
+                    self.refused.entry(id.to_string()).or_default().insert(code);
                 }
                 let what = format!("the request for {id}");
                 served(to, answer, &what, |_| Some(format!("accepts {id}")))
