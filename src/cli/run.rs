@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
+use redkeep_core::lease::Fenced;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::aws::AwsRedshift;
 use crate::clock::Clock;
 use crate::config::{self, Config, PageAccess, Sources};
-use crate::daemon::{Daemon, Exit, Fenced, Mode, Signal};
+use crate::daemon::{Daemon, Exit, Mode, Signal};
 use crate::http::{self, Site};
 use crate::logging;
 use crate::page;
-use crate::store::{self, Check, Opened, Seat};
+use crate::store::{self, Check, Opened, Seat, Store};
 use crate::told::command;
 
 use super::database;
@@ -122,7 +123,7 @@ impl Process {
         &self,
         config: Config,
         opened: Opened,
-    ) -> Result<Daemon<Fenced<AwsRedshift>>, Failure> {
+    ) -> Result<Daemon<Fenced<AwsRedshift, Store>>, Failure> {
         let (sources, clock) = (self.sources.clone(), Arc::clone(&self.clock));
         let parts = parts(config, sources, clock, opened, self.shown.clone()).await?;
         Ok(Daemon::new(parts))
@@ -230,7 +231,7 @@ async fn serve_in_turn(
 
 /// Works without the database, until it is back.
 async fn orphan(
-    daemon: Daemon<Fenced<AwsRedshift>>,
+    daemon: Daemon<Fenced<AwsRedshift, Store>>,
     standby: &mut Standby,
     signals: &mut mpsc::Receiver<Signal>,
 ) -> Result<Exit, Failure> {

@@ -5,9 +5,8 @@
 //! `redkeep_core::lease` says.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use redkeep_core::lease::{LOOK_EACH, ORPHAN_AFTER, Pulse, Sight, TAKEOVER_AFTER};
+use redkeep_core::lease::{LOOK_EACH, Look, Patience, Pulse, Sight, TAKEOVER_AFTER, Turn as Next};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -18,9 +17,6 @@ use crate::store::{EndpointKind, LeaseView, Opened, Seat, Server, Store, StoreEr
 
 use super::Failure;
 use super::wiring::{Shown, other, unusable_store};
-
-/// For so long an instance that was asked to let another one work leaves the lease to others.
-const YIELDED_FOR: Duration = Duration::from_secs(60);
 
 /// How the name of an instance ends that is a command: whoever runs as a daemon asks it for the lease.
 pub(super) const COMMAND: &str = " (a command)";
@@ -41,10 +37,7 @@ pub(super) struct Standby {
     path: std::path::PathBuf,
     kind: EndpointKind,
     clock: Arc<dyn Clock>,
-    /// Not before this it takes the lease.
-    not_before: Duration,
-    /// When the server answered last.
-    answered_at: Duration,
+    patience: Patience,
     told: String,
 }
 
@@ -72,15 +65,14 @@ impl Standby {
             path,
             kind,
             clock,
-            not_before: Duration::ZERO,
-            answered_at: boottime(),
+            patience: Patience::default(),
             told: String::new(),
         }
     }
 
     /// Leaves the lease to others for a while.
     pub(super) fn yield_for_now(&mut self) {
-        self.not_before = boottime() + YIELDED_FOR;
+        self.patience.yielded(boottime());
     }
 
     /// Waits for this instance's turn.
@@ -90,7 +82,7 @@ impl Standby {
         signals: &mut mpsc::Receiver<Signal>,
     ) -> Result<Turn, Failure> {
         let mut is_ready = false;
-        self.answered_at = boottime();
+        self.patience.begin(boottime());
         loop {
             let looked = self.look_alive(shown).await?;
             self.report(&looked, shown);
@@ -99,27 +91,27 @@ impl Standby {
                 is_ready = true;
             }
             shown.notifier.feed_watchdog();
-            match looked {
-                Ok((_, Sight::Free(pulse))) if boottime() >= self.not_before => {
+            match self.patience.after(seen(&looked), boottime()) {
+                Next::Take(pulse) => {
                     if let Some(opened) = self.take(pulse).await? {
                         return Ok(Turn::Works(Box::new(opened)));
                     }
                 }
-                // It works on what one person asked for, and on no slot of a schedule.
-                Ok((view, Sight::Held)) if view.name.ends_with(COMMAND) => {
+                Next::Want => {
                     // Where that is not heard, it is said again with the next look.
                     let _ = self.with_seat(|seat| seat.want()).await?;
                 }
-                Ok(_) => {}
-                Err(error) if !error.is_storage() => return Err(unusable_store(error)),
-                Err(StoreError::Unreachable { .. })
-                    if boottime().saturating_sub(self.answered_at) >= ORPHAN_AFTER =>
-                {
+                Next::Orphan => {
                     if let Some(opened) = self.without_database().await {
                         return Ok(Turn::Orphan(Box::new(opened)));
                     }
                 }
-                Err(_) => {}
+                Next::Wait => {}
+            }
+            if let Err(error) = looked
+                && !error.is_storage()
+            {
+                return Err(unusable_store(error));
             }
             tokio::select! {
                 signal = signals.recv() => if !matches!(signal, Some(Signal::Reload)) {
@@ -187,15 +179,7 @@ impl Standby {
     }
 
     async fn look(&mut self) -> Result<Result<(LeaseView, Sight), StoreError>, Failure> {
-        let looked = self.with_seat(Seat::look).await?;
-        if let Ok((_, sight)) = &looked {
-            self.answered_at = boottime();
-            if *sight == Sight::Held {
-                // Another one works: what it leaves behind is taken at once.
-                self.not_before = Duration::ZERO;
-            }
-        }
-        Ok(looked)
+        self.with_seat(Seat::look).await
     }
 
     /// Takes the lease and opens the history; `None` where somebody else was faster.
@@ -277,6 +261,19 @@ impl Standby {
             condition.unreached.clear();
         });
         self.told = told;
+    }
+}
+
+/// What a look has shown, for the decision what to do next.
+fn seen(looked: &Result<(LeaseView, Sight), StoreError>) -> Look {
+    match looked {
+        Ok((view, sight)) => Look::Seen {
+            sight: *sight,
+            // It works on what one person asked for, and on no slot of a schedule.
+            is_of_command: view.name.ends_with(COMMAND),
+        },
+        Err(StoreError::Unreachable { .. }) => Look::Unreachable,
+        Err(_) => Look::Failed,
     }
 }
 

@@ -17,7 +17,9 @@ use crate::config::zones::Place;
 use crate::config::{
     self, Config, ConfigErrors, Endpoint, Log, LogFormat, LogLevel, Sources, network,
 };
-use crate::daemon::{self, Connect, Fenced, Parts};
+use redkeep_core::lease::Fenced;
+
+use crate::daemon::{self, Connect, Parts};
 use crate::engine::Engine;
 use crate::error_chain::with_causes;
 use crate::http::Health;
@@ -43,7 +45,7 @@ pub(super) async fn parts(
     clock: Arc<dyn Clock>,
     opened: Opened,
     shown: Shown,
-) -> Result<Parts<Fenced<AwsRedshift>>, Failure> {
+) -> Result<Parts<Fenced<AwsRedshift, Store>>, Failure> {
     // The history is moved and never copied: it may be most of what the daemon has in memory.
     let Opened {
         store,
@@ -187,7 +189,7 @@ fn connect(
     connector: Connector,
     metrics: Arc<Metrics>,
     store: Store,
-) -> Connect<Fenced<AwsRedshift>> {
+) -> Connect<Fenced<AwsRedshift, Store>> {
     Box::new(move |identity, scope| {
         let (connector, metrics) = (connector.clone(), Arc::clone(&metrics));
         let store = store.clone();

@@ -6,10 +6,8 @@
 
 mod calls;
 mod event_log;
-mod fence;
 mod inbox;
 mod mode;
-mod pending;
 mod publish;
 mod reload;
 #[cfg(test)]
@@ -34,7 +32,7 @@ use crate::aws::OutgoingClient;
 use crate::clock::Clock;
 use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
-use crate::engine::{Engine, Step};
+use crate::engine::{Engine, PendingChanges, Step};
 use crate::error_chain::with_causes;
 use crate::history::{Change, news};
 use crate::http::Health;
@@ -51,10 +49,8 @@ use crate::systemd::Notifier;
 
 pub use crate::execute::execute;
 pub use event_log::tell_lost;
-pub use fence::Fenced;
 pub use mode::{Exit, Mode};
 
-use pending::PendingChanges;
 use reload::loaded;
 use zones::Watch;
 

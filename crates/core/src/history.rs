@@ -80,6 +80,15 @@ pub struct Handover {
 }
 
 impl Handover {
+    /// From when on nobody may have recorded what was created, where the instance before gave its last sign of life at
+    /// `last_sign` and this one takes over at `now`, each by its own clock.
+    pub fn unrecorded_since(
+        last_sign: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        last_sign.map(|at| at.min(now) - SLACK)
+    }
+
     /// Whether a snapshot that was created at `instant` may lack its record without any having been lost.
     pub fn explains(&self, instant: DateTime<Utc>) -> bool {
         self.unrecorded_since
@@ -93,7 +102,8 @@ impl Handover {
     }
 }
 
-/// For so long an instance that has lost the lease may go on before it learns of that, by clocks that differ.
+/// The clocks of two instances, and AWS's, may be so far apart, where one that is further off starts nothing; and for so
+/// long an instance that has lost the lease may go on before it learns of that.
 const SLACK: TimeDelta = TimeDelta::minutes(15);
 const SIGNATURE_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 

@@ -43,6 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, Handover, History};
+use redkeep_core::lease::Trust;
 use redkeep_core::names::{ReceiverName, Retention};
 use redkeep_core::notify::delivery::Queue;
 use redkeep_core::outbox::Condition;
@@ -496,6 +497,12 @@ impl Store {
             .await
             .map_err(|_| StoreError::Closed)?;
         result.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Trust for Store {
+    fn is_trusted(&self) -> bool {
+        self.is_trusted()
     }
 }
 

@@ -1,11 +1,13 @@
 //! The engine: all state that decisions read, and the daemon's steps as pure methods.
 //!
 //! Owns: the state (configuration, history, observation), the order of one turn (`step`), the inbox of operator
-//! requests (`inbox`) and which scopes are looked at (`scopes`). Never has an effect and never reads a clock: the daemon
-//! and the simulation drive the same engine, each with its own clock, store and clients.
+//! requests (`inbox`), what the store has not taken yet (`pending`) and which scopes are looked at (`scopes`). Never has an
+//! effect and never reads a clock: the daemon and the simulation drive the same engine, each with its own clock, store and
+//! clients.
 
 mod agenda;
 mod inbox;
+mod pending;
 mod scopes;
 mod step;
 
@@ -28,6 +30,7 @@ use crate::slot::Slot;
 use crate::snapshot::tag;
 
 pub use inbox::{Pending, Request, Requests};
+pub use pending::PendingChanges;
 pub use step::Step;
 
 use agenda::Agenda;

@@ -5,21 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use redkeep_core::lease::Mark;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::tables::SharedTable;
 use crate::error::Fault;
-
-/// How far a copy is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// The last change that it has; 0 where it has none.
-    pub(super) change: i64,
-    /// That change's id, which tells it from one of the same number in a server that was set back.
-    pub(super) id: String,
-    /// Whether the server has once lost a change that this copy had.
-    pub(super) has_lost: bool,
-}
 
 /// The rows that were changed, as they are at last: by table and by key, a JSON object, all of the row as a JSON object;
 /// `None` where it was taken out.

@@ -5,12 +5,11 @@
 //! time the server has.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -22,11 +21,9 @@ use super::{Fence, SHARD, number, text};
 use crate::cell::{parse_instant, to_text};
 use crate::error::{Fault, StoreError};
 use crate::file::File;
-use redkeep_core::lease::{LOOK_EACH, Pulse, RENEW_EACH, Sight, Watcher, is_trusted};
+use redkeep_core::history::Handover;
+use redkeep_core::lease::{Heard, Hold, LOOK_EACH, Pulse, Question, RENEW_EACH, Sight, Watcher};
 use redkeep_serve::clock::{Clock, boottime};
-
-/// The clocks of two instances, and AWS's, may be so far apart: one that is further off starts nothing.
-const CLOCKS_APART: TimeDelta = TimeDelta::minutes(15);
 
 /// A process, as the other instances and people know it.
 #[derive(Debug, Clone)]
@@ -212,7 +209,7 @@ impl Seat {
             let renewed = parse_instant(&text(row.get(1))).ok();
             Taken {
                 epoch: number(row.first()),
-                unrecorded_since: renewed.map(|at| at.min(now_at) - CLOCKS_APART),
+                unrecorded_since: Handover::unrecorded_since(renewed, now_at),
             }
         }))
     }
@@ -335,15 +332,25 @@ pub struct HeldLease {
 /// What is known of the lease.
 #[derive(Debug)]
 struct State {
-    id: String,
+    fence: Fence,
     epoch: i64,
-    /// Milliseconds of boot time at which the question was sent by which the lease was renewed last.
-    renewed: AtomicU64,
-    changes: AtomicI64,
-    is_wanted: AtomicBool,
-    /// Whether the server answered the last question.
-    is_reached: AtomicBool,
+    hold: Mutex<Hold>,
+    /// Wakes those who wait for its loss.
     is_lost: watch::Sender<bool>,
+}
+
+impl State {
+    fn hold(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, question: Question, sent: Duration, heard: Heard) {
+        let mut hold = self.hold();
+        hold.hear(question, sent, heard);
+        if hold.is_lost() {
+            self.is_lost.send_replace(true);
+        }
+    }
 }
 
 impl HeldLease {
@@ -354,13 +361,11 @@ impl HeldLease {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let wire = Wire::new(server).map_err(StoreError::Thread)?;
+        let id = instance.id.clone();
         let state = Arc::new(State {
-            id: instance.id.clone(),
+            fence: Fence::Holder { id, epoch },
             epoch,
-            renewed: AtomicU64::new(0),
-            changes: AtomicI64::new(0),
-            is_wanted: AtomicBool::new(false),
-            is_reached: AtomicBool::new(true),
+            hold: Mutex::default(),
             is_lost: watch::Sender::new(false),
         });
         let keeper = Keeper {
@@ -371,7 +376,7 @@ impl HeldLease {
             state: Arc::clone(&state),
         };
         // The first one is made here: a lease that is held is trusted.
-        keeper.renew();
+        keeper.ask();
         let (stop, stopped) = mpsc::unbounded_channel();
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(StoreError::Thread)?;
@@ -392,31 +397,27 @@ impl HeldLease {
     }
 
     pub(crate) fn fence(&self) -> Fence {
-        Fence::Holder {
-            id: self.state.id.clone(),
-            epoch: self.state.epoch,
-        }
+        self.state.fence.clone()
     }
 
     /// Whether nobody else can have taken the lease yet: only then anything is deleted, shortened or sent.
     pub fn is_trusted(&self) -> bool {
-        let renewed = Duration::from_millis(self.state.renewed.load(Ordering::Acquire));
-        !*self.state.is_lost.borrow() && is_trusted(renewed, boottime())
+        self.state.hold().is_trusted(boottime())
     }
 
     /// Whether the server answered when it was last asked; where it did not, nobody who works waits for it.
     pub(crate) fn is_reached(&self) -> bool {
-        self.state.is_reached.load(Ordering::Acquire)
+        self.state.hold().is_reached()
     }
 
     /// Whether somebody has asked for the lease to be given up.
     pub fn is_wanted(&self) -> bool {
-        self.state.is_wanted.load(Ordering::Acquire)
+        self.state.hold().is_wanted()
     }
 
     /// How many changes the shared history had seen when the lease was renewed last.
     pub(crate) fn changes(&self) -> i64 {
-        self.state.changes.load(Ordering::Acquire)
+        self.state.hold().changes()
     }
 
     /// Ends when somebody else has the lease.
@@ -427,6 +428,7 @@ impl HeldLease {
     }
 
     pub(crate) fn lose(&self) {
+        self.state.hold().lose();
         self.state.is_lost.send_replace(true);
     }
 
@@ -457,7 +459,6 @@ struct Keeper {
 
 impl Keeper {
     fn serve(self, runtime: &Runtime, mut stop: mpsc::UnboundedReceiver<()>) {
-        let mut sent = boottime();
         loop {
             // The runtime waits for spans of time, which a clock that is set does not change.
             let asked = runtime.block_on(async { timeout(LOOK_EACH, stop.recv()).await });
@@ -467,27 +468,28 @@ impl Keeper {
                 Ok(None) => return,
                 Ok(Some(())) => return self.release(),
             }
-            if *self.state.is_lost.borrow() {
+            if self.state.hold().is_lost() {
                 return;
             }
-            let is_due = boottime() - sent >= RENEW_EACH || !self.is_renewed();
-            match is_due {
-                true => {
-                    sent = boottime();
-                    self.renew();
-                }
-                false => self.look(),
-            }
+            self.ask();
         }
     }
 
-    fn is_renewed(&self) -> bool {
-        let renewed = Duration::from_millis(self.state.renewed.load(Ordering::Acquire));
-        boottime().saturating_sub(renewed) < RENEW_EACH + LOOK_EACH
+    fn ask(&self) {
+        let sent = boottime();
+        let question = self.state.hold().question(sent);
+        let heard = match question {
+            Question::Renew => self.renew(),
+            Question::Look => self.look(),
+        };
+        self.state.hear(question, sent, heard);
+        if question == Question::Renew && matches!(heard, Heard::Ours { .. }) {
+            // What people are told decides nothing.
+            let _ = tell(&self.wire, &self.instance, "working", self.since);
+        }
     }
 
-    fn renew(&self) {
-        let sent = boottime();
+    fn renew(&self) -> Heard {
         let asked = self.wire.query(
             "WITH renewed AS (UPDATE {s}.leases SET renewals = renewals + 1
                      WHERE shard = $1 AND holder = $2::uuid AND epoch = $3
@@ -502,45 +504,33 @@ impl Keeper {
                 Value::from(to_text(self.clock.now())),
             ],
         );
-        self.note_reached(asked.is_ok());
-        let row = match asked {
-            Ok(rows) => rows.into_iter().next(),
-            Err(Trouble::Unreachable(_) | Trouble::Refused { .. }) => return,
-        };
-        match row {
-            None => drop(self.state.is_lost.send_replace(true)),
-            Some(row) => {
-                let millis = u64::try_from(sent.as_millis()).unwrap_or(u64::MAX);
-                self.state.renewed.store(millis, Ordering::Release);
-                self.saw(number(row.first()), &text(row.get(1)));
-                // What people are told decides nothing.
-                let _ = tell(&self.wire, &self.instance, "working", self.since);
-            }
+        match asked {
+            Err(Trouble::Unreachable(_) | Trouble::Refused { .. }) => Heard::Nothing,
+            Ok(rows) => rows.first().map_or(Heard::Another, |row| {
+                self.ours(number(row.first()), &text(row.get(1)))
+            }),
         }
     }
 
-    fn look(&self) {
-        let seen = view(&self.wire);
-        self.note_reached(seen.is_ok());
-        let Ok(view) = seen else {
-            return;
+    fn look(&self) -> Heard {
+        let Ok(view) = view(&self.wire) else {
+            return Heard::Nothing;
         };
-        let is_ours = view.holder.as_deref() == Some(&*self.instance.id)
-            && view.pulse.epoch == self.state.epoch;
-        match is_ours {
-            true => self.saw(view.changes, view.wanted_by.as_deref().unwrap_or_default()),
-            false => drop(self.state.is_lost.send_replace(true)),
+        match self
+            .state
+            .fence
+            .holds(view.holder.as_deref(), view.pulse.epoch)
+        {
+            true => self.ours(view.changes, view.wanted_by.as_deref().unwrap_or_default()),
+            false => Heard::Another,
         }
     }
 
-    fn note_reached(&self, is_reached: bool) {
-        self.state.is_reached.store(is_reached, Ordering::Release);
-    }
-
-    fn saw(&self, changes: i64, wanted_by: &str) {
-        self.state.changes.store(changes, Ordering::Release);
-        let is_wanted = !wanted_by.is_empty() && wanted_by != self.instance.name;
-        self.state.is_wanted.store(is_wanted, Ordering::Release);
+    fn ours(&self, changes: i64, wanted_by: &str) -> Heard {
+        Heard::Ours {
+            changes,
+            is_wanted: !wanted_by.is_empty() && wanted_by != self.instance.name,
+        }
     }
 
     fn release(&self) {

@@ -26,28 +26,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction};
 
 use crate::error::Fault;
-use capture::Mark;
+pub(super) use redkeep_core::lease::Fence;
+use redkeep_core::lease::Mark;
 use tables::SharedTable;
 use wire::{Statement, Trouble, Wire};
 
 /// The one shard: all scopes have one holder.
 const SHARD: &str = "all";
-
-/// On whose behalf rows are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fence {
-    /// Of a person, who adds rows beside the holder.
-    Wish,
-    /// Of the holder of the lease, as long as it is that.
-    Holder {
-        /// The instance's id.
-        id: String,
-        /// The number of its term.
-        epoch: i64,
-    },
-    /// Of an instance that works without the database: nothing is written.
-    Orphan,
-}
 
 /// The server's side of a local copy.
 pub(super) struct Replica {

@@ -3,11 +3,12 @@
 //! Owns: bringing the copy up to date: by the rows that have changed since, or, where the copy is of another server, of one
 //! that was set back, or older than the server's memory of what was taken out, by all rows anew. Either in one transaction.
 
+use redkeep_core::lease::{Line, Mark, Since};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::capture::{self, Mark};
+use super::capture;
 use super::{Replica, SHARD, Statement, number, text};
 use crate::error::Fault;
 
@@ -24,18 +25,13 @@ pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<boo
     let Some(row) = rows.first() else {
         return Err(Fault::away("its table leases has no row".to_owned()));
     };
-    let (changes, floor, id) = (number(row.first()), number(row.get(1)), text(row.get(2)));
-    let is_same_line = mark.change == 0 || id == mark.id;
-    if is_same_line && changes == mark.change {
+    let line = Line {
+        changes: number(row.first()),
+        floor: number(row.get(1)),
+        id: text(row.get(2)),
+    };
+    let Some(since) = mark.since(&line) else {
         return Ok(false);
-    }
-    let is_anew = !is_same_line || mark.change < floor;
-    // What this copy had from it, the server would still remember.
-    let has_lost = mark.has_lost || !is_same_line && mark.change >= floor;
-    let since = Since {
-        change: if is_anew { 0 } else { mark.change },
-        is_anew,
-        has_lost,
     };
     // The tables' own triggers have done their work where the rows were first written.
     let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
@@ -45,14 +41,6 @@ pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<boo
     capture::set_capturing(connection, true)?;
     connection.set_db_config(triggers, true)?;
     taken_in.map(|()| true)
-}
-
-/// From where on changes are taken in.
-struct Since {
-    change: i64,
-    /// Whether everything that the copy has is left out first.
-    is_anew: bool,
-    has_lost: bool,
 }
 
 fn take_in(replica: &Replica, connection: &mut Connection, since: &Since) -> Result<(), Fault> {

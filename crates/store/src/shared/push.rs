@@ -4,10 +4,11 @@
 //! knows and the writer still holds the lease; everything else in it hangs on that row. A process that is stopped meanwhile
 //! holds nothing up for longer than the server needs for the statement.
 
+use redkeep_core::lease::{Mark, Unwritten};
 use rusqlite::Transaction;
 use rusqlite::types::Value;
 
-use super::capture::{self, Mark, Outgoing};
+use super::capture::{self, Outgoing};
 use super::{Fence, Pushed, Replica, SHARD, Statement, number, text};
 use crate::error::Fault;
 
@@ -16,7 +17,7 @@ pub(super) fn push(replica: &Replica, transaction: &Transaction<'_>) -> Result<P
     if outgoing.is_empty() {
         return Ok(Pushed::Done);
     }
-    if replica.fence == Fence::Orphan {
+    if !replica.fence.may_write() {
         return Err(Fault::away("this instance works without it".to_owned()));
     }
     let before = capture::mark(transaction)?;
@@ -42,19 +43,18 @@ pub(super) fn push(replica: &Replica, transaction: &Transaction<'_>) -> Result<P
 
 /// Nothing was written: the lease is another's, or the copy is behind.
 fn why_not(replica: &Replica) -> Result<Pushed, Fault> {
-    let Fence::Holder { id, epoch } = &replica.fence else {
+    if replica.fence == Fence::Wish {
         return Ok(Pushed::Behind);
-    };
+    }
     let rows = replica.wire.query(
         "SELECT epoch, holder::text FROM {s}.leases WHERE shard = $1",
         vec![Value::from(SHARD.to_owned())],
     )?;
-    let is_held = rows
-        .first()
-        .is_some_and(|row| number(row.first()) == *epoch && text(row.get(1)) == *id);
-    match is_held {
-        true => Ok(Pushed::Behind),
-        false => Err(Fault::LeaseLost),
+    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    let holder = text(row.get(1));
+    match replica.fence.unwritten(Some(&holder), number(row.first())) {
+        Unwritten::Behind => Ok(Pushed::Behind),
+        Unwritten::LeaseLost => Err(Fault::LeaseLost),
     }
 }
 

@@ -1,10 +1,21 @@
 //! Who of several instances works: the lease, by the counts of each instance's own clock.
 //!
-//! Owns: when an instance that waits may take the lease, and for how long one that holds it may trust that nobody else has
-//! taken it. Never compares the clocks of two machines, and never reads one: `now` is time since this machine was started,
+//! Owns: when an instance that waits may take the lease (`patience`), for how long one that holds it may trust that nobody
+//! else has taken it (`hold`), what leaves only then (`fenced`), and what may be written into the shared history and
+//! fetched from it (`copy`). The store and the daemon carry that out, and the simulation over a model. Never compares the clocks of two machines, and never reads one: `now` is time since this machine was started,
 //! which no step of a clock moves and which goes on while the process or the machine sleeps (`CLOCK_BOOTTIME`).
 
+mod copy;
+mod fenced;
+mod hold;
+mod patience;
+
 use std::time::Duration;
+
+pub use copy::{Fence, Line, Mark, Since, Unwritten};
+pub use fenced::{Fenced, Trust};
+pub use hold::{Heard, Hold, Question};
+pub use patience::{Look, Patience, Turn};
 
 /// How often the holder renews the lease.
 pub const RENEW_EACH: Duration = Duration::from_secs(5);

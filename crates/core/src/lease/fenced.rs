@@ -12,18 +12,23 @@ use crate::redshift::{
     Answer, Cluster, CreateRequest, ErrorClass, Redshift, RedshiftError, ServerDate, SnapshotEvent,
 };
 use crate::snapshot::{Snapshot, SnapshotId};
-use crate::store::Store;
 
-/// A client that keeps what only one instance may do to the one.
-pub struct Fenced<R> {
-    client: R,
-    store: Store,
+/// What knows whether an instance is the only one at work.
+pub trait Trust: Send + Sync + 'static {
+    /// Whether nobody else can be working on the history now.
+    fn is_trusted(&self) -> bool;
 }
 
-impl<R> Fenced<R> {
-    /// The client of an instance that works on this history.
-    pub fn new(client: R, store: Store) -> Self {
-        Self { client, store }
+/// A client that keeps what only one instance may do to the one.
+pub struct Fenced<R, S> {
+    client: R,
+    trust: S,
+}
+
+impl<R, S: Trust> Fenced<R, S> {
+    /// The client of an instance that works while `trust` says that it may.
+    pub fn new(client: R, trust: S) -> Self {
+        Self { client, trust }
     }
 
     /// What a request is answered with that did not leave; `None` where it may.
@@ -33,7 +38,7 @@ impl<R> Fenced<R> {
             code: None,
             message: "not sent: this instance cannot be sure to be the only one at work".to_owned(),
         };
-        (!self.store.is_trusted()).then_some(Answer {
+        (!self.trust.is_trusted()).then_some(Answer {
             result: Err(error),
             server_date: ServerDate::NoAnswer,
             requests: 0,
@@ -41,7 +46,7 @@ impl<R> Fenced<R> {
     }
 }
 
-impl<R: Redshift> Redshift for Fenced<R> {
+impl<R: Redshift, S: Trust> Redshift for Fenced<R, S> {
     async fn clusters(&self) -> Answer<Vec<Cluster>> {
         self.client.clusters().await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::engine::Pending;
+use super::Pending;
 use crate::history::{Change, Extension, MissedRange, PairState, Renaming};
 use crate::names::{AccountName, PolicyName, ReceiverName};
 use crate::operations::{Pass, Removal, SnapshotAction, SnapshotKey};
@@ -23,8 +23,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 const MOST_MESSAGES: usize = 10_000;
 
 /// The changes, and when the store may be tried again.
-#[derive(Debug, Default)]
-pub(super) struct PendingChanges {
+#[derive(Debug, Clone, Default)]
+pub struct PendingChanges {
     pairs: BTreeMap<Pair, PairState>,
     clamped: BTreeMap<Pair, PairState>,
     runs: BTreeMap<Slot, Run>,
@@ -45,7 +45,7 @@ pub(super) struct PendingChanges {
 
 impl PendingChanges {
     /// Adds changes; the newest of a run or a pair is the one that counts.
-    pub(super) fn extend(&mut self, changes: &[Change]) {
+    pub fn extend(&mut self, changes: &[Change]) {
         for change in changes {
             match change.clone() {
                 Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
@@ -95,23 +95,23 @@ impl PendingChanges {
 
     /// Whether the store is to be tried at `now` of monotonic time: there is something to write, or it failed and may
     /// have recovered.
-    pub(super) fn is_due(&self, now: Duration) -> bool {
+    pub fn is_due(&self, now: Duration) -> bool {
         self.retry_at
             .map_or(self.has_any(), |retry_at| now >= retry_at)
     }
 
     /// Whether the store has everything, as far as is known.
-    pub(super) fn is_written(&self) -> bool {
+    pub fn is_written(&self) -> bool {
         !self.has_any() && !self.is_failing()
     }
 
     /// Whether the last try failed.
-    pub(super) fn is_failing(&self) -> bool {
+    pub fn is_failing(&self) -> bool {
         self.retry_at.is_some()
     }
 
     /// Everything that is to be written.
-    pub(super) fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Vec<Change> {
         let clamped = self.clamped.clone().into_iter();
         let clamped = clamped.map(|(pair, state)| Change::Clamped(pair, state));
         let pairs = self
@@ -183,22 +183,22 @@ impl PendingChanges {
     }
 
     /// The receivers that are to be told something of it.
-    pub(super) fn told(&self) -> impl Iterator<Item = &ReceiverName> {
+    pub fn told(&self) -> impl Iterator<Item = &ReceiverName> {
         self.messages.iter().map(|message| &message.receiver)
     }
 
     /// The store has written everything.
-    pub(super) fn written(&mut self) {
+    pub fn written(&mut self) {
         *self = Self::default();
     }
 
     /// The next try is the last: it is not to be waited for.
-    pub(super) fn hurry(&mut self) {
+    pub fn hurry(&mut self) {
         self.retry_at = self.retry_at.map(|_| Duration::ZERO);
     }
 
     /// The store could not write.
-    pub(super) fn failed(&mut self, now: Duration) {
+    pub fn failed(&mut self, now: Duration) {
         self.retry_at = Some(now + RETRY_INTERVAL);
     }
 }
