@@ -5,6 +5,7 @@
 
 mod chaos;
 pub mod draw;
+mod refusals;
 pub mod strain;
 mod strained;
 

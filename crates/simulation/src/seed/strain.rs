@@ -34,10 +34,12 @@ pub enum Strain {
     LostHistory,
     /// People hold snapshots just before redkeep removes them or keeps them for longer.
     Hands,
+    /// AWS refuses requests, with each of its codes.
+    Refusals,
 }
 
 impl Strain {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Accounts,
         Self::AccountLeaves,
         Self::Misled,
@@ -51,6 +53,7 @@ impl Strain {
         Self::EditedWhileDown,
         Self::LostHistory,
         Self::Hands,
+        Self::Refusals,
     ];
 
     /// How many lives of a thousand it weighs on.

@@ -40,11 +40,12 @@ impl Life {
             Strain::EditedWhileDown => self.edited_while_down(),
             Strain::LostHistory => self.lost_history(),
             Strain::Hands => self.hands(),
+            Strain::Refusals => self.refusals(),
         }
         true
     }
 
-    fn pass(&mut self, least: u64, most: u64) {
+    pub(super) fn pass(&mut self, least: u64, most: u64) {
         let seconds = self.dice.between(least, most);
         self.sim.run_for(seconds_of(seconds));
     }

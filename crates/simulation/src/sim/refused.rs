@@ -13,11 +13,12 @@ pub const NO_CODE: &str = "";
 /// What a code of AWS says, in the words of the history.
 fn word_of(code: &str) -> &'static str {
     match code {
-        NO_CODE | "InternalFailure" => "no clear answer",
-        "Throttling" | "ServiceUnavailable" => "throttled",
-        "AccessDenied" => "access denied",
-        "ExpiredToken" => "credentials",
-        "RequestExpired" => "clock skew",
+        NO_CODE | "InternalFailure" | "NobodyKnowsIt" => "no clear answer",
+        "Throttling" | "RequestLimitExceeded" | "ServiceUnavailable" => "throttled",
+        "DependentServiceUnavailableFault" => "throttled",
+        "AccessDenied" | "UnauthorizedOperation" => "access denied",
+        "ExpiredToken" | "InvalidClientTokenId" => "credentials",
+        "RequestExpired" | "SignatureDoesNotMatch" => "clock skew",
         "ClusterSnapshotAlreadyExists" => "name exists",
         "ClusterSnapshotQuotaExceeded" => "quota",
         "ClusterNotFound" | "ClusterSnapshotNotFound" => "not_found",
@@ -69,13 +70,16 @@ impl Sim {
         let Some((reason, word)) = reason_of(run).and_then(|one| Some((one, wanted(one)?))) else {
             return;
         };
+        let is_unclear = word == word_of(NO_CODE);
         // Who has died with a call under way never had its answer.
-        let has_died = self.hosts[host].lives > 1 && word == word_of(NO_CODE);
+        let has_died = self.hosts[host].lives > 1 && is_unclear;
         let first = run.request.snapshot_id.first();
         let names = [first.second().to_string(), first.to_string()];
         let has_come = self.accounts().any(|aws| {
             let refused = names.iter().filter_map(|name| aws.refused.get(name));
-            refused.flatten().any(|code| word_of(code) == word)
+            let mut said = refused.flatten().map(|code| word_of(code));
+            // A name that exists, and that nobody finds, leaves it as unclear as no answer does.
+            said.any(|said| said == word || is_unclear && said == "name exists")
         });
         assert!(
             has_come || has_died,

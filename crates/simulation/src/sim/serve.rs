@@ -42,7 +42,9 @@ pub fn hangs(fault_effect: &FaultEffect) -> bool {
 /// Whether the answer does not say what was done.
 pub fn leaves_open(fault_effect: &FaultEffect) -> bool {
     match &fault_effect.fault {
-        Some(Fault::Error { code, .. }) => code == "InternalFailure",
+        Some(Fault::Error { code, .. }) => {
+            matches!(code.as_str(), "InternalFailure" | "NobodyKnowsIt")
+        }
         Some(Fault::LostReply | Fault::Reset | Fault::Hang | Fault::Truncate | Fault::Empty) => {
             true
         }

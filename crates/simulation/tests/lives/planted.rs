@@ -131,7 +131,7 @@ const TABLE: [Row; 32] = [
         "deleted by others, never made again",
         Bug::Remake,
         "I19: ",
-        4,
+        7,
     ),
     row("no edit makes earlier slots", Bug::BackFill, "I20: ", 0),
     row("nothing is removed in doubt", Bug::StaleListing, "I15: ", 2),
