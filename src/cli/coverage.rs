@@ -27,7 +27,8 @@ Examples:
   redkeep coverage
   redkeep coverage --output json
 
-Changes nothing, here or at AWS. Exits with 1 when there is anything to list, 69 when AWS answered nowhere.")]
+Changes nothing, here or at AWS. Exits with 0 when there is nothing to list, 1 when there is something, 69
+when AWS did not answer in any account and region.")]
 pub struct CoverageArgs {
     #[command(flatten)]
     config: ConfigArgs,

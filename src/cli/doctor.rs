@@ -33,8 +33,8 @@ Examples:
   redkeep doctor
   redkeep doctor --output json
 
-Changes nothing, here or at AWS. Exits with 1 when a check failed, 69 when AWS answered nowhere, 78 when the
-configuration is bad; warnings alone exit with 0.")]
+Changes nothing, here or at AWS. Exits with 0 when there are at most warnings, 1 when a check failed, 69
+when AWS did not answer in any account and region, 78 when the configuration has an error.")]
 pub struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,

@@ -66,7 +66,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (
         &["logs", "log", "events", "audit", "runs", "jobs"],
         &[
-            "redkeep history --follow       what becomes of every slot, as it happens",
+            "redkeep history --follow       each slot, as its state changes",
             "redkeep history --since 1d     what became of every slot of a day",
             "journalctl -u redkeep          the log of the service",
         ],

@@ -25,8 +25,8 @@ Examples:
   redkeep pause nightly
   redkeep resume nightly
 
-A running daemon takes it up within 2 s, and it is kept across restarts. Snapshots that AWS was asked for before
-are followed to their end, and `redkeep take` goes on working.")]
+A running daemon pauses the policy within 2 seconds, and the pause survives restarts. redkeep still follows
+snapshots that it asked for before, and `redkeep take` still works.")]
 pub struct PauseArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -41,8 +41,8 @@ pub struct PauseArgs {
 Examples:
   redkeep resume nightly
 
-A running daemon takes it up within 2 s. Slots that came in the pause stay missed (paused): nothing is made up
-for, and nothing starts at once.")]
+A running daemon resumes the policy within 2 seconds. Slots that were due during the pause stay missed
+(paused): they are not made up, and nothing starts at once.")]
 pub struct ResumeArgs {
     #[command(flatten)]
     config: ConfigArgs,

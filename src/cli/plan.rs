@@ -34,17 +34,17 @@ Examples:
   redkeep plan --policy nightly --count 3 --output json
   redkeep plan --from 2026-03-28 --until 2026-03-30     around a clock change
 
-AWS is not asked. A cluster that only a glob or a tag can name is shown as the pattern.")]
+Asks AWS nothing. Where a policy selects clusters by a glob or by tags, the table shows the pattern.")]
 pub struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Slots after then: a date, an instant (RFC 3339), or so long from now on; by default now
+    /// Only slots after this time: a date, an RFC 3339 time, or a duration from now; by default now
     #[arg(long, alias = "since", value_name = "WHEN", value_parser = InstantArg::read)]
     from: Option<InstantArg>,
-    /// Slots up to then
+    /// Only slots up to this time
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
-    /// At most so many slots; by default 20, or all up to --until
+    /// Show at most this many slots; by default 20, or all up to --until
     #[arg(long, short = 'n', alias = "limit", value_name = "N", value_parser = count)]
     count: Option<usize>,
     #[command(flatten)]

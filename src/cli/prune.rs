@@ -41,21 +41,21 @@ Examples:
   redkeep prune --confirm 3fa9c1d2e4b5
   redkeep prune --acknowledge
 
-Asks AWS for its snapshots and shows every one of a policy that has keep_last, what becomes of it, and why; then the
-plan's hash, and what keeps the daemon from carrying it out. Nothing is removed. With --confirm the plan of that hash
-may be carried out though it is the first by its rules or removes many: the first five at once, the others five an
-hour. A confirmation that is not used within 24 hours does not hold any more. With --acknowledge you say that you know of
-the lost history, and the next pass only says what it would do.
-Exits with 1 when the plan is another by now, or when something else keeps it from being carried out.")]
+Lists the snapshots of the policies that have keep_last, with what happens to each and why, then the plan's
+hash, and what blocks the plan. Deletes nothing. --confirm lets the plan with that
+hash be carried out, even if it is the first under its rules or deletes many snapshots: 5 at once, then 5 an hour. A
+confirmation that is not used within 24 hours is no longer valid. --acknowledge says that you know that the
+history was lost; the next pass then only reports what it would delete. Exits with 1 when the plan has
+changed, or when something else blocks it.")]
 pub struct PruneArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Carry out the plan of this hash
+    /// Confirm the plan with this hash
     #[arg(long, value_name = "HASH", conflicts_with = "acknowledge")]
     confirm: Option<String>,
-    /// Let snapshots be removed again after the history was lost and rebuilt
+    /// Allow deleting again after the history was lost and rebuilt
     #[arg(long)]
     acknowledge: bool,
     #[command(flatten)]

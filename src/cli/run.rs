@@ -31,16 +31,16 @@ use super::{ConfigArgs, Failure, invalid, sources};
 Examples:
   redkeep run --config config/demo.toml     the whole daemon, against the embedded sandbox
   redkeep run                               as systemd starts it
-  redkeep run --once                        one pass, for people with a timer of their own
+  redkeep run --once                        for your own timer instead of the service
 
-SIGHUP reloads the configuration, SIGTERM stops; calls in flight get 20 s.
-Exits with 75 when another instance holds the state directory, 78 when the configuration is bad;
-with --once also with 1 when a slot did not get its snapshot or the history could not be written,
-69 when AWS could not be reached.")]
+SIGHUP reloads the configuration. SIGTERM stops the daemon; calls under way get 20 seconds. Exits with 75
+when another redkeep uses the state directory, 78 when the configuration has an error. With --once it also
+exits with 1 when a slot did not get its snapshot or the history could not be written, 69 when AWS could not
+be reached.")]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Make one pass, wait for the snapshots that it started, and exit
+    /// Do what is due now, wait for the snapshots that were started, and exit
     #[arg(long)]
     once: bool,
 }

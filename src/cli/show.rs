@@ -29,12 +29,12 @@ use crate::told::command;
 #[command(after_help = "\
 Examples:
   redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
-  redkeep show 3fa9c1d2                               by the eight digits at its end
+  redkeep show 3fa9c1d2                               by the 8 characters at its end
   redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2 --output json")]
 pub struct ShowArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The snapshot's identifier, whole, or the eight digits at its end
+    /// The snapshot's identifier, or the 8 characters at its end
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -46,10 +46,10 @@ pub struct ShowArgs {
 /// Where a snapshot is, of several that bear its name: it is unique in an account and region only.
 #[derive(Debug, Args)]
 pub(super) struct PlaceArgs {
-    /// Its account, where several have one of that name
+    /// The snapshot's account, if several accounts have a snapshot of that name
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
-    /// Its region, where there is one of that name in several
+    /// The snapshot's region, if several regions have a snapshot of that name
     #[arg(long, value_name = "REGION")]
     region: Option<Region>,
 }

@@ -46,16 +46,17 @@ Examples:
   redkeep take --policy nightly --cluster dw-prod --retention 7d
   redkeep take --policy nightly --cluster dw-prod --no-wait --output json
 
-AWS is asked first whether there is the cluster. A running daemon takes the snapshot and this command watches; without one
-it takes it itself. When the command is interrupted, what AWS has accepted goes on: `redkeep show` tells what became of it.
-Exits with 0 when the snapshot is available (with --no-wait: when it is asked for), 1 when there will be none.")]
+First asks AWS whether the cluster exists. A running daemon then takes the snapshot while this command
+watches; without a daemon this command takes it. If you interrupt the command, a snapshot that AWS has
+accepted continues: `redkeep show` shows its state. Exits with 0 when the snapshot is available (with
+--no-wait: when it is asked for), 1 when there will be no snapshot.")]
 pub struct TakeArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// The policy whose retention and tags the snapshot gets
     #[arg(long, value_name = "NAME")]
     policy: PolicyName,
-    /// The cluster; the policy must name it, by id or by glob
+    /// The cluster; the policy must select it
     #[arg(long, value_name = "ID")]
     cluster: ClusterId,
     /// The cluster's account, where the policy has several
@@ -64,7 +65,7 @@ pub struct TakeArgs {
     /// The cluster's region, where the policy has several
     #[arg(long, value_name = "REGION")]
     region: Option<Region>,
-    /// How long AWS is to keep it, instead of as long as the policy says (7d, 8w, 13mo, 2y, forever)
+    /// How long AWS keeps the snapshot, instead of the policy's retention (7d, 8w, 13mo, 2y, forever)
     #[arg(long, value_name = "DURATION")]
     retention: Option<Retention>,
     /// Do not wait until the snapshot is complete
