@@ -199,7 +199,7 @@ fn over_quota(scope: &ScopeForecast) -> Option<Problem> {
         .collect::<Vec<_>>()
         .join(", ");
     let text = format!(
-        "{}: the policies will hold up to {} manual snapshots ({shares}), and pass the quota of {} on {}",
+        "{}: the policies will keep up to {} manual snapshots ({shares}), and exceed the quota of {} on {}",
         scope.scope,
         scope.peak.held,
         scope.quota,

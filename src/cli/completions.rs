@@ -1,4 +1,4 @@
-//! `redkeep completions`: what completes the command line in a shell; and the hidden command that the scripts ask for names.
+//! `redkeep completions`: a completion script for a shell; and the hidden command that the scripts ask for names.
 //!
 //! Owns: the scripts. clap writes them for commands and options; the names of policies, clusters, accounts, regions and
 //! snapshots are put in here, as a question to the program, which reads the policy file that stands on the line. A name that

@@ -82,7 +82,9 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
         (scopes + 1, count + clusters.len())
     });
     if scopes == 0 {
-        return Err(Failure::Unreachable("AWS answered in no scope".to_owned()));
+        return Err(Failure::Unreachable(
+            "AWS did not answer in any account and region".to_owned(),
+        ));
     }
     if !findings.is_empty() {
         return Err(Failure::Finding);

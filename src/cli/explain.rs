@@ -147,7 +147,7 @@ fn remarks(known: &Known<'_>, parts: &[Part], cluster: &ClusterId) -> Result<(),
         writeln!(err, "{}", command::whole(&told))?;
     }
     if known.past.is_none() {
-        let told = "note: there is no history yet: `redkeep run` begins it";
+        let told = "note: there is no history yet: `redkeep run` creates it";
         writeln!(err, "{}", command::whole(told))?;
     }
     if let Ok(Holder::Nobody) = holder(&known.config.state_dir) {

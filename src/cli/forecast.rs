@@ -148,7 +148,7 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
         .scopes
         .retain(|scope| wanted.has_scope(&scope.scope));
     let view = View::plain(&args.output)
-        .or_say("No enabled policy that is asked for takes snapshots there.");
+        .or_say("None of the enabled policies that you asked for takes snapshots there.");
     let mut out = std::io::stdout().lock();
     let scopes = &forecast.scopes;
     if args.daily {
@@ -202,7 +202,10 @@ fn tell_notes(forecast: &Forecast, days: u16) -> std::io::Result<()> {
     for scope in &forecast.scopes {
         let place = &scope.scope;
         if scope.steady.is_none() {
-            writeln!(err, "note: {place}: not settled within {days} days")?;
+            writeln!(
+                err,
+                "note: {place}: the number of snapshots does not settle within {days} days"
+            )?;
         }
         if scope.peak.stored_bytes.is_some() {
             let count = scope.sizes_known;

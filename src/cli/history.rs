@@ -116,8 +116,8 @@ fn empty(reader: &Reader) -> Result<&'static str, Failure> {
     let is_new = reader.runs(&any).map_err(unreadable)?.is_empty()
         && reader.missed_ranges(&any).map_err(unreadable)?.is_empty();
     Ok(match is_new {
-        true => "No slot has come yet. `redkeep plan` lists those to come.",
-        false => "No slot matches what is asked for. `redkeep history` lists all.",
+        true => "No slot has been due yet. `redkeep plan` lists the next ones.",
+        false => "No slot matches what you asked for. `redkeep history` lists all.",
     })
 }
 
@@ -127,7 +127,7 @@ pub(super) fn note_left(reader: &Reader, since: DateTime<Utc>) -> Result<(), Fai
     if let Some(complete_from) = complete_from.filter(|from| since < *from) {
         writeln!(
             std::io::stderr(),
-            "note: slots before {} whose snapshots are gone have left the history, as history_retention says",
+            "note: slots before {} whose snapshots are gone were removed from the history, as history_retention says",
             rfc3339(complete_from)
         )?;
     }
@@ -193,7 +193,7 @@ pub(super) async fn opened(config: &ConfigArgs) -> Result<(Config, Reader), Fail
 pub(super) fn unreadable(error: StoreError) -> Failure {
     let said = with_causes(&error);
     Failure::Other(match error.is_forbidden() {
-        true => format!("{said}; the history is readable for the service's user and for root"),
+        true => format!("{said}; only the service's user and root can read the history"),
         false => said,
     })
 }

@@ -1,4 +1,4 @@
-//! `redkeep iam-policy`: the least that IAM must allow.
+//! `redkeep iam-policy`: the IAM permissions that redkeep needs.
 
 use std::io::Write;
 
@@ -139,8 +139,8 @@ fn notes(args: &IamPolicyArgs, config: &Config, beyond: Beyond, parts: usize) ->
     }
     if beyond.prune && config.writer.is_none() {
         notes.push(
-            "note: Prune holds for every installation of this namespace: the id of this one (redkeep:writer) is in \
-             its history and not in the configuration; set `writer` to narrow it"
+            "note: the statement Prune applies to every installation of this namespace: this one's id \
+             (redkeep:writer) is in its history, not in the configuration; set `writer` to narrow it"
                 .to_owned(),
         );
     }

@@ -118,12 +118,12 @@ async fn test(args: &NotifyArgs, name: &str, clock: &dyn Clock) -> Result<(), Fa
     let client = OutgoingClient::default();
     match send(&client, receiver, &delivery, &config.namespace, now).await {
         Sent::Delivered(said) => {
-            writeln!(io::stdout(), "{name} has it: {said}")?;
+            writeln!(io::stdout(), "{name} accepted the message: {said}")?;
             Ok(())
         }
-        Sent::Refused(why) | Sent::Failed { why, .. } => {
-            Err(Failure::Other(format!("{name} has not taken it: {why}")))
-        }
+        Sent::Refused(why) | Sent::Failed { why, .. } => Err(Failure::Other(format!(
+            "{name} did not accept the message: {why}"
+        ))),
     }
 }
 

@@ -102,7 +102,7 @@ fn found(
             Ok(SnapshotAction::new(wanted, slot, snapshot, clock.now()))
         }
         [] => Err(Failure::Other(format!(
-            "got {id:?}, wanted a snapshot that is there; `redkeep snapshots` lists them"
+            "got {id:?}, wanted a snapshot that exists; `redkeep snapshots` lists them"
         ))),
         several => Err(ambiguous(id, several)),
     }
@@ -171,7 +171,7 @@ async fn run(
         let why = match (result, &action.trouble) {
             (Some(Err(why)), _) => why.to_string(),
             (_, trouble) => format!(
-                "{} is half done, and a daemon goes on with it: {}",
+                "{} is half done, and a daemon continues it: {}",
                 action.kind.as_str(),
                 trouble.as_deref().unwrap_or_default()
             ),
@@ -214,7 +214,7 @@ pub(super) async fn carried_out<T>(
         sleep(POLL_INTERVAL).await;
     }
     done()?.ok_or_else(|| {
-        let what = "it is handed in and not done yet; the log of the daemon tells why, and it goes on with it";
+        let what = "the daemon has the request but has not finished it yet; its log says why, and it keeps trying";
         Failure::Other(what.to_owned())
     })
 }

@@ -57,7 +57,7 @@ pub(super) async fn pause(args: &PauseArgs, clock: Arc<dyn Clock>) -> Result<(),
     let since = inbox.pause(policy, now).map_err(unreadable)?;
     let since = rfc3339(since);
     let told = format!(
-        "{policy} is paused since {since}; `{}` ends it",
+        "{policy} has been paused since {since}; `{}` ends the pause",
         remedy::resume(policy)
     );
     writeln!(std::io::stdout(), "{}", command::whole(&told))?;
@@ -71,7 +71,7 @@ pub(super) async fn resume(args: &ResumeArgs, clock: Arc<dyn Clock>) -> Result<(
     match inbox.resume(policy, now).map_err(unreadable)? {
         Some(since) => writeln!(
             out,
-            "{policy} is resumed; it was paused since {}",
+            "{policy} is resumed; it had been paused since {}",
             rfc3339(since)
         )?,
         None => writeln!(out, "{policy} was not paused")?,
@@ -98,7 +98,7 @@ pub(super) fn configured<'a>(config: &'a Config, name: &PolicyName) -> Result<&'
         let names: Vec<&str> = names.collect();
         let meant = did_you_mean(name.as_str(), names.iter().copied());
         Failure::Usage(format!(
-            "got the policy {name:?}, wanted one of the file's: {names}{meant}",
+            "got the policy {name:?}, wanted one of the policy file's: {names}{meant}",
             name = name.as_str(),
             names = names.join(", ")
         ))

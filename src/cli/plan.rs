@@ -145,8 +145,9 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
         .iter()
         .map(|planned| planned.row(&config, tiers.of(planned, range.from), &clocks))
         .collect();
-    let view = View::of(&args.output, clocks)
-        .or_say("No slot comes: no enabled policy that is asked for has one in that time.");
+    let view = View::of(&args.output, clocks).or_say(
+        "There is no slot: none of the enabled policies that you asked for has one in that time.",
+    );
     write_rows(&mut std::io::stdout().lock(), view, COLUMNS, &rows)?;
     Ok(())
 }
@@ -315,7 +316,7 @@ impl Planned<'_> {
         let starts = match (starts_at, timing) {
             (Some(at), _) => clocks.show(at),
             (None, Some(_)) => "not at all (blackout)".to_owned(),
-            (None, None) => "by the cluster (jitter)".to_owned(),
+            (None, None) => "depends on the cluster (jitter)".to_owned(),
         };
         PlanRow {
             policy: self.policy.name.to_string(),

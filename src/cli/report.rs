@@ -69,7 +69,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let clocks = clocks_of(args.clocks, &config, &wanted);
     let period = period(args, now, &clocks)?;
     let view = View::of(&args.output, clocks).or_say(
-        "No policy and cluster is active, or had a slot in the period. `redkeep coverage` tells which clusters there are.",
+        "No policy and cluster is active, or had a slot in the period. `redkeep coverage` lists the clusters.",
     );
     let past = Past {
         known: reader.outline().map_err(unreadable)?,

@@ -205,7 +205,7 @@ async fn serve_in_turn(
         match config::load(&process.sources) {
             Ok(read) => config = read,
             Err(errors) => {
-                warn!(reason = %errors, "the configuration is not valid; the one before stays in force")
+                warn!(reason = %errors, "the configuration is not valid; the previous one stays in use")
             }
         }
         let ending = match turn {
@@ -311,8 +311,8 @@ fn conclude(ending: Exit) -> Result<(), Failure> {
         Exit::WithFailures => Err(Failure::Other("not every slot got its snapshot".to_owned())),
         Exit::Unreachable => Err(Failure::Unreachable("AWS could not be reached".to_owned())),
         Exit::Unwritten => Err(Failure::Other(
-            "the history could not be written, and what this pass did is not recorded: mend what the log names; the next \
-             pass finds the snapshots by their tags"
+            "the history could not be written, and what this command did is not recorded: fix what the log names; \
+             the next start finds the snapshots by their tags"
                 .to_owned(),
         )),
     }

@@ -91,7 +91,7 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
     let address = listener.local_addr()?;
     info!("a sandbox of Amazon Redshift, not AWS; set AWS_ENDPOINT_URL to its address to use it");
     if !address.ip().is_loopback() {
-        warn!("{address} can be reached from other hosts, and nothing asks them who they are");
+        warn!("other hosts can reach {address}, and there is no log-in");
     }
     writeln!(std::io::stdout(), "http://{address}")?;
     let stopped = signals::stopped().map_err(|error| Failure::Other(error.to_string()))?;

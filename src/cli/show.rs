@@ -74,7 +74,7 @@ pub(super) fn ambiguous(id: &str, runs: &[Run]) -> Failure {
         .collect();
     let scopes = scopes.into_iter().collect::<Vec<_>>().join(", ");
     Failure::Usage(format!(
-        "got {id:?}, which is in {scopes}: say which with --account or --region, or write it whole"
+        "got {id:?}, which is in {scopes}: name one with --account or --region, or write the whole identifier"
     ))
 }
 
@@ -100,12 +100,12 @@ fn unknown(config: &Config, reader: &Reader, id: &str) -> Result<Failure, Failur
     let clusters = Names::new(config, Some(reader)).all(Kind::Cluster)?;
     let told = match clusters.contains(id) {
         true => format!(
-            "{id} is a cluster and no snapshot: `redkeep explain {id}` tells of it, `redkeep snapshots --cluster {id}` \
-             lists its snapshots"
+            "{id} is a cluster, not a snapshot: `redkeep explain {id}` explains its slots, `redkeep snapshots \
+             --cluster {id}` lists its snapshots"
         ),
-        false => format!(
-            "no run has the snapshot {id:?}; `redkeep snapshots` lists those that there are"
-        ),
+        false => {
+            format!("no run has the snapshot {id:?}; `redkeep snapshots` lists those that exist")
+        }
     };
     Ok(Failure::Other(told))
 }
@@ -155,7 +155,7 @@ fn write_text(
         (Some(command), _) => writeln!(out, "\nTo restore it into a new cluster:\n  {command}")?,
         (None, Some(gone)) => {
             let told = format!(
-                "It is gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that there are.",
+                "It has been gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that exist.",
                 rfc3339(gone.at),
                 gone.reason.as_str()
             );

@@ -131,8 +131,8 @@ pub(super) async fn snapshots(args: &SnapshotsArgs, now: DateTime<Utc>) -> Resul
         ..RunFilter::default()
     };
     let view = View::of(&args.output, clocks).or_say(
-        "No snapshot that redkeep made is there, or none matches what is asked for. `redkeep history` tells what became of \
-         every slot.",
+        "No snapshot that redkeep made exists, or none matches what you asked for. `redkeep history` lists what \
+         became of every slot.",
     );
     let mut out = BufWriter::new(std::io::stdout().lock());
     let begin = || pages(&reader, &filter, &view.clocks, args.on_hold, now);

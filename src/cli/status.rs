@@ -177,7 +177,7 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     write_rows(&mut out, view, COLUMNS, &rows)?;
     match (args.check, is_whole) {
         (true, false) => Err(Failure::Config(
-            "the policy file is not valid, so that nothing can be checked against it".to_owned(),
+            "the policy file is not valid, so nothing can be checked against it".to_owned(),
         )),
         (true, true) if is_found => Err(Failure::Finding),
         _ => Ok(()),
@@ -190,14 +190,16 @@ fn empty(args: &StatusArgs, is_new: bool) -> String {
     let clusters: Vec<String> = clusters.collect();
     match (clusters.is_empty(), is_new) {
         (false, _) => format!(
-            "Nothing protects {}: no policy that is asked for selects it. `redkeep coverage` lists what nothing protects.",
+            "Nothing protects {}: none of the policies that you asked for selects it. `redkeep coverage` lists what \
+             nothing protects.",
             clusters.join(", ")
         ),
         (true, true) => {
-            "Nothing is protected yet: no policy has found a cluster. `redkeep coverage` tells which there are.".to_owned()
+            "Nothing is protected yet: no policy has found a cluster. `redkeep coverage` lists the \
+             clusters.".to_owned()
         }
         (true, false) => {
-            "No policy that is asked for has a cluster. `redkeep coverage` tells which there are.".to_owned()
+            "None of the policies that you asked for has a cluster. `redkeep coverage` lists the clusters.".to_owned()
         }
     }
 }

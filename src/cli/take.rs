@@ -235,7 +235,8 @@ async fn hand_in(
             HandedIn::Joined(other) => {
                 let at = rfc3339(other.slot.scheduled_at);
                 say(&format!(
-                    "somebody has asked for the same at {at}, and AWS has not begun with it: this command waits for that one"
+                    "somebody asked for the same snapshot at {at}, and AWS has not started it: this command waits \
+                     for that one"
                 ));
                 return Ok(*other);
             }
@@ -288,7 +289,7 @@ async fn located(
             let meant = did_you_mean(args.cluster.as_str(), ids);
             let places: Vec<String> = possible.iter().map(ToString::to_string).collect();
             Err(Failure::Usage(format!(
-                "got the cluster {:?}, and AWS has none of that name in {}{meant}; nothing was asked for",
+                "got the cluster {:?}, but AWS has no cluster of that name in {}{meant}; no snapshot was asked for",
                 args.cluster.as_str(),
                 places.join(", ")
             )))
@@ -364,7 +365,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 fn goes_on(run: &Run) -> Failure {
     let id = &run.request.snapshot_id;
     Failure::Other(format!(
-        "stopped watching; the snapshot goes on and is {} now: `redkeep show {}` tells what becomes of it ({id})",
+        "stopped watching; the snapshot continues and is {} now: `redkeep show {}` shows what becomes of it ({id})",
         run.word(),
         id.short()
     ))
@@ -383,11 +384,11 @@ fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
         ))),
         _ if no_wait => Ok(()),
         _ => Err(Failure::Other(format!(
-            "{id} is not complete yet: {}; `redkeep show {}` tells what becomes of it",
+            "{id} is not complete yet: {}; `redkeep show {}` shows what becomes of it",
             match run.accepted_at {
-                Some(_) => "AWS goes on with it".to_owned(),
+                Some(_) => "AWS continues to make it".to_owned(),
                 None => format!(
-                    "AWS has not accepted it, and the next daemon goes on asking until {}",
+                    "AWS has not accepted it, and the next daemon keeps asking until {}",
                     rfc3339(run.request.deadline)
                 ),
             },

@@ -322,7 +322,7 @@ impl<R: Redshift> Daemon<R> {
     /// A plan that breaks a rule is a defect of redkeep: it is told, and it is counted.
     fn count_violations(&mut self) {
         for violation in self.parts.engine.take_violations() {
-            error!(%violation, "a plan breaks a rule of redkeep's own; please report it");
+            error!(%violation, "a plan breaks one of redkeep's own rules; please report this defect");
             self.parts.metrics.violated(&violation);
         }
     }

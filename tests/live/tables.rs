@@ -270,7 +270,7 @@ async fn what_is_wrong_comes_first_with_the_reason_and_the_command_that_helps() 
         "{report}"
     );
     assert!(
-        report.contains("1 of 5 slots brought no snapshot: "),
+        report.contains("1 of 5 slots have no snapshot: "),
         "{report}"
     );
     assert!(

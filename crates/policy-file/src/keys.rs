@@ -24,7 +24,7 @@ use redkeep_core::settings::written_span;
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name"]))]
 pub(super) struct RawPolicy {
-    /// A part of every snapshot's name: at most 63 lower-case letters, digits and single hyphens, first a
+    /// A part of every snapshot's name: at most 63 lower-case letters, digits and single hyphens, starting with a
     /// letter. Not in `[defaults]`.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,

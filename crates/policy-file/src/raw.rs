@@ -43,7 +43,7 @@ pub(super) struct Raw {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTop {
     /// The first part of every snapshot's name, and the tag `redkeep:namespace`: at most 32 lower-case
-    /// letters, digits and single hyphens, first a letter.
+    /// letters, digits and single hyphens, starting with a letter.
     #[schemars(schema_with = "schema_types::namespace", extend("default" = DEFAULT_NAMESPACE))]
     pub(super) namespace: Option<String>,
     /// Where the history is. Relative to the policy file. When it is not set, `STATE_DIRECTORY` counts before
@@ -194,8 +194,8 @@ pub(super) struct RawBlackout {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "kind"]))]
 pub(super) struct RawReceiver {
-    /// What messages, metrics and the command `notify` call it: at most 63 lower-case letters, digits and single hyphens,
-    /// first a letter.
+    /// What messages, metrics and the command `notify` call it: at most 63 lower-case letters, digits and single
+    /// hyphens, starting with a letter.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// `"webhook"`, `"slack"` (also Mattermost), `"pagerduty"`, `"email"`, `"alertmanager"` or `"healthchecks"`.

@@ -227,7 +227,7 @@ fn of_quota(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Option<(Alarm,
         _ => return None,
     };
     let others = held - own_snapshots(facts, view);
-    let said = format!("AWS holds {held} of {quota}, of which {others} are not redkeep's");
+    let said = format!("AWS has {held} of {quota}, of which {others} are not redkeep's");
     Some((alarm, said))
 }
 
@@ -250,7 +250,7 @@ fn of_care(facts: Facts<'_>, run: &Run, care: &Care) -> Option<(Alarm, String)> 
             Some((Alarm::GuardRefused(slot), refused.message.clone()))
         }
         Care::Shared => {
-            let said = "it is shared with other accounts, and AWS changes no shared snapshot";
+            let said = "it is shared with other accounts, and AWS does not change shared snapshots";
             Some((Alarm::GuardRefused(slot), said.to_owned()))
         }
         Care::LetGo => Some((Alarm::LettingGo(slot), String::new())),
