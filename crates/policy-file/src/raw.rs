@@ -92,7 +92,7 @@ pub(super) struct RawTop {
     /// Times at which no snapshot begins.
     #[schemars(with = "Vec<RawBlackout>")]
     pub(super) blackout: Vec<Value>,
-    /// Who is told what happens, and by which way.
+    /// Where redkeep sends messages and heartbeats.
     #[schemars(with = "Vec<RawReceiver>")]
     pub(super) notify: Vec<Value>,
 }
@@ -117,7 +117,7 @@ pub(super) struct RawDatabase {
     /// system's.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) ca_file: Option<String>,
-    /// A file with the password. It is read anew for each connection.
+    /// A file with the password. redkeep reads it for each new connection.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) password_file: Option<String>,
     /// What people call this instance. By default the host's name.
@@ -189,7 +189,7 @@ pub(super) struct RawBlackout {
     pub(super) timezone: Option<String>,
 }
 
-/// Who is told what happens, and by which way.
+/// Where redkeep sends messages and heartbeats.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "kind"]))]
@@ -217,20 +217,22 @@ pub(super) struct RawReceiver {
     /// The file that has it. Relative to the policy file.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) secret_file: Option<String>,
-    /// The policies that it is told of; by default all. What concerns no single policy is told in any case.
+    /// The policies whose messages it gets; by default all. It gets messages that concern no single policy in any
+    /// case.
     #[schemars(schema_with = "schema_types::policies")]
     pub(super) policies: Option<RawList>,
-    /// The least severe of what it is told: `"info"`, `"warning"` or `"critical"`.
+    /// The lowest severity of the messages that it gets: `"info"`, `"warning"` or `"critical"`.
     #[schemars(schema_with = "schema_types::severity", extend("default" = Receiver::SEVERITY.as_str()))]
     pub(super) severity: Option<String>,
-    /// What it is told, by default everything; of a `healthchecks` receiver `["run"]` or `["heartbeat"]`.
+    /// The events of which it gets messages, by default all; for a `healthchecks` receiver `["run"]` or
+    /// `["heartbeat"]`.
     #[schemars(schema_with = "schema_types::events")]
     pub(super) events: Option<RawList>,
-    /// How long something goes on before it is told again, `10m` to `366d`; of a heartbeat how often it is sent, `1s` to
-    /// `1d`, by default `60s`.
+    /// How long a condition lasts before its message is sent again, `10m` to `366d`; for a heartbeat how often it is
+    /// sent, `1s` to `1d`, by default `60s`.
     #[schemars(with = "Span", extend("default" = written_span(Receiver::REPEAT_AFTER)))]
     pub(super) repeat_after: Option<Span>,
-    /// A `[[blackout]]` in which it is told nothing; what comes up meanwhile is told when it ends.
+    /// A `[[blackout]]` in which it gets no messages; they are sent when the blackout ends.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) quiet: Option<String>,
     /// `true`: messages may go to another host over plain http, or over SMTP without TLS.

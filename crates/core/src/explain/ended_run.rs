@@ -99,14 +99,14 @@ fn failed(run: &Run, why: &Reason) -> String {
                 Generation::First => "",
                 Generation::Second => ", and a second one could not be made in time",
             };
-            format!("AWS accepted the snapshot and could not complete it{second}{told}")
+            format!("AWS accepted the snapshot but could not complete it{second}{told}")
         }
         Reason::NotFound => format!("AWS has no such cluster here{told}"),
         Reason::Config => {
             format!("AWS refuses the request permanently; the policy must change{told}")
         }
         Reason::AccountRemoved => {
-            format!("its account was taken out of the policy file before it ended{told}")
+            format!("its account was removed from the policy file before it ended{told}")
         }
         why => format!("{why}{told}"),
     }

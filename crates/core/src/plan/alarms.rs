@@ -39,7 +39,7 @@ pub enum Alarm {
     QuotaReached(Scope),
     /// IAM does not allow snapshots to be made in a scope.
     AccessDenied(Scope),
-    /// Our clock and AWS's are more than five minutes apart.
+    /// Our clock and AWS's clock are more than 5 minutes apart.
     ClockSkew(Scope),
     /// A scope's last listing failed.
     Unreachable(Scope),
