@@ -29,7 +29,7 @@ use super::{ConfigArgs, Failure, load};
 #[command(after_help = "\
 Examples:
   redkeep plan                                          the next 20 slots
-  redkeep plan --until 7d                               every slot of the next seven days
+  redkeep plan --until 7d                               every slot of the next 7 days
   redkeep plan --until 2027-01-01                       every slot until then
   redkeep plan --policy nightly --count 3 --output json
   redkeep plan --from 2026-03-28 --until 2026-03-30     around a clock change

@@ -206,7 +206,7 @@ fn tell_pass(pass: &Pass, history: &History) {
     match pass.result {
         PassResult::Carried if count == 0 => return,
         PassResult::Carried => {
-            info!(%policy, hash, count, "snapshots are to be deleted, at most 5 an hour")
+            info!(%policy, hash, count, "the next snapshots will be deleted, at most 5 an hour")
         }
         PassResult::FirstPass => info!(
             %policy, hash, count,

@@ -185,7 +185,7 @@ impl<R: Redshift> Daemon<R> {
         let scheduler = ticker::start(ticks).await;
         if let Err(reason) = &scheduler {
             // The loop wakes by itself, though later; slots are still made.
-            error!(%reason, "the ticker did not start; slots may start up to 30 s late");
+            error!(%reason, "the ticker did not start; slots may start up to 30 seconds late");
         }
         self.tell_configuration();
         // The histograms of the policies exist from the first publication on.

@@ -248,8 +248,7 @@ impl Metrics {
 
 /// The count of broken invariants, with 0 for each that can be seen in a plan.
 fn violations() -> prometheus::Result<IntCounterVec> {
-    let help =
-        "Plans since the start that broke one of redkeep's own rules: a defect of redkeep.";
+    let help = "Plans since the start that broke one of redkeep's own rules: a defect of redkeep.";
     let options = Opts::new("redkeep_invariant_violations_total", help);
     let counts = IntCounterVec::new(options, &["invariant"])?;
     for invariant in Violation::INVARIANTS {

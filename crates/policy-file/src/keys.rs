@@ -69,7 +69,7 @@ pub(super) struct RawPolicy {
     /// `30d`.
     #[schemars(with = "Span", extend("default" = written_span(Policy::COMPLETION_WINDOW)))]
     pub(super) completion_window: Option<Span>,
-    /// `false`: a slot that could not begin within five minutes is missed.
+    /// `false`: a slot that could not start within 5 minutes is missed.
     #[schemars(with = "Flag", extend("default" = Policy::CATCH_UP))]
     pub(super) catch_up: Option<Flag>,
     /// The age that the newest good snapshot may reach, `1m` to `3653d`; an older one is an alarm. By default

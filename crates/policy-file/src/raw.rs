@@ -54,12 +54,12 @@ pub(super) struct RawTop {
     /// both are older. The newest of each policy and cluster stays, and so do the totals.
     #[schemars(schema_with = "schema_types::period", extend("default" = DEFAULT_HISTORY_RETENTION))]
     pub(super) history_retention: Option<String>,
-    /// Address of the page, metrics and health. An address that other hosts can reach is allowed, with a warning: nobody
-    /// is asked who they are.
+    /// Address of the page, metrics and health. An address that other hosts can reach is allowed, with a warning:
+    /// there is no log-in.
     #[schemars(schema_with = "schema_types::listen", extend("default" = DEFAULT_LISTEN))]
     pub(super) listen: Option<String>,
-    /// `"loopback"`: the page is shown on this machine alone, and only where `listen` is an address of it alone. `"open"`: to
-    /// everybody who can reach `listen`, and nobody is asked who they are.
+    /// `"loopback"`: redkeep shows the page on this machine only, and only if `listen` is an address that other hosts
+    /// cannot reach. `"open"`: redkeep shows it to everybody who can reach `listen`, without a log-in.
     #[schemars(schema_with = "schema_types::page", extend("default" = PageAccess::default().as_str()))]
     pub(super) page: Option<String>,
     /// `"full"`: the metrics have series for each policy and cluster. `"scope"`: one set for each policy in an account and a

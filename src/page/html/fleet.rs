@@ -143,7 +143,7 @@ fn legend() -> Markup {
 const LEGEND: [(DayOutcome, &str); 10] = [
     (DayOutcome::Available, "each slot brought a snapshot"),
     (DayOutcome::Failed, "AWS refused, or the snapshot failed"),
-    (DayOutcome::Missed, "it was not begun in time"),
+    (DayOutcome::Missed, "it did not start in time"),
     (
         DayOutcome::Expired,
         "AWS had not accepted it when the start window closed",

@@ -167,7 +167,11 @@ fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
     });
     let actions = facts.history.actions.values();
     let stuck = actions.filter_map(|one| {
-        let said = format!("{} goes on: {}", one.kind.as_str(), one.trouble.as_ref()?);
+        let said = format!(
+            "the {} is not finished: {}",
+            one.kind.as_str(),
+            one.trouble.as_ref()?
+        );
         let alarm = Alarm::HalfHeld(one.slot.pair.scope.clone(), one.snapshot.clone());
         Some((alarm, said))
     });

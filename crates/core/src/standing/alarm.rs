@@ -115,7 +115,8 @@ fn what(alarm: &Alarm) -> String {
             return format!("{}, {which}", of(slot));
         }
         Alarm::LettingGo(slot) => {
-            let which = "is one of the last of a cluster that has been gone for longer than guard_gone";
+            let which =
+                "is one of the last of a cluster that has been gone for longer than guard_gone";
             return format!("{} {which}", of(slot));
         }
         Alarm::HalfHeld(_, snapshot) => {
@@ -164,8 +165,12 @@ fn meaning(alarm: &Alarm) -> &'static str {
             "AWS refuses new ones: delete some, or have AWS raise the quota and set snapshot_quota."
         }
         Alarm::AccessDenied(_) => "No snapshot is made there until IAM allows it.",
-        Alarm::ClockSkew(_) => "redkeep deletes nothing, and starts no slot before it is due by AWS's time.",
-        Alarm::Unreachable(_) => "redkeep follows open snapshots by name, and tries the listing again soon.",
+        Alarm::ClockSkew(_) => {
+            "redkeep deletes nothing, and starts no slot before it is due by AWS's time."
+        }
+        Alarm::Unreachable(_) => {
+            "redkeep follows open snapshots by name, and tries the listing again soon."
+        }
         Alarm::SameAccount(_) => "redkeep works only in the other one.",
         Alarm::Unidentified(_) => {
             "Snapshots continue, and redkeep treats no missing snapshot there as gone."
