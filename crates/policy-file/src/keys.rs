@@ -61,7 +61,7 @@ pub(super) struct RawPolicy {
     /// The most by which a start is delayed, up to `24h`. A slot's delay is always the same.
     #[schemars(with = "Span", extend("default" = written_span(Policy::JITTER)))]
     pub(super) jitter: Option<Span>,
-    /// For how long after its instant a slot may still begin, `60s` to `30d`. By default half the interval of
+    /// For how long after its instant a slot may still start, `60s` to `30d`. By default half the interval of
     /// the schedule, `60s` at least and `8h` at most.
     #[schemars(with = "Span")]
     pub(super) start_window: Option<Span>,
@@ -93,7 +93,7 @@ pub(super) struct RawPolicy {
     /// A list of `[[blackout]]` names.
     #[schemars(schema_with = "schema_types::blackouts", extend("default" = []))]
     pub(super) blackout: Option<RawList>,
-    /// `false`: begins nothing and keeps its history.
+    /// `false`: starts nothing and keeps its history.
     #[schemars(with = "Flag", extend("default" = Policy::ENABLED))]
     pub(super) enabled: Option<Flag>,
 }

@@ -89,7 +89,7 @@ pub(super) struct RawTop {
     /// What to take, when, and for how long to keep it.
     #[schemars(with = "Vec<RawPolicy>")]
     pub(super) policy: Vec<Value>,
-    /// Times at which no snapshot begins.
+    /// Times at which no snapshot starts.
     #[schemars(with = "Vec<RawBlackout>")]
     pub(super) blackout: Vec<Value>,
     /// Where redkeep sends messages and heartbeats.
@@ -164,13 +164,13 @@ pub(super) struct RawAccount {
     /// How many manual snapshots AWS lets a region hold. redkeep compares and warns; it cannot raise it.
     #[schemars(with = "Count", extend("default" = DEFAULT_SNAPSHOT_QUOTA))]
     pub(super) snapshot_quota: Option<Count>,
-    /// The most requests a second that redkeep sends to AWS in each region, 1 to 100. It begins with 10, grows while AWS
+    /// The most requests a second that redkeep sends to AWS in each region, 1 to 100. It starts with 10, grows while AWS
     /// throttles nothing, and halves when it does.
     #[schemars(with = "Count", extend("default" = DEFAULT_MAX_REQUESTS_PER_SECOND))]
     pub(super) max_requests_per_second: Option<Count>,
 }
 
-/// A time at which no snapshot begins.
+/// A time at which no snapshot starts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "schedule", "duration"]))]

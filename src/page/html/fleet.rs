@@ -141,16 +141,16 @@ fn legend() -> Markup {
 }
 
 const LEGEND: [(DayOutcome, &str); 10] = [
-    (DayOutcome::Available, "each slot brought a snapshot"),
+    (DayOutcome::Available, "each slot has a snapshot"),
     (DayOutcome::Failed, "AWS refused, or the snapshot failed"),
     (DayOutcome::Missed, "it did not start in time"),
     (
         DayOutcome::Expired,
-        "AWS had not accepted it when the start window closed",
+        "AWS had not accepted it when the start window ended",
     ),
     (
         DayOutcome::Skipped,
-        "the snapshot before it was still being made",
+        "the previous snapshot was still being made",
     ),
     (
         DayOutcome::Conflict,
