@@ -102,8 +102,9 @@ pub(super) struct RawTop {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["url"]))]
 pub(super) struct RawDatabase {
-    /// `postgres://user@host:port/name`, without a password; several hosts with a comma between them, of which the one that
-    /// takes writes counts. Beyond this machine the connection is encrypted and the server verified, always.
+    /// `postgres://user@host:port/name`, without a password; several hosts with a comma between them, of which
+    /// redkeep uses the one that accepts writes. Beyond this machine the connection is encrypted and the server
+    /// verified, always.
     #[schemars(schema_with = "schema_types::database_url")]
     pub(super) url: Option<String>,
     /// The schema of redkeep's tables. Several installations may have one each.
