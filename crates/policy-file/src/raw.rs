@@ -50,8 +50,8 @@ pub(super) struct RawTop {
     /// the default.
     #[schemars(schema_with = "schema_types::filled", extend("default" = DEFAULT_STATE_DIR))]
     pub(super) state_dir: Option<String>,
-    /// For how long the history keeps slots that have ended, as `retention` says it: those whose snapshot is gone leave when
-    /// both are older. The newest of each policy and cluster stays, and so do the totals.
+    /// How long the history keeps slots that have ended, as a period like `retention`: a slot whose snapshot is gone
+    /// is removed when both are older. The newest slot of each policy and cluster stays, and so do the totals.
     #[schemars(schema_with = "schema_types::period", extend("default" = DEFAULT_HISTORY_RETENTION))]
     pub(super) history_retention: Option<String>,
     /// Address of the page, metrics and health. An address that other hosts can reach is allowed, with a warning:
@@ -63,7 +63,8 @@ pub(super) struct RawTop {
     #[schemars(schema_with = "schema_types::page", extend("default" = PageAccess::default().as_str()))]
     pub(super) page: Option<String>,
     /// `"full"`: the metrics have series for each policy and cluster. `"scope"`: one set for each policy in an account and a
-    /// region, over all of its clusters there, for a Prometheus that thousands are too many for.
+    /// region, over all of its clusters there, for a Prometheus that cannot take a series for each of thousands of
+    /// clusters.
     #[schemars(schema_with = "schema_types::metrics_labels", extend("default" = MetricsLabels::default().as_str()))]
     pub(super) metrics_labels: Option<String>,
     /// `"aws"`, `"sandbox"` (embedded, for trials), or the URL of something that speaks Redshift's API.
@@ -86,7 +87,7 @@ pub(super) struct RawTop {
     /// Credentials and the regions to use them in. With none there is one, named `default`.
     #[schemars(with = "Vec<RawAccount>")]
     pub(super) account: Vec<Value>,
-    /// What to take, when, and for how long to keep it.
+    /// Which clusters to take snapshots of, when, and how long to keep the snapshots.
     #[schemars(with = "Vec<RawPolicy>")]
     pub(super) policy: Vec<Value>,
     /// Times at which no snapshot starts.
@@ -114,14 +115,14 @@ pub(super) struct RawDatabase {
     /// token that AWS IAM signs, for Amazon RDS and Aurora.
     #[schemars(schema_with = "schema_types::database_auth", extend("default" = DatabaseAuth::default().as_str()))]
     pub(super) auth: Option<String>,
-    /// A file with the certificates of the authorities that are believed, such as Amazon RDS's bundle. By default the
+    /// A file with the certificates of the trusted authorities, such as Amazon RDS's bundle. By default the
     /// system's.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) ca_file: Option<String>,
     /// A file with the password. redkeep reads it for each new connection.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) password_file: Option<String>,
-    /// What people call this instance. By default the host's name.
+    /// The name of this instance. By default the host's name.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) instance: Option<String>,
 }
@@ -134,7 +135,7 @@ pub(super) struct RawLog {
     /// only, and not when `NO_COLOR` is set.
     #[schemars(schema_with = "schema_types::log_format", extend("default" = Log::default().format.as_str()))]
     pub(super) format: Option<String>,
-    /// `"error"`, `"warn"`, `"info"`, `"debug"` or `"trace"`. `RUST_LOG` goes over it.
+    /// `"error"`, `"warn"`, `"info"`, `"debug"` or `"trace"`. `RUST_LOG` overrides it.
     #[schemars(schema_with = "schema_types::log_level", extend("default" = Log::default().level.as_str()))]
     pub(super) level: Option<String>,
 }
@@ -156,13 +157,14 @@ pub(super) struct RawAccount {
     /// A role to assume with those credentials, such as `"arn:aws:iam::111122223333:role/redkeep"`.
     #[schemars(schema_with = "schema_types::role_arn")]
     pub(super) role_arn: Option<String>,
-    /// The external id that the role's trust policy wants.
+    /// The external id that the role's trust policy requires.
     #[schemars(schema_with = "schema_types::external_id")]
     pub(super) external_id: Option<String>,
     /// The name of the role's sessions, as CloudTrail shows it. Default: the namespace.
     #[schemars(schema_with = "schema_types::session_name")]
     pub(super) session_name: Option<String>,
-    /// How many manual snapshots AWS lets a region hold. redkeep compares and warns; it cannot raise it.
+    /// How many manual snapshots AWS allows in a region. redkeep warns by this number; it does not change AWS's
+    /// quota.
     #[schemars(with = "Count", extend("default" = DEFAULT_SNAPSHOT_QUOTA))]
     pub(super) snapshot_quota: Option<Count>,
     /// The most requests a second that redkeep sends to AWS in each region, 1 to 100. It starts with 10, grows while AWS
@@ -176,7 +178,7 @@ pub(super) struct RawAccount {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "schedule", "duration"]))]
 pub(super) struct RawBlackout {
-    /// What policies call it.
+    /// The name that policies use.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// When it opens; a cron expression.
@@ -195,14 +197,14 @@ pub(super) struct RawBlackout {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "kind"]))]
 pub(super) struct RawReceiver {
-    /// What messages, metrics and the command `notify` call it: at most 63 lower-case letters, digits and single
+    /// The name in messages, metrics and the command `notify`: at most 63 lower-case letters, digits and single
     /// hyphens, starting with a letter.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// `"webhook"`, `"slack"` (also Mattermost), `"pagerduty"`, `"email"`, `"alertmanager"` or `"healthchecks"`.
     #[schemars(schema_with = "schema_types::receiver_kind")]
     pub(super) kind: Option<String>,
-    /// Where messages go, where that is no secret. One with a password, a token or a query in it is refused.
+    /// Where messages go, if that is not secret. redkeep refuses a URL with a password, a token or a query in it.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) url: Option<String>,
     /// The credential of systemd (`LoadCredential=`) that has the URL.
@@ -215,7 +217,7 @@ pub(super) struct RawReceiver {
     /// password (`email`).
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) secret_credential: Option<String>,
-    /// The file that has it. Relative to the policy file.
+    /// The file that has that key or password. Relative to the policy file.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) secret_file: Option<String>,
     /// The policies whose messages it gets; by default all. It gets messages that concern no single policy in any
@@ -242,10 +244,10 @@ pub(super) struct RawReceiver {
     /// The sender of mail.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) from: Option<String>,
-    /// Who gets the mail.
+    /// The recipients of the mail.
     #[schemars(schema_with = "schema_types::mail_addresses")]
     pub(super) to: Option<RawList>,
-    /// By which name redkeep logs in to the mail server. By default it does not.
+    /// The user name for the mail server. By default redkeep does not log in.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) user: Option<String>,
 }
