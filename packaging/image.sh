@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# image.sh PROGRAM [DIRECTORY]: puts the program and what it needs of this machine's Debian into an image, without Docker: an OCI
-# layout DIRECTORY/oci (target/image/oci) with the tag of the program's version. Needs root, for the owners of files, and
-# Debian's umoci. PROGRAM is to be built on this Debian or an older one. Ends with 69 where no packages can be had.
+# image.sh PROGRAM [DIRECTORY]: puts the program and the Debian files of this machine that it needs into an image, without
+# Docker: an OCI layout DIRECTORY/oci (target/image/oci) with the tag of the program's version. Needs root, for the owners
+# of files, and Debian's umoci. PROGRAM must be built on this Debian or an older one. Exits with 69 if no packages can be
+# fetched.
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: image.sh PROGRAM [DIRECTORY]" >&2; exit 64; }
 program=$(realpath "$1")
-[ -x "$program" ] || { echo "image.sh: $program is no program" >&2; exit 66; }
+[ -x "$program" ] || { echo "image.sh: $program is not a program" >&2; exit 66; }
 work=${2:-$(dirname "$0")/../target/image}
-[ "$(id -u)" = 0 ] || { echo "image.sh: it takes root" >&2; exit 77; }
+[ "$(id -u)" = 0 ] || { echo "image.sh: run this as root" >&2; exit 77; }
 umask 022
 mkdir -p "$work"
 work=$(realpath "$work")
 if [ -e "$work/oci" ]; then
-  [ -f "$work/oci/oci-layout" ] || { echo "image.sh: $work/oci is there, and is no OCI layout" >&2; exit 73; }
+  [ -f "$work/oci/oci-layout" ] || { echo "image.sh: $work/oci exists and is not an OCI layout" >&2; exit 73; }
   rm -rf "$work/oci"
 fi
 staged=$(mktemp -d)

@@ -42,7 +42,7 @@ impl Notifier {
         let manager = path.and_then(|path| {
             let opened = open(&path);
             if let Err(error) = &opened {
-                tracing::warn!(%error, ?path, "cannot reach systemd: it will not be told anything");
+                tracing::warn!(%error, ?path, "cannot reach systemd: it will not know the daemon's state");
             }
             opened.ok()
         });
@@ -69,7 +69,7 @@ impl Notifier {
         // Without the time, systemd from version 253 on waits for it and then kills a reloading service.
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.send(&[NotifyState::Reloading, now]),
-            Err(error) => tracing::warn!(%error, "cannot tell systemd of the reload"),
+            Err(error) => tracing::warn!(%error, "cannot report the reload to systemd"),
         }
     }
 
@@ -113,7 +113,7 @@ fn open(path: &OsStr) -> io::Result<Spool> {
     let send = move |message: &[u8]| {
         let sent = socket.send_to_addr(message, &address).map(drop);
         sent.inspect_err(
-            |error| tracing::warn!(%error, "cannot tell systemd of the daemon's state"),
+            |error| tracing::warn!(%error, "cannot report the daemon's state to systemd"),
         )
     };
     // What could not be sent has been told of.

@@ -32,7 +32,7 @@ pub async fn database_token(
 ) -> Result<String, String> {
     let region: Region = region
         .parse()
-        .map_err(|_| format!("{region:?} is no AWS region"))?;
+        .map_err(|_| format!("{region:?} is not an AWS region"))?;
     let namespace = DEFAULT_NAMESPACE
         .parse()
         .map_err(|error| format!("{error}"))?;

@@ -68,7 +68,9 @@ struct InClear {
 
 /// Why a request was not sent.
 #[derive(Debug, thiserror::Error)]
-#[error("{host} is not called: with an `endpoint` in the policy file nothing else is")]
+#[error(
+    "redkeep does not call {host}: with an `endpoint` in the policy file it calls nothing else"
+)]
 struct Elsewhere {
     host: String,
 }

@@ -167,7 +167,7 @@ impl AwsRedshift {
         answer
             .snapshot
             .map(snapshot)
-            .ok_or_else(|| unclear("the answer holds no snapshot"))
+            .ok_or_else(|| unclear("the answer has no snapshot"))
     }
 
     async fn modify(
@@ -188,7 +188,7 @@ impl AwsRedshift {
         answer
             .snapshot
             .map(snapshot)
-            .ok_or_else(|| unclear("the answer holds no snapshot"))
+            .ok_or_else(|| unclear("the answer has no snapshot"))
     }
 
     async fn remove(
@@ -242,7 +242,7 @@ impl AwsRedshift {
             .await?;
         answer
             .account
-            .ok_or_else(|| unclear("the answer holds no account number"))
+            .ok_or_else(|| unclear("the answer has no account number"))
     }
 }
 

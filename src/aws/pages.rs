@@ -34,7 +34,7 @@ where
             return Ok(all);
         };
         if !seen.insert(next.clone()) {
-            return Err(unclear("the listing's markers go round in a circle"));
+            return Err(unclear("the listing repeats a marker"));
         }
         marker = Some(next);
     }

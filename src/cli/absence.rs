@@ -38,7 +38,9 @@ async fn unheld(shared: &Database) -> Option<String> {
         Ok(told) => told,
         Err(error) => {
             let why = with_causes(&error);
-            return Some(format!("Whether an instance works cannot be told: {why}."));
+            return Some(format!(
+                "Redkeep cannot find out whether an instance works: {why}."
+            ));
         }
     };
     let is_holder = |one: &KnownInstance| lease.holder.as_deref() == Some(&*one.id);
@@ -53,14 +55,15 @@ fn absent(config: &Config) -> Option<String> {
     match holder(&config.state_dir) {
         Ok(Holder::Daemon) => None,
         Ok(Holder::Command) => Some(format!(
-            "The daemon does not run: only a command uses {place}, and no slot of a schedule is started; {advice}."
+            "The daemon does not run: only a command uses {place}, and no slot of a schedule starts; {advice}."
         )),
         Ok(Holder::Nobody) => Some(format!(
             "The daemon does not run: no redkeep has used {place}{}, and no snapshot is taken; {advice}.",
             last_held(config)
         )),
         Err(error) => Some(format!(
-            "Whether the daemon runs cannot be told: {place}: {error}; run this as root or as the daemon's user."
+            "Redkeep cannot find out whether the daemon runs: {place}: {error}; run this as root or as the daemon's \
+             user."
         )),
     }
 }

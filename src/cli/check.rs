@@ -22,15 +22,15 @@ use super::{ConfigArgs, Failure, described, invalid, sources};
 Examples:
   redkeep check redkeep.toml
   redkeep check --config config/redkeep.toml
-  redkeep check redkeep.toml --output json            for editors and CI: file, line, column, severity, message, hint
+  redkeep check redkeep.toml --output json            for editors and CI
   redkeep check && systemctl reload redkeep
 
-Exits with 78 when the configuration is bad; a warning, as of a quota that the policies will pass, changes no exit
-code. Asks AWS nothing.")]
+Exits with 78 when the configuration has an error. A warning, such as for a quota that the policies will
+exceed, does not change the exit code. Asks AWS nothing.")]
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The policy file; by default the one of --config
+    /// The policy file; by default the one that --config names
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -199,7 +199,7 @@ fn over_quota(scope: &ScopeForecast) -> Option<Problem> {
         .collect::<Vec<_>>()
         .join(", ");
     let text = format!(
-        "{}: the policies will hold up to {} manual snapshots ({shares}), and pass the quota of {} on {}",
+        "{}: the policies will keep up to {} manual snapshots ({shares}), and exceed the quota of {} on {}",
         scope.scope,
         scope.peak.held,
         scope.quota,

@@ -1,4 +1,4 @@
-//! `redkeep completions`: what completes the command line in a shell; and the hidden command that the scripts ask for names.
+//! `redkeep completions`: a completion script for a shell; and the hidden command that the scripts ask for names.
 //!
 //! Owns: the scripts. clap writes them for commands and options; the names of policies, clusters, accounts, regions and
 //! snapshots are put in here, as a question to the program, which reads the policy file that stands on the line. A name that
@@ -24,8 +24,9 @@ Examples:
   redkeep completions zsh > /usr/local/share/zsh/site-functions/_redkeep
   redkeep completions fish > ~/.config/fish/completions/redkeep.fish
 
-Names of policies, clusters, accounts and regions come from the policy file, or the one that --config names on the line, and
-from the history, where it may be read.")]
+The script also completes the names of policies, clusters, accounts and regions. It reads them from the
+policy file (the one that --config names on the command line) and from the history, if your user may read
+them.")]
 pub struct CompletionsArgs {
     /// The shell
     shell: Completed,

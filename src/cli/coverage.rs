@@ -27,7 +27,8 @@ Examples:
   redkeep coverage
   redkeep coverage --output json
 
-Changes nothing, here or at AWS. Exits with 1 when there is anything to list, 69 when AWS answered nowhere.")]
+Changes nothing, here or at AWS. Exits with 0 when there is nothing to list, 1 when there is something, 69
+when AWS did not answer in any account and region.")]
 pub struct CoverageArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -81,7 +82,9 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
         (scopes + 1, count + clusters.len())
     });
     if scopes == 0 {
-        return Err(Failure::Unreachable("AWS answered in no scope".to_owned()));
+        return Err(Failure::Unreachable(
+            "AWS did not answer in any account and region".to_owned(),
+        ));
     }
     if !findings.is_empty() {
         return Err(Failure::Finding);

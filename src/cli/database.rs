@@ -175,7 +175,8 @@ fn tell(why: &str) {
     // Where there is nobody to tell, nothing is to be done.
     let _ = writeln!(
         io::stderr(),
-        "warning: {why}; what is shown is from this machine's copy of the history, as it was when the database was last reached"
+        "warning: {why}; this output is from this machine's copy of the history, as of the last time that the \
+         database was reached"
     );
 }
 

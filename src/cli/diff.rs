@@ -22,18 +22,19 @@ use super::{ConfigArgs, Failure, load_alone};
 Examples:
   redkeep diff /etc/redkeep/redkeep.toml new.toml
   redkeep diff old.toml new.toml --days 30
-  redkeep diff old.toml new.toml --output json        every slot that comes or goes
+  redkeep diff old.toml new.toml --output json        every slot that is added or removed
 
-Exits with 0 where both do the same, 1 where something is different, 78 where one of them is not valid. Asks AWS nothing, and
-reads no history: a cluster that only a glob or a tag can name is shown as the pattern.")]
+Exits with 0 when both files do the same, 1 when something is different, 78 when one of them is not valid.
+Asks AWS nothing, and does not read the history: where a policy selects clusters by a glob or by tags, the
+table shows the pattern.")]
 pub struct DiffArgs {
-    /// The policy file as it is
+    /// The policy file before the change
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The policy file as it would be
+    /// The policy file after the change
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// For so many days slots are compared
+    /// Compare the slots of this many days
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
     days: u16,
     #[command(flatten)]

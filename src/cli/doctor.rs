@@ -33,8 +33,8 @@ Examples:
   redkeep doctor
   redkeep doctor --output json
 
-Changes nothing, here or at AWS. Exits with 1 when a check failed, 69 when AWS answered nowhere, 78 when the
-configuration is bad; warnings alone exit with 0.")]
+Changes nothing, here or at AWS. Exits with 0 when there are at most warnings, 1 when a check failed, 69
+when AWS did not answer in any account and region, 78 when the configuration has an error.")]
 pub struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -87,7 +87,9 @@ async fn examine(
     tell(&args.output, &findings)?;
     let is_failed = |finding: &Finding| finding.verdict == Severity::Failed;
     if is_unreachable {
-        Err(Failure::Unreachable("AWS answered in no scope".to_owned()))
+        Err(Failure::Unreachable(
+            "AWS did not answer in any account and region".to_owned(),
+        ))
     } else if findings.iter().any(is_failed) {
         Err(Failure::Finding)
     } else {
@@ -106,7 +108,7 @@ fn bad_configuration(error: &str) -> Finding {
     Finding::failed(
         CONFIGURATION,
         error,
-        "mend it; `redkeep check` tells whether it is valid",
+        "fix it; `redkeep check` says whether it is valid",
     )
 }
 
@@ -116,7 +118,7 @@ fn of_config(args: &DoctorArgs, config: &Config) -> Vec<Finding> {
         Finding::warning(
             CONFIGURATION,
             warning.to_string(),
-            "change it, or leave it if it is meant so",
+            "change it, or leave it if you meant it",
         )
     });
     std::iter::once(fine).chain(warnings).collect()

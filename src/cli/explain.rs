@@ -32,7 +32,7 @@ Examples:
   redkeep explain dw-prod --policy nightly --slots 20
   redkeep explain dw-prod --output json
 
-AWS is not asked. Exits with 1 when no policy touches the cluster.")]
+Asks AWS nothing. Exits with 1 when no policy selects the cluster.")]
 pub struct ExplainArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -48,7 +48,7 @@ pub struct ExplainArgs {
     /// Only this region; may be given more than once
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     region: Vec<Region>,
-    /// The newest so many slots of each policy
+    /// How many of the newest slots of each policy to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     slots: u32,
     #[command(flatten)]
@@ -147,7 +147,7 @@ fn remarks(known: &Known<'_>, parts: &[Part], cluster: &ClusterId) -> Result<(),
         writeln!(err, "{}", command::whole(&told))?;
     }
     if known.past.is_none() {
-        let told = "note: there is no history yet: `redkeep run` begins it";
+        let told = "note: there is no history yet: `redkeep run` creates it";
         writeln!(err, "{}", command::whole(told))?;
     }
     if let Ok(Holder::Nobody) = holder(&known.config.state_dir) {

@@ -28,21 +28,21 @@ use super::{ConfigArgs, Failure, load};
 #[command(after_help = "\
 Examples:
   redkeep forecast                                a year, as a table and a plot
-  redkeep forecast --days 90 --svg forecast.svg   a quarter, and as a picture
+  redkeep forecast --days 90 --svg forecast.svg   90 days, also as a picture
   redkeep forecast --daily --output csv           the number on each date
 
-AWS is not asked: what the history holds is counted, and what the coming slots add to it; snapshots that redkeep
-did not make are not known.")]
+Asks AWS nothing. The forecast counts the snapshots in the history and those of the slots to come; it does
+not know snapshots that redkeep did not make.")]
 pub struct ForecastArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// How many days to look ahead
     #[arg(long, value_name = "N", default_value_t = YEAR, value_parser = clap::value_parser!(u16).range(1..=3653))]
     days: u16,
-    /// A row for each date rather than for each account and region
+    /// Print a row for each date instead of one for each account and region
     #[arg(long)]
     daily: bool,
-    /// Write a picture to this file too (SVG)
+    /// Also write a picture (SVG) to this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     #[command(flatten)]
@@ -148,7 +148,7 @@ pub(super) async fn forecast(args: &ForecastArgs, now: DateTime<Utc>) -> Result<
         .scopes
         .retain(|scope| wanted.has_scope(&scope.scope));
     let view = View::plain(&args.output)
-        .or_say("No enabled policy that is asked for takes snapshots there.");
+        .or_say("None of the enabled policies that you asked for takes snapshots there.");
     let mut out = std::io::stdout().lock();
     let scopes = &forecast.scopes;
     if args.daily {
@@ -202,7 +202,10 @@ fn tell_notes(forecast: &Forecast, days: u16) -> std::io::Result<()> {
     for scope in &forecast.scopes {
         let place = &scope.scope;
         if scope.steady.is_none() {
-            writeln!(err, "note: {place}: not settled within {days} days")?;
+            writeln!(
+                err,
+                "note: {place}: the number of snapshots does not settle within {days} days"
+            )?;
         }
         if scope.peak.stored_bytes.is_some() {
             let count = scope.sizes_known;

@@ -29,12 +29,12 @@ Examples:
   redkeep history --limit 10
   redkeep history --policy nightly --since 7d
   redkeep history --state failed --output csv
-  redkeep history --ended-since 2h --state expired    what has expired lately, whenever it was due
+  redkeep history --ended-since 2h --state expired    what has expired in the last 2 hours
   redkeep history --since 2026-11-01 --output json
-  redkeep history --follow                            what becomes of every slot, as it happens
+  redkeep history --follow                            each slot, as its state changes
 
-A table has short identifiers; -o wide has them whole, and `redkeep show` takes both. A snapshot that is gone says so; with
---gone there are only those.")]
+The table has short identifiers; `-o wide` prints whole ones, and `redkeep show` takes both. The last column
+says if a snapshot is gone; --gone shows only those.")]
 pub struct HistoryArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -43,22 +43,22 @@ pub struct HistoryArgs {
     /// Only runs in this state
     #[arg(long, value_name = "STATE", value_parser = ["due", "requested", "creating", "available", "failed", "missed", "skipped", "expired", "conflict"])]
     state: Option<String>,
-    /// Only slots from then on: a date, an instant (RFC 3339), or so long ago (7d, 24h)
+    /// Only slots from this time on: a date, an RFC 3339 time, or a duration before now (7d, 24h)
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     since: Option<InstantArg>,
-    /// Only slots up to then
+    /// Only slots up to this time
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
-    /// Only slots whose outcome came from then on: one may end hours after its instant
+    /// Only slots whose outcome was recorded from this time on; a slot may end hours after it was due
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     ended_since: Option<InstantArg>,
     /// Only slots whose snapshot is gone
     #[arg(long)]
     gone: bool,
-    /// Only the newest so many
+    /// Show at most this many, the newest
     #[arg(long, short = 'n', value_name = "N")]
     limit: Option<u32>,
-    /// Go on with what becomes of slots from now on, until Ctrl-C
+    /// Keep running, and print each slot as its state changes, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
@@ -116,8 +116,8 @@ fn empty(reader: &Reader) -> Result<&'static str, Failure> {
     let is_new = reader.runs(&any).map_err(unreadable)?.is_empty()
         && reader.missed_ranges(&any).map_err(unreadable)?.is_empty();
     Ok(match is_new {
-        true => "No slot has come yet. `redkeep plan` lists those to come.",
-        false => "No slot matches what is asked for. `redkeep history` lists all.",
+        true => "No slot has been due yet. `redkeep plan` lists the next ones.",
+        false => "No slot matches what you asked for. `redkeep history` lists all.",
     })
 }
 
@@ -127,7 +127,7 @@ pub(super) fn note_left(reader: &Reader, since: DateTime<Utc>) -> Result<(), Fai
     if let Some(complete_from) = complete_from.filter(|from| since < *from) {
         writeln!(
             std::io::stderr(),
-            "note: slots before {} whose snapshots are gone have left the history, as history_retention says",
+            "note: slots before {} whose snapshots are gone were removed from the history, as history_retention says",
             rfc3339(complete_from)
         )?;
     }
@@ -193,7 +193,7 @@ pub(super) async fn opened(config: &ConfigArgs) -> Result<(Config, Reader), Fail
 pub(super) fn unreadable(error: StoreError) -> Failure {
     let said = with_causes(&error);
     Failure::Other(match error.is_forbidden() {
-        true => format!("{said}; the history is readable for the service's user and for root"),
+        true => format!("{said}; only the service's user and root can read the history"),
         false => said,
     })
 }

@@ -1,4 +1,4 @@
-//! `redkeep iam-policy`: the least that IAM must allow.
+//! `redkeep iam-policy`: the IAM permissions that redkeep needs.
 
 use std::io::Write;
 
@@ -20,28 +20,30 @@ Examples:
   redkeep iam-policy --without guard
   redkeep iam-policy --with hold --with takeover
 
-Guarding is allowed where a policy has `guard` on, which it is by default, and deleting where one has `keep_last`.
-AWS is not asked. What is too long for one managed policy is printed as a list of several, to be attached together;
---part prints one of them. A glob that IAM cannot say becomes a wider one: [a-z] is ?, and {a,b} is *.")]
+The IAM policy allows guarding if a policy has `guard` on, as it is by default, and deleting if a policy has
+`keep_last`. If it is too long for one managed policy, a list of several is printed, all of which must be
+attached; --part prints one of them. A glob that IAM does not know becomes a wider one: [a-z] becomes ?, and
+{a,b} becomes *. Asks AWS nothing.")]
 pub struct IamPolicyArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The policy of the identity that works in this account of the policy file: its role, if it has one
+    /// Print the IAM policy for the identity that redkeep uses in this account of the policy file: its role, if it
+    /// has one
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
-    /// The policy of the identity of this profile; by default of the SDK's default chain
+    /// Print the IAM policy for the identity of this profile; by default for that of the SDK's default chain
     #[arg(long, value_name = "NAME", conflicts_with = "account")]
     profile: Option<String>,
-    /// The number of the AWS account; by default that of the role, or any
+    /// The number of the AWS account; by default that of the role, or any number
     #[arg(long, value_name = "NUMBER", value_parser = account_number)]
     account_number: Option<String>,
-    /// What to allow beyond what the policies need; may be given more than once
+    /// Also allow this, although no policy needs it; may be given more than once
     #[arg(long, value_name = "WHAT")]
     with: Vec<What>,
-    /// What not to allow though the policies need it; may be given more than once
+    /// Do not allow this, although a policy needs it; may be given more than once
     #[arg(long, value_name = "WHAT")]
     without: Vec<What>,
-    /// Of a policy that is too long for IAM and is split, only this part
+    /// Print only this part of an IAM policy that is split because it is too long
     #[arg(long, value_name = "N")]
     part: Option<usize>,
 }
@@ -49,13 +51,13 @@ pub struct IamPolicyArgs {
 /// What there is beyond looking and taking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Lengthening the retention of redkeep's own snapshots
+    /// Extending the retention period of redkeep's own snapshots
     Guard,
     /// Deleting redkeep's own snapshots
     Prune,
     /// Holding and releasing redkeep's own snapshots
     Hold,
-    /// Becoming the writer of another installation's snapshots
+    /// Making this installation the writer of another installation's snapshots
     Takeover,
 }
 
@@ -137,8 +139,8 @@ fn notes(args: &IamPolicyArgs, config: &Config, beyond: Beyond, parts: usize) ->
     }
     if beyond.prune && config.writer.is_none() {
         notes.push(
-            "note: Prune holds for every installation of this namespace: the id of this one (redkeep:writer) is in \
-             its history and not in the configuration; set `writer` to narrow it"
+            "note: the statement Prune applies to every installation of this namespace: this one's id \
+             (redkeep:writer) is in its history, not in the configuration; set `writer` to narrow it"
                 .to_owned(),
         );
     }

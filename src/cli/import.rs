@@ -19,21 +19,21 @@ Examples:
   redkeep import native schedules.json > redkeep.toml
   redkeep import eventbridge schedule.json > redkeep.toml
 
-eventbridge reads `aws scheduler get-schedule` and `aws events list-rules`, also several in one list; native reads `aws
-redshift describe-snapshot-schedules`; crontab reads lines with `aws redshift create-cluster-snapshot`, or a script with
-redshift or snapshot in its name. `redkeep check` accepts what is printed; remarks that begin with CHANGE THIS are to be
-followed first.")]
+eventbridge reads what `aws scheduler get-schedule` or `aws events list-rules` prints, also several in one
+list; native reads what `aws redshift describe-snapshot-schedules` prints; crontab reads lines that call
+`aws redshift create-cluster-snapshot`, or a script with redshift or snapshot in its name. `redkeep check`
+accepts the printed file. Follow the remarks that start with CHANGE THIS before you use it.")]
 pub struct ImportArgs {
-    /// What is read
+    /// The kind of file
     kind: ImportKind,
-    /// The file; - reads from standard input
+    /// The file; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ImportKind {
-    /// Schedules or rules of Amazon EventBridge
+    /// Amazon EventBridge schedules or rules
     Eventbridge,
     /// Redshift's own snapshot schedules
     Native,

@@ -38,10 +38,10 @@ pub struct InstancesArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  redkeep yield        before maintenance of the host that works
+  redkeep yield        before you service the host whose instance works
 
-The instance that works ends the calls under way, hands over within about a second, and stands by. Where no other instance
-waits, it works again after a minute.")]
+The instance that works ends the calls under way, hands over within about 1 second, and stands by. If no
+other instance takes over, it works again after 1 minute.")]
 pub struct YieldArgs {
     #[command(flatten)]
     config: ConfigArgs,

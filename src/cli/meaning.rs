@@ -45,8 +45,8 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "purge",
         ],
         &[
-            "redkeep prune                  what keep_last would remove, and why",
-            "redkeep release ID             let a snapshot that is on hold expire again",
+            "redkeep prune                  what keep_last would delete, and why",
+            "redkeep release ID             end the hold of a snapshot",
             "redkeep deletes no single snapshot; `aws redshift delete-cluster-snapshot` does",
         ],
     ),
@@ -66,7 +66,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (
         &["logs", "log", "events", "audit", "runs", "jobs"],
         &[
-            "redkeep history --follow       what becomes of every slot, as it happens",
+            "redkeep history --follow       each slot, as its state changes",
             "redkeep history --since 1d     what became of every slot of a day",
             "journalctl -u redkeep          the log of the service",
         ],
@@ -114,14 +114,14 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     ),
     (
         &["why", "debug"],
-        &["redkeep explain CLUSTER        why it got its snapshots, did not, or will"],
+        &["redkeep explain CLUSTER        why it got its snapshots, or did not"],
     ),
     (
         &["reload", "apply", "restart", "edit", "set"],
         &[
             "redkeep check FILE             what is wrong with a policy file",
             "redkeep diff OLD NEW           what another policy file would change",
-            "systemctl reload redkeep       lets the service read its policy file anew",
+            "systemctl reload redkeep       makes the service read its policy file again",
         ],
     ),
     (
@@ -130,7 +130,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     ),
     (
         &["suspend", "disable", "stop", "cordon"],
-        &["redkeep pause POLICY           none of its slots start until it is resumed"],
+        &["redkeep pause POLICY           none of its slots starts until it is resumed"],
     ),
     (
         &["unpause", "enable", "continue", "uncordon"],
@@ -147,7 +147,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (
         &["init", "config", "new", "migrate", "convert"],
         &[
-            "redkeep import KIND FILE       a policy file out of a crontab or schedules of AWS",
+            "redkeep import KIND FILE       a policy file made from a crontab or AWS schedules",
             "redkeep check FILE             what is wrong with a policy file",
             "redkeep schema                 its JSON Schema, for editors",
         ],
@@ -155,17 +155,17 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (
         &["iam", "permissions", "can-i", "auth"],
         &[
-            "redkeep iam-policy             the least that IAM must allow",
+            "redkeep iam-policy             the IAM permissions that redkeep needs",
             "redkeep doctor                 what is missing, here and at AWS",
         ],
     ),
     (
         &["completion"],
-        &["redkeep completions SHELL      what completes the command line in a shell"],
+        &["redkeep completions SHELL      a completion script for a shell"],
     ),
     (
         &["cost", "quota", "predict", "capacity", "usage"],
-        &["redkeep forecast               snapshots held over a year, against the quota"],
+        &["redkeep forecast               how many snapshots there will be, and the quota"],
     ),
 ];
 

@@ -22,15 +22,15 @@ Examples:
   redkeep migrate --to postgres
   redkeep migrate --to sqlite
 
-Stop all instances first. Everything is compared after it was written. What was left has a mark, and `run` refuses it from
-then on.")]
+Stop all instances first. redkeep compares both sides after it has written everything, and then marks the
+old history as moved: `run` refuses to use it from then on.")]
 pub struct MigrateArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Where it is to be
+    /// Where to move the history
     #[arg(long, value_name = "WHERE")]
     to: Side,
-    /// Say what would be moved, and move nothing
+    /// Print what would be moved, and move nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -38,9 +38,9 @@ pub struct MigrateArgs {
 /// Where a history can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Side {
-    /// In the database of the table [database]
+    /// Into the database that the table [database] names
     Postgres,
-    /// In state_dir
+    /// Into state_dir
     Sqlite,
 }
 

@@ -65,7 +65,7 @@ pub use view::{Output, OutputArgs};
 
 use failure::invalid;
 use policy_file::{described, load, load_alone, load_to_read, sources};
-/// Takes manual snapshots of Amazon Redshift clusters on cron schedules, and can account for every one.
+/// Takes manual snapshots of Amazon Redshift clusters on cron schedules, and records what became of each.
 #[derive(Debug, Parser)]
 #[command(
     name = "redkeep",
@@ -73,16 +73,16 @@ use policy_file::{described, load, load_alone, load_to_read, sources};
     propagate_version = true,
     after_help = "\
 Examples:
-  redkeep check --config redkeep.toml        say what is wrong with a policy file
+  redkeep check --config redkeep.toml        what is wrong with a policy file
   redkeep plan --count 5                     the next five snapshots, without asking AWS
   redkeep run                                the daemon, as systemd starts it
   redkeep history --since 7d --output json   what became of every slot of a week
   redkeep explain dw-prod                    why a cluster got its snapshots, or did not
-  redkeep doctor                             what is wrong here, and what to do
-  redkeep take --policy p --cluster dw       one snapshot now, beside the schedules
+  redkeep doctor                             what is wrong, and how to fix it
+  redkeep take --policy p --cluster dw       one snapshot now
 
-Exit codes: 0 fine, 1 failure or finding, 2 usage, 69 AWS unreachable,
-75 another instance holds the state directory, 78 bad configuration."
+Exit codes: 0 success, 1 failure or finding, 2 wrong command line, 69 AWS cannot be reached, 75 another
+redkeep uses the state directory, 78 error in the configuration."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -95,75 +95,76 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take snapshots as the policies say, until stopped
+    /// Run the daemon: take snapshots as the policies say, until stopped
     Run(run::RunArgs),
-    /// Say what is wrong with the configuration, or that nothing is
+    /// Check the configuration and list what is wrong with it
     #[command(aliases = ["validate", "lint", "test", "verify"])]
     Check(check::CheckArgs),
     /// Show what another policy file would change
     Diff(diff::DiffArgs),
-    /// List the slots to come, and the snapshots that they will have
+    /// List the next slots and the names of their snapshots
     Plan(plan::PlanArgs),
-    /// Foretell how many snapshots there will be, against the quota
+    /// Forecast how many snapshots there will be, and compare that with the quota
     Forecast(forecast::ForecastArgs),
     /// List the clusters that no policy protects, and the policies that protect nothing
     Coverage(coverage::CoverageArgs),
-    /// Report on a period: misses, gaps, breaches of rpo, and what AWS holds of it
+    /// Report on a period: missing snapshots, gaps, breaches of rpo, and differences from AWS
     Report(report::ReportArgs),
     /// List what became of every slot
     History(history::HistoryArgs),
     /// List the snapshots that exist now
     #[command(visible_aliases = ["ls", "list"])]
     Snapshots(snapshots::SnapshotsArgs),
-    /// Show for each policy and cluster the last good snapshot and the next slot
+    /// Show what is wrong, and for each policy and cluster the last good snapshot and the next slot
     Status(status::StatusArgs),
-    /// Tell why a cluster got its snapshots, did not, or will
+    /// Explain why a cluster got its snapshots, did not get them, or will get them
     Explain(explain::ExplainArgs),
-    /// Check the configuration, this machine and AWS, and say what to do
+    /// Check the configuration, this machine and AWS, and say how to fix what is wrong
     Doctor(doctor::DoctorArgs),
-    /// Show one snapshot with everything that is known of it, and how to restore it
+    /// Show everything about one snapshot, and how to restore it
     #[command(alias = "describe")]
     Show(show::ShowArgs),
     /// Take one snapshot now
     Take(take::TakeArgs),
-    /// Start none of a policy's slots until it is resumed
+    /// Pause a policy: none of its slots starts until it is resumed
     Pause(pause::PauseArgs),
-    /// End the pause of a policy
+    /// Resume a paused policy
     Resume(pause::ResumeArgs),
-    /// Show which snapshots the policies remove, and confirm it
+    /// Show which snapshots `keep_last` deletes, and confirm a plan
     Prune(prune::PruneArgs),
-    /// Keep a snapshot until it is released
+    /// Put a snapshot on hold: it is kept until it is released
     Hold(operations::HoldArgs),
     /// End the hold of a snapshot
     Release(operations::HoldArgs),
-    /// Become the writer of another installation's snapshots
+    /// Make this installation the writer of another installation's snapshots
     Takeover(operations::TakeoverArgs),
-    /// Send a test to a receiver of notifications, or show what waits for them
+    /// Send a test message to a receiver, or show the messages that wait
     Notify(notify::NotifyArgs),
     /// List the instances that share the history, and which one works
     Instances(instances::InstancesArgs),
-    /// Have another instance work
+    /// Let another instance take over
     Yield(instances::YieldArgs),
     /// Move the history into a database, or back
     Migrate(migrate::MigrateArgs),
-    /// Serve an embedded Redshift, for trying policies and clients without AWS
+    /// Run an embedded Redshift, to try policies and clients without AWS
     Sandbox(sandbox::SandboxArgs),
-    /// Print the least that IAM must allow for this configuration
+    /// Print the IAM policy with the least permissions that this configuration needs
     ///
-    /// It is the policy of the identity that redkeep begins with: what it needs in the accounts that have no
-    /// role, and that it may assume the roles of the others. With --account it is that of the account's role.
+    /// By default the IAM policy is for the identity that redkeep starts with: what it needs in the accounts without
+    /// a role, and the permission to assume the roles of the other accounts. With --account it is for that account's
+    /// role.
     ///
-    /// Looking and taking are always in it. What changes or deletes a snapshot stands in a statement of its
-    /// own and is printed only when it is asked for.
+    /// It always allows redkeep to list clusters and snapshots and to take snapshots. What changes or deletes a
+    /// snapshot has a statement of its own, which is printed only if a policy or --with needs it.
     IamPolicy(iam_policy::IamPolicyArgs),
     /// Print a policy file made from a crontab, or from schedules of AWS
     Import(import::ImportArgs),
     /// Print the JSON Schema of the policy file, for editors
     ///
-    /// An editor with a TOML language server such as taplo reads it where the policy file begins with
-    /// "#:schema ./redkeep.schema.json", and then completes keys, explains them and marks what is wrong.
+    /// An editor with a TOML language server such as taplo reads the schema if the policy file starts with "#:schema
+    /// ./redkeep.schema.json". The editor then completes keys, explains them and marks errors.
     Schema(schema::SchemaArgs),
-    /// Print what completes redkeep's command line in a shell
+    /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print names, for the scripts of the shells
     #[command(name = "__names", hide = true)]

@@ -29,14 +29,14 @@ Examples:
   redkeep notify --pending
   redkeep notify --pending --output json
 
---test sends one message at once, beside a running daemon, and shows what the receiver answers; a
-healthchecks receiver gets it as /log, which changes nothing of the check. A credential of systemd is
-only there for the service: systemd-run -P -p LoadCredential=… redkeep notify --test NAME.
-Exits with 1 when the message was not taken, 2 when there is no such receiver.")]
+--test sends one message at once, also while a daemon runs, and shows the receiver's answer. A healthchecks
+receiver gets it as /log, which does not change the state of the check. Only the service has its systemd
+credentials; to use one here, run systemd-run -P -p LoadCredential=… redkeep notify --test NAME. Exits with
+1 when the receiver did not accept the message, 2 when there is no such receiver.")]
 pub struct NotifyArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Send a test to this receiver
+    /// Send a test message to this receiver
     #[arg(
         long,
         value_name = "NAME",
@@ -44,7 +44,7 @@ pub struct NotifyArgs {
         required_unless_present = "pending"
     )]
     test: Option<String>,
-    /// Show the messages that wait
+    /// Show the messages that wait for a receiver
     #[arg(long)]
     pending: bool,
     #[command(flatten)]
@@ -118,12 +118,12 @@ async fn test(args: &NotifyArgs, name: &str, clock: &dyn Clock) -> Result<(), Fa
     let client = OutgoingClient::default();
     match send(&client, receiver, &delivery, &config.namespace, now).await {
         Sent::Delivered(said) => {
-            writeln!(io::stdout(), "{name} has it: {said}")?;
+            writeln!(io::stdout(), "{name} accepted the message: {said}")?;
             Ok(())
         }
-        Sent::Refused(why) | Sent::Failed { why, .. } => {
-            Err(Failure::Other(format!("{name} has not taken it: {why}")))
-        }
+        Sent::Refused(why) | Sent::Failed { why, .. } => Err(Failure::Other(format!(
+            "{name} did not accept the message: {why}"
+        ))),
     }
 }
 

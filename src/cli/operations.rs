@@ -35,12 +35,13 @@ Examples:
   redkeep hold redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
   redkeep release redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
 
-The tag redkeep:hold notes the period that the snapshot had, and its period becomes \"for ever\". It must be redkeep's
-by its tags and its name. A running daemon does it within 2 s; without one this command does.")]
+A hold sets the snapshot's retention period to infinite, and the tag redkeep:hold keeps the period that it
+had; a release sets that period again. The snapshot's tags and name must show that redkeep made it. A
+running daemon carries this out within 2 seconds; without a daemon this command does it.")]
 pub struct HoldArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The snapshot's identifier, whole, or the eight digits at its end
+    /// The snapshot's identifier, or the 8 characters at its end
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -54,8 +55,9 @@ Examples:
   redkeep takeover
   redkeep takeover --policy nightly
 
-Only the writer of a snapshot (its tag redkeep:writer) removes it. After a machine is lost, its snapshots have a writer
-that is there no more. Run this only when the other installation is gone for good, or two remove what each other keeps.")]
+Only the installation that wrote a snapshot (its tag redkeep:writer) deletes it. After a machine is lost,
+its snapshots have a writer that no longer exists, and this command makes them this installation's. Run it
+only when the other installation will never run again: two writers would delete what the other one keeps.")]
 pub struct TakeoverArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -100,7 +102,7 @@ fn found(
             Ok(SnapshotAction::new(wanted, slot, snapshot, clock.now()))
         }
         [] => Err(Failure::Other(format!(
-            "got {id:?}, wanted a snapshot that is there; `redkeep snapshots` lists them"
+            "got {id:?}, wanted a snapshot that exists; `redkeep snapshots` lists them"
         ))),
         several => Err(ambiguous(id, several)),
     }
@@ -169,7 +171,7 @@ async fn run(
         let why = match (result, &action.trouble) {
             (Some(Err(why)), _) => why.to_string(),
             (_, trouble) => format!(
-                "{} is half done, and a daemon goes on with it: {}",
+                "{} is half done, and a daemon continues it: {}",
                 action.kind.as_str(),
                 trouble.as_deref().unwrap_or_default()
             ),
@@ -212,7 +214,7 @@ pub(super) async fn carried_out<T>(
         sleep(POLL_INTERVAL).await;
     }
     done()?.ok_or_else(|| {
-        let what = "it is handed in and not done yet; the log of the daemon tells why, and it goes on with it";
+        let what = "the daemon has the request but has not finished it yet; its log says why, and it keeps trying";
         Failure::Other(what.to_owned())
     })
 }

@@ -25,8 +25,8 @@ Examples:
   redkeep pause nightly
   redkeep resume nightly
 
-A running daemon takes it up within 2 s, and it is kept across restarts. Snapshots that AWS was asked for before
-are followed to their end, and `redkeep take` goes on working.")]
+A running daemon pauses the policy within 2 seconds, and the pause survives restarts. redkeep still follows
+snapshots that it asked for before, and `redkeep take` still works.")]
 pub struct PauseArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -41,8 +41,8 @@ pub struct PauseArgs {
 Examples:
   redkeep resume nightly
 
-A running daemon takes it up within 2 s. Slots that came in the pause stay missed (paused): nothing is made up
-for, and nothing starts at once.")]
+A running daemon resumes the policy within 2 seconds. Slots that were due during the pause stay missed
+(paused): they are not made up, and nothing starts at once.")]
 pub struct ResumeArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -57,7 +57,7 @@ pub(super) async fn pause(args: &PauseArgs, clock: Arc<dyn Clock>) -> Result<(),
     let since = inbox.pause(policy, now).map_err(unreadable)?;
     let since = rfc3339(since);
     let told = format!(
-        "{policy} is paused since {since}; `{}` ends it",
+        "{policy} has been paused since {since}; `{}` ends the pause",
         remedy::resume(policy)
     );
     writeln!(std::io::stdout(), "{}", command::whole(&told))?;
@@ -71,7 +71,7 @@ pub(super) async fn resume(args: &ResumeArgs, clock: Arc<dyn Clock>) -> Result<(
     match inbox.resume(policy, now).map_err(unreadable)? {
         Some(since) => writeln!(
             out,
-            "{policy} is resumed; it was paused since {}",
+            "{policy} is resumed; it had been paused since {}",
             rfc3339(since)
         )?,
         None => writeln!(out, "{policy} was not paused")?,
@@ -98,7 +98,7 @@ pub(super) fn configured<'a>(config: &'a Config, name: &PolicyName) -> Result<&'
         let names: Vec<&str> = names.collect();
         let meant = did_you_mean(name.as_str(), names.iter().copied());
         Failure::Usage(format!(
-            "got the policy {name:?}, wanted one of the file's: {names}{meant}",
+            "got the policy {name:?}, wanted one of the policy file's: {names}{meant}",
             name = name.as_str(),
             names = names.join(", ")
         ))

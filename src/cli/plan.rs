@@ -29,22 +29,22 @@ use super::{ConfigArgs, Failure, load};
 #[command(after_help = "\
 Examples:
   redkeep plan                                          the next 20 slots
-  redkeep plan --until 7d                               every slot of the next seven days
+  redkeep plan --until 7d                               every slot of the next 7 days
   redkeep plan --until 2027-01-01                       every slot until then
   redkeep plan --policy nightly --count 3 --output json
   redkeep plan --from 2026-03-28 --until 2026-03-30     around a clock change
 
-AWS is not asked. A cluster that only a glob or a tag can name is shown as the pattern.")]
+Asks AWS nothing. Where a policy selects clusters by a glob or by tags, the table shows the pattern.")]
 pub struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Slots after then: a date, an instant (RFC 3339), or so long from now on; by default now
+    /// Only slots after this time: a date, an RFC 3339 time, or a duration from now; by default now
     #[arg(long, alias = "since", value_name = "WHEN", value_parser = InstantArg::read)]
     from: Option<InstantArg>,
-    /// Slots up to then
+    /// Only slots up to this time
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
-    /// At most so many slots; by default 20, or all up to --until
+    /// Show at most this many slots; by default 20, or all up to --until
     #[arg(long, short = 'n', alias = "limit", value_name = "N", value_parser = count)]
     count: Option<usize>,
     #[command(flatten)]
@@ -145,8 +145,9 @@ pub(super) async fn plan(args: &PlanArgs, now: DateTime<Utc>) -> Result<(), Fail
         .iter()
         .map(|planned| planned.row(&config, tiers.of(planned, range.from), &clocks))
         .collect();
-    let view = View::of(&args.output, clocks)
-        .or_say("No slot comes: no enabled policy that is asked for has one in that time.");
+    let view = View::of(&args.output, clocks).or_say(
+        "There is no slot: none of the enabled policies that you asked for has one in that time.",
+    );
     write_rows(&mut std::io::stdout().lock(), view, COLUMNS, &rows)?;
     Ok(())
 }
@@ -315,7 +316,7 @@ impl Planned<'_> {
         let starts = match (starts_at, timing) {
             (Some(at), _) => clocks.show(at),
             (None, Some(_)) => "not at all (blackout)".to_owned(),
-            (None, None) => "by the cluster (jitter)".to_owned(),
+            (None, None) => "depends on the cluster (jitter)".to_owned(),
         };
         PlanRow {
             policy: self.policy.name.to_string(),

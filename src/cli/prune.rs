@@ -41,21 +41,21 @@ Examples:
   redkeep prune --confirm 3fa9c1d2e4b5
   redkeep prune --acknowledge
 
-Asks AWS for its snapshots and shows every one of a policy that has keep_last, what becomes of it, and why; then the
-plan's hash, and what keeps the daemon from carrying it out. Nothing is removed. With --confirm the plan of that hash
-may be carried out though it is the first by its rules or removes many: the first five at once, the others five an
-hour. A confirmation that is not used within 24 hours does not hold any more. With --acknowledge you say that you know of
-the lost history, and the next pass only says what it would do.
-Exits with 1 when the plan is another by now, or when something else keeps it from being carried out.")]
+Lists the snapshots of the policies that have keep_last, with what happens to each and why, then the plan's
+hash, and what blocks the plan. Deletes nothing. --confirm lets the plan with that
+hash be carried out, even if it is the first under its rules or deletes many snapshots: 5 at once, then 5 an hour. A
+confirmation that is not used within 24 hours is no longer valid. --acknowledge says that you know that the
+history was lost; the next pass then only reports what it would delete. Exits with 1 when the plan has
+changed, or when something else blocks it.")]
 pub struct PruneArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Carry out the plan of this hash
+    /// Confirm the plan with this hash
     #[arg(long, value_name = "HASH", conflicts_with = "acknowledge")]
     confirm: Option<String>,
-    /// Let snapshots be removed again after the history was lost and rebuilt
+    /// Allow deleting again after the history was lost and rebuilt
     #[arg(long)]
     acknowledge: bool,
     #[command(flatten)]
@@ -160,7 +160,7 @@ fn show(
         return Ok(write_rows(&mut out, view.clone(), COLUMNS, &rows)?);
     }
     if judged.is_empty() {
-        writeln!(out, "no policy has keep_last: redkeep removes no snapshot")?;
+        writeln!(out, "no policy has keep_last: redkeep deletes no snapshot")?;
         return Ok(());
     }
     if !rows.is_empty() {
@@ -196,13 +196,13 @@ fn tell_next_pass(
     };
     let count = judgement.removals().count().min(MAX_DELETES_PER_PASS);
     let what = match blocked_by(judgement) {
-        Some(_) => "it removes nothing while that blocks it".to_owned(),
-        None => format!("it removes {count}"),
+        Some(_) => "it deletes nothing while that blocks it".to_owned(),
+        None => format!("it deletes {count}"),
     };
     let name = &policy.name;
     writeln!(
         std::io::stdout(),
-        "{name}: the next pass is made {when}, and {what}"
+        "{name}: the next pass runs {when}, and {what}"
     )?;
     Ok(())
 }
@@ -219,7 +219,7 @@ fn tell_lapsed(
     if let (Some((policy, lapsed)), true) = (lapsed, args.output.output.is_table()) {
         writeln!(
             std::io::stdout(),
-            "{}: the confirmation of {} does not hold any more: it was not used up by {}; confirm the plan again if it \
+            "{}: the confirmation of {} is no longer valid: it was not used up by {}; confirm the plan again if it \
              is right",
             policy.name,
             rfc3339(lapsed.confirmed_at),
@@ -232,7 +232,7 @@ fn tell_lapsed(
 fn summary(judgement: &PrunePlan) -> String {
     let (count, hash) = (judgement.removals().count(), &judgement.hash);
     let all = judgement.judged.len();
-    let plan = format!("{count} of {all} snapshots would go; the plan's hash is {hash}");
+    let plan = format!("{count} of {all} snapshots would be deleted; the plan's hash is {hash}");
     match blocked_by(judgement) {
         None => plan,
         Some(blocked) => format!("{plan}; blocked: {blocked}"),
@@ -293,19 +293,19 @@ async fn confirm(
     let Some((policy, judgement)) = judged.iter().find(|(_, one)| one.hash == hash) else {
         show(args, engine, (judged, &PairFilter::default()), clock.now())?;
         return Err(Failure::Other(format!(
-            "got the hash {hash:?}, wanted that of a plan as it is now: look at it again"
+            "got the hash {hash:?}, wanted the hash of the current plan: look at the plan again"
         )));
     };
     let lasting = |blocked: &&Blocked| !matches!(blocked, Blocked::FirstPass | Blocked::Breaker);
     if let Some(blocked) = judgement.blocked.iter().find(lasting) {
         return Err(Failure::Other(format!(
-            "nothing of {policy} can be removed now: {}",
+            "no snapshot of {policy} can be deleted now: {}",
             blocked.as_str()
         )));
     }
     if judgement.removals().next().is_none() {
         return Err(Failure::Other(format!(
-            "there is nothing of {policy} to remove"
+            "{policy} has no snapshot to delete"
         )));
     }
     let confirmed_at = clock.now();
@@ -336,7 +336,7 @@ async fn confirm(
         Failure::Other(why) => {
             let until = rfc3339(confirmed_at + Confirmation::VALID_FOR);
             Failure::Other(format!(
-                "{why}; unused, the confirmation holds until {until}"
+                "{why}; the confirmation is valid until {until} if it is not used before"
             ))
         }
         failure => failure,
@@ -352,7 +352,7 @@ fn tell(removals: &[Removal], planned: usize) -> Result<(), Failure> {
         match &end.result {
             Ok(_) => {
                 done += 1;
-                writeln!(out, "removed {}", removal.id)?;
+                writeln!(out, "deleted {}", removal.id)?;
             }
             Err(why) => writeln!(out, "kept {}: {why}", removal.id)?,
         }
@@ -361,11 +361,11 @@ fn tell(removals: &[Removal], planned: usize) -> Result<(), Failure> {
     if left > 0 {
         writeln!(
             out,
-            "{left} more are confirmed; a daemon removes them, five an hour"
+            "{left} more are confirmed; a daemon deletes them, 5 an hour"
         )?;
     }
     if done == 0 {
-        return Err(Failure::Other("none was removed".to_owned()));
+        return Err(Failure::Other("no snapshot was deleted".to_owned()));
     }
     Ok(())
 }
@@ -377,7 +377,8 @@ async fn acknowledge(config: &Config, sources: &Sources, clock: &dyn Clock) -> R
     match since {
         Some(at) => writeln!(
             out,
-            "acknowledged: the history was lost, and found to be so at {}; the next pass only says what it would do",
+            "acknowledged: redkeep found at {} that the history was lost; the next pass only reports what it would \
+             delete",
             rfc3339(at)
         )?,
         None => writeln!(

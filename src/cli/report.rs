@@ -40,16 +40,17 @@ Examples:
   redkeep report --since 7d --policy nightly
   redkeep report --since 2026-10-01 --until 2026-11-01 --output csv
 
-What is recorded is compared with what AWS holds now; where AWS cannot be asked, that is said. Exits with 1 when
-there is a finding: a slot without a snapshot that no blackout, pause or disabled policy explains, a breach of
-rpo, or a difference to what AWS holds. Below the table each finding says what it is, and what helps.")]
+The report compares the history with the snapshots that AWS has now, and says where AWS could not be asked.
+Below the table each finding says what it is and which command helps. Exits with 1 when there is a finding:
+a slot without a snapshot that no blackout, pause or disabled policy explains, a breach of rpo, or a
+difference from what AWS has.")]
 pub struct ReportArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// From then on: a date, an instant (RFC 3339), or so long ago (7d, 24h)
+    /// The start of the period: a date, an RFC 3339 time, or a duration before now (7d, 24h)
     #[arg(long, value_name = "WHEN", default_value = "30d", value_parser = InstantArg::read)]
     since: InstantArg,
-    /// Up to then; by default now
+    /// The end of the period; by default now
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
     #[command(flatten)]
@@ -68,7 +69,7 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
     let clocks = clocks_of(args.clocks, &config, &wanted);
     let period = period(args, now, &clocks)?;
     let view = View::of(&args.output, clocks).or_say(
-        "No policy and cluster is active, or had a slot in the period. `redkeep coverage` tells which clusters there are.",
+        "No policy and cluster is active, or had a slot in the period. `redkeep coverage` lists the clusters.",
     );
     let past = Past {
         known: reader.outline().map_err(unreadable)?,

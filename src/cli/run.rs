@@ -31,16 +31,16 @@ use super::{ConfigArgs, Failure, invalid, sources};
 Examples:
   redkeep run --config config/demo.toml     the whole daemon, against the embedded sandbox
   redkeep run                               as systemd starts it
-  redkeep run --once                        one pass, for people with a timer of their own
+  redkeep run --once                        for your own timer instead of the service
 
-SIGHUP reloads the configuration, SIGTERM stops; calls in flight get 20 s.
-Exits with 75 when another instance holds the state directory, 78 when the configuration is bad;
-with --once also with 1 when a slot did not get its snapshot or the history could not be written,
-69 when AWS could not be reached.")]
+SIGHUP reloads the configuration. SIGTERM stops the daemon; calls under way get 20 seconds. Exits with 75
+when another redkeep uses the state directory, 78 when the configuration has an error. With --once it also
+exits with 1 when a slot did not get its snapshot or the history could not be written, 69 when AWS could not
+be reached.")]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Make one pass, wait for the snapshots that it started, and exit
+    /// Do what is due now, wait for the snapshots that were started, and exit
     #[arg(long)]
     once: bool,
 }
@@ -205,7 +205,7 @@ async fn serve_in_turn(
         match config::load(&process.sources) {
             Ok(read) => config = read,
             Err(errors) => {
-                warn!(reason = %errors, "the configuration is not valid; the one before stays in force")
+                warn!(reason = %errors, "the configuration is not valid; the previous one stays in use")
             }
         }
         let ending = match turn {
@@ -311,8 +311,8 @@ fn conclude(ending: Exit) -> Result<(), Failure> {
         Exit::WithFailures => Err(Failure::Other("not every slot got its snapshot".to_owned())),
         Exit::Unreachable => Err(Failure::Unreachable("AWS could not be reached".to_owned())),
         Exit::Unwritten => Err(Failure::Other(
-            "the history could not be written, and what this pass did is not recorded: mend what the log names; the next \
-             pass finds the snapshots by their tags"
+            "the history could not be written, and what this command did is not recorded: fix what the log names; \
+             the next start finds the snapshots by their tags"
                 .to_owned(),
         )),
     }

@@ -82,7 +82,7 @@ fn what_came(run: &Run, clocks: &Clocks) -> String {
     match (on_hold(run), expires_at(run)) {
         (Some(true), _) => "on hold".to_owned(),
         (_, Some(at)) => format!("expires {}", clocks.date(at)),
-        (_, None) => "kept for ever".to_owned(),
+        (_, None) => "kept forever".to_owned(),
     }
 }
 

@@ -27,31 +27,31 @@ Examples:
   aws redshift describe-clusters
   aws redshift create-cluster-snapshot --cluster-identifier dw-prod --snapshot-identifier first
 
-Signatures must be there but are not checked. Faults, states and limits are set under /_sandbox/,
-as docs/sandbox.md describes.")]
+Requests must have signatures, but the sandbox does not check them. Faults, states and limits are set under
+/_sandbox/, as docs/sandbox.md describes.")]
 pub struct SandboxArgs {
-    /// The address to serve on
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9836")]
     listen: SocketAddr,
-    /// A cluster to have from the beginning; may be given more than once
+    /// A cluster to start with; may be given more than once
     #[arg(long, value_name = "ID")]
     cluster: Vec<String>,
-    /// A region that these clusters are in; may be given more than once
+    /// A region of these clusters; may be given more than once
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     region: Vec<String>,
-    /// An account that these clusters are in; may be given more than once, the first is that of every user
+    /// An account of these clusters; may be given more than once, the first is the account of every user
     #[arg(long, value_name = "NUMBER", default_value = ACCOUNT_NUMBER)]
     account: Vec<String>,
-    /// Keep the state in this file; by default it is gone with the process
+    /// Keep the state in this file; by default it is lost when the process ends
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// How long a snapshot takes, in seconds; by default 5, or as the state file says
+    /// How many seconds a snapshot takes; by default 5, or what the state file says
     #[arg(long, value_name = "SECONDS")]
     snapshot_seconds: Option<u32>,
-    /// How many manual snapshots a region may hold; by default 20, or as the state file says
+    /// How many manual snapshots a region may have; by default 20, or what the state file says
     #[arg(long, value_name = "N")]
     quota: Option<u32>,
-    /// A JSON array of fault rules to begin with
+    /// A file with a JSON array of fault rules to start with
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
 }
@@ -91,7 +91,7 @@ pub(super) async fn sandbox(args: SandboxArgs, clock: Arc<dyn Clock>) -> Result<
     let address = listener.local_addr()?;
     info!("a sandbox of Amazon Redshift, not AWS; set AWS_ENDPOINT_URL to its address to use it");
     if !address.ip().is_loopback() {
-        warn!("{address} can be reached from other hosts, and nothing asks them who they are");
+        warn!("other hosts can reach {address}, and there is no log-in");
     }
     writeln!(std::io::stdout(), "http://{address}")?;
     let stopped = signals::stopped().map_err(|error| Failure::Other(error.to_string()))?;

@@ -14,8 +14,8 @@ use super::{Failure, pretty};
 Examples:
   redkeep schema > redkeep.schema.json
 
-It accepts whatever \"redkeep check\" accepts. What needs the whole file, such as whether an account that a
-policy names is there, only \"redkeep check\" can say.")]
+The schema accepts everything that \"redkeep check\" accepts. Only \"redkeep check\" finds errors that need the
+whole file, such as a policy that names an account that does not exist.")]
 pub struct SchemaArgs {}
 
 pub(super) fn schema(_: &SchemaArgs) -> Result<(), Failure> {

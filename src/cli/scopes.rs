@@ -69,7 +69,7 @@ pub(super) async fn within<T>(
     answer.map_err(|_| RedshiftError {
         class: ErrorClass::Unknown,
         code: None,
-        message: format!("nothing came within {}s", limit.as_secs()),
+        message: format!("no answer within {}s", limit.as_secs()),
     })
 }
 

@@ -29,12 +29,12 @@ use crate::told::command;
 #[command(after_help = "\
 Examples:
   redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2
-  redkeep show 3fa9c1d2                               by the eight digits at its end
+  redkeep show 3fa9c1d2                               by the 8 characters at its end
   redkeep show redkeep-nightly-dw-prod-20261124t013000z-3fa9c1d2 --output json")]
 pub struct ShowArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The snapshot's identifier, whole, or the eight digits at its end
+    /// The snapshot's identifier, or the 8 characters at its end
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -46,10 +46,10 @@ pub struct ShowArgs {
 /// Where a snapshot is, of several that bear its name: it is unique in an account and region only.
 #[derive(Debug, Args)]
 pub(super) struct PlaceArgs {
-    /// Its account, where several have one of that name
+    /// The snapshot's account, if several accounts have a snapshot of that name
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
-    /// Its region, where there is one of that name in several
+    /// The snapshot's region, if several regions have a snapshot of that name
     #[arg(long, value_name = "REGION")]
     region: Option<Region>,
 }
@@ -74,7 +74,7 @@ pub(super) fn ambiguous(id: &str, runs: &[Run]) -> Failure {
         .collect();
     let scopes = scopes.into_iter().collect::<Vec<_>>().join(", ");
     Failure::Usage(format!(
-        "got {id:?}, which is in {scopes}: say which with --account or --region, or write it whole"
+        "got {id:?}, which is in {scopes}: name one with --account or --region, or write the whole identifier"
     ))
 }
 
@@ -100,12 +100,12 @@ fn unknown(config: &Config, reader: &Reader, id: &str) -> Result<Failure, Failur
     let clusters = Names::new(config, Some(reader)).all(Kind::Cluster)?;
     let told = match clusters.contains(id) {
         true => format!(
-            "{id} is a cluster and no snapshot: `redkeep explain {id}` tells of it, `redkeep snapshots --cluster {id}` \
-             lists its snapshots"
+            "{id} is a cluster, not a snapshot: `redkeep explain {id}` explains its slots, `redkeep snapshots \
+             --cluster {id}` lists its snapshots"
         ),
-        false => format!(
-            "no run has the snapshot {id:?}; `redkeep snapshots` lists those that there are"
-        ),
+        false => {
+            format!("no run has the snapshot {id:?}; `redkeep snapshots` lists those that exist")
+        }
     };
     Ok(Failure::Other(told))
 }
@@ -155,7 +155,7 @@ fn write_text(
         (Some(command), _) => writeln!(out, "\nTo restore it into a new cluster:\n  {command}")?,
         (None, Some(gone)) => {
             let told = format!(
-                "It is gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that there are.",
+                "It has been gone since {} ({}) and cannot be restored; `redkeep snapshots` lists those that exist.",
                 rfc3339(gone.at),
                 gone.reason.as_str()
             );

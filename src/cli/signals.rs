@@ -94,7 +94,7 @@ async fn hear(mut streams: Streams, to: mpsc::Sender<Signal>) {
 async fn end_at_last() {
     sleep(LONGEST_STOP).await;
     error!(
-        "not stopped within {} s of the signal: the disk of the history may not answer; ending all the same",
+        "not stopped within {}s of the signal: the disk of the history may not answer; ending anyway",
         LONGEST_STOP.as_secs()
     );
     logging::flush();

@@ -30,23 +30,23 @@ Examples:
   redkeep snapshots --policy nightly -o wide
   redkeep snapshots --output json
 
-It tells what the history knows, whether or not the daemon runs. Snapshots that redkeep did not make are not in it.
-`redkeep show`, `hold` and `release` take the short identifier too.")]
+The list comes from the history, whether or not the daemon runs. Snapshots that redkeep did not make are not
+in it. `redkeep show`, `hold` and `release` take the short identifier too.")]
 pub struct SnapshotsArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Only of slots from then on: a date, an instant (RFC 3339), or so long ago (7d, 24h)
+    /// Only snapshots of slots from this time on: a date, an RFC 3339 time, or a duration before now (7d, 24h)
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     since: Option<InstantArg>,
-    /// Only of slots up to then
+    /// Only snapshots of slots up to this time
     #[arg(long, value_name = "WHEN", value_parser = InstantArg::read)]
     until: Option<InstantArg>,
-    /// Only those on hold
+    /// Only snapshots on hold
     #[arg(long)]
     on_hold: bool,
-    /// Only the newest so many
+    /// Show at most this many, the newest
     #[arg(long, short = 'n', value_name = "N", conflicts_with = "on_hold")]
     limit: Option<u32>,
     #[command(flatten)]
@@ -131,8 +131,8 @@ pub(super) async fn snapshots(args: &SnapshotsArgs, now: DateTime<Utc>) -> Resul
         ..RunFilter::default()
     };
     let view = View::of(&args.output, clocks).or_say(
-        "No snapshot that redkeep made is there, or none matches what is asked for. `redkeep history` tells what became of \
-         every slot.",
+        "No snapshot that redkeep made exists, or none matches what you asked for. `redkeep history` lists what \
+         became of every slot.",
     );
     let mut out = BufWriter::new(std::io::stdout().lock());
     let begin = || pages(&reader, &filter, &view.clocks, args.on_hold, now);

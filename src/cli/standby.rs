@@ -198,7 +198,7 @@ impl Standby {
             Err(error) if error.is_storage() => {
                 warn!(
                     reason = with_causes(&error),
-                    "the lease could not be taken; it is tried again"
+                    "the lease could not be taken; redkeep tries again"
                 );
                 Ok(None)
             }
@@ -215,8 +215,8 @@ impl Standby {
         // Without a copy of the history nobody knows what was taken before, and nothing is.
         let opened = opened.await.ok()?.ok()?;
         warn!(
-            "nobody has reached the database for five minutes: this instance takes snapshots by its copy of the history, and \
-             deletes, shortens and tells nothing"
+            "no instance has reached the database for 5 minutes: this instance takes snapshots by its copy of the \
+             history; it deletes nothing, shortens no period and sends no messages"
         );
         Some(opened)
     }
@@ -241,7 +241,7 @@ impl Standby {
         shown.metrics.saw_database(epoch);
         let (told, trouble) = match looked {
             Ok((view, Sight::Held)) => (format!("standby of {}", view.name), None),
-            Ok((_, Sight::Free(_))) => ("nobody works".to_owned(), None),
+            Ok((_, Sight::Free(_))) => ("no instance works".to_owned(), None),
             Err(error) => (with_causes(error), Some(with_causes(error))),
         };
         if told != self.told {

@@ -92,7 +92,7 @@ impl Unheld {
         let place = state_dir.display();
         match self {
             Self::Busy => Failure::Busy(format!(
-                "another redkeep holds the state directory {place}; stop it, or give this one its own `state_dir`"
+                "another redkeep uses the state directory {place}; stop it, or give this one its own `state_dir`"
             )),
             Self::Unusable(error) => Failure::Other(format!(
                 "the state directory {place} cannot be used: {error}"
@@ -138,7 +138,7 @@ pub(super) async fn hold_soon(state_dir: &Path) -> Result<Hold, Failure> {
             Err(unheld) => {
                 error!(
                     reason = unheld.at(state_dir).to_string(),
-                    "snapshots go on, and nothing keeps a second redkeep from starting beside this one"
+                    "snapshots continue, but nothing keeps a second redkeep from starting beside this one"
                 );
                 return Ok(Hold {
                     _directory: None,

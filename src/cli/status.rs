@@ -41,18 +41,18 @@ Examples:
   redkeep status --check || echo 'a cluster did not get its last snapshot'
   redkeep status --output json
 
-What is wrong comes first, with the command that helps. A slot that a blackout, a pause or a disabled policy explains is
-excused, as in `redkeep report`.")]
+What is wrong comes first, with the command that helps. A slot is excused if a blackout, a pause or a
+disabled policy explains why it has no snapshot, as in `redkeep report`.")]
 pub struct StatusArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Exit with 1 when AWS refuses a snapshot now, the newest finished run of any pair that is not excused brought no
-    /// snapshot, the newest snapshot is older than the policy's rpo, or no daemon runs
+    /// Exit with 1 when AWS refuses a snapshot now, the newest ended slot of a policy and cluster has no snapshot and
+    /// is not excused, the newest good snapshot is older than the policy's rpo, or no daemon runs
     #[arg(long)]
     check: bool,
-    /// Show it again every so many seconds, until Ctrl-C
+    /// Show the status again after this many seconds (2 by default), until Ctrl-C
     #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
         value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "check")]
     watch: Option<u64>,
@@ -177,7 +177,7 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     write_rows(&mut out, view, COLUMNS, &rows)?;
     match (args.check, is_whole) {
         (true, false) => Err(Failure::Config(
-            "the policy file is not valid, so that nothing can be checked against it".to_owned(),
+            "the policy file is not valid, so nothing can be checked against it".to_owned(),
         )),
         (true, true) if is_found => Err(Failure::Finding),
         _ => Ok(()),
@@ -190,14 +190,16 @@ fn empty(args: &StatusArgs, is_new: bool) -> String {
     let clusters: Vec<String> = clusters.collect();
     match (clusters.is_empty(), is_new) {
         (false, _) => format!(
-            "Nothing protects {}: no policy that is asked for selects it. `redkeep coverage` lists what nothing protects.",
+            "Nothing protects {}: none of the policies that you asked for selects it. `redkeep coverage` lists what \
+             nothing protects.",
             clusters.join(", ")
         ),
         (true, true) => {
-            "Nothing is protected yet: no policy has found a cluster. `redkeep coverage` tells which there are.".to_owned()
+            "Nothing is protected yet: no policy has found a cluster. `redkeep coverage` lists the \
+             clusters.".to_owned()
         }
         (true, false) => {
-            "No policy that is asked for has a cluster. `redkeep coverage` tells which there are.".to_owned()
+            "None of the policies that you asked for has a cluster. `redkeep coverage` lists the clusters.".to_owned()
         }
     }
 }

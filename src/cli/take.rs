@@ -46,16 +46,17 @@ Examples:
   redkeep take --policy nightly --cluster dw-prod --retention 7d
   redkeep take --policy nightly --cluster dw-prod --no-wait --output json
 
-AWS is asked first whether there is the cluster. A running daemon takes the snapshot and this command watches; without one
-it takes it itself. When the command is interrupted, what AWS has accepted goes on: `redkeep show` tells what became of it.
-Exits with 0 when the snapshot is available (with --no-wait: when it is asked for), 1 when there will be none.")]
+First asks AWS whether the cluster exists. A running daemon then takes the snapshot while this command
+watches; without a daemon this command takes it. If you interrupt the command, a snapshot that AWS has
+accepted continues: `redkeep show` shows its state. Exits with 0 when the snapshot is available (with
+--no-wait: when it is asked for), 1 when there will be no snapshot.")]
 pub struct TakeArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// The policy whose retention and tags the snapshot gets
     #[arg(long, value_name = "NAME")]
     policy: PolicyName,
-    /// The cluster; the policy must name it, by id or by glob
+    /// The cluster; the policy must select it
     #[arg(long, value_name = "ID")]
     cluster: ClusterId,
     /// The cluster's account, where the policy has several
@@ -64,7 +65,7 @@ pub struct TakeArgs {
     /// The cluster's region, where the policy has several
     #[arg(long, value_name = "REGION")]
     region: Option<Region>,
-    /// How long AWS is to keep it, instead of as long as the policy says (7d, 8w, 13mo, 2y, forever)
+    /// How long AWS keeps the snapshot, instead of the policy's retention (7d, 8w, 13mo, 2y, forever)
     #[arg(long, value_name = "DURATION")]
     retention: Option<Retention>,
     /// Do not wait until the snapshot is complete
@@ -234,7 +235,8 @@ async fn hand_in(
             HandedIn::Joined(other) => {
                 let at = rfc3339(other.slot.scheduled_at);
                 say(&format!(
-                    "somebody has asked for the same at {at}, and AWS has not begun with it: this command waits for that one"
+                    "somebody asked for the same snapshot at {at}, and AWS has not started it: this command waits \
+                     for that one"
                 ));
                 return Ok(*other);
             }
@@ -287,7 +289,7 @@ async fn located(
             let meant = did_you_mean(args.cluster.as_str(), ids);
             let places: Vec<String> = possible.iter().map(ToString::to_string).collect();
             Err(Failure::Usage(format!(
-                "got the cluster {:?}, and AWS has none of that name in {}{meant}; nothing was asked for",
+                "got the cluster {:?}, but AWS has no cluster of that name in {}{meant}; no snapshot was asked for",
                 args.cluster.as_str(),
                 places.join(", ")
             )))
@@ -363,7 +365,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 fn goes_on(run: &Run) -> Failure {
     let id = &run.request.snapshot_id;
     Failure::Other(format!(
-        "stopped watching; the snapshot goes on and is {} now: `redkeep show {}` tells what becomes of it ({id})",
+        "stopped watching; the snapshot continues and is {} now: `redkeep show {}` shows what becomes of it ({id})",
         run.word(),
         id.short()
     ))
@@ -382,11 +384,11 @@ fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
         ))),
         _ if no_wait => Ok(()),
         _ => Err(Failure::Other(format!(
-            "{id} is not complete yet: {}; `redkeep show {}` tells what becomes of it",
+            "{id} is not complete yet: {}; `redkeep show {}` shows what becomes of it",
             match run.accepted_at {
-                Some(_) => "AWS goes on with it".to_owned(),
+                Some(_) => "AWS continues to make it".to_owned(),
                 None => format!(
-                    "AWS has not accepted it, and the next daemon goes on asking until {}",
+                    "AWS has not accepted it, and the next daemon keeps asking until {}",
                     rfc3339(run.request.deadline)
                 ),
             },

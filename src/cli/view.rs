@@ -19,9 +19,9 @@ pub enum Output {
     /// A table for people.
     #[default]
     Table,
-    /// A table with every column, however long its lines are.
+    /// A table with every column, even if its lines are long.
     Wide,
-    /// One JSON array of objects; instants in RFC 3339 and UTC, absent values null.
+    /// One JSON array of objects; times are in RFC 3339 and UTC, absent values are null.
     Json,
     /// Comma-separated values with a header line (RFC 4180).
     Csv,
@@ -46,10 +46,10 @@ pub enum Color {
     Never,
 }
 
-/// The form of the output, before or behind the command.
+/// The format of the output, before or behind the command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutputArgs {
-    /// The form of the output
+    /// The format of the output
     #[arg(
         long,
         short,
@@ -59,7 +59,7 @@ pub struct OutputArgs {
         value_name = "FORM"
     )]
     pub output: Output,
-    /// When the output is coloured
+    /// When to colour the output
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
     pub color: Color,
 }
@@ -67,10 +67,10 @@ pub struct OutputArgs {
 /// Whose clocks the instants of a table are on.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ClockArgs {
-    /// Show instants in UTC; by default on the clocks of the policies shown, if they agree
+    /// Show times in UTC; by default they are in the time zone of the policies shown, if these have the same one
     #[arg(long, conflicts_with = "local")]
     pub utc: bool,
-    /// Show instants on this machine's clocks
+    /// Show times in this machine's time zone
     #[arg(long)]
     pub local: bool,
 }

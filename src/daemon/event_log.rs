@@ -52,7 +52,7 @@ pub(super) fn change(change: &Change, history: &History) {
         Change::Run(run) => {
             let before = history.runs.get(&run.slot);
             if before.is_some_and(|before| before.gone.is_some()) && run.gone.is_none() {
-                tell!(info, run, "the snapshot that was gone is there again");
+                tell!(info, run, "the snapshot that was gone exists again");
             } else if !before.is_some_and(|before| is_same(before, run)) {
                 tell_run(run);
             }
@@ -64,12 +64,13 @@ pub(super) fn change(change: &Change, history: &History) {
                 run,
                 state,
                 reason,
-                "found without a record, which it has now"
+                "found without a record; the history has one now"
             );
         }
         Change::Rebuilt(_) => error!(
             "the history lacked snapshots that this installation had made: it was lost, or an older copy was put \
-             in its place; it is rebuilt from their tags, and nothing is deleted until somebody has acknowledged that"
+             in its place; redkeep rebuilds it from their tags, and deletes nothing until somebody acknowledges \
+             that with `redkeep prune --acknowledge`"
         ),
         Change::Pair(pair, state) => tell_pair_state(pair, state, history.pairs.get(pair)),
         Change::Extended(extension) => {
@@ -98,7 +99,7 @@ pub(super) fn change(change: &Change, history: &History) {
             warn!(
                 policy = %pair.policy, cluster = %pair.cluster, scope = %pair.scope,
                 before = before.map(rfc3339), now = rfc3339(state.watermark),
-                "the history was ahead of AWS's time, as after a clock that was wrong; slots are due again from now on"
+                "the history was ahead of AWS's time, as after a wrong clock; slots are due again from now on"
             );
         }
         Change::Missed(range) => {
@@ -124,7 +125,7 @@ fn tell_pair_state(pair: &Pair, state: &PairState, known: Option<&PairState>) {
         info!(%policy, %cluster, %scope, "active");
     } else if before.is_some_and(|before| has_other_rules(before, state)) {
         info!(%policy, %cluster, %scope, slots_after = rfc3339(state.watermark),
-            "the clocks of its time zone have other rules; its slots follow them from here on");
+            "the rules of its time zone have changed; its slots follow the new rules from now on");
     }
 }
 
@@ -183,13 +184,14 @@ fn tell_removal(removal: &Removal) {
     let why = removal.why.as_str();
     match &removal.end {
         None if removal.look_at.is_some() => {
-            warn!(%policy, %cluster, %scope, %snapshot, "it is not known whether the snapshot is removed; looking for it");
+            warn!(%policy, %cluster, %scope, %snapshot, "it is not known whether the snapshot was deleted; looking \
+                for it");
         }
-        None => info!(%policy, %cluster, %scope, %snapshot, why, "to be removed"),
+        None => info!(%policy, %cluster, %scope, %snapshot, why, "to be deleted"),
         Some(end) if end.is_done() => info!(%policy, %cluster, %scope, %snapshot, why, "removed"),
         Some(end) => {
             let reason = end.text();
-            warn!(%policy, %cluster, %scope, %snapshot, reason, "not removed; the next pass decides anew");
+            warn!(%policy, %cluster, %scope, %snapshot, reason, "not deleted; the next pass decides again");
         }
     }
 }
@@ -204,15 +206,16 @@ fn tell_pass(pass: &Pass, history: &History) {
     match pass.result {
         PassResult::Carried if count == 0 => return,
         PassResult::Carried => {
-            info!(%policy, hash, count, "snapshots are to be removed, at most five an hour")
+            info!(%policy, hash, count, "the next snapshots will be deleted, at most 5 an hour")
         }
         PassResult::FirstPass => info!(
             %policy, hash, count,
-            "the first pass by these rules removes nothing; the next one, in an hour, would"
+            "the first pass under these rules deletes nothing; the next one, in an hour, would"
         ),
         PassResult::Breaker => warn!(
             %policy, hash, count,
-            "that is too many to remove unasked; look at `redkeep prune`, and confirm it with --confirm"
+            "these are too many to delete without a confirmation; look at `redkeep prune`, and confirm the plan \
+             with --confirm"
         ),
     }
     for snapshot in &pass.plan {
@@ -228,7 +231,7 @@ fn tell_action(action: &SnapshotAction) {
         Some((false, reason)) => error!(%snapshot, reason, "{wanted} failed"),
         None => {
             let trouble = action.trouble.as_deref();
-            warn!(%snapshot, trouble, "{wanted} is not finished, and is carried on");
+            warn!(%snapshot, trouble, "{wanted} is not finished; redkeep continues it");
         }
     }
 }
@@ -239,7 +242,7 @@ pub fn tell_lost(lost: &Lost) {
     error!(
         reason = with_causes(&lost.why),
         moved_to = moved_to.map(tracing::field::display),
-        "the history was lost; a new one is begun and rebuilt from what the snapshots tell"
+        "the history was lost; redkeep creates a new one and rebuilds it from the snapshots"
     );
 }
 
@@ -249,7 +252,7 @@ pub(super) fn writing(was_failing: bool, trouble: Option<&str>) {
         (false, Some(reason)) => {
             error!(
                 reason,
-                "the history cannot be written; snapshots go on, what is to be recorded is kept in memory"
+                "the history cannot be written; snapshots continue, and records are kept in memory"
             );
         }
         (true, None) => info!("the history can be written again; nothing was lost"),

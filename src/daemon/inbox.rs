@@ -25,7 +25,7 @@ impl<R: Redshift> Daemon<R> {
                 let reason = with_causes(&error);
                 error!(
                     reason,
-                    "the history cannot be read; what people ask for waits"
+                    "the history cannot be read; what commands ask for waits"
                 );
                 return false;
             }
@@ -42,7 +42,7 @@ impl<R: Redshift> Daemon<R> {
                 Request::Pause(policy) => info!(%policy, "paused"),
                 Request::Resume(policy) => info!(%policy, "resumed"),
                 Request::Confirm(policy) => {
-                    info!(%policy, "a plan to remove snapshots is confirmed")
+                    info!(%policy, "a plan to delete snapshots is confirmed")
                 }
                 Request::SnapshotAction(action) => {
                     let (wanted, snapshot) = (action.kind.as_str(), &action.snapshot);

@@ -185,7 +185,7 @@ impl<R: Redshift> Daemon<R> {
         let scheduler = ticker::start(ticks).await;
         if let Err(reason) = &scheduler {
             // The loop wakes by itself, though later; slots are still made.
-            error!(%reason, "the ticker did not start; slots may start up to 30 s late");
+            error!(%reason, "the ticker did not start; slots may start up to 30 seconds late");
         }
         self.tell_configuration();
         // The histograms of the policies exist from the first publication on.
@@ -322,7 +322,7 @@ impl<R: Redshift> Daemon<R> {
     /// A plan that breaks a rule is a defect of redkeep: it is told, and it is counted.
     fn count_violations(&mut self) {
         for violation in self.parts.engine.take_violations() {
-            error!(%violation, "a plan breaks a rule of redkeep's own; please report it");
+            error!(%violation, "a plan breaks one of redkeep's own rules; please report this defect");
             self.parts.metrics.violated(&violation);
         }
     }

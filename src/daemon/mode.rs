@@ -100,7 +100,7 @@ impl<R: Redshift> Daemon<R> {
         });
         if drained.await.is_err() {
             warn!(
-                "calls in flight did not end in 20 s; their outcome is looked up at the next start"
+                "calls under way did not end within 20 seconds; the next start looks up their outcome"
             );
         }
         self.pending.hurry();

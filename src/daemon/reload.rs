@@ -38,7 +38,7 @@ impl<R: Redshift> Daemon<R> {
                 for error in errors.iter() {
                     error!(%error, "bad configuration");
                 }
-                error!("configuration not reloaded, the old one stays in force");
+                error!("configuration not reloaded, the old one stays in use");
             }
         }
         self.renew_clients(now).await;

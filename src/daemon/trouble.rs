@@ -33,7 +33,7 @@ impl<R: Redshift> Daemon<R> {
         let state_dir = self.parts.engine.config().state_dir.clone();
         self.telling = Some(tokio::task::spawn_blocking(move || {
             if let Err(error) = trouble::write(&state_dir, &troubles) {
-                debug!(%error, "commands are not told what keeps slots from beginning");
+                debug!(%error, "commands cannot show what keeps slots from starting");
             }
         }));
     }

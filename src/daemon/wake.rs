@@ -61,7 +61,7 @@ impl<R: Redshift> Daemon<R> {
                     self.show_in_time();
                 }
                 if self.parts.store.is_wanted() && !self.is_asked_to_yield {
-                    info!("another instance is asked to take over; this one ends what it does");
+                    info!("another instance is asked to take over; this one finishes its calls");
                     self.is_asked_to_yield = true;
                     return true;
                 }

@@ -39,14 +39,11 @@ impl<R: Redshift> Daemon<R> {
             Ok(Some(found)) => found,
             Err(error) => {
                 let reason = with_causes(&error);
-                error!(
-                    reason,
-                    "the history cannot be read; a restart tries it again"
-                );
+                error!(reason, "the history cannot be read; a restart tries again");
                 return;
             }
         };
-        warn!("the history that could not be read at the start is known now");
+        warn!("the history, which could not be read at the start, has been read");
         let Reread { history, identity } = found;
         let now = self.parts.clock.now();
         self.parts
@@ -119,11 +116,12 @@ async fn tidy(store: &Store, kept: Retention, now: DateTime<Utc>) {
             rows,
             descriptions,
             history_retention = %kept,
-            "rows that are older than history_retention, and AWS's descriptions of snapshots that are gone for 30 days, have left the history"
+            "removed from the history: rows older than history_retention, and AWS's descriptions of snapshots that \
+             have been gone for 30 days"
         ),
         Err(error) => error!(
             reason = with_causes(&error),
-            "what is too old has not left the history; it is tried again tomorrow"
+            "old rows could not be removed from the history; redkeep tries again tomorrow"
         ),
     }
 }

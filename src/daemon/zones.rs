@@ -173,6 +173,6 @@ pub(super) fn tell_renewed(before: &Config, after: &Config) -> bool {
         changed.join(", ")
     };
     info!(tzdb = %is.version, tzdb_source = is.source.as_str(), before = %was.version, changed,
-        "time zone data renewed; `changed` has the zones in use whose clocks are others now");
+        "time zone data renewed; `changed` lists the zones in use whose rules have changed");
     true
 }

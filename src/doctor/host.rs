@@ -122,15 +122,11 @@ fn directory(host: &Host) -> Finding {
     let directory = match &host.directory {
         Err(error) => {
             let advice = "run this as root or as the daemon's user";
-            return Finding::failed(
-                CHECK,
-                format!("{path} cannot be looked at: {error}"),
-                advice,
-            );
+            return Finding::failed(CHECK, format!("{path} cannot be checked: {error}"), advice);
         }
         Ok(None) => {
-            let advice = "nothing, if redkeep was never started: `redkeep run` makes it; else look at `state_dir`";
-            return Finding::warning(CHECK, format!("{path} is not there"), advice);
+            let advice = "nothing, if redkeep has never run: `redkeep run` creates it; otherwise check `state_dir`";
+            return Finding::warning(CHECK, format!("{path} does not exist"), advice);
         }
         Ok(Some(directory)) => directory,
     };
@@ -180,7 +176,7 @@ fn daemon(host: &Host) -> Finding {
         Ok(Holder::Daemon) => Finding::ok(CHECK, "a redkeep runs on this state directory"),
         Ok(Holder::Command) => Finding::warning(
             CHECK,
-            "only a command (`redkeep take`) works on this state directory, so no slot of a schedule is started",
+            "only a command (`redkeep take`) works on this state directory, so no slot of a schedule starts",
             advice,
         ),
         Ok(Holder::Nobody) => Finding::warning(
@@ -190,7 +186,7 @@ fn daemon(host: &Host) -> Finding {
         ),
         Err(error) => Finding::warning(
             CHECK,
-            format!("whether a redkeep runs cannot be told: {error}"),
+            format!("redkeep cannot find out whether a daemon runs: {error}"),
             "run this as root or as the daemon's user",
         ),
     }
@@ -201,8 +197,12 @@ fn space(space: &Result<Space, String>) -> Finding {
     let space = match space {
         Ok(space) => space,
         Err(error) => {
-            let advice = "look at the mount";
-            return Finding::warning(CHECK, format!("it cannot be told: {error}"), advice);
+            let advice = "check the mount";
+            return Finding::warning(
+                CHECK,
+                format!("the free space cannot be read: {error}"),
+                advice,
+            );
         }
     };
     let found = format!(
@@ -212,7 +212,7 @@ fn space(space: &Result<Space, String>) -> Finding {
     );
     let wanted = 2 * space.history_bytes + LOG_BYTES;
     let advice = format!(
-        "make room: the history, its daily copy and its log want {} MiB",
+        "free some space: the history, its daily copy and its log need {} MiB",
         wanted >> 20
     );
     if space.available_files == Some(0) {
@@ -236,7 +236,7 @@ fn history(host: &Host) -> Finding {
         Ok(sound) if sound.endpoint_kind != host.endpoint_kind => Finding::failed(
             CHECK,
             format!(
-                "it was begun with the endpoint kind {}, and the configuration has {}",
+                "it was created with the endpoint kind {}, but the configuration has {}",
                 sound.endpoint_kind, host.endpoint_kind
             ),
             "set `state_dir` to another directory, or `endpoint` back",
@@ -244,7 +244,7 @@ fn history(host: &Host) -> Finding {
         Ok(sound) => Finding::ok(
             CHECK,
             format!(
-                "sound (quick_check), schema version {}, begun {} with the endpoint kind {}",
+                "intact (quick_check), schema version {}, created {} with the endpoint kind {}",
                 sound.schema_version,
                 rfc3339(sound.created_at),
                 sound.endpoint_kind
@@ -253,7 +253,7 @@ fn history(host: &Host) -> Finding {
         Err(StoreError::Missing { .. }) => Finding::warning(
             CHECK,
             "there is none",
-            "nothing, if redkeep was never started: `redkeep run` begins it; else look at `state_dir`",
+            "nothing, if redkeep has never run: `redkeep run` creates it; otherwise check `state_dir`",
         ),
         Err(error @ StoreError::OlderSchema { .. }) => unusable(Severity::Warning, error),
         Err(error) => unusable(Severity::Failed, error),
@@ -264,7 +264,8 @@ fn history(host: &Host) -> Finding {
 fn unusable(verdict: Severity, error: &StoreError) -> Finding {
     let found = told_with_causes(error.problem(), error);
     let advice = error.hint();
-    let advice = advice.unwrap_or("look at the file and its directory, and as whom this is run");
+    let advice =
+        advice.unwrap_or("check the file, its directory, and which user runs this command");
     Finding {
         verdict,
         ..Finding::warning("history", found, advice)
@@ -277,7 +278,7 @@ fn database(host: &Host) -> Option<Finding> {
         Ok(shared) => shared,
         Err(error) => {
             let found = told_with_causes(error.problem(), error);
-            let advice = error.hint().unwrap_or("look at the server");
+            let advice = error.hint().unwrap_or("check the server");
             return Some(Finding::failed(CHECK, found, advice));
         }
     };
@@ -316,7 +317,7 @@ fn copy(host: &Host, now: DateTime<Utc>) -> Option<Finding> {
         return None;
     }
     let advice =
-        "see that the daemon runs at 03:17 UTC, and look in its log for \"the daily copy\"";
+        "make sure that the daemon runs at 03:17 UTC, and look in its log for \"the daily copy\"";
     let begun = match &host.history {
         Ok(sound) => Some(sound.created_at),
         Err(StoreError::Missing { .. }) => return None,
@@ -324,11 +325,10 @@ fn copy(host: &Host, now: DateTime<Utc>) -> Option<Finding> {
     };
     let is_young = begun.is_some_and(|begun| now - begun <= OLDEST_COPY);
     Some(match &host.copied_at {
-        Err(error) => Finding::warning(CHECK, format!("it cannot be looked at: {error}"), advice),
-        Ok(None) if is_young => Finding::ok(
-            CHECK,
-            "none yet: the history is younger than a day and a half",
-        ),
+        Err(error) => Finding::warning(CHECK, format!("it cannot be checked: {error}"), advice),
+        Ok(None) if is_young => {
+            Finding::ok(CHECK, "none yet: the history is younger than 36 hours")
+        }
         Ok(None) => Finding::warning(CHECK, "there is none", advice),
         Ok(Some(at)) if now - *at > OLDEST_COPY => Finding::warning(
             CHECK,

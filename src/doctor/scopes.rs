@@ -166,10 +166,10 @@ fn unreachable(probes: &[ProbeResult]) -> Finding {
     Finding::failed(
         "reachability",
         error.map_or_else(
-            || "the questions ended without an answer".to_owned(),
+            || "no request got an answer".to_owned(),
             RedshiftError::told,
         ),
-        "look at the network: name resolution, routes, proxy, firewall, a VPC endpoint; and at `endpoint` and the region",
+        "check the network (name resolution, routes, proxy, firewall, VPC endpoint), `endpoint` and the region",
     )
 }
 
@@ -178,7 +178,7 @@ fn keyless(probes: &[ProbeResult], scope: &Scope) -> Vec<Finding> {
     let way = Finding::warning(
         "reachability",
         "nothing could be sent without credentials",
-        "mend the credentials first",
+        "fix the credentials first",
     );
     let identity = probes
         .iter()
@@ -199,7 +199,7 @@ fn clock(probes: &[ProbeResult]) -> Option<Finding> {
         return probes.iter().any(is_undated).then(|| {
             Finding::ok(
                 CHECK,
-                "the endpoint sends no date, and is taken at its word",
+                "the endpoint sends no date, so its clock cannot be compared",
             )
         });
     };
@@ -249,16 +249,20 @@ fn refused(check: &'static str, error: &RedshiftError, scope: &Scope) -> Finding
         ErrorClass::Credentials => Finding::failed(
             check,
             found,
-            "look at the account's `profile` and `role_arn`, and at the environment: it is that of this command, not the \
-             service's, whose file is used with AWS_SHARED_CREDENTIALS_FILE=/etc/credstore/aws",
+            "check the account's `profile` and `role_arn`, and the environment: this command has its own, not the \
+             service's; to use the service's file, set AWS_SHARED_CREDENTIALS_FILE=/etc/credstore/aws",
         ),
         ErrorClass::ClockSkew => Finding::failed(check, found, "set this machine's clock"),
         ErrorClass::Unknown | ErrorClass::Unsent => Finding::failed(
             check,
             found,
-            "try again; if it stays so, look at the network and AWS's health page",
+            "try again; if it fails again, check the network and AWS's health page",
         ),
-        _ => Finding::failed(check, found, "look AWS's code up; redkeep's log has more"),
+        _ => Finding::failed(
+            check,
+            found,
+            "look up AWS's error code; redkeep's log has more",
+        ),
     }
 }
 
@@ -273,8 +277,8 @@ fn barred(probes: &[ProbeResult], asked: &Asked, numbers: &mut Numbers) -> Optio
     if let Some(known) = asked.known_number.as_ref().filter(|known| *known != number) {
         return Some(Finding::failed(
             "identity",
-            format!("the history has the account's name for the AWS account {known}"),
-            "give the account its credentials back, or a name of its own to the other AWS account",
+            format!("in the history this account's name belongs to the AWS account {known}"),
+            "give the account its former credentials, or give the other AWS account a name of its own",
         ));
     }
     let place = (number.clone(), scope.region.clone());
@@ -296,7 +300,7 @@ fn quota(probes: &[ProbeResult], quota: u32) -> Option<Finding> {
     let Holding { held, own } = probes.iter().find_map(|probe| probe.holding)?;
     let others = held - own;
     let found =
-        format!("AWS holds {held} of {quota} manual snapshots, {others} of them not redkeep's");
+        format!("AWS has {held} of {quota} manual snapshots, {others} of them not redkeep's");
     Some(match (quota as usize).saturating_sub(held) {
         0 => Finding::failed(CHECK, format!("{found}: AWS refuses new ones"), ADVICE),
         left if left * 10 < quota as usize => Finding::warning(CHECK, found, ADVICE),

@@ -40,7 +40,7 @@ fn other_copy(data: &ZoneData) -> String {
             )
         }
         (Source::Bundled, Some((directory, None))) => format!(
-            "the version of the system's, in {}, cannot be told, so that it does not count",
+            "the version of the system's, in {}, is not known, so redkeep does not use it",
             directory.display()
         ),
     }

@@ -70,7 +70,7 @@ const DEFINITIONS: &[Definition] = &[
     ),
     counter(
         "redkeep_guard_extensions_total",
-        "Expiries of good snapshots that were put off because no newer one had come, over the whole history.",
+        "How often the guard extended a good snapshot that was about to expire, over the whole history.",
         |shown, lines| pairs(shown, lines, |pair| Some(pair.extensions as f64)),
     ),
     counter(
@@ -85,7 +85,8 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_completion_deadline_timestamp_seconds",
-        "Until when AWS should have made the snapshot that it is making (completion_window); absent while it makes none.",
+        "When the snapshot that AWS is making should be complete (acceptance + completion_window); absent while AWS \
+         makes none.",
         |shown, lines| pairs(shown, lines, |pair| pair.completion_deadline.map(seconds)),
     ),
     gauge(
@@ -100,17 +101,17 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_last_run_timestamp_seconds",
-        "The instant for which the newest run was scheduled, whatever came of it.",
+        "The instant of the newest slot that has a run, whatever its result.",
         |shown, lines| pairs(shown, lines, |pair| pair.last_run.map(seconds)),
     ),
     gauge(
         "redkeep_next_run_timestamp_seconds",
-        "The instant for which the next run is scheduled; in the past when that run is overdue.",
+        "The instant of the next slot; in the past when that slot is overdue.",
         |shown, lines| pairs(shown, lines, |pair| pair.next_run.map(seconds)),
     ),
     gauge(
         "redkeep_schedule_interval_seconds",
-        "The longest time between two scheduled runs within the next year.",
+        "The longest time between two slots within the next year.",
         |shown, lines| {
             pairs(shown, lines, |pair| {
                 pair.interval.map(|interval| interval.as_seconds_f64())
@@ -119,7 +120,7 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_rpo_seconds",
-        "The age that the newest complete snapshot may reach (rpo); absent where the policy sets none.",
+        "The policy's rpo: the age that the newest good snapshot may reach; absent if the policy has none.",
         |shown, lines| {
             pairs(shown, lines, |pair| {
                 pair.rpo.map(|rpo| rpo.as_seconds_f64())
@@ -146,12 +147,13 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_prune_blocked",
-        "1 while the reason keeps redkeep from deleting what keep_last leaves over; policies with keep_last only.",
+        "1 while the reason keeps redkeep from deleting the snapshots beyond keep_last; only for policies with \
+         keep_last.",
         prune_blocked,
     ),
     gauge(
         "redkeep_manual_snapshots",
-        "Manual snapshots in the region, redkeep's and others; absent before the first listing.",
+        "Manual snapshots in the region, also those that redkeep did not make; absent before the first listing.",
         |shown, lines| {
             scopes(shown, lines, |scope| {
                 scope.manual_snapshots.map(|count| count as f64)
@@ -160,7 +162,7 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_manual_snapshot_quota",
-        "Manual snapshots that the region may hold, as configured.",
+        "Manual snapshots that the region may have, as configured (snapshot_quota).",
         |shown, lines| scopes(shown, lines, |scope| Some(f64::from(scope.quota))),
     ),
     gauge(
@@ -174,7 +176,7 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_clock_skew_seconds",
-        "This machine's clock minus that of AWS; absent while that is not known.",
+        "This machine's clock minus AWS's clock; absent while it is not known.",
         |shown, lines| {
             scopes(shown, lines, |scope| {
                 scope.clock_skew.map(|skew| skew.as_seconds_f64())
@@ -203,17 +205,19 @@ const DEFINITIONS: &[Definition] = &[
     ),
     gauge(
         "redkeep_history_writable",
-        "1 if the history could be written when that was last tried; while it cannot, it is kept in memory and nothing is deleted.",
+        "1 if the last write to the history succeeded; if not, redkeep keeps the history in memory and deletes \
+         nothing.",
         |shown, lines| lines.add(&Labels::default(), flag(shown.view.history_writable)),
     ),
     gauge(
         "redkeep_sandbox",
-        "1 if the snapshots are those of the embedded sandbox and protect nothing.",
+        "1 if redkeep uses the embedded sandbox, whose snapshots protect nothing.",
         |shown, lines| lines.add(&Labels::default(), flag(shown.view.sandbox)),
     ),
     gauge(
         "redkeep_tzdb_info",
-        "The version of IANA's time zone data that schedules are read with, and whose copy it is (bundled or system); always 1.",
+        "The version of IANA's time zone data that redkeep uses for schedules, and its source (bundled or system); \
+         always 1.",
         |shown, lines| {
             let data = &shown.view.zone_data;
             let version = data.version.to_string();

@@ -20,11 +20,12 @@ impl Instance {
     pub(super) fn new() -> prometheus::Result<Self> {
         let epoch = Opts::new(
             "redkeep_lease_epoch",
-            "The number of the term in which an instance works, as this one last saw it; only where several share the history.",
+            "The number of the current term, as this instance last saw it; only if several instances share the \
+             history.",
         );
         let database_up = Opts::new(
             "redkeep_database_up",
-            "1 if the database of the history answered when it was last asked; only where several instances share the history.",
+            "1 if the database answered the last request; only if several instances share the history.",
         );
         Ok(Self {
             leader: IntGauge::new(

@@ -248,8 +248,7 @@ impl Metrics {
 
 /// The count of broken invariants, with 0 for each that can be seen in a plan.
 fn violations() -> prometheus::Result<IntCounterVec> {
-    let help =
-        "Plans that broke an invariant of redkeep's own since the start: a defect of redkeep.";
+    let help = "Plans since the start that broke one of redkeep's own rules: a defect of redkeep.";
     let options = Opts::new("redkeep_invariant_violations_total", help);
     let counts = IntCounterVec::new(options, &["invariant"])?;
     for invariant in Violation::INVARIANTS {
@@ -266,7 +265,7 @@ impl PolicyHistograms {
         );
         let snapshot_duration = HistogramOpts::new(
             "redkeep_snapshot_duration_seconds",
-            "Time from the acceptance of a snapshot by AWS to its completion.",
+            "Time from AWS's acceptance of a snapshot to its completion.",
         );
         Ok(Self {
             start_delay: HistogramVec::new(
@@ -312,7 +311,7 @@ impl PolicyHistograms {
 fn request_duration() -> prometheus::Result<HistogramVec> {
     let options = HistogramOpts::new(
         "redkeep_aws_request_duration_seconds",
-        "Time that a request to AWS took, whatever came of it.",
+        "How long a request to AWS took, with any result.",
     );
     let histogram = HistogramVec::new(options.buckets(REQUEST_BUCKETS.to_vec()), &["operation"])?;
     for operation in Operation::ALL {

@@ -22,11 +22,11 @@ impl Notifications {
     pub(super) fn new() -> prometheus::Result<Self> {
         let counts = Opts::new(
             "redkeep_notifications_total",
-            "Messages to a receiver by what became of them since the start; failed counts attempts.",
+            "Messages to a receiver since the start, by result; failed counts attempts.",
         );
         let waiting = Opts::new(
             "redkeep_notifications_pending",
-            "Messages that wait to be delivered to a receiver.",
+            "Messages that wait for delivery to a receiver.",
         );
         Ok(Self {
             counts: IntCounterVec::new(counts, &["name", "result"])?,

@@ -56,7 +56,7 @@ pub(super) struct DroppedLines(Desc);
 impl DroppedLines {
     pub(super) fn new() -> prometheus::Result<Self> {
         let name = "redkeep_log_lines_dropped_total".to_owned();
-        let help = "Lines of the log that were dropped because whoever reads it did not keep up, since the daemon started.";
+        let help = "Log lines that were dropped since the start because the reader of the log was too slow.";
         Desc::new(name, help.to_owned(), Vec::new(), HashMap::new()).map(Self)
     }
 }

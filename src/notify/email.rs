@@ -20,7 +20,7 @@ type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 pub(super) async fn send(receiver: &Receiver, contents: &Contents<'_>) -> Sent {
     let Some(settings) = &receiver.mail else {
-        return Sent::failed("there is neither a sender nor anybody to get it");
+        return Sent::failed("the sender or the recipients are missing");
     };
     let transport = match transport(receiver, settings).await {
         Ok(transport) => transport,
@@ -42,9 +42,7 @@ pub(super) async fn send(receiver: &Receiver, contents: &Contents<'_>) -> Sent {
 async fn transport(receiver: &Receiver, settings: &MailSettings) -> Result<Transport, String> {
     let told = |error: secret::SecretError| error.to_string();
     let url = secret::address(&receiver.target).await.map_err(told)?;
-    let (scheme, rest) = url
-        .split_once("://")
-        .ok_or("what is kept as the URL is none")?;
+    let (scheme, rest) = url.split_once("://").ok_or("the stored URL is not a URL")?;
     let host = network::host(&url).to_owned();
     let is_clear = network::is_loopback(&host) || receiver.allow_clear;
     let parameters = || TlsParameters::new(host.clone()).map_err(|error| with_causes(&error));
@@ -52,7 +50,7 @@ async fn transport(receiver: &Receiver, settings: &MailSettings) -> Result<Trans
         "smtps" => (Tls::Wrapper(parameters()?), 465),
         "smtp" if is_clear => (Tls::None, 25),
         "smtp" => (Tls::Required(parameters()?), 587),
-        _ => return Err("what is kept as the URL is none of a mail server".to_owned()),
+        _ => return Err("the stored URL is not the URL of a mail server".to_owned()),
     };
     let port = rest.trim_end_matches('/').rsplit_once(':');
     let port = port.and_then(|(_, port)| port.parse().ok());

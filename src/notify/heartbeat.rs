@@ -38,9 +38,9 @@ pub(super) async fn beat(receiver: Receiver, means: Means) {
         means.metrics.notified(receiver.name.as_str(), result, 1);
         match (&sent, was_well) {
             (Err(why), true) => {
-                warn!(receiver = %receiver.name, reason = why, "no sign of life is sent");
+                warn!(receiver = %receiver.name, reason = why, "no heartbeat is sent");
             }
-            (Ok(()), false) => info!(receiver = %receiver.name, "the sign of life is sent again"),
+            (Ok(()), false) => info!(receiver = %receiver.name, "the heartbeat is sent again"),
             _ => {}
         }
         was_well = sent.is_ok();
@@ -65,7 +65,7 @@ async fn well(means: &Means) -> Result<(), String> {
     let condition = means.health.condition();
     let now = means.clock.monotonic();
     if now.saturating_sub(condition.last_turn) > TURNED_WITHIN {
-        return Err("the daemon's loop does not turn".to_owned());
+        return Err("the daemon's loop has stopped".to_owned());
     }
     for answer in [alive(&condition, now), ready(&condition)] {
         if let ProbeAnswer::Bad(reasons) = answer {
@@ -84,7 +84,7 @@ async fn sign(receiver: &Receiver, means: &Means) -> Result<(), String> {
     let url = secret::address(&receiver.target).await;
     let url = url.map_err(|error| error.to_string())?;
     let body = format!(
-        "redkeep {}: the loop turns, and the history is written",
+        "redkeep {}: the daemon works and writes its history",
         env!("CARGO_PKG_VERSION")
     );
     let outgoing = healthchecks::sign_of_life(&url, body);

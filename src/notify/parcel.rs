@@ -136,7 +136,7 @@ pub(super) async fn post(
         .iter()
         .any(|scheme| outgoing.url.starts_with(scheme))
     {
-        return Sent::failed("what is kept as the URL is none: wanted https://…");
+        return Sent::failed("the stored URL is not a URL: wanted https://…");
     }
     let host = network::host(&outgoing.url);
     let is_clear = network::is_clear(&outgoing.url) && !network::is_loopback(host);
@@ -172,7 +172,7 @@ fn judged(kind: ReceiverKind, answer: &HttpAnswer, now: DateTime<Utc>) -> Sent {
     match (kind, answer.status) {
         (_, 200..=299) => Sent::Delivered(told),
         (_, 300..=399) => Sent::failed(format!(
-            "HTTP {}: a redirect, which is not followed; write down where it leads",
+            "HTTP {}: redkeep does not follow redirects; use the URL that it leads to",
             answer.status
         )),
         // "Events API v2 Overview": the event is wrong, and stays wrong.

@@ -146,7 +146,7 @@ impl Sender {
         match sent {
             Sent::Delivered(said) => self.delivered(&delivery, how, &said),
             Sent::Refused(why) => {
-                error!(receiver = %self.receiver.name, reason = why, "a message is refused for good");
+                error!(receiver = %self.receiver.name, reason = why, "a receiver refused a message permanently");
                 self.count("refused", delivery.covers.len());
                 self.end(&delivery, Delivered::Refused);
             }
@@ -176,7 +176,7 @@ impl Sender {
     async fn failed(&mut self, delivery: Delivery, why: String, asked: Option<TimeDelta>) {
         let name = self.receiver.name.clone();
         if self.failures == 0 {
-            warn!(receiver = %name, reason = why, "a message cannot be delivered; it is tried again");
+            warn!(receiver = %name, reason = why, "a message cannot be delivered; redkeep tries again");
         }
         self.failures = self.failures.saturating_add(1);
         self.count("failed", 1);

@@ -28,7 +28,7 @@ pub(super) enum Standing {
     New,
     /// Its newest slot was missed, and a blackout, a pause or a disabled policy explains it.
     Excused,
-    /// The snapshot of its newest slot is there no more.
+    /// The snapshot of its newest slot no longer exists.
     Gone,
     Skipped,
     Missed,

@@ -152,7 +152,7 @@ async fn answer(page: &Page, kind: Kind, request: &Request<()>) -> Response<Body
         Verdict::NotHere => return http::not_found(),
         Verdict::ForeignHost => {
             let said =
-                "this page is shown to whoever asks for it as localhost or by a loopback address\n";
+                "redkeep shows this page only under the name localhost or a loopback address\n";
             return plain(StatusCode::MISDIRECTED_REQUEST, said);
         }
     }
@@ -248,6 +248,6 @@ fn plain(status: StatusCode, text: &str) -> Response<Body> {
 }
 
 fn busy() -> Response<Body> {
-    let said = "others are being answered; try again in a moment\n";
+    let said = "redkeep is answering others; try again in a moment\n";
     plain(StatusCode::SERVICE_UNAVAILABLE, said)
 }

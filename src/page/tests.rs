@@ -72,7 +72,7 @@ async fn before_the_daemon_has_begun_that_is_told_and_so_is_that_its_loop_does_n
     let answer = answer_to("GET /cluster?name=dw", 1).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     for words in [
-        "has not begun its work yet",
+        "has not started its work yet",
         "The daemon does not work.",
         "last turned 100s ago",
         "redkeep status --config x.toml",

@@ -84,7 +84,7 @@ fn draw_chart(
     let mut builder = ChartBuilder::on(area);
     if frame == Frame::Wide {
         let title = format!(
-            "Manual snapshots held, {} to {}",
+            "Number of manual snapshots, {} to {}",
             forecast.from.date_naive(),
             forecast.until.date_naive()
         );

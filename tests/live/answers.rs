@@ -93,7 +93,7 @@ fn forecast_shows_the_level_the_quota_and_who_contributes_in_every_form() {
         out.contains("quota of 30") && out.contains("30 | -") && out.contains('*'),
         "{out}"
     );
-    assert!(err.contains("not settled within 20 days"), "{err}");
+    assert!(err.contains("does not settle within 20 days"), "{err}");
     assert!(err.contains("what \"x-*\" matches"), "{err}");
     let svg = std::fs::read_to_string(picture).unwrap();
     for part in [
@@ -133,7 +133,7 @@ fn check_warns_of_a_quota_that_will_be_passed_and_says_by_whom() {
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0));
     assert!(
-        err.contains("prod/us-east-1: the policies will hold up to 41 manual snapshots (nightly 36, weekly 5)"),
+        err.contains("prod/us-east-1: the policies will keep up to 41 manual snapshots (nightly 36, weekly 5)"),
         "{err}"
     );
     // A pattern of which nothing is known counts as one cluster, which is said.
@@ -143,8 +143,8 @@ fn check_warns_of_a_quota_that_will_be_passed_and_says_by_whom() {
     );
     let err = text(&output.stderr);
     for said in [
-        "note: nightly: nothing is known yet of what \"dw-*\" matches; it counts as one cluster",
-        "warning: prod/us-east-1: the policies will hold up to 41 manual snapshots",
+        "note: nightly: it is not known yet which clusters \"dw-*\" matches; the pattern counts as one cluster",
+        "warning: prod/us-east-1: the policies will keep up to 41 manual snapshots",
     ] {
         assert!(err.contains(said), "{err}");
     }

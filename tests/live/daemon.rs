@@ -222,7 +222,7 @@ fn a_second_daemon_on_the_same_state_directory_exits_with_75() {
     assert_eq!(second.status.code(), Some(75));
     assert!(
         String::from_utf8_lossy(&second.stderr)
-            .contains("another redkeep holds the state directory")
+            .contains("another redkeep uses the state directory")
     );
 }
 

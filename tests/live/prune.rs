@@ -96,7 +96,7 @@ fn confirm(config: &Path) -> (Vec<Value>, Output) {
             config,
             &["prune", "--confirm", &text(&plan[0], "plan_hash")],
         );
-        let is_old = stderr(&output).contains("wanted that of a plan as it is now");
+        let is_old = stderr(&output).contains("wanted the hash of the current plan");
         if !is_old || began.elapsed() > SOON {
             return (plan, output);
         }
@@ -197,7 +197,7 @@ fn a_foreign_snapshot_with_our_tags_stays_and_without_a_daemon_the_command_delet
     let foreign = shown
         .iter()
         .find(|row| text(row, "snapshot_id").ends_with("dressed-as-ours"));
-    assert_eq!(foreign.unwrap()["reason"], "not proven to be ours");
+    assert_eq!(foreign.unwrap()["reason"], "not proven to be redkeep's");
     assert_eq!(deleted(&sandbox), first_five(&removals(&shown)));
     let made = sandbox.requests("CreateClusterSnapshot").len();
     assert!(

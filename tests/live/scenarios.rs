@@ -147,7 +147,7 @@ fn with_a_clock_ahead(dir: &Dir, sandbox: &Sandbox, seconds: i32) -> Daemon {
     eventually("the alarm", minutes(2), || {
         daemon
             .log()
-            .contains("clock and AWS's are more than five minutes apart")
+            .contains("clock and AWS's clock are more than 5 minutes apart")
     });
     let metrics = daemon.metrics();
     let skew = metrics.lines().find_map(|line| {

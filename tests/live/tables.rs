@@ -247,7 +247,7 @@ async fn what_is_wrong_comes_first_with_the_reason_and_the_command_that_helps() 
     let (config, _) = nights(&dir).await;
     let status = out(&told(&config, &["status"]));
     let wrong = status
-        .find("brought no snapshot, expired: cluster paused")
+        .find("has no snapshot, expired: cluster paused")
         .unwrap();
     let helps = status
         .find(&format!(
@@ -270,7 +270,7 @@ async fn what_is_wrong_comes_first_with_the_reason_and_the_command_that_helps() 
         "{report}"
     );
     assert!(
-        report.contains("1 of 5 slots brought no snapshot: "),
+        report.contains("1 of 5 slots have no snapshot: "),
         "{report}"
     );
     assert!(

@@ -213,7 +213,7 @@ fn what_the_policy_does_not_name_and_policies_that_there_are_not_are_usage_error
             "finance",
             "wanted one that the policy yearly names and does not exclude",
         ),
-        ("nightly", "dw", "wanted one of the file's: yearly"),
+        ("nightly", "dw", "wanted one of the policy file's: yearly"),
     ] {
         let arguments = ["take", "--policy", policy, "--cluster", cluster];
         let output = finish(&mut command(&config, &arguments));
@@ -263,7 +263,7 @@ fn a_pause_is_taken_up_within_two_seconds_kept_over_restarts_and_ended_by_resume
     daemon.wait("more slots", MINUTE, |rows| rows.len() >= before + 3);
     assert_eq!(sandbox.requests("CreateClusterSnapshot").len(), made);
     let resumed = finish(&mut command(&daemon.config, &["resume", "often"]));
-    assert!(String::from_utf8_lossy(&resumed.stdout).contains("it was paused since"));
+    assert!(String::from_utf8_lossy(&resumed.stdout).contains("it had been paused since"));
     let rows = daemon.wait("available again", MINUTE, |rows| {
         rows.last().is_some_and(|row| row["state"] == "available")
     });
@@ -329,8 +329,8 @@ fn a_snapshot_in_an_account_that_the_daemon_has_not_read_of_yet_ends_at_once_and
     let daemon = outgrown(&dir, &sandbox);
     let output = take(&daemon.config, &["--account", "other"]).output();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let said = "no snapshot: failed (config: the daemon that runs has no account other: have it read its \
-                configuration again, and ask once more)";
+    let said = "no snapshot: failed (config: the running daemon does not know the account other: reload its \
+        configuration, and try again)";
     assert!(stderr(&output).contains(said), "{}", stderr(&output));
     assert_eq!(in_state(&daemon.history(), "failed").count(), 1);
 }

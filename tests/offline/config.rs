@@ -261,7 +261,7 @@ fn an_error_in_the_environment_names_the_variable() {
         r#"REDKEEP_DEFAULTS__JITTER: defaults.jitter: got "2 days", wanted a duration in s, m, h, d or w such as "90s" or "4h", from 0s to 24h"#,
         r#"REDKEEP_LISTEN: listen: got "nonsense", wanted an address and port such as "127.0.0.1:9835""#,
         r#"REDKEEP_LOG__LEVEL: log.level: got "inf", wanted one of error, warn, info, debug, trace; did you mean "info"?"#,
-        r#"REDKEEP_NAMESPACE: namespace: got "", wanted a namespace: at most 32 lower-case letters, digits and single hyphens, first a letter"#,
+        r#"REDKEEP_NAMESPACE: namespace: got "", wanted a namespace: at most 32 lower-case letters, digits and single hyphens, starting with a letter"#,
     ];
     assert_eq!(errors.to_string(), wanted.join("\n"));
 }

@@ -201,7 +201,7 @@ fn the_policy_files_of_both_overlays_are_loaded_with_one_warning() {
         assert_eq!(config.database.is_some(), name == "ha");
         let warned: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
         assert!(
-            warned.len() == 1 && warned[0].contains("can be reached from other hosts"),
+            warned.len() == 1 && warned[0].contains("other hosts can reach"),
             "{name}: {warned:?}"
         );
         let file = fs::read_to_string(format!("{}/redkeep.toml", overlay(name))).unwrap();

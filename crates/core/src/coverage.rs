@@ -57,11 +57,11 @@ impl Finding {
             Self::Unprotected {
                 disabled: Some(policy),
                 ..
-            } => format!("only the policy {policy} selects it, which is disabled"),
+            } => format!("only the policy {policy} selects it, and that policy is disabled"),
             Self::NoGoodSnapshot(_) => "it has no good snapshot of this policy yet".to_owned(),
             Self::MatchesNothing(_) => "the policy selects no cluster anywhere".to_owned(),
             Self::NoSuchCluster(_, _, near) => {
-                let said = "the policy names it, and there is no such cluster that has its tags";
+                let said = "the policy names it, and no cluster of that name has the policy's tags";
                 match near {
                     Some(near) => format!("{said}; did you mean {near}?"),
                     None => said.to_owned(),

@@ -73,7 +73,7 @@ pub fn differences(old: &Config, new: &Config, now: DateTime<Utc>, days: u16) ->
                     "policy",
                     Some("there".to_owned()),
                     None,
-                    "no slot of it starts any more; its snapshots stay until they expire",
+                    "none of its slots will start; its snapshots stay until they expire",
                 )
             }),
             (None, _) => found.push(Difference {
@@ -82,7 +82,7 @@ pub fn differences(old: &Config, new: &Config, now: DateTime<Utc>, days: u16) ->
                     "policy",
                     None,
                     Some("there".to_owned()),
-                    "it is active from when the daemon reads it; nothing is made up for",
+                    "it becomes active when the daemon reads the file; earlier slots are not made up",
                 )
             }),
         }
@@ -108,13 +108,13 @@ fn of_the_file(old: &Config, new: &Config) -> Vec<Difference> {
         "state_dir",
         old.state_dir.display().to_string(),
         new.state_dir.display().to_string(),
-        "the history there counts; one that is not there is begun anew and rebuilt from the snapshots' tags",
+        "redkeep uses the history there; if there is none, it creates one and rebuilds it from the snapshots' tags",
     );
     compare(
         "writer",
         or_default(old.writer.as_ref()),
         or_default(new.writer.as_ref()),
-        "snapshots of the other writer are not deleted; `redkeep takeover` makes them this one's",
+        "redkeep no longer deletes snapshots of the old writer; `redkeep takeover` changes their writer",
     );
     for account in &old.accounts {
         let is = new.account(&account.name);
@@ -131,7 +131,7 @@ fn of_the_file(old: &Config, new: &Config) -> Vec<Difference> {
                     "snapshot_quota",
                     Some(format!("{name}{}", account.snapshot_quota)),
                     Some(format!("{name}{}", is.snapshot_quota)),
-                    "`redkeep forecast` and the alarms go by it; AWS's own quota is what AWS says",
+                    "`redkeep forecast` and the alarms use it; it does not change AWS's own quota",
                 ));
             }
             Some(_) => {}
@@ -143,7 +143,7 @@ fn of_the_file(old: &Config, new: &Config) -> Vec<Difference> {
             "account",
             None,
             Some(account.name.to_string()),
-            "its clusters are listed, and matched by the policies that name it or none",
+            "its clusters are listed; they match the policies that name this account or no account",
         ));
     }
     found
@@ -166,11 +166,14 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
         old.enabled.to_string(),
         new.enabled.to_string(),
         match new.enabled {
-            true => "it is active from when the daemon reads it; nothing is made up for",
+            true => {
+                "it becomes active when the daemon reads the file; earlier slots are not made up"
+            }
             false => "its slots are missed (disabled); the guard keeps its last good snapshots",
         },
     );
-    let closes = "the old schedule is closed: what was due has its record, and the new one is active from then on";
+    let closes = "the old schedule ends, and slots that were due keep their records; the new one is active from the \
+        edit on";
     compare(
         "schedule",
         old.schedule.expression().to_owned(),
@@ -193,14 +196,14 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
             "retention",
             format!("{} {}", tier.as_str(), old.retention.of(tier)),
             format!("{} {}", tier.as_str(), new.retention.of(tier)),
-            "for snapshots from now on; those that there are keep the period that they have",
+            "for new snapshots; existing ones keep their period",
         );
     }
     compare(
         "jitter",
         written_span(old.jitter),
         written_span(new.jitter),
-        "slots start at other moments",
+        "slots start at other times",
     );
     compare(
         "start_window",
@@ -208,19 +211,19 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
             .map_or("by default".to_owned(), written_span),
         new.start_window
             .map_or("by default".to_owned(), written_span),
-        "for slots from now on: so long after its instant one may still start",
+        "for new slots: how long after its instant a slot may still start",
     );
     compare(
         "catch_up",
         old.catch_up.to_string(),
         new.catch_up.to_string(),
-        "whether a slot that could not start promptly is still made",
+        "whether a slot that could not start promptly may start later",
     );
     compare(
         "rpo",
         old.rpo.map_or("none".to_owned(), written_span),
         new.rpo.map_or("none".to_owned(), written_span),
-        "`status --check`, `report` and the alarms go by it",
+        "`status --check`, `report` and the alarms use it",
     );
     found.extend(of_blackouts(old, new));
     found.extend(of_protection(old, new));
@@ -246,7 +249,7 @@ fn of_blackouts(old: &Policy, new: &Policy) -> Option<Difference> {
         }
     };
     let (was, is) = (told(old), told(new));
-    let effect = "slots inside one start after it, or are missed (blackout)";
+    let effect = "slots inside a blackout start after it, or are missed (blackout)";
     (was != is).then(|| Difference::of(new, "blackout", was, is, effect))
 }
 
@@ -275,16 +278,13 @@ fn of_protection(old: &Policy, new: &Policy) -> Vec<Difference> {
         "min_good",
         was.min_good.to_string(),
         is.min_good.to_string(),
-        format!(
-            "neither the guard nor a pass leaves fewer than {}",
-            is.min_good
-        ),
+        format!("the guard and pruning keep at least {}", is.min_good),
     );
     compare(
         "guard_gone",
         written_span(was.guard_gone),
         written_span(is.guard_gone),
-        "so long the guard keeps snapshots of a cluster that is gone".to_owned(),
+        "how long the guard keeps the snapshots of a cluster that no longer exists".to_owned(),
     );
     let count = |keep: Option<usize>| keep.map_or("none".to_owned(), |keep| keep.to_string());
     compare(
@@ -292,16 +292,16 @@ fn of_protection(old: &Policy, new: &Policy) -> Vec<Difference> {
         count(was.keep_last),
         count(is.keep_last),
         match (was.keep_last, is.keep_last) {
-            (_, None) => "nothing is deleted any more".to_owned(),
+            (_, None) => "redkeep deletes nothing from then on".to_owned(),
             (Some(before), Some(after)) if after < before => format!(
-                "up to {} more snapshots of each cluster go, after a first pass that only says so and, if they are many, \
-                 a confirmation",
+                "up to {} more snapshots of each cluster are deleted, after a first pass that only reports them \
+                 and, if they are many, a confirmation",
                 before - after
             ),
-            (Some(_), Some(_)) => "fewer are deleted".to_owned(),
+            (Some(_), Some(_)) => "fewer snapshots are deleted".to_owned(),
             (None, Some(after)) => format!(
-                "base-tier snapshots beyond the newest {after} of each cluster are deleted, after a first pass that only \
-                 says so"
+                "base-tier snapshots beyond the newest {after} of each cluster are deleted, after a first pass that \
+                 only reports them"
             ),
         },
     );

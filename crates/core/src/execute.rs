@@ -257,7 +257,7 @@ async fn run_action<R: Redshift>(
 }
 
 /// What is told where AWS has taken every step of an action, and does not show it.
-pub const UNSEEN: &str = "AWS has accepted the change, and does not show it";
+pub const UNSEEN: &str = "AWS accepted the change but does not show it";
 
 /// AWS has taken every step, and does not show it yet.
 fn unseen() -> RedshiftError {
@@ -271,9 +271,9 @@ fn unseen() -> RedshiftError {
 fn told(action: &SnapshotAction, steps: &[HoldStep]) -> String {
     if steps.is_empty() {
         let already = match action.kind {
-            ActionKind::Hold => "it is on hold already",
+            ActionKind::Hold => "it is already on hold",
             ActionKind::Release => "it is not on hold",
-            ActionKind::Takeover => "this installation is its writer already",
+            ActionKind::Takeover => "this installation is already its writer",
         };
         return already.to_owned();
     }

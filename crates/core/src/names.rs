@@ -86,28 +86,28 @@ macro_rules! name {
 name! {
     /// The name of this installation's family of snapshots, and the prefix of every identifier.
     Namespace,
-    "a namespace: at most 32 lower-case letters, digits and single hyphens, first a letter",
+    "a namespace: at most 32 lower-case letters, digits and single hyphens, starting with a letter",
     |text| is_hyphenated(text, 32)
 }
 
 name! {
     /// The name of a policy, a part of every identifier that it makes.
     PolicyName,
-    "a policy name: at most 63 lower-case letters, digits and single hyphens, first a letter",
+    "a policy name: at most 63 lower-case letters, digits and single hyphens, starting with a letter",
     |text| is_hyphenated(text, 63)
 }
 
 name! {
     /// The name that the policy file gives to somebody who is told what happens.
     ReceiverName,
-    "a receiver's name: at most 63 lower-case letters, digits and single hyphens, first a letter",
+    "a receiver's name: at most 63 lower-case letters, digits and single hyphens, starting with a letter",
     |text| is_hyphenated(text, 63)
 }
 
 name! {
     /// The name that the policy file gives to credentials and the regions to use them in.
     AccountName,
-    "an account name: 1 to 64 letters, digits, '-', '_' and '.', first a letter or digit",
+    "an account name: 1 to 64 letters, digits, '-', '_' and '.', starting with a letter or digit",
     |text| {
         text.len() <= 64
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -150,7 +150,7 @@ name! {
     /// A cluster identifier as the Redshift Management Guide defines it: 1 to 63 lower-case letters,
     /// digits and hyphens, first a letter, no two hyphens in a row, none at the end.
     ClusterId,
-    "a cluster identifier: 1 to 63 lower-case letters, digits and single hyphens, first a letter",
+    "a cluster identifier: 1 to 63 lower-case letters, digits and single hyphens, starting with a letter",
     |text| is_hyphenated(text, 63)
 }
 

@@ -70,9 +70,7 @@ fn contradicting_tag(snapshot: &impl Described, asked: &SharedTags) -> Option<St
             (Some(got), Some(asked)) if got != asked => {
                 Some(format!("its tag {key} is {got:?}, not {asked:?}"))
             }
-            (None, Some(_)) if any_of_ours => {
-                Some(format!("it has tags of redkeep's, but no {key}"))
-            }
+            (None, Some(_)) if any_of_ours => Some(format!("it has tags of redkeep, but no {key}")),
             _ => None,
         })
 }
@@ -89,8 +87,7 @@ fn contradicting_cluster(
     let is_renamed = snapshot.tag(tag::CLUSTER).is_some()
         && cluster_created_at.is_some()
         && snapshot.cluster_created_at() == cluster_created_at;
-    (cluster != ours && !is_renamed)
-        .then(|| format!("it is of cluster {cluster:?}, not of {ours:?}"))
+    (cluster != ours && !is_renamed).then(|| format!("its cluster is {cluster:?}, not {ours:?}"))
 }
 
 /// What keeps a snapshot from proving by its own description alone that it is redkeep's; `None` where it does.
@@ -111,7 +108,7 @@ pub fn unproven(
         return Some(format!("it has no tag {missing}"));
     }
     if tag(tag::NAMESPACE) != Some(namespace.as_str()) {
-        return Some("its namespace is another".to_owned());
+        return Some("it has another namespace".to_owned());
     }
     if snapshot.snapshot_type.as_deref() != Some("manual") {
         return Some("it is not known to be manual".to_owned());
@@ -124,7 +121,7 @@ pub fn unproven(
         && cluster_created_at.is_some()
         && snapshot.cluster_create_time == cluster_created_at;
     if snapshot.cluster_identifier.as_deref() != tag(tag::CLUSTER) && !is_renamed {
-        return Some("its cluster is another than its tag says".to_owned());
+        return Some("its cluster is not the one that its tag names".to_owned());
     }
     let named = named_by_tags(snapshot, namespace, region);
     let is_its = |id: &SnapshotId| id.as_str() == snapshot.snapshot_identifier;

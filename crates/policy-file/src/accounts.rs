@@ -119,7 +119,7 @@ fn identity(path: &KeyPath, raw: &RawAccount, report: &mut Report) -> Option<Cre
                 ("session_name", &raw.session_name),
             ];
             for (key, _) in of_a_role.iter().filter(|(_, value)| value.is_some()) {
-                report.say(&path.key(key), "means nothing without role_arn");
+                report.say(&path.key(key), "has no effect without role_arn");
             }
             None
         }
@@ -242,7 +242,7 @@ fn refuse_other_partitions(
     };
     if let Some((place, other, got)) = all.find(|(_, _, got)| *got != wanted) {
         let text = format!("{other} is in the partition {got} and {first} in {wanted}");
-        let hint = "an AWS account is in one of them: make two accounts of it";
+        let hint = "an AWS account is in one partition only: make two [[account]] tables";
         report.say(&place, Problem::hinted(text, hint));
     }
 }

@@ -85,7 +85,8 @@ fn read(url: &str) -> Result<Parts, String> {
     for part in of_query {
         if part != "sslmode=verify-full" {
             return Err(format!(
-                "got {}: redkeep always verifies the server's certificate, and takes no other parameter than sslmode=verify-full",
+                "got {}: redkeep always verifies the server's certificate, and accepts no parameter but \
+                 sslmode=verify-full",
                 quoted(part)
             ));
         }

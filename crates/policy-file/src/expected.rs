@@ -65,8 +65,7 @@ pub(super) const DATABASE_URL: &str =
 pub(super) const DATABASE_SCHEMA: &str =
     "at most 63 lower-case letters, digits and underscores, first no digit";
 /// A blackout's name.
-pub(super) const BLACKOUT: &str =
-    "a blackout name: at most 63 lower-case letters, digits and single hyphens, first a letter";
+pub(super) const BLACKOUT: &str = "a blackout name: at most 63 lower-case letters, digits and single hyphens, starting with a letter";
 
 /// What is wanted at `path`, where `found` has the wrong type; `kind` is what its kind wants.
 pub(super) fn shape(path: &KeyPath, found: Option<&Value>, kind: &str) -> String {

@@ -24,21 +24,21 @@ use redkeep_core::settings::written_span;
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name"]))]
 pub(super) struct RawPolicy {
-    /// A part of every snapshot's name: at most 63 lower-case letters, digits and single hyphens, first a
+    /// A part of every snapshot's name: at most 63 lower-case letters, digits and single hyphens, starting with a
     /// letter. Not in `[defaults]`.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// A cron expression of five fields, or of six with seconds first. Required here or in `[defaults]`.
     #[schemars(schema_with = "schema_types::schedule")]
     pub(super) schedule: Option<String>,
-    /// The IANA time zone whose clocks the schedule is read on.
+    /// The IANA time zone of the schedule.
     #[schemars(schema_with = "schema_types::timezone", extend("default" = Zone::utc().name()))]
     pub(super) timezone: Option<String>,
     /// A list of cluster identifiers and globs (`*`, `?`, `[a-z]`, `{a,b}`). `["*"]` is every cluster. Required
     /// here or in `[defaults]`.
     #[schemars(schema_with = "schema_types::clusters")]
     pub(super) clusters: Option<RawList>,
-    /// Tags that a cluster must all have, beside matching `clusters`.
+    /// Tags that a cluster must have, all of them, in addition to matching `clusters`.
     #[schemars(schema_with = "schema_types::cluster_tags", extend("default" = {}))]
     pub(super) cluster_tags: Option<BTreeMap<String, String>>,
     /// Identifiers and globs of clusters that are left out, whatever else matches.
@@ -55,13 +55,13 @@ pub(super) struct RawPolicy {
     /// here or in `[defaults]`.
     #[schemars(schema_with = "schema_types::retention")]
     pub(super) retention: Option<RawRetention>,
-    /// Tags put on every snapshot beside redkeep's seven; at most 43.
+    /// Tags of every snapshot, in addition to redkeep's seven; at most 43.
     #[schemars(schema_with = "schema_types::tags", extend("default" = {}))]
     pub(super) tags: Option<BTreeMap<String, String>>,
-    /// The most by which a start is delayed, up to `24h`. A slot's delay is always the same.
+    /// The longest delay of a start, up to `24h`. The delay of a slot is always the same.
     #[schemars(with = "Span", extend("default" = written_span(Policy::JITTER)))]
     pub(super) jitter: Option<Span>,
-    /// For how long after its instant a slot may still begin, `60s` to `30d`. By default half the interval of
+    /// For how long after its instant a slot may still start, `60s` to `30d`. By default half the interval of
     /// the schedule, `60s` at least and `8h` at most.
     #[schemars(with = "Span")]
     pub(super) start_window: Option<Span>,
@@ -69,11 +69,11 @@ pub(super) struct RawPolicy {
     /// `30d`.
     #[schemars(with = "Span", extend("default" = written_span(Policy::COMPLETION_WINDOW)))]
     pub(super) completion_window: Option<Span>,
-    /// `false`: a slot that could not begin within five minutes is missed.
+    /// `false`: a slot that could not start within 5 minutes is missed.
     #[schemars(with = "Flag", extend("default" = Policy::CATCH_UP))]
     pub(super) catch_up: Option<Flag>,
-    /// The age that the newest good snapshot may reach, `1m` to `3653d`; an older one is an alarm. By default
-    /// none is.
+    /// The age that the newest good snapshot may reach, `1m` to `3653d`; an older one raises an alarm. By default
+    /// there is no limit.
     #[schemars(with = "Span")]
     pub(super) rpo: Option<Span>,
     /// How many of the newest good snapshots of a cluster the guard keeps from expiring and pruning leaves
@@ -86,14 +86,14 @@ pub(super) struct RawPolicy {
     /// For how long the guard keeps the snapshots of a cluster that no longer exists, `1d` to `3653d`.
     #[schemars(with = "Span", extend("default" = written_span(Policy::PROTECTION.guard_gone)))]
     pub(super) guard_gone: Option<Span>,
-    /// How many base-tier snapshots of a cluster to keep; older ones are deleted. `0` deletes nothing; else
-    /// `min_good` at least.
+    /// How many base-tier snapshots of a cluster to keep; older ones are deleted. `0` deletes nothing; otherwise at
+    /// least `min_good`.
     #[schemars(with = "Number", extend("default" = Policy::PROTECTION.keep_last.unwrap_or(0)))]
     pub(super) keep_last: Option<Number>,
     /// A list of `[[blackout]]` names.
     #[schemars(schema_with = "schema_types::blackouts", extend("default" = []))]
     pub(super) blackout: Option<RawList>,
-    /// `false`: begins nothing and keeps its history.
+    /// `false`: starts nothing and keeps its history.
     #[schemars(with = "Flag", extend("default" = Policy::ENABLED))]
     pub(super) enabled: Option<Flag>,
 }

@@ -141,7 +141,7 @@ fn may_be_in_conf_d(
             secrets::problem()
         } else if schema::is_top_key(key) {
             Problem::hinted(
-                format!("{key}: its place is the main file, {main}"),
+                format!("{key}: it belongs in the main file, {main}"),
                 "conf.d adds [[policy]], [[account]], [[blackout]] and [[notify]]",
             )
         } else {

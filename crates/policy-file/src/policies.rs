@@ -21,7 +21,7 @@ use redkeep_core::names::{PolicyName, Tags, tag_fault};
 use redkeep_core::policy::{Account, ClusterGlob, Policy, Selector};
 use redkeep_core::problem::Problem;
 use redkeep_core::schedule::Blackout;
-use redkeep_core::settings::scopes_of;
+use redkeep_core::settings::{scopes_of, written_span};
 use redkeep_core::slot::Scope;
 use redkeep_core::snapshot::tag;
 use redkeep_core::suggest::suggestion;
@@ -127,15 +127,15 @@ fn policy(
 fn doubt_rpo(path: &KeyPath, raw: &RawPolicy, policy: &Policy, report: &mut Report) {
     let longest = policy.rpo.and_then(|rpo| {
         let longest = policy.schedule.usual_longest_interval()?;
-        (rpo < longest).then(|| longest.to_std().ok()).flatten()
+        (rpo < longest).then_some(longest)
     });
     if let Some((longest, Span(got))) = longest.zip(raw.rpo.as_ref()) {
         let text = format!(
-            "got {}, and up to {} lie between two slots: the alarm comes though no slot fails",
+            "got {}, but up to {} lie between two slots: there will be alarms although no slot fails",
             quoted(got),
-            humantime::format_duration(longest)
+            written_span(longest)
         );
-        let hint = "wanted that, and the time that a snapshot takes";
+        let hint = "wanted at least that, plus the time that a snapshot takes";
         report.warn(&path.key("rpo"), Problem::hinted(text, hint));
     }
 }
@@ -277,7 +277,7 @@ pub(super) fn references(
     for (path, name) in items(
         path,
         list,
-        &format!("one {kind} at least, or no such key for all"),
+        &format!("at least one {kind}, or no such key for all"),
         report,
     ) {
         if names.contains(&name) {

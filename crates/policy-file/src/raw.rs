@@ -43,27 +43,28 @@ pub(super) struct Raw {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTop {
     /// The first part of every snapshot's name, and the tag `redkeep:namespace`: at most 32 lower-case
-    /// letters, digits and single hyphens, first a letter.
+    /// letters, digits and single hyphens, starting with a letter.
     #[schemars(schema_with = "schema_types::namespace", extend("default" = DEFAULT_NAMESPACE))]
     pub(super) namespace: Option<String>,
     /// Where the history is. Relative to the policy file. When it is not set, `STATE_DIRECTORY` counts before
     /// the default.
     #[schemars(schema_with = "schema_types::filled", extend("default" = DEFAULT_STATE_DIR))]
     pub(super) state_dir: Option<String>,
-    /// For how long the history keeps slots that have ended, as `retention` says it: those whose snapshot is gone leave when
-    /// both are older. The newest of each policy and cluster stays, and so do the totals.
+    /// How long the history keeps slots that have ended, as a period like `retention`: a slot whose snapshot is gone
+    /// is removed when both are older. The newest slot of each policy and cluster stays, and so do the totals.
     #[schemars(schema_with = "schema_types::period", extend("default" = DEFAULT_HISTORY_RETENTION))]
     pub(super) history_retention: Option<String>,
-    /// Address of the page, metrics and health. An address that other hosts can reach is allowed, with a warning: nobody
-    /// is asked who they are.
+    /// Address of the page, metrics and health. An address that other hosts can reach is allowed, with a warning:
+    /// there is no log-in.
     #[schemars(schema_with = "schema_types::listen", extend("default" = DEFAULT_LISTEN))]
     pub(super) listen: Option<String>,
-    /// `"loopback"`: the page is shown on this machine alone, and only where `listen` is an address of it alone. `"open"`: to
-    /// everybody who can reach `listen`, and nobody is asked who they are.
+    /// `"loopback"`: redkeep shows the page on this machine only, and only if `listen` is an address that other hosts
+    /// cannot reach. `"open"`: redkeep shows it to everybody who can reach `listen`, without a log-in.
     #[schemars(schema_with = "schema_types::page", extend("default" = PageAccess::default().as_str()))]
     pub(super) page: Option<String>,
     /// `"full"`: the metrics have series for each policy and cluster. `"scope"`: one set for each policy in an account and a
-    /// region, over all of its clusters there, for a Prometheus that thousands are too many for.
+    /// region, over all of its clusters there, for a Prometheus that cannot take a series for each of thousands of
+    /// clusters.
     #[schemars(schema_with = "schema_types::metrics_labels", extend("default" = MetricsLabels::default().as_str()))]
     pub(super) metrics_labels: Option<String>,
     /// `"aws"`, `"sandbox"` (embedded, for trials), or the URL of something that speaks Redshift's API.
@@ -86,13 +87,13 @@ pub(super) struct RawTop {
     /// Credentials and the regions to use them in. With none there is one, named `default`.
     #[schemars(with = "Vec<RawAccount>")]
     pub(super) account: Vec<Value>,
-    /// What to take, when, and for how long to keep it.
+    /// Which clusters to take snapshots of, when, and how long to keep the snapshots.
     #[schemars(with = "Vec<RawPolicy>")]
     pub(super) policy: Vec<Value>,
-    /// Times at which no snapshot begins.
+    /// Times at which no snapshot starts.
     #[schemars(with = "Vec<RawBlackout>")]
     pub(super) blackout: Vec<Value>,
-    /// Who is told what happens, and by which way.
+    /// Where redkeep sends messages and heartbeats.
     #[schemars(with = "Vec<RawReceiver>")]
     pub(super) notify: Vec<Value>,
 }
@@ -102,8 +103,9 @@ pub(super) struct RawTop {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["url"]))]
 pub(super) struct RawDatabase {
-    /// `postgres://user@host:port/name`, without a password; several hosts with a comma between them, of which the one that
-    /// takes writes counts. Beyond this machine the connection is encrypted and the server verified, always.
+    /// `postgres://user@host:port/name`, without a password; several hosts with a comma between them, of which
+    /// redkeep uses the one that accepts writes. Beyond this machine the connection is encrypted and the server
+    /// verified, always.
     #[schemars(schema_with = "schema_types::database_url")]
     pub(super) url: Option<String>,
     /// The schema of redkeep's tables. Several installations may have one each.
@@ -113,14 +115,14 @@ pub(super) struct RawDatabase {
     /// token that AWS IAM signs, for Amazon RDS and Aurora.
     #[schemars(schema_with = "schema_types::database_auth", extend("default" = DatabaseAuth::default().as_str()))]
     pub(super) auth: Option<String>,
-    /// A file with the certificates of the authorities that are believed, such as Amazon RDS's bundle. By default the
+    /// A file with the certificates of the trusted authorities, such as Amazon RDS's bundle. By default the
     /// system's.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) ca_file: Option<String>,
-    /// A file with the password. It is read anew for each connection.
+    /// A file with the password. redkeep reads it for each new connection.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) password_file: Option<String>,
-    /// What people call this instance. By default the host's name.
+    /// The name of this instance. By default the host's name.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) instance: Option<String>,
 }
@@ -133,7 +135,7 @@ pub(super) struct RawLog {
     /// only, and not when `NO_COLOR` is set.
     #[schemars(schema_with = "schema_types::log_format", extend("default" = Log::default().format.as_str()))]
     pub(super) format: Option<String>,
-    /// `"error"`, `"warn"`, `"info"`, `"debug"` or `"trace"`. `RUST_LOG` goes over it.
+    /// `"error"`, `"warn"`, `"info"`, `"debug"` or `"trace"`. `RUST_LOG` overrides it.
     #[schemars(schema_with = "schema_types::log_level", extend("default" = Log::default().level.as_str()))]
     pub(super) level: Option<String>,
 }
@@ -155,27 +157,28 @@ pub(super) struct RawAccount {
     /// A role to assume with those credentials, such as `"arn:aws:iam::111122223333:role/redkeep"`.
     #[schemars(schema_with = "schema_types::role_arn")]
     pub(super) role_arn: Option<String>,
-    /// The external id that the role's trust policy wants.
+    /// The external id that the role's trust policy requires.
     #[schemars(schema_with = "schema_types::external_id")]
     pub(super) external_id: Option<String>,
     /// The name of the role's sessions, as CloudTrail shows it. Default: the namespace.
     #[schemars(schema_with = "schema_types::session_name")]
     pub(super) session_name: Option<String>,
-    /// How many manual snapshots AWS lets a region hold. redkeep compares and warns; it cannot raise it.
+    /// How many manual snapshots AWS allows in a region. redkeep warns by this number; it does not change AWS's
+    /// quota.
     #[schemars(with = "Count", extend("default" = DEFAULT_SNAPSHOT_QUOTA))]
     pub(super) snapshot_quota: Option<Count>,
-    /// The most requests a second that redkeep sends to AWS in each region, 1 to 100. It begins with 10, grows while AWS
+    /// The most requests a second that redkeep sends to AWS in each region, 1 to 100. It starts with 10, grows while AWS
     /// throttles nothing, and halves when it does.
     #[schemars(with = "Count", extend("default" = DEFAULT_MAX_REQUESTS_PER_SECOND))]
     pub(super) max_requests_per_second: Option<Count>,
 }
 
-/// A time at which no snapshot begins.
+/// A time at which no snapshot starts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "schedule", "duration"]))]
 pub(super) struct RawBlackout {
-    /// What policies call it.
+    /// The name that policies use.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// When it opens; a cron expression.
@@ -189,19 +192,19 @@ pub(super) struct RawBlackout {
     pub(super) timezone: Option<String>,
 }
 
-/// Who is told what happens, and by which way.
+/// Where redkeep sends messages and heartbeats.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "kind"]))]
 pub(super) struct RawReceiver {
-    /// What messages, metrics and the command `notify` call it: at most 63 lower-case letters, digits and single hyphens,
-    /// first a letter.
+    /// The name in messages, metrics and the command `notify`: at most 63 lower-case letters, digits and single
+    /// hyphens, starting with a letter.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) name: Option<String>,
     /// `"webhook"`, `"slack"` (also Mattermost), `"pagerduty"`, `"email"`, `"alertmanager"` or `"healthchecks"`.
     #[schemars(schema_with = "schema_types::receiver_kind")]
     pub(super) kind: Option<String>,
-    /// Where messages go, where that is no secret. One with a password, a token or a query in it is refused.
+    /// Where messages go, if that is not secret. redkeep refuses a URL with a password, a token or a query in it.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) url: Option<String>,
     /// The credential of systemd (`LoadCredential=`) that has the URL.
@@ -214,23 +217,25 @@ pub(super) struct RawReceiver {
     /// password (`email`).
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) secret_credential: Option<String>,
-    /// The file that has it. Relative to the policy file.
+    /// The file that has that key or password. Relative to the policy file.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) secret_file: Option<String>,
-    /// The policies that it is told of; by default all. What concerns no single policy is told in any case.
+    /// The policies whose messages it gets; by default all. It gets messages that concern no single policy in any
+    /// case.
     #[schemars(schema_with = "schema_types::policies")]
     pub(super) policies: Option<RawList>,
-    /// The least severe of what it is told: `"info"`, `"warning"` or `"critical"`.
+    /// The lowest severity of the messages that it gets: `"info"`, `"warning"` or `"critical"`.
     #[schemars(schema_with = "schema_types::severity", extend("default" = Receiver::SEVERITY.as_str()))]
     pub(super) severity: Option<String>,
-    /// What it is told, by default everything; of a `healthchecks` receiver `["run"]` or `["heartbeat"]`.
+    /// The events of which it gets messages, by default all; for a `healthchecks` receiver `["run"]` or
+    /// `["heartbeat"]`.
     #[schemars(schema_with = "schema_types::events")]
     pub(super) events: Option<RawList>,
-    /// How long something goes on before it is told again, `10m` to `366d`; of a heartbeat how often it is sent, `1s` to
-    /// `1d`, by default `60s`.
+    /// How long a condition lasts before its message is sent again, `10m` to `366d`; for a heartbeat how often it is
+    /// sent, `1s` to `1d`, by default `60s`.
     #[schemars(with = "Span", extend("default" = written_span(Receiver::REPEAT_AFTER)))]
     pub(super) repeat_after: Option<Span>,
-    /// A `[[blackout]]` in which it is told nothing; what comes up meanwhile is told when it ends.
+    /// A `[[blackout]]` in which it gets no messages; they are sent when the blackout ends.
     #[schemars(schema_with = "schema_types::policy_name")]
     pub(super) quiet: Option<String>,
     /// `true`: messages may go to another host over plain http, or over SMTP without TLS.
@@ -239,10 +244,10 @@ pub(super) struct RawReceiver {
     /// The sender of mail.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) from: Option<String>,
-    /// Who gets the mail.
+    /// The recipients of the mail.
     #[schemars(schema_with = "schema_types::mail_addresses")]
     pub(super) to: Option<RawList>,
-    /// By which name redkeep logs in to the mail server. By default it does not.
+    /// The user name for the mail server. By default redkeep does not log in.
     #[schemars(schema_with = "schema_types::filled")]
     pub(super) user: Option<String>,
 }

@@ -140,9 +140,11 @@ fn fault(path: &Path, error: &io::Error) -> ConfigError {
         ErrorKind::IsADirectory => "this is a directory, wanted a TOML file".into(),
         ErrorKind::NotADirectory => "this is not a directory, wanted one with *.toml files".into(),
         ErrorKind::InvalidData => format!("not UTF-8: {error}").into(),
-        ErrorKind::FileTooLarge => {
-            format!("more than {} MiB, which is no policy file", LARGEST >> 20).into()
-        }
+        ErrorKind::FileTooLarge => format!(
+            "more than {} MiB, which is too large for a policy file",
+            LARGEST >> 20
+        )
+        .into(),
         _ => known
             .cloned()
             .unwrap_or_else(|| Problem::from(error.to_string()))

@@ -312,7 +312,7 @@ impl Table<'_> {
         let text = self.raw.quiet.as_ref()?;
         if kind == ReceiverKind::Healthchecks {
             let why =
-                "a check is told at once, whatever the hour: its own service has hours of quiet";
+                "a check gets its pings at once, at any hour: use the quiet hours of its service";
             report.say(&self.path.key("quiet"), why);
             return None;
         }

@@ -112,7 +112,7 @@ fn find_all(text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// The byte at which the first access key id begins.
+/// The byte at which the first access key id starts.
 fn find(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let is_key_char = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();

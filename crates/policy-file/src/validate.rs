@@ -131,9 +131,7 @@ fn listen(text: Option<&str>, report: &mut Report) -> Option<SocketAddr> {
     if !address.ip().is_loopback() {
         report.warn(
             &path,
-            format!(
-                "{address} can be reached from other hosts, and nothing asks them who they are"
-            ),
+            format!("other hosts can reach {address}, and there is no log-in"),
         );
     }
     Some(address)
@@ -147,7 +145,7 @@ fn page(text: Option<&str>, listen: Option<SocketAddr>, report: &mut Report) -> 
         && let Some(address) = listen.filter(|address| !address.ip().is_loopback())
     {
         let said = format!(
-            "every host that reaches {address} is shown all clusters, snapshots and what AWS said of them"
+            "every host that can reach {address} sees all clusters and snapshots, and what AWS said about them"
         );
         report.warn(&path, said);
     }

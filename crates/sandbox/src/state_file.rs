@@ -26,7 +26,7 @@ pub enum StateFileError {
         source: io::Error,
     },
     /// The file is there and holds something else.
-    #[error("the sandbox's state file {path} is damaged; move it away to start afresh")]
+    #[error("the sandbox's state file {path} is damaged; move it away to start with a new one")]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum StateFileError {
     },
     /// The file was written by another version.
     #[error(
-        "the sandbox's state file {path} has format {found}, wanted {FORMAT}; move it away to start afresh"
+        "the sandbox's state file {path} has format {found}, wanted {FORMAT}; move it away to start with a new one"
     )]
     Format {
         /// The file.

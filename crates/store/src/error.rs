@@ -219,7 +219,9 @@ impl StoreError {
             Self::Symlink { path } => {
                 format!("{} is a symbolic link, wanted a file", path.display())
             }
-            Self::Refused { path, why } => format!("{} is not used: {why}", path.display()),
+            Self::Refused { path, why } => {
+                format!("redkeep does not use {}: {why}", path.display())
+            }
             Self::NotADatabase { path } => format!("{} is not an SQLite database", path.display()),
             Self::Foreign { path, got, wanted } => format!(
                 "{} is another program's database (application_id {got:#010x}, wanted {wanted:#010x})",
@@ -250,8 +252,8 @@ impl StoreError {
                 path.display()
             ),
             Self::Rebuilt { path } => format!(
-                "{} was lost and rebuilt: no copy of it is made until `redkeep prune --acknowledge` says that this is \
-                 known",
+                "{} was lost and rebuilt: redkeep makes no copy of it until somebody runs `redkeep prune \
+                 --acknowledge`",
                 path.display()
             ),
             Self::WorthLess { path } => format!(
@@ -289,7 +291,7 @@ impl StoreError {
             }
             Self::NotMoved { table } => {
                 format!(
-                    "the table {table} is not the same on both sides; what there was is as it was"
+                    "the table {table} is not the same on both sides; the history that was there before is unchanged"
                 )
             }
             Self::LeaseLost => "another instance has taken over".to_owned(),
@@ -300,18 +302,19 @@ impl StoreError {
     /// What an operator can do about it, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Missing { .. } => "`redkeep run` begins it at its first start",
+            Self::Missing { .. } => "`redkeep run` creates it at its first start",
             Self::Symlink { .. } => "put the file itself there, or set state_dir to its directory",
             Self::Refused { .. } => "move it away",
-            Self::NotADatabase { .. } => "`redkeep run` moves it aside and begins a new history",
+            Self::NotADatabase { .. } => "`redkeep run` moves it aside and creates a new history",
             Self::Foreign { .. } | Self::OtherEndpoint { .. } => {
                 "set state_dir to another directory"
             }
             Self::Corrupt { .. } => {
-                "`redkeep run` moves it aside and rebuilds what the snapshots tell, or put the daily copy in its place"
+                "`redkeep run` moves it aside and rebuilds the records from the snapshots; or put the daily copy in \
+                 its place"
             }
             Self::Unreachable { .. } => {
-                "look at the server and at the table [database]; `redkeep doctor` says more"
+                "check the server and the table [database]; `redkeep doctor` says more"
             }
             Self::InUse { .. } => "stop all instances first",
             Self::Occupied { .. } => "it is another installation's; choose another place",
@@ -319,7 +322,7 @@ impl StoreError {
                 "change the table [database] of the policy file, or move it back by `redkeep migrate`"
             }
             Self::Server { .. } => {
-                "the role needs to own the schema, or the right to make it and everything in it"
+                "the role must own the schema, or have the right to create it and everything in it"
             }
             Self::NewerSchema { .. } | Self::ServerNewer { .. } => {
                 "run the newer redkeep that wrote it"
@@ -328,12 +331,14 @@ impl StoreError {
             Self::OldSqlite { .. } => "build redkeep with the bundled SQLite",
             Self::NoLog { .. } => "set state_dir to a local disk",
             Self::Replaced { .. } => "restart redkeep",
-            Self::WorthLess { .. } => "move them to where you keep them, and a new copy is made",
+            Self::WorthLess { .. } => {
+                "move both copies to a safe place; then redkeep makes a new one"
+            }
             Self::Locked { .. } => {
-                "end it, be it a shell of sqlite3 with an open transaction or a program that copies files"
+                "end that program, such as an sqlite3 shell with an open transaction or a program that copies files"
             }
             Self::Storage { .. } | Self::Unwritable { .. } => {
-                "look at the free space, the mount and the permissions of its directory"
+                "check the free space, the mount and the permissions of its directory"
             }
             Self::Rebuilt { .. }
             | Self::File { .. }

@@ -309,7 +309,7 @@ impl StoreWriter {
         let file = self.file.insert(file);
         if self.is_shared {
             if self.lease.as_ref().is_some_and(|lease| !lease.is_reached()) {
-                let why = "it did not answer when it was last asked".to_owned();
+                let why = "it did not answer the last request".to_owned();
                 return Err(StoreError::Unreachable { why });
             }
             let stay = write::commit(file, changes);
@@ -471,6 +471,6 @@ fn check_not_lost(path: &Path, kind: EndpointKind) -> Result<(), StoreError> {
         return Ok(());
     }
     let path = path.to_owned();
-    let what = "it is missing or empty, and was there before".to_owned();
+    let what = "it is missing or empty, but existed before".to_owned();
     Err(StoreError::Corrupt { path, what })
 }

@@ -83,7 +83,7 @@ pub(super) fn resolve<'a>(
         };
         if seen.contains(&name) {
             return Err(format!(
-                "the profiles {} lead in a circle (source_profile)",
+                "the profiles {} name each other in a circle (source_profile)",
                 listed(&seen)
             )
             .into());
@@ -114,7 +114,7 @@ pub(super) fn resolve<'a>(
             (None, None) if seen.len() == 1 && roles.is_empty() => return Ok(None),
             (None, None) => {
                 return Err(format!(
-                    "the profile {name:?}, which others begin with, has no credentials"
+                    "the profile {name:?}, which is the source_profile of others, has no credentials"
                 )
                 .into());
             }
@@ -203,7 +203,7 @@ fn base<'a>(profiles: &'a ProfileSet, profile: &'a Profile) -> Result<Option<Bas
     }
     if profile.get("login_session").is_some() {
         return Err(format!(
-            "the profile {name:?} has a login_session, which redkeep does not support: it is of a person who logs in"
+            "the profile {name:?} has a login_session, which redkeep does not support: it needs a person who logs in"
         ).into());
     }
     if let Some(command) = profile.get("credential_process") {

@@ -119,7 +119,7 @@ fn instance(
     let client = imds::Client::builder()
         .configure(config)
         .endpoint(endpoint.as_deref().unwrap_or(by_mode))
-        .map_err(|_| format!("{ENDPOINT} is no URL"))?
+        .map_err(|_| format!("{ENDPOINT} is not a URL"))?
         .read_timeout(SLOWEST_ANSWER)
         .max_attempts(ATTEMPTS)
         .build();

@@ -366,8 +366,8 @@ impl Finder {
 
 fn unsupported(profile: &str) -> Lacking {
     in_files(format!(
-        "the profile {profile:?} is one of SSO (IAM Identity Center), which redkeep does not support: such a login is a \
-         person's, and ends; give redkeep a role"
+        "the profile {profile:?} is one of SSO (IAM Identity Center), which redkeep does not support: such a login \
+         belongs to a person and expires; give redkeep a role"
     ))
 }
 

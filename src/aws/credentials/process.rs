@@ -61,7 +61,7 @@ pub(super) async fn credentials(name: &str, command: &str) -> Result<Credentials
     let child = child.map_err(|error| told(format!("cannot be started: {error}")))?;
     let ended = tokio::select! {
         ended = ended(child) => ended,
-        () = interrupted() => return Err(told("was ended: redkeep is to stop".to_owned())),
+        () = interrupted() => return Err(told("was ended because redkeep stops".to_owned())),
     };
     let (status, printed, complaint) =
         ended.map_err(|error| told(format!("cannot be waited for: {error}")))?;
@@ -124,9 +124,9 @@ async fn all(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) {
 /// Reads what it printed, as the "Process credential provider" of the AWS SDKs and Tools Reference Guide has it.
 fn parsed(printed: &[u8]) -> Result<Credentials, String> {
     let document: Value =
-        serde_json::from_slice(printed).map_err(|_| "printed no JSON".to_owned())?;
+        serde_json::from_slice(printed).map_err(|_| "did not print JSON".to_owned())?;
     let Value::Object(members) = document else {
-        return Err("printed no JSON object".to_owned());
+        return Err("did not print a JSON object".to_owned());
     };
     let version = member(&members, "Version");
     if version.and_then(Value::as_i64) != Some(1) {
@@ -137,7 +137,7 @@ fn parsed(printed: &[u8]) -> Result<Credentials, String> {
     let expires_at = text("Expiration").map(|text| {
         DateTime::parse_from_rfc3339(text)
             .map(SystemTime::from)
-            .map_err(|_| "printed an Expiration that is no instant".to_owned())
+            .map_err(|_| "printed an Expiration that is not a time".to_owned())
     });
     Ok(Credentials::new(
         wanted("AccessKeyId")?,

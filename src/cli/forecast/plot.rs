@@ -21,7 +21,7 @@ pub(super) fn plot(scope: &ScopeForecast, view: &View) -> String {
     let room = view.width.saturating_sub(margin + 3).max(NARROWEST);
     let columns = columns(scope, room);
     let mut lines = vec![format!(
-        "{}: snapshots held, and the quota of {quota}",
+        "{}: number of snapshots, and the quota of {quota}",
         scope.scope
     )];
     for level in (0..=HEIGHT).rev() {

@@ -27,10 +27,10 @@ Examples:
   redkeep man /usr/local/share/man
   redkeep man | man -l -
 
-The pages of section 1 (the program and each of its commands) go to man1/ in that directory, the one of
-section 5 (redkeep.toml) to man5/.")]
+Writes the pages of section 1 (the program and each of its commands) to man1/ in that directory, and the
+page of section 5 (redkeep.toml) to man5/. Without a directory it prints the page of the program.")]
 pub struct ManArgs {
-    /// The directory; it is made where it is not there
+    /// The directory; it is created if it does not exist
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
 }

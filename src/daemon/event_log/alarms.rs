@@ -32,14 +32,15 @@ pub(in crate::daemon) fn throttling(
             account = %scope.account,
             region = %scope.region,
             requests_per_second = rate,
-            "AWS throttles requests; redkeep asks half as often, and a quarter more each minute while nothing is throttled"
+            "AWS throttles requests; redkeep sends half as many, and a quarter more each minute while AWS does not \
+             throttle"
         );
     }
     for scope in before.difference(&slowed) {
         info!(
             account = %scope.account,
             region = %scope.region,
-            "AWS throttles requests no more; redkeep asks as often as max_requests_per_second allows"
+            "AWS no longer throttles requests; redkeep sends as many as max_requests_per_second allows"
         );
     }
     slowed

@@ -93,10 +93,10 @@ pub(super) fn creating(asked: &Asked) -> Finding {
         Evidence::None => Finding::warning(
             CHECK,
             "whether it and redshift:CreateTags are allowed cannot be asked without side effects: Redshift has no \
-             dry run; no snapshot was asked for here yet",
+             dry run; redkeep has not asked for a snapshot here yet",
             format!(
                 "compare the identity's permissions with {print}, or have IAM simulate them (aws iam \
-                 simulate-principal-policy); the first slot will tell"
+                 simulate-principal-policy); the first slot will show it"
             ),
         ),
         Evidence::Accepted { at, id } => Finding::ok(
@@ -150,7 +150,7 @@ pub(super) fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
     match evidence {
         Evidence::None => Finding::warning(
             CHECK,
-            "whether it is allowed cannot be asked without side effects; nothing of keep_last was deleted here yet",
+            "whether it is allowed cannot be asked without side effects; `keep_last` has deleted nothing here yet",
             format!("compare the identity's permissions with {print}"),
         ),
         Evidence::Accepted { at, id } => Finding::ok(

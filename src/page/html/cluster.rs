@@ -88,7 +88,7 @@ fn when(row: &ExplainRow, zone: Option<&Zone>) -> Markup {
 fn snapshots(part: &Part, now: DateTime<Utc>) -> Markup {
     html! {
         @if !part.snapshots.is_empty() {
-            h3 { "Snapshots that are there" }
+            h3 { "Existing snapshots" }
             ul.snapshots {
                 @for run in &part.snapshots {
                     li {

@@ -53,13 +53,14 @@ pub(in crate::page) fn fleet(fleet: &Fleet<'_>) -> Markup {
                 wrong => (groups("wrong", wrong, fleet.options, fleet.now)),
             }
             @if !fleet.notices.is_empty() {
-                h2 { "Worth knowing" }
+                h2 { "Good to know" }
                 (groups("notices", fleet.notices, fleet.options, fleet.now))
             }
         }
         section aria-labelledby="pairs" {
             h2 #pairs { "Each policy and cluster, the worst first" }
-            p { small { "Times that end in Z are in UTC. Days and next slots are on the policy's clocks, whose zone stands there." } }
+            p { small { "Times that end in Z are in UTC. Days and next slots are in the policy's time zone, which \
+                is shown with them." } }
             (form(fleet))
             (counts(fleet))
             (legend())
@@ -128,7 +129,8 @@ fn legend() -> Markup {
     html! {
         details.legend {
             summary { "What the cells mean" }
-            p { "A cell is a day on the policy's clocks, the newest last: the worst that its slots came to, in the words of " code { "redkeep history" } "." }
+            p { "Each cell is a day in the policy's time zone, the newest last. It shows the worst outcome of that \
+                day's slots, in the words of " code { "redkeep history" } "." }
             ul {
                 @for (outcome, meaning) in LEGEND {
                     li { span class={ "cell " (class(outcome)) } aria-hidden="true" {} " " (told(outcome)) ": " (meaning) }
@@ -139,16 +141,16 @@ fn legend() -> Markup {
 }
 
 const LEGEND: [(DayOutcome, &str); 10] = [
-    (DayOutcome::Available, "each slot brought a snapshot"),
+    (DayOutcome::Available, "each slot has a snapshot"),
     (DayOutcome::Failed, "AWS refused, or the snapshot failed"),
-    (DayOutcome::Missed, "it was not begun in time"),
+    (DayOutcome::Missed, "it did not start in time"),
     (
         DayOutcome::Expired,
-        "AWS had not accepted it when the start window closed",
+        "AWS had not accepted it when the start window ended",
     ),
     (
         DayOutcome::Skipped,
-        "the snapshot before it was still being made",
+        "the previous snapshot was still being made",
     ),
     (
         DayOutcome::Conflict,
@@ -156,7 +158,7 @@ const LEGEND: [(DayOutcome, &str); 10] = [
     ),
     (
         DayOutcome::Overdue,
-        "it should have ended, or begun, and has not",
+        "it should have started or ended, but has not",
     ),
     (
         DayOutcome::Open("creating"),
@@ -164,7 +166,7 @@ const LEGEND: [(DayOutcome, &str); 10] = [
     ),
     (
         DayOutcome::Excused(crate::run::Missed::Paused),
-        "so it was wanted: paused, blackout or disabled",
+        "no snapshot was wanted: paused, blackout or disabled",
     ),
     (
         DayOutcome::NothingDue,

@@ -60,7 +60,7 @@ pub(super) fn page(frame: &Frame<'_>, body: Markup) -> Markup {
                     @if let Some(dead) = frame.dead {
                         p.dead {
                             strong { "The daemon does not work." } " " (Safe(dead))
-                            ": no snapshot begins, and what is below may be old. Restart it: "
+                            ": no snapshot starts, and the page below may be old. Restart it: "
                             code { "systemctl restart redkeep" }
                         }
                     }

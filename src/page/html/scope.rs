@@ -28,12 +28,13 @@ pub(in crate::page) fn scope(
             dd { @match forecast.over_quota_at { Some(at) => { "from " (Instant(at)) " on" }, None => "not within a year" } }
         }
         @for note in notes { p { (note) "." } }
-        h2 { "Snapshots held over a year" }
+        h2 { "Number of snapshots over a year" }
         p {
             picture {
                 source media="(max-width: 47rem)" srcset={ (picture) "&narrow=1" } width=(narrow.0) height=(narrow.1);
                 img.forecast src=(picture) width=(wide.0) height=(wide.1)
-                alt={ "A line of the snapshots held over a year: " (forecast.now.held) " now, at most " (peak.held) ", quota " (quota) "." };
+                alt={ "The number of snapshots over a year: " (forecast.now.held) " now, at most " (peak.held) ", \
+                    quota " (quota) "." };
             }
         }
         h2 { "By policy" }

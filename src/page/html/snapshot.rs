@@ -14,7 +14,7 @@ pub(in crate::page) fn snapshot(run: &Run) -> Markup {
         h1 { "Snapshot " (run.request.snapshot_id) }
         p { "Of the cluster " a href=(cluster_address(Some(&pair.scope), &pair.cluster)) { (pair.cluster) } "." }
         @if let Some(gone) = &run.gone {
-            p.gone { strong { "It is there no more" } " (" (gone.reason.as_str()) ")." }
+            p.gone { strong { "It no longer exists" } " (" (gone.reason.as_str()) ")." }
         }
         dl.fields {
             @for (field, text) in &told.fields { dt { (field) } dd { (Safe(text)) } }

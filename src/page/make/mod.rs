@@ -57,7 +57,7 @@ enum Lack {
     Unreadable(#[from] StoreError),
     #[error("{0}")]
     Undrawn(String),
-    #[error("The daemon has not begun its work yet.")]
+    #[error("The daemon has not started its work yet.")]
     NotBegun,
 }
 

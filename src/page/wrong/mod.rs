@@ -105,7 +105,7 @@ fn of_daemon(facts: &Facts<'_>) -> Vec<Finding> {
         found.push(finding(
             "history",
             format!("The history cannot be read: {why}"),
-            "What became of the slots is not shown below. Snapshots go on.",
+            "What became of the slots is not shown below. Snapshots continue.",
             "redkeep doctor",
         ));
     }
@@ -115,14 +115,14 @@ fn of_daemon(facts: &Facts<'_>) -> Vec<Finding> {
         found.push(finding(
             "history",
             format!("The history cannot be written: {why}"),
-            "Snapshots go on and are written down when it can be; nothing is deleted meanwhile.",
+            "Snapshots continue, and redkeep records them when it can write; it deletes nothing until then.",
             "redkeep doctor",
         ));
     }
     if !reload.successful {
         let since = reload
             .succeeded_at
-            .map(|at| format!("What was read at {} stays in force.", rfc3339(at)));
+            .map(|at| format!("The configuration read at {} stays in use.", rfc3339(at)));
         found.push(finding(
             "reload",
             "The policy file was not valid when it was last read.".to_owned(),
@@ -172,11 +172,11 @@ fn of_row(row: &Row<'_>) -> Option<Finding> {
             kind,
             since: Some(late),
             what: format!(
-                "{}: the slot of {} has come, and nobody looked after it",
+                "{}: the slot of {} was due, and nothing has happened",
                 pair,
                 rfc3339(late)
             ),
-            meaning: "The daemon is stuck, or the clock was set: nothing of it has begun."
+            meaning: "The daemon is stuck, or the clock was set: the slot has not started."
                 .to_owned(),
             command,
         });
@@ -187,7 +187,7 @@ fn of_row(row: &Row<'_>) -> Option<Finding> {
             kind,
             since: Some(ended.at),
             what: format!("{pair}: {kind}"),
-            meaning: "The snapshot of its newest slot is there no more.".to_owned(),
+            meaning: "The snapshot of its newest slot no longer exists.".to_owned(),
             command,
         });
     }
@@ -256,7 +256,7 @@ fn of_new(row: &Row<'_>) -> Option<Finding> {
         what: format!("{}: it has no snapshot yet.", row.pair),
         meaning: match view.next_run {
             Some(next) => format!("Its first slot is at {}.", rfc3339(next)),
-            None => "No slot of it is to come.".to_owned(),
+            None => "It has no next slot.".to_owned(),
         },
         command: take(&row.pair),
     })
@@ -268,13 +268,13 @@ pub(super) fn well(view: &View, rows: &[Row<'_>]) -> &'static str {
     let are_unprotected = { view.scopes.iter() }
         .any(|gauges| gauges.unprotected_clusters.is_some_and(|count| count > 0));
     if rows.iter().all(|row| row.view.is_none()) {
-        "Nothing is protected: no policy selects a cluster that is there."
+        "Nothing is protected: no policy selects an existing cluster."
     } else if rows.iter().all(has_none) {
         "Nothing has failed, and nothing is protected yet: no cluster has a snapshot."
     } else if are_unprotected {
-        "What the policies select is well. Not every cluster is protected, see below."
+        "What the policies select is well. Not every cluster is protected; see below."
     } else if rows.iter().any(has_none) {
-        "Nothing has failed. Not every cluster has a snapshot yet, see below."
+        "Nothing has failed. Not every cluster has a snapshot yet; see below."
     } else {
         "All is well."
     }

@@ -59,7 +59,7 @@ fn a_source_that_is_broken_is_told_by_its_name_and_nothing_else_is_used() {
             "echo nothing to see >&2; exit 3\n",
             "exit status: 3 and says: nothing to see",
         ),
-        ("echo hello\n", "printed no JSON"),
+        ("echo hello\n", "did not print JSON"),
         ("echo '{\"Version\":1}'\n", "printed no AccessKeyId"),
         (
             "cat <<'END'\n{\"Version\":1,\"AccessKeyId\":\"a\\nb\",\"SecretAccessKey\":\"s\"}\nEND\n",

@@ -96,7 +96,7 @@ fn every_small_thing_that_keeps_a_policy_away_is_told() {
     is_near(
         "clusters = [\"finance\"]",
         Some(&own(None)),
-        "does not name it any more",
+        "no longer selects it",
     );
     for near in ["dw-prd", "wd-prod"] {
         let misspelt = format!("clusters = [\"{near}\"]");
@@ -119,6 +119,6 @@ fn a_policy_that_only_the_history_knows_is_told_of() {
     let told = told("clusters = [\"finance\"]", Some(&pairs));
     assert_eq!(
         told,
-        [(false, "the policy is not in the file any more".to_owned())]
+        [(false, "the policy is no longer in the file".to_owned())]
     );
 }

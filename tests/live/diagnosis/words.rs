@@ -241,7 +241,7 @@ fn a_due_run_tells_of_jitter_blackout_overlap_queue_and_newer_slots() {
     let told = told_at(&[ahead, other], "2026-11-24 03:00");
     has(
         &told,
-        &["queues behind another snapshot of the cluster (policy hourly on"],
+        &["waits for another snapshot of the cluster (policy hourly on"],
     );
     assert!(told.waits_until > Some(at("2026-11-24 03:00")));
 
@@ -271,7 +271,7 @@ fn every_outcome_is_told_with_its_reason() {
         ),
         (
             Outcome::Failed("config".into()),
-            &["it is the policy that must change: E: because"],
+            &["the policy must change: E: because"],
         ),
         (
             Outcome::Failed("deleted before it was available".into()),
@@ -279,16 +279,15 @@ fn every_outcome_is_told_with_its_reason() {
         ),
         (
             Outcome::Missed(Missed::Late),
-            &["2026-11-24T09:30:00Z before AWS was asked: AWS could not be listed (E: because)"],
+            &[
+                "2026-11-24T09:30:00Z before AWS was asked: redkeep could not list the snapshots (E: because)",
+            ],
         ),
         (
             Outcome::Missed(Missed::Coalesced),
             &["a newer slot was due too"],
         ),
-        (
-            Outcome::Missed(Missed::Disabled),
-            &["switched off or removed"],
-        ),
+        (Outcome::Missed(Missed::Disabled), &["disabled or removed"]),
         (Outcome::Missed(Missed::Paused), &["the policy was paused"]),
         (Outcome::Skipped, &["overlap: the snapshot"]),
         (
@@ -327,7 +326,7 @@ fn a_snapshot_that_somebody_deleted_is_told_as_such() {
     };
     has(
         &said(gone, now),
-        &["since 2026-11-24T12:00:00Z: somebody deleted it; it is not made again"],
+        &["since 2026-11-24T12:00:00Z: somebody deleted it; redkeep does not make it again"],
     );
 }
 

@@ -31,8 +31,8 @@ fn the_version_of_the_data_that_counts_is_told_beside_the_other_copys() {
         ),
         (
             bundled(Some(None)),
-            "IANA 2026f, built into redkeep; the version of the system's, in /usr/share/zoneinfo, cannot be told, so \
-             that it does not count",
+            "IANA 2026f, built into redkeep; the version of the system's, in /usr/share/zoneinfo, is not known, so \
+             redkeep does not use it",
         ),
     ] {
         let finding = of_zones(&data, at("2026-11-28 12:00"));

@@ -74,7 +74,7 @@ fn it_does_not_come_from_a_daemon_that_has_never_reached_aws() {
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(receiver.got().len(), 0);
     assert!(
-        daemon.log().contains("no sign of life is sent"),
+        daemon.log().contains("no heartbeat is sent"),
         "{}",
         daemon.log()
     );

@@ -300,7 +300,7 @@ fn the_page_is_shown_on_this_machine_alone_and_by_no_foreign_name() {
     page_with(&open, "/", "class=\"strip\"");
     assert_eq!(ask(open.listen, "GET /", "redkeep.example", "").status, 200);
     assert!(
-        open.log().contains("every host that reaches"),
+        open.log().contains("every host that can reach"),
         "{}",
         open.log()
     );

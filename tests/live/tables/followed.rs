@@ -42,7 +42,7 @@ fn a_take_that_waits_is_never_silent_for_long_and_says_on_ctrl_c_that_the_snapsh
     assert_eq!(status.code(), Some(1), "{}", lines());
     let last = lines().lines().last().unwrap().to_owned();
     assert!(
-        last.contains("the snapshot goes on and is creating now: `redkeep show "),
+        last.contains("the snapshot continues and is creating now: `redkeep show "),
         "{last}"
     );
 }

@@ -123,7 +123,7 @@ fn a_take_of_a_cluster_that_does_not_exist_is_refused_before_anything_is_begun()
     );
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
     assert!(
-        err(&wrong).contains("did you mean \"dw-prod\"?; nothing was asked for"),
+        err(&wrong).contains("did you mean \"dw-prod\"?; no snapshot was asked for"),
         "{wrong:?}"
     );
     assert!(!dir.0.join("state/history.db").exists());

@@ -20,7 +20,7 @@ fn what_is_suspicious_is_a_warning() {
         [
             r#"REDKEEP_LISTN: names no setting; did you mean "REDKEEP_LISTEN"?"#,
             "REDKEEP_POLICY__0__NAME: names no setting",
-            "REDKEEP_LISTEN: listen: 0.0.0.0:9835 can be reached from other hosts, and nothing asks them who they are",
+            "REDKEEP_LISTEN: listen: other hosts can reach 0.0.0.0:9835, and there is no log-in",
         ]
     );
     let empty = scratch("empty", b"endpoint = \"sandbox\"\n");
@@ -68,7 +68,7 @@ fn a_region_that_nobody_knows_an_rpo_below_the_interval_and_two_day_fields_are_d
     assert_eq!(
         rpo("30 2 * * *", "1h"),
         [
-            r#"FILE:10:7: policy "p": rpo: got "1h", and up to 1day lie between two slots: the alarm comes though no slot fails; wanted that, and the time that a snapshot takes"#
+            r#"FILE:10:7: policy "p": rpo: got "1h", but up to 24h lie between two slots: there will be alarms although no slot fails; wanted at least that, plus the time that a snapshot takes"#
         ]
     );
     assert_eq!(rpo("30 2 * * *", "26h"), [""; 0]);

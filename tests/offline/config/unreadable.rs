@@ -26,7 +26,7 @@ fn what_cannot_be_read_is_said_with_its_path() {
     let endless = load(&sources("/dev/zero")).unwrap_err().to_string();
     assert_eq!(
         endless,
-        "/dev/zero: more than 4 MiB, which is no policy file"
+        "/dev/zero: more than 4 MiB, which is too large for a policy file"
     );
 }
 

@@ -13,6 +13,7 @@ mod page;
 mod scenarios;
 mod shell;
 mod tables;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;

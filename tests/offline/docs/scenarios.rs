@@ -75,7 +75,7 @@ fn every_invariant_has_its_check_in_the_simulation() {
 }
 
 /// The source files of the program, its crates and their tests.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+pub fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in folder.read_dir().unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

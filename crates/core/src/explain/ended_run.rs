@@ -23,7 +23,7 @@ pub fn missed_range(range: &MissedRange) -> String {
                 "their start windows ended before AWS could be asked; no daemon ran, or AWS did not answer",
             Missed::Blackout => "a blackout covered their start windows",
             Missed::Coalesced => "newer slots were due too",
-            Missed::Disabled => "the policy was switched off or removed before they started",
+            Missed::Disabled => "the policy was disabled or removed before they started",
             Missed::Paused => "the policy was paused (`redkeep pause`)",
         }
     )
@@ -46,7 +46,7 @@ pub(super) fn outcome(run: &Run, outcome: &Outcome, past: Past<'_>) -> String {
 fn available(run: &Run) -> String {
     let delay = |instant: DateTime<Utc>| span(instant - run.slot.scheduled_at);
     let asked = run.requested_at.map_or_else(
-        || "found under its name, without having been asked for here".to_owned(),
+        || "found by its name; this history has no request for it".to_owned(),
         |requested| format!("asked for {} after its slot", delay(requested)),
     );
     let complete = run
@@ -67,11 +67,11 @@ fn available(run: &Run) -> String {
         },
         |gone| {
             let how = match gone.reason {
-                GoneReason::Pruned => "redkeep removed it, as its policy says",
-                GoneReason::Expired => "its retention had passed",
-                GoneReason::Deleted => "somebody deleted it; it is not made again",
+                GoneReason::Pruned => "redkeep deleted it, as its policy says",
+                GoneReason::Expired => "its retention period was over",
+                GoneReason::Deleted => "somebody deleted it; redkeep does not make it again",
             };
-            format!("not there any more since {}: {how}", rfc3339(gone.at))
+            format!("gone since {}: {how}", rfc3339(gone.at))
         },
     );
     format!(
@@ -97,16 +97,16 @@ fn failed(run: &Run, why: &Reason) -> String {
         Reason::SnapshotFailed => {
             let second = match run.generation() {
                 Generation::First => "",
-                Generation::Second => ", and there was no second one in time",
+                Generation::Second => ", and a second one could not be made in time",
             };
-            format!("AWS accepted the snapshot and could not complete it{second}{told}")
+            format!("AWS accepted the snapshot but could not complete it{second}{told}")
         }
         Reason::NotFound => format!("AWS has no such cluster here{told}"),
         Reason::Config => {
-            format!("AWS refuses the request for good, it is the policy that must change{told}")
+            format!("AWS refuses the request permanently; the policy must change{told}")
         }
         Reason::AccountRemoved => {
-            format!("its account was taken out of the policy file before it ended{told}")
+            format!("its account was removed from the policy file before it ended{told}")
         }
         why => format!("{why}{told}"),
     }
@@ -138,7 +138,7 @@ fn not_started(run: &Run, missed: Missed, past: Past<'_>) -> String {
         Missed::Late => format!(
             "its start window ended at {deadline} before AWS was asked: {}",
             match &run.message {
-                Some(message) => format!("AWS could not be listed ({message})"),
+                Some(message) => format!("redkeep could not list the snapshots ({message})"),
                 None =>
                     "no daemon ran then, or AWS did not answer, or the clocks disagreed".to_owned(),
             }
@@ -159,11 +159,11 @@ fn not_started(run: &Run, missed: Missed, past: Past<'_>) -> String {
                 .find(|other| other.slot.scheduled_at > run.slot.scheduled_at);
             let newer = newer.map(|newer| format!(" ({})", rfc3339(newer.slot.scheduled_at)));
             format!(
-                "a newer slot was due too{}: of several only the newest is taken",
+                "a newer slot was due too{}: of several due slots only the newest starts",
                 newer.unwrap_or_default()
             )
         }
-        Missed::Disabled => "the policy was switched off or removed before it started".to_owned(),
+        Missed::Disabled => "the policy was disabled or removed before it started".to_owned(),
         Missed::Paused => "the policy was paused (`redkeep pause`)".to_owned(),
     }
 }
@@ -200,29 +200,29 @@ pub(super) fn advice(why: &Reason, pair: &Pair) -> String {
             format!("; compare the identity's permissions with `{command}`")
         }
         Reason::Quota => {
-            format!("; delete manual snapshots, or have the quota raised: `{command}`")
+            format!("; delete manual snapshots, or have AWS raise the quota: `{command}`")
         }
         Reason::Credentials => {
-            format!("; look at the credentials of the account, `{command}` tries them")
+            format!("; check the account's credentials: `{command}` tries them")
         }
         Reason::ClockSkew => format!("; set this machine's clock: `{command}` compares it"),
         Reason::Unreachable | Reason::NoClearAnswer => {
             format!("; `{command}` tries to reach AWS")
         }
         Reason::NotFound => {
-            format!("; look at the cluster's name and region: `{command}` lists what is there")
+            format!("; check the cluster's name and region: `{command}` lists what exists")
         }
-        Reason::Config => format!("; change the policy, `{command}` tells what is wrong with it"),
+        Reason::Config => format!("; change the policy: `{command}` says what is wrong with it"),
         Reason::SnapshotFailed | Reason::Vanished => {
-            format!("; the next slot is tried as planned, and `{command}` takes one now")
+            format!("; the next slot starts as planned, and `{command}` takes a snapshot now")
         }
         why if why.is_paused_cluster() => {
             format!(
-                "; a cluster takes snapshots only while it is available: `{command}` resumes it"
+                "; AWS takes snapshots of a cluster only while it is available: `{command}` resumes it"
             )
         }
         Reason::ClusterState(_) => {
-            "; a cluster takes snapshots only while it is available".to_owned()
+            "; AWS takes snapshots of a cluster only while it is available".to_owned()
         }
         _ => String::new(),
     }

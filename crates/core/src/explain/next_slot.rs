@@ -51,15 +51,16 @@ pub fn coming(
             span(scheduled_at - now)
         ),
         false => format!(
-            "the slot of {local} in {zone} was due {} ago and has no record yet: no daemon has taken it up, or \
-             AWS has not told it the time",
+            "the slot of {local} in {zone} was due {} ago and has no record yet: no daemon has run since, or the \
+             daemon does not know AWS's time yet",
             span(now - scheduled_at)
         ),
     };
     let outlook = match paused_since {
         None => start(policy, scheduled_at, timing),
         Some(since) => format!(
-            "the policy is paused since {}: it will be missed(paused) unless `redkeep resume {}` comes before it",
+            "the policy has been paused since {}: the slot will be missed (paused) unless you run `redkeep resume \
+             {}` before it",
             rfc3339(since),
             policy.name
         ),
@@ -88,7 +89,7 @@ pub(super) fn start(policy: &Policy, scheduled_at: DateTime<Utc>, timing: Timing
     let deadline = rfc3339(timing.deadline);
     match timing.starts_at {
         None => format!(
-            "the blackout {blackout:?} covers its start window up to {deadline}: it will be missed(blackout)"
+            "the blackout {blackout:?} covers its start window up to {deadline}: the slot will be missed (blackout)"
         ),
         Some(at) if at == timing.ready_at => {
             format!("it may start from {}{jitter} until {deadline}", rfc3339(at))

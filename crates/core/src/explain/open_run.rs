@@ -22,7 +22,7 @@ pub fn run(run: &Run, past: Past<'_>) -> Explanation {
     match run.trigger {
         Trigger::Schedule => told,
         Trigger::Manual => Explanation {
-            words: format!("asked for by hand (`redkeep take`); {}", told.words),
+            words: format!("asked for with `redkeep take`; {}", told.words),
             ..told
         },
     }
@@ -33,7 +33,7 @@ fn of_state(run: &Run, past: Past<'_>) -> Explanation {
         RunState::Due => due(run, past),
         RunState::Waiting { until, refusal } => waiting(run, *until, refusal, past),
         RunState::Asking { refusal } => Explanation::now(format!(
-            "{}AWS is being asked{}; after a crash of the daemon it is looked for by its name",
+            "{}AWS is being asked{}; after a crash the daemon looks for the snapshot by its name",
             refusal.as_ref().map_or_else(String::new, |refusal| format!(
                 "{}{}; ",
                 refused(run, refusal),
@@ -43,7 +43,8 @@ fn of_state(run: &Run, past: Past<'_>) -> Explanation {
         )),
         RunState::InDoubt { since, look_at } => in_doubt(run, *since, *look_at),
         RunState::Concluding { since, verdict } => Explanation::now(format!(
-            "is to end as {}: {}; recorded once a complete listing made after {} shows no snapshot of its name",
+            "will end as {}: {}; this is recorded when a complete listing made after {} shows no snapshot of its \
+             name",
             verdict.word(),
             outcome(run, verdict, past),
             rfc3339(*since)
@@ -52,7 +53,7 @@ fn of_state(run: &Run, past: Past<'_>) -> Explanation {
         RunState::Failing { ask_at, .. } => Explanation::until(
             *ask_at,
             format!(
-                "AWS says that the snapshot failed; the reason is being asked for{}",
+                "AWS says that the snapshot failed; redkeep is asking for the reason{}",
                 match (run.generation(), past.facts.now < run.request.deadline) {
                     (Generation::First, true) =>
                         ", and then for a second snapshot, whose name ends in -r1",
@@ -78,7 +79,7 @@ fn due(run: &Run, past: Past<'_>) -> Explanation {
     }
     if superseded(facts, run) {
         return Explanation::now(
-            "a newer slot is due too: it will be missed(coalesced)".to_owned(),
+            "a newer slot is due too: this one will be missed (coalesced)".to_owned(),
         );
     }
     if facts.now < request.starts_at {
@@ -93,7 +94,7 @@ fn due(run: &Run, past: Past<'_>) -> Explanation {
         return Explanation {
             words: format!(
                 "the previous snapshot {} is still being made: if the next listing says so too, this slot is \
-                 skipped(overlap)",
+                 skipped (overlap)",
                 previous.request.snapshot_id
             ),
             waits_until: look_at,
@@ -111,9 +112,10 @@ fn withdrawn(run: &Run, past: Past<'_>) -> Option<&'static str> {
     if run.trigger == Trigger::Manual {
         None
     } else if !is_configured(past.facts, run) {
-        Some("the policy is switched off or not in the file any more: it will be missed(disabled)")
+        Some("the policy is disabled or no longer in the file: the slot will be missed (disabled)")
     } else {
-        is_paused(past.facts, run).then_some("the policy is paused: it will be missed(paused)")
+        is_paused(past.facts, run)
+            .then_some("the policy is paused: the slot will be missed (paused)")
     }
 }
 
@@ -150,7 +152,7 @@ fn held_up(run: &Run, past: Past<'_>) -> Option<Explanation> {
         return Some(Explanation::until(
             until,
             format!(
-                "queues behind another snapshot of the cluster ({}); asked all the same from {}",
+                "waits for another snapshot of the cluster ({}); AWS is asked in any case from {}",
                 ahead.unwrap_or_default(),
                 rfc3339(until)
             ),
@@ -162,7 +164,10 @@ fn held_up(run: &Run, past: Past<'_>) -> Option<Explanation> {
     let ends = open_at.min(run.request.deadline);
     Some(Explanation::until(
         ends,
-        format!("held up by the blackout {name:?} until {}", rfc3339(ends)),
+        format!(
+            "waits for the end of the blackout {name:?} at {}",
+            rfc3339(ends)
+        ),
     ))
 }
 
@@ -171,8 +176,9 @@ fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -
     let deadline = rfc3339(run.request.deadline);
     let refused = refused(run, refusal);
     if facts.now >= run.request.deadline {
-        let words =
-            format!("{refused}; its start window ended at {deadline}, and it is about to end");
+        let words = format!(
+            "{refused}; its start window ended at {deadline}, and the slot is about to end"
+        );
         return Explanation::now(words);
     }
     if superseded(facts, run) {
@@ -223,8 +229,8 @@ fn in_doubt(run: &Run, since: DateTime<Utc>, look_at: DateTime<Utc>) -> Explanat
     Explanation::until(
         look_at,
         format!(
-            "whether AWS accepted the create call{} is not known{}; the name is looked for until {}, and then \
-             asked for again under the same name",
+            "it is not known whether AWS accepted the create call{}{}; redkeep looks for the name until {}, and \
+             then asks again under the same name",
             at(" of ", run.asked_at),
             said(run),
             rfc3339(retry::doubt_ends_at(run, since))
@@ -238,7 +244,8 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
     let overdue_at = accepted + run.request.completion_window;
     let alarm = match is_overlong(past.facts, run) {
         true => format!(
-            "which is longer than its completion window; it is followed on, and blocks no slot since {}",
+            "which is longer than its completion window; redkeep still follows it, and it has blocked no slot since \
+             {}",
             rfc3339(overdue_at)
         ),
         false => format!("an alarm from {} on", rfc3339(overdue_at)),
@@ -248,7 +255,7 @@ fn creating(run: &Run, look_at: DateTime<Utc>, past: Past<'_>) -> Explanation {
         _ => String::new(),
     };
     let words = format!(
-        "AWS has been making the snapshot{unknown} for {}{}, {alarm}; looked at again at {}",
+        "AWS has been making the snapshot{unknown} for {}{}, {alarm}; redkeep looks at it again at {}",
         span(now - accepted),
         progress(run),
         rfc3339(look_at)

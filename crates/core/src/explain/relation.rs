@@ -84,10 +84,10 @@ impl Relation {
             Self::Touches {
                 named_by,
                 active_since: Some(since),
-            } => format!("named by {named_by:?}; active since {}", rfc3339(*since)),
+            } => format!("selected by {named_by:?}; active since {}", rfc3339(*since)),
             Self::Touches { named_by, .. } => format!(
-                "named by {named_by:?}; not active yet: a running daemon makes it so once AWS has answered and, \
-                 for a pattern, has listed the cluster"
+                "selected by {named_by:?}; not active yet: a running daemon activates it when AWS has answered and, \
+                 for a pattern, a listing has shown the cluster"
             ),
             Self::Nearly(near) => near.words(),
         }
@@ -97,25 +97,26 @@ impl Relation {
 impl Near {
     fn words(&self) -> String {
         match self {
-            Self::Disabled => "the policy is switched off (`enabled = false`)".to_owned(),
+            Self::Disabled => "the policy is disabled (`enabled = false`)".to_owned(),
             Self::Excluded(pattern) => format!("left out by `exclude`: {pattern:?} matches it"),
             Self::Tags(wanted) => format!(
-                "only clusters with the tags {wanted} (`cluster_tags`), and no listing has shown it with them"
+                "the policy selects only clusters with the tags {wanted} (`cluster_tags`), and no listing has shown \
+                 the cluster with them"
             ),
             Self::Elsewhere(seen) => format!(
-                "it was seen in {}, where the policy does not work (`accounts`, `regions`)",
+                "the cluster was seen in {}, which the policy does not include (`accounts`, `regions`)",
                 joined(seen)
             ),
             Self::NotSeen(named_by) => format!(
-                "{named_by:?} would name it, but no complete listing has shown a cluster of this name"
+                "{named_by:?} would select it, but no complete listing has shown a cluster of this name"
             ),
             Self::Closed(at) => format!(
-                "closed at {}: from then on complete listings did not show it (deleted, renamed, or its tags \
-                 changed); it begins anew when it reappears",
+                "inactive since {}: complete listings have not shown the cluster since then (deleted, renamed, or \
+                 its tags changed); it becomes active again when the cluster reappears",
                 rfc3339(*at)
             ),
-            Self::NoLongerNamed => "`clusters` does not name it any more".to_owned(),
-            Self::Removed => "the policy is not in the file any more".to_owned(),
+            Self::NoLongerNamed => "`clusters` no longer selects it".to_owned(),
+            Self::Removed => "the policy is no longer in the file".to_owned(),
             Self::Misspelt(literal) => {
                 format!("`clusters` names {:?}, one letter away", literal.as_str())
             }

@@ -100,18 +100,19 @@ impl fmt::Display for Note {
         match self {
             Self::Pattern(policy, pattern) => write!(
                 f,
-                "{policy}: nothing is known yet of what {pattern:?} matches; it counts as one cluster in each account \
-                 and region"
+                "{policy}: it is not known yet which clusters {pattern:?} matches; the pattern counts as one \
+                 cluster in each account and region"
             ),
             Self::Somewhere(policy, cluster) => write!(
                 f,
-                "{policy}: nothing is known yet of where {cluster} is; it counts in each account and region"
+                "{policy}: it is not known yet where {cluster} is; the cluster counts in each account and region"
             ),
             Self::Paused(policy) => write!(f, "{policy} is paused; it counts as if it were not"),
             Self::Backlog(policy, made, removed) => write!(
                 f,
-                "{policy}: keep_last cannot keep up: {made} snapshots come in a day, and passes remove at most {removed} \
-                 (five an hour), so that there will be more than is counted here; let a shorter retention take them"
+                "{policy}: keep_last cannot keep up: {made} snapshots are made in a day, and passes delete at most \
+                 {removed} (5 an hour), so there will be more snapshots than this forecast counts; set a shorter \
+                 retention"
             ),
         }
     }

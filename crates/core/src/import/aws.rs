@@ -22,14 +22,14 @@ pub fn eventbridge(text: &str) -> Result<Import, ImportError> {
         match string(schedule, "ScheduleExpression") {
             Some(expression) => take(&mut import, schedule, name, expression),
             None => import.left_out.push(format!(
-                "{name}: it has no schedule here; `aws scheduler get-schedule --name {name}` tells it"
+                "{name}: its schedule is not in the file; `aws scheduler get-schedule --name {name}` prints it"
             )),
         }
     }
     match seen {
         0 => Err(ImportError::NothingThere {
-            wanted: "schedule of EventBridge",
-            advice: "`aws scheduler get-schedule --name NAME` and `aws events list-rules` write one",
+            wanted: "EventBridge schedule",
+            advice: "`aws scheduler get-schedule --name NAME` and `aws events list-rules` print them",
         }),
         _ => Ok(import),
     }
@@ -48,7 +48,7 @@ fn take(import: &mut Import, schedule: &Value, name: &str, expression: &str) {
         let arn = arn.unwrap_or_default();
         import
             .left_out
-            .push(format!("{name}: it does something else ({arn})"));
+            .push(format!("{name}: it calls something else ({arn})"));
         return;
     }
     let input = target.and_then(|target| string(target, "Input"));
@@ -59,9 +59,9 @@ fn take(import: &mut Import, schedule: &Value, name: &str, expression: &str) {
     match arn {
         Some(arn) if arn.to_lowercase().contains("createclustersnapshot") => {}
         Some(arn) => remarks.push(format!(
-            "CHECK THIS: it calls {arn}, and what that does is not told here"
+            "CHECK THIS: it calls {arn}; this file does not say what that does"
         )),
-        None => remarks.push("CHECK THIS: what it calls is not told here".to_owned()),
+        None => remarks.push("CHECK THIS: this file does not say what it calls".to_owned()),
     }
     for key in ["StartDate", "EndDate"] {
         if let Some(date) = schedule.get(key).filter(|date| !date.is_null()) {
@@ -138,7 +138,7 @@ pub fn native(text: &str) -> Result<Import, ImportError> {
     match seen {
         0 => Err(ImportError::NothingThere {
             wanted: "snapshot schedule",
-            advice: "`aws redshift describe-snapshot-schedules` writes them",
+            advice: "`aws redshift describe-snapshot-schedules` prints them",
         }),
         _ => Ok(import),
     }

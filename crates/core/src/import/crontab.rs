@@ -69,16 +69,20 @@ fn draft(schedule: &str, command: &str, timezone: Option<String>) -> Draft {
     let cluster = option(&words, "--cluster-identifier").filter(|name| !name.contains('$'));
     let mut remarks = vec![format!("{schedule} {command}")];
     if !command.contains("create-cluster-snapshot") {
-        remarks.push("CHECK THIS: what the script does is not told here".to_owned());
+        remarks.push("CHECK THIS: the crontab does not say what the script does".to_owned());
     }
     if timezone.is_none() {
-        remarks.push("CHECK THIS: cron ran by that machine's clocks, and redkeep runs in UTC without a `timezone`".to_owned());
+        remarks.push(
+            "CHECK THIS: cron used that machine's time zone; without a `timezone` redkeep uses \
+             UTC"
+            .to_owned(),
+        );
     }
     if option(&words, "--profile").is_some() || command.contains("AWS_PROFILE=") {
-        remarks.push("NOT CARRIED OVER: its profile; an [[account]] may name it".to_owned());
+        remarks.push("NOT CARRIED OVER: its profile; an [[account]] can name it".to_owned());
     }
     if words.contains(&"--tags") {
-        remarks.push("NOT CARRIED OVER: its tags; a policy may have `tags`".to_owned());
+        remarks.push("NOT CARRIED OVER: its tags; a policy can have `tags`".to_owned());
     }
     let days = option(&words, "--manual-snapshot-retention-period");
     Draft {

@@ -44,7 +44,7 @@ pub struct Draft {
 pub enum ImportError {
     /// The text is no JSON.
     #[error(
-        "this is no JSON, line {line}: {reason}; export it with the AWS CLI and `--output json`"
+        "this is not JSON, line {line}: {reason}; export it with the AWS CLI and `--output json`"
     )]
     NotJson {
         /// Where.
@@ -53,7 +53,7 @@ pub enum ImportError {
         reason: String,
     },
     /// The text is another document.
-    #[error("there is no {wanted} in it; {advice}")]
+    #[error("the file has no {wanted}; {advice}")]
     NothingThere {
         /// What is looked for.
         wanted: &'static str,
@@ -110,8 +110,9 @@ fn schedule_of(text: &str) -> Result<String, String> {
 /// The policy file.
 pub fn policy_file(import: &Import, from: &str) -> String {
     let mut text = format!(
-        "# Written by `redkeep import {from}`. Read every remark, look at it with `redkeep check FILE` and `redkeep plan`,\n\
-         # and switch the old schedule off when redkeep has taken its first snapshot: until then both take them.\n\n"
+        "# Written by `redkeep import {from}`. Read every remark, try the file with `redkeep check FILE` and \
+         `redkeep plan`,\n\
+         # and switch off the old schedule when redkeep has taken its first snapshot: until then both take snapshots.\n\n"
     );
     let regions: BTreeSet<&str> = { import.drafts.iter() }
         .filter_map(|draft| draft.region.as_deref())
@@ -120,7 +121,8 @@ pub fn policy_file(import: &Import, from: &str) -> String {
     text.push_str("[[account]]\nname = \"default\"\n");
     match regions.is_empty() {
         true => text.push_str(
-            "# CHANGE THIS: no region was named. Without an [[account]] it comes from the environment.\nregions = \
+            "# CHANGE THIS: the input names no region. Without an [[account]] it comes from the \
+             environment.\nregions = \
              [\"us-east-1\"]\n",
         ),
         false => {
@@ -179,7 +181,7 @@ fn policy(draft: &Draft, name: &str, several_regions: bool) -> String {
     if clusters.is_empty() {
         push_remark(
             &mut text,
-            "CHANGE THIS: which clusters it is for was not told",
+            "CHANGE THIS: the input does not say which clusters it is for",
         );
     }
     let named = match clusters.is_empty() {
@@ -219,14 +221,14 @@ fn retention(draft: &Draft, text: &mut String) -> String {
         Some(days) => {
             push_remark(
                 text,
-                &format!("CHANGE THIS: AWS takes no period of {days} days"),
+                &format!("CHANGE THIS: AWS does not accept a period of {days} days"),
             );
             "35d".to_owned()
         }
         None => {
             push_remark(
                 text,
-                "CHANGE THIS: no retention was named; manual snapshots are then kept for ever, and paid for",
+                "CHANGE THIS: the input has no retention; AWS keeps such snapshots forever, and bills them",
             );
             "35d".to_owned()
         }

@@ -36,7 +36,8 @@ impl<R, S: Trust> Fenced<R, S> {
         let error = RedshiftError {
             class: ErrorClass::Unsent,
             code: None,
-            message: "not sent: this instance cannot be sure to be the only one at work".to_owned(),
+            message: "not sent: this instance cannot be sure that it is the only one that works"
+                .to_owned(),
         };
         (!self.trust.is_trusted()).then_some(Answer {
             result: Err(error),

@@ -66,7 +66,7 @@ pub fn test_message(receiver: &ReceiverName, now: DateTime<Utc>) -> Message {
         count: 1,
         content: Content {
             title: "redkeep: a test".to_owned(),
-            reason: "somebody has run `redkeep notify --test`; nothing is wrong".to_owned(),
+            reason: "somebody ran `redkeep notify --test`; nothing is wrong".to_owned(),
             action: "redkeep status".to_owned(),
             ..Content::default()
         },

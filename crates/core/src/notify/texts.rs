@@ -96,7 +96,7 @@ pub(super) fn of_extension(facts: Facts<'_>, extension: &Extension) -> Content {
             pair
         ),
         reason: bounded(&format!(
-            "{}; it is kept for {to} and not for {from}",
+            "{}; it is now kept for {to} instead of {from}",
             extension.reason
         )),
         action: explain(pair),
@@ -110,7 +110,7 @@ pub(super) fn of_job(facts: Facts<'_>, run: &Run) -> Content {
     let subject = Subject::of_job(policy, run.slot.scheduled_at);
     Content {
         title: format!(
-            "{policy}: the snapshots of {} begin",
+            "{policy}: snapshots of {} have started",
             rfc3339(run.slot.scheduled_at)
         ),
         action: "redkeep status".to_owned(),

@@ -37,7 +37,7 @@ fn given_up(facts: Facts<'_>, action: &SnapshotAction) -> Option<String> {
     let later = facts.history.actions.values();
     let later = { later }.find(|later| action.gives_way_to(later));
     if let (Some(_), Some(later)) = (&action.trouble, later) {
-        return Some(format!("a later {} took its place", later.kind.as_str()));
+        return Some(format!("a later {} replaced it", later.kind.as_str()));
     }
     // Waiting for its turn among many is no trouble.
     if action.trouble.is_some() || !action.is_over(facts.now) {

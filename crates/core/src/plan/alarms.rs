@@ -39,7 +39,7 @@ pub enum Alarm {
     QuotaReached(Scope),
     /// IAM does not allow snapshots to be made in a scope.
     AccessDenied(Scope),
-    /// Our clock and AWS's are more than five minutes apart.
+    /// Our clock and AWS's clock are more than 5 minutes apart.
     ClockSkew(Scope),
     /// A scope's last listing failed.
     Unreachable(Scope),
@@ -167,7 +167,11 @@ fn of_holds(facts: Facts<'_>) -> Vec<(Alarm, String)> {
     });
     let actions = facts.history.actions.values();
     let stuck = actions.filter_map(|one| {
-        let said = format!("{} goes on: {}", one.kind.as_str(), one.trouble.as_ref()?);
+        let said = format!(
+            "the {} is not finished: {}",
+            one.kind.as_str(),
+            one.trouble.as_ref()?
+        );
         let alarm = Alarm::HalfHeld(one.slot.pair.scope.clone(), one.snapshot.clone());
         Some((alarm, said))
     });
@@ -227,7 +231,7 @@ fn of_quota(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> Option<(Alarm,
         _ => return None,
     };
     let others = held - own_snapshots(facts, view);
-    let said = format!("AWS holds {held} of {quota}, of which {others} are not redkeep's");
+    let said = format!("AWS has {held} of {quota}, of which {others} are not redkeep's");
     Some((alarm, said))
 }
 
@@ -250,7 +254,7 @@ fn of_care(facts: Facts<'_>, run: &Run, care: &Care) -> Option<(Alarm, String)> 
             Some((Alarm::GuardRefused(slot), refused.message.clone()))
         }
         Care::Shared => {
-            let said = "it is shared with other accounts, and AWS changes no shared snapshot";
+            let said = "it is shared with other accounts, and AWS does not change shared snapshots";
             Some((Alarm::GuardRefused(slot), said.to_owned()))
         }
         Care::LetGo => Some((Alarm::LettingGo(slot), String::new())),

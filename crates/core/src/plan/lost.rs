@@ -100,14 +100,14 @@ fn end(run: &Run) -> (Outcome, Option<String>) {
         ),
         RunState::Creating { .. } => (
             lost(),
-            told("AWS has accepted the snapshot and may have completed it: nobody can look"),
+            told("AWS accepted the snapshot and may have completed it: redkeep can no longer look"),
         ),
         RunState::Asking { .. }
         | RunState::InDoubt { .. }
         | RunState::Concluding { .. }
         | RunState::Ended(_) => (
             lost(),
-            told("AWS may have made the snapshot: nobody can look"),
+            told("AWS may have made the snapshot: redkeep can no longer look"),
         ),
     }
 }
@@ -115,7 +115,7 @@ fn end(run: &Run) -> (Outcome, Option<String>) {
 fn never_asked(run: &Run) -> (Outcome, Option<String>) {
     let account = &run.slot.pair.scope.account;
     let message = format!(
-        "the daemon that runs has no account {account}: have it read its configuration again, and ask once more"
+        "the running daemon does not know the account {account}: reload its configuration, and try again"
     );
     (Outcome::Failed(Reason::Config), Some(message))
 }

@@ -126,7 +126,7 @@ fn accepted(
         Ownership::Proven | Ownership::ByName => seen(run, snapshot, now),
         Ownership::Foreign(what) => Event::Lost {
             look_at: now,
-            message: format!("the answer was of another snapshot: {what}"),
+            message: format!("AWS answered about another snapshot: {what}"),
         },
     }
 }

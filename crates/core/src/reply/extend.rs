@@ -41,7 +41,7 @@ pub(super) fn extended(
         Ok(snapshot) if is_of(run, history, snapshot, account.as_deref()) => Ok(snapshot),
         Ok(_) => Err((
             RETRY_INTERVAL,
-            "AWS answered with another snapshot".to_owned(),
+            "AWS answered about another snapshot".to_owned(),
         )),
         Err(error) => Err((pause(error.class), error.told())),
     };
@@ -76,7 +76,7 @@ fn note(
         Ok(snapshot) if is_still_needed(snapshot, extension.to) => {
             let period = snapshot.manual_snapshot_retention_period;
             let period = period.unwrap_or_default();
-            let told = format!("AWS has answered, and its period is {period}d as before");
+            let told = format!("AWS answered, but the period is still {period}d");
             (SLOWLY, Some(told))
         }
         Ok(_) => (SLOWLY, None),

@@ -192,7 +192,7 @@ fn of_two_accounts(listed: Listed) -> Listed {
     let error = RedshiftError {
         class: ErrorClass::Unknown,
         code: None,
-        message: "the credentials became another account's while it was listed".to_owned(),
+        message: "the credentials changed to another account during the listing".to_owned(),
     };
     Listed {
         clusters: listed.clusters.map_to(Err(error.clone())),

@@ -62,9 +62,9 @@ pub(super) fn removed(
         Ok(Removed::Refused(why)) => removal.ended(now, Err(why.into())),
         Ok(Removed::Done) => return gone(removal, history, observed, now),
         Ok(Removed::Absent) if was_in_doubt => return gone(removal, history, observed, now),
-        Ok(Removed::Absent) => removal.ended(now, Err("it was gone before".to_owned().into())),
+        Ok(Removed::Absent) => removal.ended(now, Err("it was already gone".to_owned().into())),
         Ok(Removed::Present) if is_young => in_doubt,
-        Ok(Removed::Present) => removal.ended(now, Err("AWS did not remove it".to_owned().into())),
+        Ok(Removed::Present) => removal.ended(now, Err("AWS did not delete it".to_owned().into())),
     };
     vec![Change::Removal(Box::new(ended))]
 }

@@ -107,7 +107,7 @@ pub fn findings(
             });
         let kinds: Vec<String> = kinds.collect();
         findings.push(format!(
-            "{} of {} slots brought no snapshot: {}",
+            "{} of {} slots have no snapshot: {}",
             lacking - report.excused,
             report.slots(),
             kinds.join(", ")
@@ -125,11 +125,11 @@ pub fn findings(
     }
     let differences = differences.cloned().unwrap_or_default();
     for id in &differences.not_at_aws {
-        findings.push(format!("recorded as good, and AWS does not have it: {id}"));
+        findings.push(format!("recorded as good, but AWS does not have it: {id}"));
     }
     for id in &differences.not_recorded {
         findings.push(format!(
-            "AWS has it with the policy's tags, and it is not recorded: {id}"
+            "AWS has it with the policy's tags, but it is not recorded: {id}"
         ));
     }
     findings

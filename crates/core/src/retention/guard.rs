@@ -65,7 +65,7 @@ pub enum Care {
         /// Why, for people.
         why: &'static str,
     },
-    /// The snapshot is shared with other accounts, and AWS changes no shared snapshot.
+    /// The snapshot is shared with other accounts, and AWS does not change shared snapshots.
     Shared,
     /// Its cluster has been gone for so long that it is let go.
     LetGo,
@@ -181,13 +181,13 @@ fn slots(
     // None at all was due yet where there is only what was asked for by hand.
     if newest_due.is_none_or(|run| stock.has(run)) {
         let too_soon = next_deadline.is_some_and(|deadline| end.expires_at < deadline);
-        let why = "the next slot comes after its end";
+        let why = "the next slot is due after it expires";
         return (end.rank == 0 && too_soon).then_some(Cause::Keep(why));
     }
     if newest_due.is_some_and(|run| !run.is_ended()) && end.expires_at - now > PRESSING {
         return None;
     }
-    Some(Cause::Keep("the newest slot has brought no snapshot"))
+    Some(Cause::Keep("the newest slot has no snapshot"))
 }
 
 fn judged(listed: &Brief, cause: Cause, now: DateTime<Utc>) -> Option<Care> {

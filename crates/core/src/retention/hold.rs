@@ -38,7 +38,9 @@ pub fn steps(
         ActionKind::Takeover => false,
     };
     if changes_period && !snapshot.accounts_with_restore_access.is_empty() {
-        return Err("it is shared with other accounts, and AWS changes no shared snapshot".into());
+        return Err(
+            "it is shared with other accounts, and AWS does not change shared snapshots".into(),
+        );
     }
     match wanted {
         ActionKind::Hold => hold(snapshot),
@@ -62,7 +64,7 @@ pub fn is_done(wanted: ActionKind, writer: &str, snapshot: &Snapshot) -> bool {
 
 fn hold(snapshot: &Snapshot) -> Result<Vec<HoldStep>, String> {
     let days = snapshot.manual_snapshot_retention_period;
-    let days = days.ok_or("AWS does not tell its period")?;
+    let days = days.ok_or("AWS does not report its period")?;
     let tag = HoldStep::Tag(tag::HOLD, days.to_string());
     let keep = HoldStep::KeepFor(Retention::Forever);
     let is_forever = days == Retention::Forever.days_or_minus_one();
@@ -105,7 +107,7 @@ fn before_hold(snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Retention, Str
     })?;
     let start = snapshot
         .kept_from()
-        .ok_or("AWS does not tell since when its period counts")?;
+        .ok_or("AWS does not report when its period started")?;
     Ok(restored(before, start, now))
 }
 

@@ -91,7 +91,7 @@ impl Keep {
     /// The reason in a few words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::NotProven => "not proven to be ours",
+            Self::NotProven => "not proven to be redkeep's",
             Self::OtherWriter => "made by another installation",
             Self::OnHold => "on hold",
             Self::HalfHeld => "half on hold",
@@ -101,12 +101,12 @@ impl Keep {
             Self::Tier(Tier::Base | Tier::Weekly) => "the weekly one",
             Self::Tier(Tier::Monthly) => "the monthly one",
             Self::Tier(Tier::Yearly) => "the yearly one",
-            Self::ByHand => "taken by hand",
+            Self::ByHand => "taken on demand",
             Self::UnknownIncarnation => "of an unknown incarnation of the cluster",
-            Self::ClusterGone => "its cluster is not there or not selected",
+            Self::ClusterGone => "its cluster does not exist or is not selected",
             Self::Last => "one of the newest keep_last",
-            Self::FewNewer => "fewer than min_good newer good ones",
-            Self::NoneNew => "no good one younger than two intervals",
+            Self::FewNewer => "fewer than min_good newer good snapshots",
+            Self::NoneNew => "no good snapshot younger than two intervals",
         }
     }
 }
@@ -243,7 +243,7 @@ impl Proof {
         let found = self.proven(&action.snapshot, described)?;
         let snapshot = found.ok_or("AWS has no such snapshot")?;
         let arn = snapshot.snapshot_arn.clone();
-        let arn = arn.ok_or("AWS does not tell its ARN")?;
+        let arn = arn.ok_or("AWS does not report its ARN")?;
         let steps = hold::steps(action.kind, self.writer.as_str(), snapshot, now)?;
         Ok((arn, steps))
     }
@@ -296,7 +296,9 @@ impl Proof {
         match (verdict, why) {
             (None, Why::Surplus) | (Some(Verdict::Remove(Why::Failed)), Why::Failed) => {
                 let cluster = listed.cluster_identifier.clone();
-                cluster.map(Some).ok_or("AWS names no cluster of it".into())
+                cluster
+                    .map(Some)
+                    .ok_or("AWS names no cluster for it".into())
             }
             (None, Why::Failed) => Err("it is complete".to_owned()),
             (Some(other), _) => Err(other.to_string()),

@@ -99,7 +99,10 @@ pub fn choose(policy: &Policy, scheduled_at: DateTime<Utc>, others: &[TierSlot])
     }
     let why = covered.map(|(tier, period, other)| {
         let at = rfc3339(other.scheduled_at);
-        format!("{period} has its {} snapshot, of {at}", tier.as_str())
+        format!(
+            "{period} already has its {} snapshot, of {at}",
+            tier.as_str()
+        )
     });
     let tier = Tier::Base;
     Choice { tier, why }
@@ -213,7 +216,7 @@ mod tests {
             tier: Tier::Monthly,
         }];
         let second = choose(&policy, at("2026-11-04T02:30:00Z"), &held);
-        let why = "2026-11 has its monthly snapshot, of 2026-11-03T02:30:00Z";
+        let why = "2026-11 already has its monthly snapshot, of 2026-11-03T02:30:00Z";
         assert_eq!(
             (second.tier, second.why.as_deref()),
             (Tier::Base, Some(why))

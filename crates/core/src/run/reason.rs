@@ -37,7 +37,7 @@ pub enum Reason {
     Config,
     /// AWS gave a code that redkeep does not know.
     UnknownError,
-    /// AWS accepted the snapshot and could not complete it.
+    /// AWS accepted the snapshot but could not complete it.
     SnapshotFailed,
     /// The run's account was taken out of the policy file, so that nobody can follow the run any more.
     AccountRemoved,

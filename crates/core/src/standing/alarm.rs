@@ -46,7 +46,7 @@ pub fn over(alarm: &Alarm) -> Option<&'static str> {
         Alarm::Unreachable(_) => Some("listing works again"),
         Alarm::Unidentified(_) => Some("the account's number is known again"),
         Alarm::HalfHeld(..) => Some("no longer half on hold"),
-        Alarm::PruneBlocked(..) => Some("nothing keeps snapshots from being removed any more"),
+        Alarm::PruneBlocked(..) => Some("redkeep can delete snapshots again"),
         Alarm::StillCreating(_)
         | Alarm::UnknownStatus(_)
         | Alarm::SameAccount(_)
@@ -115,17 +115,18 @@ fn what(alarm: &Alarm) -> String {
             return format!("{}, {which}", of(slot));
         }
         Alarm::LettingGo(slot) => {
-            let which = "is one of the last of a cluster that is gone for longer than guard_gone";
+            let which =
+                "is one of the last of a cluster that has been gone for longer than guard_gone";
             return format!("{} {which}", of(slot));
         }
         Alarm::HalfHeld(_, snapshot) => {
-            return format!("{snapshot} has the tag of a hold, and expires all the same");
+            return format!("{snapshot} has the tag of a hold, but still expires");
         }
         Alarm::PruneBlocked(_, Blocked::Breaker) => {
-            "no snapshots are removed until somebody confirms the plan"
+            "no snapshots are deleted until somebody confirms the plan"
         }
         Alarm::PruneBlocked(_, blocked) => {
-            return format!("no snapshots are removed ({})", blocked.as_str());
+            return format!("no snapshots are deleted ({})", blocked.as_str());
         }
         Alarm::RpoBreach(_) => "the newest good snapshot is older than the policy's rpo",
         Alarm::NoSuchCluster(_) => "the policy names a cluster that AWS does not list",
@@ -133,10 +134,10 @@ fn what(alarm: &Alarm) -> String {
         Alarm::QuotaNear(_) => "at least 85 % of the quota of manual snapshots is used",
         Alarm::QuotaReached(_) => "the quota of manual snapshots is reached",
         Alarm::AccessDenied(_) => "IAM does not allow snapshots to be made",
-        Alarm::ClockSkew(_) => "this machine's clock and AWS's are more than five minutes apart",
+        Alarm::ClockSkew(_) => "this machine's clock and AWS's clock are more than 5 minutes apart",
         Alarm::Unreachable(_) => "the last listing failed",
         Alarm::SameAccount(_) => "the same AWS account and region is in the policy file twice",
-        Alarm::Unidentified(_) => "whose account this is cannot be asked",
+        Alarm::Unidentified(_) => "sts:GetCallerIdentity does not say which AWS account this is",
         Alarm::OtherAccount(_) => "its credentials belong to another AWS account than before",
     };
     fixed.to_owned()
@@ -146,34 +147,38 @@ fn meaning(alarm: &Alarm) -> &'static str {
     match alarm {
         Alarm::RpoBreach(_) => "A restore would lose more than the policy allows.",
         Alarm::NoSuchCluster(_) => {
-            "Its slots fail until the cluster is there, or the policy names another."
+            "Its slots fail until the cluster exists, or the policy names another one."
         }
-        Alarm::StillCreating(_) => "It is followed on, and holds up no other slot.",
+        Alarm::StillCreating(_) => "redkeep still follows it, and it blocks no other slot.",
         Alarm::UnknownStatus(_) => "It counts as still being made.",
         Alarm::GuardRefused(_) => "The cluster may be left without a good snapshot.",
-        Alarm::LettingGo(_) => "It expires soon, unless somebody holds it.",
+        Alarm::LettingGo(_) => "It expires soon, unless somebody puts it on hold.",
         Alarm::PruneBlocked(_, Blocked::Breaker) => {
-            "It would remove more than ten snapshots, and more than a quarter."
+            "The plan would delete more than ten snapshots, and more than a quarter."
         }
         Alarm::PruneBlocked(..) => "They stay until they expire, and count against the quota.",
         Alarm::ConfirmationLapsed(_) => {
-            "It does not hold any more: look at the plan, and confirm it again if it is right."
+            "It is no longer valid: look at the plan, and confirm it again if it is right."
         }
         Alarm::QuotaNear(_) => "At the quota AWS refuses new ones.",
         Alarm::QuotaReached(_) => {
             "AWS refuses new ones: delete some, or have AWS raise the quota and set snapshot_quota."
         }
-        Alarm::AccessDenied(_) => "No snapshot is made there until it does.",
-        Alarm::ClockSkew(_) => "Nothing is deleted, and no slot begins ahead of AWS's time.",
-        Alarm::Unreachable(_) => "What is open is followed by its name; it is listed again soon.",
-        Alarm::SameAccount(_) => "Only the other one works.",
+        Alarm::AccessDenied(_) => "No snapshot is made there until IAM allows it.",
+        Alarm::ClockSkew(_) => {
+            "redkeep deletes nothing, and starts no slot before it is due by AWS's time."
+        }
+        Alarm::Unreachable(_) => {
+            "redkeep follows open snapshots by name, and tries the listing again soon."
+        }
+        Alarm::SameAccount(_) => "redkeep works only in the other one.",
         Alarm::Unidentified(_) => {
-            "Snapshots go on, and nothing that is missing there is taken to be gone."
+            "Snapshots continue, and redkeep treats no missing snapshot there as gone."
         }
         Alarm::OtherAccount(_) => {
-            "Nothing is done in it: give it a name of its own, or its former credentials back."
+            "redkeep does nothing in this account: give it a name of its own, or its former credentials."
         }
-        Alarm::HalfHeld(..) => "Hold it again, or release it.",
+        Alarm::HalfHeld(..) => "Put it on hold again, or release it.",
     }
 }
 

@@ -132,7 +132,7 @@ pub fn lacking(
     let (word, at) = (last.outcome.word(), show(last.at));
     Some(Concern {
         since: Some(last.at),
-        words: format!("the slot of {at} brought no snapshot, {word}{why}"),
+        words: format!("the slot of {at} has no snapshot, {word}{why}"),
         meaning: meaning(&last.outcome).to_owned(),
         command: remedy::of_outcome(&last.outcome, pair),
     })
@@ -161,7 +161,7 @@ pub fn refused_now(
             "AWS has refused the slot of {at} for {}, {why}{said}",
             span(now - since)
         ),
-        meaning: format!("It has no snapshot yet. redkeep goes on asking until {deadline}."),
+        meaning: format!("It has no snapshot yet. redkeep keeps asking until {deadline}."),
         command: remedy::of_reason(why, &run.slot.pair),
     })
 }
@@ -171,30 +171,30 @@ pub fn meaning(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Available => "",
         Outcome::Skipped => {
-            "The snapshot before it was still being made. The next slot is tried as planned."
+            "The previous snapshot was still being made. The next slot starts as planned."
         }
         Outcome::Missed(Missed::Coalesced) => {
-            "A newer slot was due too. Of several only the newest is taken."
+            "A newer slot was due too. Of several due slots only the newest starts."
         }
-        Outcome::Missed(_) => "It was not begun in time. The next slot is tried as planned.",
+        Outcome::Missed(_) => "It did not start in time. The next slot starts as planned.",
         Outcome::Expired(Reason::Superseded(_)) => {
-            "A newer slot was due before AWS had accepted this one. AWS is asked for the newer one instead."
+            "A newer slot was due before AWS had accepted this one. redkeep asks for the newer one instead."
         }
         Outcome::Expired(_) => {
-            "AWS had not accepted it when its start window closed. The next slot is tried as planned."
+            "AWS had not accepted it when its start window ended. The next slot starts as planned."
         }
         Outcome::Failed(Reason::SnapshotFailed) => {
-            "AWS accepted the snapshot and could not complete it. The next slot is tried as planned."
+            "AWS accepted the snapshot but could not complete it. The next slot starts as planned."
         }
         Outcome::Failed(Reason::AccountRemoved) => {
-            "Its account was taken out of the policy file before it ended."
+            "Its account was removed from the policy file before it ended."
         }
         Outcome::Failed(Reason::Vanished) => {
-            "Somebody deleted the snapshot before it was complete. The next slot is tried as planned."
+            "Somebody deleted the snapshot before it was complete. The next slot starts as planned."
         }
-        Outcome::Failed(_) => "AWS refused it for good. The next slot is tried as planned.",
+        Outcome::Failed(_) => "AWS refused it permanently. The next slot starts as planned.",
         Outcome::Conflict(_) => {
-            "A snapshot of its name is there and is not redkeep's; it is not touched."
+            "A snapshot of its name exists that is not redkeep's; redkeep does not touch it."
         }
     }
 }

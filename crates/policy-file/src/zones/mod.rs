@@ -72,7 +72,7 @@ impl Database {
             (Err(why), Some(zone)) => Some(Found {
                 zone,
                 trouble: Some(format!(
-                    "{why}; the data of IANA {} that is built into redkeep counts for {name}",
+                    "{why}; redkeep uses its built-in data (IANA {}) for {name}",
                     Version::bundled()
                 )),
             }),

@@ -66,7 +66,7 @@ fn a_snapshot_of_another_cluster_that_bears_our_name_and_tags_is_a_conflict() {
     sim.until("2026-11-24 02:40");
     assert_eq!(
         sim.outcome("nightly", SLOT),
-        "conflict(it is of cluster \"other\", not of \"dw\")"
+        "conflict(its cluster is \"other\", not \"dw\")"
     );
 }
 

@@ -130,10 +130,7 @@ fn of_a_half_done_hold_and_a_later_release_the_release_counts() {
     sim.run_for(minutes(5));
     ask(&mut sim, 2, ActionKind::Release);
     sim.run_for(minutes(1));
-    assert_eq!(
-        end(&sim, 1).unwrap().text(),
-        "a later release took its place"
-    );
+    assert_eq!(end(&sim, 1).unwrap().text(), "a later release replaced it");
     assert!(end(&sim, 2).unwrap().is_done());
     sim.aws.heal();
     sim.run_for(hours(1));

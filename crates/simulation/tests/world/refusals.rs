@@ -212,7 +212,7 @@ fn a_quota_that_is_nearly_used_up_is_an_alarm_before_aws_refuses() {
     let said = alarms.find(|(alarm, _)| matches!(alarm, Alarm::QuotaReached(_)));
     assert_eq!(
         said.map(|(_, said)| said.as_str()),
-        Some("AWS holds 1 of 1, of which 0 are not redkeep's")
+        Some("AWS has 1 of 1, of which 0 are not redkeep's")
     );
 }
 

@@ -292,7 +292,7 @@ async fn in_time<T>(
     match timeout(limit, question).await {
         Ok(answer) => answer.map_err(|error| trouble(&error)),
         Err(_) => {
-            let silence = format!("no answer within {} s", limit.as_secs());
+            let silence = format!("no answer within {}s", limit.as_secs());
             Err(Trouble::Unreachable(silence))
         }
     }
@@ -334,7 +334,7 @@ async fn connect(server: &Server) -> Answer<Client> {
     let password = timeout(PASSWORD_TIMEOUT, (server.password)()).await;
     let password = password.unwrap_or_else(|_| {
         let limit = PASSWORD_TIMEOUT.as_secs();
-        Err(format!("no password was found within {limit} s"))
+        Err(format!("no password was found within {limit}s"))
     });
     let password = password.map_err(unreachable)?;
     let config = config(&server.database, password);

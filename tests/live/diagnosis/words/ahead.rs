@@ -69,16 +69,16 @@ fn a_pause_is_told_of_the_slot_that_is_due_and_of_the_next() {
     history.pauses = [(policy, pause)].into_iter().collect();
     let run = nightly(&config);
     let told = told_in(&config, &history, &run, at(SLOT));
-    has(&told, &["the policy is paused: it will be missed(paused)"]);
+    has(
+        &told,
+        &["the policy is paused: the slot will be missed (paused)"],
+    );
     let by_hand = Run {
         trigger: Trigger::Manual,
         ..run
     };
     let told = told_in(&config, &history, &by_hand, at(SLOT));
-    has(
-        &told,
-        &["asked for by hand (`redkeep take`); may start now"],
-    );
+    has(&told, &["asked for with `redkeep take`; may start now"]);
     let (of, now) = (config.policies.first().unwrap(), at(SLOT));
     let pair = pair("nightly", "dw");
     let next = coming(&config.namespace, of, &pair, now, Some(since), now).unwrap();

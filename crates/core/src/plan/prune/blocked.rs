@@ -24,7 +24,7 @@ pub enum Blocked {
     Handover,
     /// An account's credentials belong to another account, or to one that is not known.
     OtherAccount,
-    /// This machine's clock and AWS's are more than five minutes apart.
+    /// This machine's clock and AWS's clock are more than 5 minutes apart.
     Skew,
     /// The endpoint sends no date.
     Undated,

@@ -198,8 +198,8 @@ fn given_up(facts: Facts<'_>, removal: &Removal, may_go: impl FnOnce() -> bool) 
     let was_asked = removal.look_at.is_some();
     if is_lost(facts, scope) {
         let rest = match was_asked {
-            true => "AWS may have removed it: nobody can look",
-            false => "AWS was not asked to remove it",
+            true => "AWS may have deleted it: redkeep can no longer look",
+            false => "AWS was not asked to delete it",
         };
         return Some(format!("{}; {rest}", reason(scope)));
     }
@@ -208,9 +208,9 @@ fn given_up(facts: Facts<'_>, removal: &Removal, may_go: impl FnOnce() -> bool) 
         return None;
     }
     if facts.history.actions_of(&removal.slot).next().is_some() {
-        return Some("somebody wants something else done to it".to_owned());
+        return Some("somebody asked for another change to it".to_owned());
     }
-    (!may_go()).then(|| "what it was decided from has changed".to_owned())
+    (!may_go()).then(|| "the facts behind the decision have changed".to_owned())
 }
 
 fn still_goes(judgement: &PrunePlan, removal: &Removal) -> bool {

@@ -116,7 +116,7 @@ fn a_foreign_snapshot_with_our_tags_is_not_touched() {
         .find(|one| one.listed.snapshot_identifier == "somebody-elses");
     assert_eq!(
         foreign.unwrap().verdict.to_string(),
-        "not proven to be ours"
+        "not proven to be redkeep's"
     );
 }
 
