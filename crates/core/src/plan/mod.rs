@@ -4,21 +4,22 @@
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
 //! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `due` which slots get a
-//! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name
+//! run, `advance` what each open run needs (`open_runs` is its index of them, `outlook` what they wait for), `missing` which snapshots are looked for by name
 //! (and `blind` which are while nothing can be listed), `keep` which snapshots are to be kept for longer, `actions` what people want done to single ones, `prune` which are
 //! removed, `lost` what nobody can follow any more; `alarms` says what an operator should know.
 
 mod actions;
 pub(crate) mod advance;
 mod alarms;
-mod blind;
+pub(crate) mod blind;
 mod edits;
-mod guard;
+pub(crate) mod guard;
 mod lint;
 mod lost;
 mod materialize;
 mod missing;
 pub(crate) mod open_runs;
+pub(crate) mod outlook;
 mod pairs;
 mod prune;
 
@@ -36,7 +37,7 @@ use crate::redshift::CreateRequest;
 use crate::retention::prune::Proof;
 use crate::run::Run;
 use crate::settings::Config;
-use crate::slot::{Scope, Slot};
+use crate::slot::{Pair, Scope, Slot};
 use crate::snapshot::SnapshotId;
 
 pub use alarms::{Alarm, alarms};
@@ -48,6 +49,7 @@ pub use prune::{
 };
 
 use open_runs::Open;
+use outlook::{Outlooks, Rest};
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -268,8 +270,8 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         facts.now + LONGEST_SLEEP
     });
     if plan.changes.is_empty() {
-        for (scope, open) in open_runs::by_scope(facts, None) {
-            plan.take(of_scope(facts, scope, open));
+        for scope in open_runs::scopes(facts) {
+            plan.take(of_scope(facts, scope));
         }
         operations(facts, &mut plan);
     }
@@ -292,26 +294,85 @@ pub(crate) fn due_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
 }
 
 /// What one scope needs, whatever the others do.
-pub(crate) fn of_scope<'a>(facts: Facts<'a>, scope: &Scope, mut open: Open<'a>) -> Plan {
+fn of_scope(facts: Facts<'_>, scope: &Scope) -> Plan {
+    let open = open_runs::in_scope(facts, scope);
+    let mut part = of_runs(facts, scope, open, &Rest::default());
+    guard_all(facts, scope, &mut part.plan);
+    part.plan
+}
+
+/// What a plan of runs of one scope comes to.
+#[derive(Debug)]
+pub(crate) struct ScopePart {
+    /// What is to be done.
+    pub(crate) plan: Plan,
+    /// What is waited for in each cluster that was looked at.
+    pub(crate) outlooks: Outlooks,
+    /// Whether others of the scope may ask AWS now and were left out.
+    pub(crate) is_short: bool,
+}
+
+/// What these runs of a scope need, and the scope itself: a listing, and looks by name. Of the clusters that are not looked
+/// at, `rest` is known: where that is right, the plan is the same as one that looks at all of them.
+pub(crate) fn of_runs<'a>(
+    facts: Facts<'a>,
+    scope: &Scope,
+    mut open: Open<'a>,
+    rest: &Rest,
+) -> ScopePart {
     let mut plan = Plan::nothing(facts.now);
+    let mut outlooks = Outlooks::default();
     let is_out_of_reach = lost::is_out_of_reach(facts, scope);
     if is_out_of_reach {
         lost::give_up(facts, &open, &mut plan);
     }
-    let Some(view) = facts.observed.scopes.get(scope) else {
-        return plan;
-    };
-    // The listing first: when calls are scarce, a look that many runs wait for is worth the most.
-    list(facts, (scope, view), &open, &mut plan);
-    if !is_out_of_reach {
-        advance::advance(facts, (scope, view), &mut open, &mut plan);
+    let mut is_short = false;
+    if let Some(view) = facts.observed.scopes.get(scope) {
+        // The listing first: when calls are scarce, a look that many runs wait for is worth the most.
+        let looked = (&mut outlooks, rest);
+        list(facts, (scope, view), &open, looked, &mut plan);
+        if !is_out_of_reach {
+            let looked = (&mut outlooks, rest);
+            is_short = advance::advance(facts, (scope, view), &mut open, looked, &mut plan);
+        }
+        let looked = (&mut outlooks, rest);
+        blind::look(facts, (scope, view), &open, looked, &mut plan);
+        missing::look(facts, scope, &mut plan);
     }
-    blind::look(facts, (scope, view), &open, &mut plan);
-    missing::look(facts, scope, &mut plan);
-    if *facts.extent != Extent::Requests {
-        guard::extend(facts, scope, &mut plan);
+    let wakes = outlooks.wake_at().into_iter().chain(rest.wake_at);
+    wakes.for_each(|at| plan.wake(at));
+    ScopePart {
+        plan,
+        outlooks,
+        is_short,
     }
-    plan
+}
+
+/// Sees to the end of the last good snapshots of a whole scope; returns the pairs of which an end is near.
+pub(crate) fn guard_all(facts: Facts<'_>, scope: &Scope, plan: &mut Plan) -> BTreeSet<Pair> {
+    guard_pairs(facts, scope, facts.history.runs.pairs_in(scope), plan)
+}
+
+/// The same for these pairs of it.
+pub(crate) fn guard_pairs<'a>(
+    facts: Facts<'a>,
+    scope: &Scope,
+    pairs: impl Iterator<Item = &'a Pair>,
+    plan: &mut Plan,
+) -> BTreeSet<Pair> {
+    let is_watched = facts.observed.scopes.contains_key(scope);
+    match is_watched && *facts.extent != Extent::Requests {
+        true => guard::extend(facts, scope, pairs, plan),
+        false => BTreeSet::new(),
+    }
+}
+
+/// Whether nothing can be told of a scope but by looking at all of it: where AWS's clock decides what has come, each
+/// answer moves that; and where nobody can follow what has begun.
+pub(crate) fn is_one_whole(facts: Facts<'_>, scope: &Scope) -> bool {
+    let view = facts.observed.scopes.get(scope);
+    let is_plain = view.is_some_and(|view| view.horizon(facts.now) == Some(facts.now));
+    !is_plain || lost::is_out_of_reach(facts, scope)
 }
 
 /// What operators want done, and what is removed: a pass over a policy's snapshots concerns all of its scopes.
@@ -370,16 +431,25 @@ impl Plan {
 }
 
 /// A listing is due at the scope's pace, or at once when a decision waits for one.
-fn list(facts: Facts<'_>, (scope, view): (&Scope, &ScopeView), open: &Open<'_>, plan: &mut Plan) {
+fn list(
+    facts: Facts<'_>,
+    (scope, view): (&Scope, &ScopeView),
+    open: &Open<'_>,
+    (outlooks, rest): (&mut Outlooks, &Rest),
+    plan: &mut Plan,
+) {
+    let look_at = advance::look_wanted_at(facts, view, open, outlooks);
     let Listing::Next { at, failures } = view.listing else {
         return;
     };
     if !facts.works_in(scope) {
         return;
     }
-    let look_at = advance::look_wanted_at(facts, view, open);
     let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
-    let wanted_at = look_at.into_iter().chain(date_at).min();
+    let wanted_at = { look_at.into_iter() }
+        .chain(rest.listing_at)
+        .chain(date_at);
+    let wanted_at = wanted_at.min();
     let wanted_at = wanted_at.map(|at| at.max(view.rests_until));
     let at = match failures {
         0 => at.min(wanted_at.unwrap_or(at)),
