@@ -5,7 +5,9 @@
 //! and the simulation drive the same engine, each with its own clock, store and clients.
 
 mod agenda;
+mod audit;
 mod inbox;
+mod part;
 mod scopes;
 mod step;
 mod waiting;

@@ -3,32 +3,25 @@
 //! Owns: the order plan → commit → call → plan again, the bound on one turn, and what an answer or a start adds. Never
 //! carries a step out: the driver commits, calls and sleeps, and tells the engine what came of each.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
 use super::Engine;
-use super::agenda::{Agenda, Due, Planned};
-use super::waiting::Waiting;
+use super::part::{plan_scope, scopes_due};
 use crate::history::{Change, History};
 use crate::names::Writer;
 use crate::notify;
 use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
-use crate::plan::advance::room;
-use crate::plan::outlook::Rest;
 use crate::plan::{
-    Call, Extent, Facts, LONGEST_SLEEP, Plan, ScopePart, Violation, activations, blind, due_slots,
-    guard_all, guard_pairs, is_one_whole, lint, of_runs, open_runs, operations, plan,
+    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, operations, plan,
 };
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
-use crate::slot::{Pair, Scope};
+use crate::slot::Scope;
 
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
 const PLANS_PER_TURN: usize = 16;
-
-/// One turn in this many ends with an audit in debug builds.
-const AUDIT_EACH: u64 = 8;
 
 /// What the driver is to do before it asks again.
 #[derive(Debug)]
@@ -166,66 +159,6 @@ impl Engine {
         plan.wake_at = agenda.wake_at(now);
         self.agenda = agenda;
         plan
-    }
-
-    /// A debug build stops where a mark is missing.
-    fn audit_now_and_then(&mut self) {
-        self.turns += 1;
-        if cfg!(debug_assertions)
-            && self.turns.is_multiple_of(AUDIT_EACH)
-            && let Err(violation) = self.audit()
-        {
-            debug_assert!(false, "{violation}");
-        }
-    }
-
-    /// Looks for marks that are missing: what nothing says is due comes, planned once more as of the instant when it was
-    /// planned last, to nothing new.
-    ///
-    /// # Errors
-    /// The violation of I25.
-    pub fn audit(&self) -> Result<(), Violation> {
-        if let Some(scope) = self.agenda.sleeper() {
-            return Err(Violation::Unmarked(format!("the wake-up of {scope}")));
-        }
-        if let Some(at) = self.agenda.settled_pairs() {
-            let mut plan = Plan::nothing(at);
-            activations(self.facts(at), &mut plan);
-            if let Some(change) = plan.changes.first() {
-                return Err(Violation::Unmarked(format!("the pairs: {change:?}")));
-            }
-        }
-        for (scope, planned) in self.agenda.settled() {
-            self.audit_scope(scope, planned)?;
-        }
-        Ok(())
-    }
-
-    fn audit_scope(&self, scope: &Scope, planned: &Planned) -> Result<(), Violation> {
-        let unmarked = |what: String| Err(Violation::Unmarked(what));
-        let facts = self.facts(planned.at);
-        let part = of_runs(
-            facts,
-            scope,
-            open_runs::in_scope(facts, scope),
-            &Rest::default(),
-        );
-        if let Some((cluster, outlook)) = planned.waiting.lacks(&part.outlooks) {
-            let what = format!(
-                "what {cluster} in {scope} waits for at {}: {outlook:?}",
-                planned.at
-            );
-            return unmarked(what);
-        }
-        // The end of a snapshot draws near by and by, which nobody wakes for.
-        let mut guarded = Plan::nothing(planned.whole_at);
-        guard_all(self.facts(planned.whole_at), scope, &mut guarded);
-        for plan in [part.plan, guarded] {
-            if !plan.changes.is_empty() || !plan.calls.is_empty() {
-                return unmarked(format!("{scope}, planned at {}: {plan:?}", planned.at));
-            }
-        }
-        Ok(())
     }
 
     /// What is to be done now, as a value.
@@ -394,80 +327,4 @@ impl Engine {
             self.turn.changes.push(change);
         }
     }
-}
-
-/// The scopes that the plan looks at; with the pairs also those that nobody has planned yet.
-fn scopes_due(facts: Facts<'_>, agenda: &Agenda, due: &Due) -> BTreeSet<Scope> {
-    let all = || open_runs::scopes(facts).into_iter();
-    match &due.scopes {
-        None => all().cloned().collect(),
-        Some(scopes) if !due.pairs => scopes.clone(),
-        Some(scopes) => {
-            let unknown = all().filter(|scope| !agenda.knows(scope));
-            scopes.iter().chain(unknown).cloned().collect()
-        }
-    }
-}
-
-/// Plans one scope: the runs that have changed since `before` and those that waited for something which has come, or all.
-fn plan_scope(
-    facts: Facts<'_>,
-    scope: &Scope,
-    before: Option<(Planned, BTreeSet<Pair>)>,
-) -> (Plan, Planned) {
-    let view = facts.observed.scopes.get(scope);
-    let looks_by_name = view.is_some_and(|view| blind::looks(view, facts.now));
-    let is_part = |(before, _): &(Planned, BTreeSet<Pair>)| {
-        before.waiting.looks_by_name == looks_by_name && !is_one_whole(facts, scope)
-    };
-    let part = before.filter(is_part);
-    let part = part.and_then(|(before, touched)| plan_part(facts, scope, before, &touched));
-    part.unwrap_or_else(|| {
-        let open = open_runs::in_scope(facts, scope);
-        let ScopePart {
-            mut plan, outlooks, ..
-        } = of_runs(facts, scope, open, &Rest::default());
-        let near = guard_all(facts, scope, &mut plan);
-        let planned = Planned {
-            at: facts.now,
-            whole_at: facts.now,
-            wake_at: plan.wake_at,
-            waiting: Waiting::new(outlooks, near, looks_by_name),
-        };
-        (plan, planned)
-    })
-}
-
-/// Plans what is due of a scope; `None` where that turns out to be too little.
-fn plan_part(
-    facts: Facts<'_>,
-    scope: &Scope,
-    before: Planned,
-    touched: &BTreeSet<Pair>,
-) -> Option<(Plan, Planned)> {
-    let view = facts.observed.scopes.get(scope)?;
-    let mut waiting = before.waiting;
-    let mut clusters = waiting.due(room(facts, scope, view), facts.now);
-    clusters.extend(touched.iter().map(|pair| pair.cluster.clone()));
-    let rest = waiting.take(&clusters);
-    let open = open_runs::of_clusters(facts, scope, &clusters);
-    let ScopePart {
-        mut plan,
-        outlooks,
-        is_short,
-    } = of_runs(facts, scope, open, &rest);
-    if is_short {
-        return None;
-    }
-    waiting.put(outlooks);
-    let pairs: BTreeSet<&Pair> = touched.iter().chain(&waiting.near).collect();
-    let near = guard_pairs(facts, scope, pairs.into_iter(), &mut plan);
-    waiting.near = near;
-    let planned = Planned {
-        at: facts.now,
-        whole_at: before.whole_at,
-        wake_at: plan.wake_at,
-        waiting,
-    };
-    Some((plan, planned))
 }
