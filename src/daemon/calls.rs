@@ -4,11 +4,13 @@
 //! what is asked or what an answer means.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError};
 
 use super::Daemon;
+use crate::clock::sleep;
 use crate::execute;
 use crate::plan::Call;
 use crate::redshift::Redshift;
@@ -16,6 +18,10 @@ use crate::reply::Reply;
 
 /// At most this many answers are taken in before one plan: a signal and a tick are heard in between.
 const MAX_ANSWERS_PER_TURN: usize = 200;
+
+/// So long an answer waits for those that come with it: what was asked for together is answered together, and one commit
+/// takes them all.
+const GATHERING: Duration = Duration::from_millis(3);
 
 impl<R: Redshift> Daemon<R> {
     /// Makes the clients that are missing.
@@ -51,8 +57,11 @@ impl<R: Redshift> Daemon<R> {
         self.parts.engine.answered(reply, self.parts.clock.now());
     }
 
-    /// Takes in the answers that have come as well: one plan is made for all of them.
-    pub(super) fn take_in_the_others(&mut self) {
+    /// Takes in the answers that come as well: one plan is made for all of them.
+    pub(super) async fn take_in_the_others(&mut self) {
+        if !self.calls.is_empty() {
+            sleep(GATHERING).await;
+        }
         for _ in 1..MAX_ANSWERS_PER_TURN {
             let Some(reply) = self.calls.try_join_next_with_id() else {
                 return;

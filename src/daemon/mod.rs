@@ -56,6 +56,10 @@ use zones::Watch;
 
 /// Showing how things stand takes at most one part in this many of the time.
 const SHOW_EACH: u32 = 30;
+/// However little it takes, it is not done again sooner.
+const SHOW_APART: Duration = Duration::from_millis(500);
+/// A turn that takes longer goes on after others were heard: signals, ticks and answers.
+const LONGEST_TURN: Duration = Duration::from_millis(250);
 /// Wall and monotonic clock further apart than this: somebody set the clock.
 const CLOCK_STEP: TimeDelta = TimeDelta::seconds(5);
 
@@ -123,6 +127,8 @@ pub struct Daemon<R> {
     reload: Reload,
     intervals: Intervals,
     wake_at: DateTime<Utc>,
+    /// Whether the last turn took so long that it was cut off.
+    is_cut: bool,
     inbox_failed: bool,
     clocks: (DateTime<Utc>, Duration),
     failures: usize,
@@ -157,6 +163,7 @@ impl<R: Redshift> Daemon<R> {
             reload: loaded(now),
             intervals: Intervals::compute(parts.engine.config(), now),
             wake_at: now,
+            is_cut: false,
             inbox_failed: false,
             clocks,
             failures: 0,
@@ -210,7 +217,8 @@ impl<R: Redshift> Daemon<R> {
         tokio::pin!(lost);
         loop {
             self.turn().await;
-            if self.is_finished(&mode) || self.is_asked_to_yield {
+            let is_finished = !self.is_cut && self.is_finished(&mode);
+            if is_finished || self.is_asked_to_yield {
                 break;
             }
             let goes_on = tokio::select! {
@@ -233,15 +241,24 @@ impl<R: Redshift> Daemon<R> {
         self.ending(mode).await
     }
 
-    /// Carries out what the engine asks for, until it has nothing more to do.
+    /// Carries out what the engine asks for, until it has nothing more to do or that has taken long.
     async fn turn(&mut self) {
+        let began_at = self.parts.clock.monotonic();
         self.watch_clocks();
         self.commit(Vec::new()).await;
+        self.is_cut = false;
         self.wake_at = loop {
-            match self.parts.engine.next(self.parts.clock.now()) {
+            let now = self.parts.clock.now();
+            match self.parts.engine.next(now) {
                 Step::Commit(changes) => self.commit(changes).await,
                 Step::Call { call, planned_at } => self.dispatch(call, planned_at),
                 Step::Sleep { until } => break until,
+            }
+            let took = self.parts.clock.monotonic().saturating_sub(began_at);
+            // What was committed for a call is followed by the call.
+            self.is_cut = took > LONGEST_TURN && !self.parts.engine.has_calls();
+            if self.is_cut {
+                break now;
             }
         };
         self.count_violations();
@@ -267,7 +284,8 @@ impl<R: Redshift> Daemon<R> {
         self.slowed = event_log::throttling(&self.slowed, observed, now);
         self.publish();
         let ended_at = self.parts.clock.monotonic();
-        self.show_from = ended_at + ended_at.saturating_sub(began_at) * SHOW_EACH;
+        let rest = ended_at.saturating_sub(began_at) * SHOW_EACH;
+        self.show_from = ended_at + rest.max(SHOW_APART);
     }
 
     /// Commits changes, then applies them. A store that cannot write stops nothing: the identifiers and tags

@@ -28,7 +28,7 @@ impl<R: Redshift> Daemon<R> {
             tokio::select! {
                 Some(reply) = self.calls.join_next_with_id() => {
                     self.answered(reply);
-                    self.take_in_the_others();
+                    self.take_in_the_others().await;
                     return true;
                 }
                 Some(Ok(checked)) = self.check.join_next() => if self.checked(checked).await {
@@ -92,8 +92,11 @@ impl<R: Redshift> Daemon<R> {
     }
 
     /// Until a second after the plan's wake-up: the ticker is to come first, but where the clock was set
-    /// back it stays silent until the old time has come round again.
+    /// back it stays silent until the old time has come round again. A turn that was cut off goes on at once.
     fn longest_sleep(&self) -> Duration {
+        if self.is_cut {
+            return Duration::ZERO;
+        }
         let wanted = self.wake_at - self.parts.clock.now() + TimeDelta::seconds(1);
         let longest = wanted.clamp(TimeDelta::seconds(1), LONGEST_SLEEP).to_std();
         let longest = longest.unwrap_or(Duration::from_secs(1));

@@ -15,6 +15,7 @@ use crate::observed::{Observed, ServerClock};
 use crate::plan::Blocked;
 use crate::policy::Policy;
 use crate::run::Run;
+use crate::schedule::Upcoming;
 use crate::slot::{Pair, Scope};
 use crate::tzdb::ZoneData;
 
@@ -154,9 +155,7 @@ pub fn view(
             MetricsLabels::Full => BTreeMap::new(),
             MetricsLabels::Scope => former(history),
         },
-        pairs: active(config, history)
-            .map(|(policy, pair, state)| pair_view(policy, pair, state, history, intervals))
-            .collect(),
+        pairs: pair_views(config, history, intervals),
         scopes: config
             .scopes()
             .into_iter()
@@ -212,10 +211,20 @@ fn former(history: &History) -> BTreeMap<(Scope, PolicyName), Former> {
     former
 }
 
+fn pair_views(config: &Config, history: &History, intervals: &Intervals) -> Vec<PairView> {
+    let mut upcoming = Upcoming::default();
+    let pairs = active(config, history);
+    let views = pairs.map(|(policy, pair, state)| {
+        let next = upcoming.after(&policy.schedule, state.watermark);
+        let next = next.filter(|_| policy.enabled);
+        pair_view((policy, pair), (state, next), history, intervals)
+    });
+    views.collect()
+}
+
 fn pair_view(
-    policy: &Policy,
-    pair: &Pair,
-    state: &PairState,
+    (policy, pair): (&Policy, &Pair),
+    (state, next_run): (&PairState, Option<DateTime<Utc>>),
     history: &History,
     intervals: &Intervals,
 ) -> PairView {
@@ -236,7 +245,7 @@ fn pair_view(
             .of_pair(pair)
             .next_back()
             .map(|run| run.slot.scheduled_at),
-        next_run: state.next_slot(policy),
+        next_run,
         interval: intervals.by_policy.get(&pair.policy).copied(),
         rpo: policy.rpo,
         size_bytes: snapshot.and_then(|snapshot| snapshot.size_bytes()),

@@ -4,6 +4,7 @@
 //! there, and the changes that lead from one history to the next. A change is committed to the store first
 //! and then applied here; both hold the same. Never speaks SQL.
 
+mod open;
 mod renaming;
 mod runs;
 mod totals;
@@ -12,19 +13,21 @@ pub use renaming::{Placed, Renaming, one_pair, one_run};
 pub use runs::Runs;
 pub use totals::Totals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::names::{AccountName, PolicyName, Retention, Trigger};
+use crate::names::{AccountName, ClusterId, PolicyName, Retention, Trigger};
 use crate::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
 use crate::outbox::{Condition, ConditionKey, Message};
 use crate::pause::Pauses;
 use crate::policy::Policy;
 use crate::run::{Missed, Outcome, OutcomeKind, Run};
 use crate::schedule::{ClockNote, Schedule};
-use crate::slot::{Pair, Slot, rfc3339};
+use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::snapshot::Generation;
+
+use open::OpenSlots;
 
 /// A pair's activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,7 +253,7 @@ pub struct History {
     /// Results by pair.
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
-    open: BTreeSet<Slot>,
+    open: OpenSlots,
 }
 
 /// For how long after its removal a snapshot may still be listed.
@@ -362,7 +365,7 @@ impl History {
         if run.is_ended() {
             self.open.remove(&run.slot);
         } else {
-            self.open.insert(run.slot.clone());
+            self.open.insert(&run.slot);
         }
         self.runs.insert(run);
     }
@@ -396,9 +399,30 @@ impl History {
         self.runs.of_pair(pair)
     }
 
-    /// The runs that have no outcome yet.
+    /// The runs that have no outcome yet, scope by scope and cluster by cluster.
     pub fn open(&self) -> impl Iterator<Item = &Run> {
-        self.open.iter().filter_map(|slot| self.runs.get(slot))
+        self.open.all().filter_map(|slot| self.runs.get(slot))
+    }
+
+    /// The scopes that have an open run.
+    pub(crate) fn open_scopes(&self) -> impl Iterator<Item = &Scope> {
+        self.open.scopes()
+    }
+
+    /// The open runs of a scope, cluster by cluster.
+    pub(crate) fn open_in<'a>(&'a self, scope: &Scope) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let slots = self.open.in_scope(scope);
+        slots.filter_map(|slot| self.runs.get(slot))
+    }
+
+    /// The open runs of a cluster.
+    pub(crate) fn open_of<'a>(
+        &'a self,
+        scope: &Scope,
+        cluster: &ClusterId,
+    ) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let slots = self.open.of_cluster(scope, cluster);
+        slots.filter_map(|slot| self.runs.get(slot))
     }
 
     /// The newest run of the pair whose snapshot is complete and still there.

@@ -153,7 +153,13 @@ pub(super) fn execute<R: Stored>(
 pub(super) fn bind<R: Stored>(statement: &mut Statement<'_>, row: &R) -> Result<(), Fault> {
     let mut bound = 0;
     for (parameter, value) in R::TABLE.parameters.iter().zip(row.values()?) {
-        if let Some(index) = statement.parameter_index(parameter)? {
+        // Where all columns are named in their order, nobody has to look for the name.
+        let is_next = statement.parameter_name(bound + 1) == Some(*parameter);
+        let index = match is_next {
+            true => Some(bound + 1),
+            false => statement.parameter_index(parameter)?,
+        };
+        if let Some(index) = index {
             statement.raw_bind_parameter(index, value)?;
             bound += 1;
         }

@@ -1,24 +1,28 @@
 //! What is due to be planned: the marks, and the instants that parts of a plan wait for.
 //!
 //! Owns: the answer to "which parts may come to something else than last time". A part is planned when something that it
-//! reads has changed, when its instant has come, and with everything else each half minute: a mark that is lost costs no
-//! more than that. Never decides what is to be done; `Engine::audit` finds marks that are missing (I25).
+//! reads has changed, when its instant has come, and as a whole each half minute: a mark that is lost costs no more than
+//! that. Of a scope in which only runs have changed, only these are planned, and what waits for an instant or for the budget
+//! (`waiting`). Never decides what is to be done; `Engine::audit` finds marks that are missing (I25).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::waiting::Waiting;
 use crate::history::Change;
 use crate::plan::LONGEST_SLEEP;
-use crate::slot::Scope;
+use crate::slot::{Pair, Scope};
 
 /// The parts of the plan that are due, and when the others are.
 #[derive(Debug, Clone)]
 pub(super) struct Agenda {
     /// The pairs are to be looked at: a listing, the configuration or the standing of a clock has changed.
     pairs: bool,
-    /// The scopes in which something has changed.
+    /// The scopes in which something has changed that concerns all of it.
     marked: BTreeSet<Scope>,
+    /// The pairs of which a run has changed.
+    touched: BTreeMap<Scope, BTreeSet<Pair>>,
     /// When each scope was planned, and when it wants to be planned again.
     planned: BTreeMap<Scope, Planned>,
     /// When the pairs were looked at last.
@@ -27,18 +31,32 @@ pub(super) struct Agenda {
     slot_at: DateTime<Utc>,
     /// When the operations on existing snapshots want to be planned again.
     operations_at: DateTime<Utc>,
-    /// When everything is planned, whatever has happened; `None` for now.
-    all_at: Option<DateTime<Utc>>,
+    /// Everything is to be planned, whatever has happened.
+    all: bool,
     /// When the conditions that receivers are told of were last looked at.
     standing_at: DateTime<Utc>,
     /// When the last plan was made: a clock that was set back makes every instant worthless.
     last_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Planned {
-    at: DateTime<Utc>,
-    wake_at: DateTime<Utc>,
+/// When a scope was planned, and what waits in it.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    /// When it was planned last.
+    pub(super) at: DateTime<Utc>,
+    /// When it was planned last as a whole.
+    pub(super) whole_at: DateTime<Utc>,
+    /// When it wants to be planned again.
+    pub(super) wake_at: DateTime<Utc>,
+    /// What waits in it.
+    pub(super) waiting: Waiting,
+}
+
+impl Planned {
+    /// When it is due at the latest.
+    fn due_at(&self) -> DateTime<Utc> {
+        self.wake_at.min(self.whole_at + LONGEST_SLEEP)
+    }
 }
 
 /// What one plan looks at.
@@ -56,11 +74,12 @@ impl Default for Agenda {
         Self {
             pairs: true,
             marked: BTreeSet::new(),
+            touched: BTreeMap::new(),
             planned: BTreeMap::new(),
             pairs_at: never,
             slot_at: never,
             operations_at: never,
-            all_at: None,
+            all: true,
             standing_at: never,
             last_at: never,
         }
@@ -70,8 +89,19 @@ impl Default for Agenda {
 impl Agenda {
     /// Everything is due.
     pub(super) fn mark_all(&mut self) {
-        self.all_at = None;
+        self.all = true;
         self.pairs = true;
+    }
+
+    /// A run of a pair has changed.
+    pub(super) fn touch(&mut self, pair: &Pair) {
+        match self.touched.get_mut(&pair.scope) {
+            Some(pairs) => drop(pairs.insert(pair.clone())),
+            None => {
+                let pairs = BTreeSet::from([pair.clone()]);
+                self.touched.insert(pair.scope.clone(), pairs);
+            }
+        }
     }
 
     /// Something has changed in a scope.
@@ -89,13 +119,13 @@ impl Agenda {
     /// What the change concerns is due.
     pub(super) fn mark_change(&mut self, change: &Change) {
         match change {
-            Change::Run(run) => self.mark(&run.slot.pair.scope),
+            Change::Run(run) => self.touch(&run.slot.pair),
             Change::Extended(extension) => self.mark(&extension.slot.pair.scope),
             Change::Removal(removal) => self.mark(&removal.slot.pair.scope),
             Change::SnapshotAction(action) => self.mark(&action.slot.pair.scope),
             Change::Missed(range) => self.mark(&range.pair.scope),
             Change::Pair(pair, _) | Change::Clamped(pair, _) => {
-                self.mark(&pair.scope);
+                self.touch(pair);
                 self.pairs = true;
             }
             Change::Adopted(run) => {
@@ -110,15 +140,35 @@ impl Agenda {
 
     /// What the plan at `now` looks at.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Due {
-        let is_all = now < self.last_at || self.all_at.is_none_or(|at| at <= now);
-        let woken = self.planned.iter().filter(|(_, one)| one.wake_at <= now);
-        let mut scopes: BTreeSet<Scope> = woken.map(|(scope, _)| scope.clone()).collect();
-        scopes.extend(self.marked.iter().cloned());
+        let is_all = self.all || now < self.last_at;
+        let pairs = is_all || self.pairs || self.pairs_at + LONGEST_SLEEP <= now;
+        let come = self.planned.iter().filter(|(_, one)| one.due_at() <= now);
+        let mut scopes: BTreeSet<Scope> = come.map(|(scope, _)| scope.clone()).collect();
+        scopes.extend(self.marked.iter().chain(self.touched.keys()).cloned());
         Due {
-            pairs: is_all || self.pairs,
-            slots: is_all || self.pairs || self.slot_at <= now,
+            pairs,
+            slots: pairs || self.slot_at <= now,
             scopes: (!is_all).then_some(scopes),
         }
+    }
+
+    /// What was planned of a scope, and the pairs of it of which a run has changed since; `None` where it is to be planned as
+    /// a whole.
+    pub(super) fn part_of(
+        &mut self,
+        scope: &Scope,
+        now: DateTime<Utc>,
+    ) -> Option<(Planned, BTreeSet<Pair>)> {
+        let touched = self.touched.remove(scope).unwrap_or_default();
+        let is_marked = self.marked.remove(scope);
+        let planned = self.planned.remove(scope)?;
+        let is_part = !self.all && !is_marked && now < planned.whole_at + LONGEST_SLEEP;
+        (is_part && planned.at <= now).then_some((planned, touched))
+    }
+
+    /// Whether the scope was planned before.
+    pub(super) fn knows(&self, scope: &Scope) -> bool {
+        self.planned.contains_key(scope)
     }
 
     /// The pairs have been looked at.
@@ -133,13 +183,8 @@ impl Agenda {
     }
 
     /// A scope has been planned.
-    pub(super) fn planned(&mut self, scope: &Scope, now: DateTime<Utc>, wake_at: DateTime<Utc>) {
-        self.marked.remove(scope);
-        let planned = Planned { at: now, wake_at };
-        match self.planned.get_mut(scope) {
-            Some(before) => *before = planned,
-            None => drop(self.planned.insert(scope.clone(), planned)),
-        }
+    pub(super) fn planned(&mut self, scope: &Scope, planned: Planned) {
+        self.planned.insert(scope.clone(), planned);
     }
 
     /// All that was due has been planned.
@@ -150,7 +195,8 @@ impl Agenda {
             // A scope that is not looked at any more wants nothing.
             self.planned.retain(|_, one| one.at == now);
             self.marked.clear();
-            self.all_at = Some(now + LONGEST_SLEEP);
+            self.touched.clear();
+            self.all = false;
         }
     }
 
@@ -165,25 +211,26 @@ impl Agenda {
 
     /// When the next part is due, as seen at `now`. A slot that has come and has no record waits for AWS's clock.
     pub(super) fn wake_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let wakes = self.planned.values().map(|one| one.wake_at);
+        let wakes = self.planned.values().map(Planned::due_at);
         let slot_at = Some(self.slot_at).filter(|at| *at > now);
-        let others = [self.operations_at, self.all_at.unwrap_or(now)];
+        let others = [self.operations_at, self.pairs_at + LONGEST_SLEEP];
+        let others = others.map(|at| if self.all { now } else { at });
         let first = wakes.chain(slot_at).chain(others).min();
         first.unwrap_or(now)
     }
 
     /// When the pairs were looked at last, where nothing says that they are to be looked at again.
     pub(super) fn settled_pairs(&self) -> Option<DateTime<Utc>> {
-        (!self.pairs && self.all_at.is_some()).then_some(self.pairs_at)
+        (!self.pairs && !self.all).then_some(self.pairs_at)
     }
 
-    /// The scopes of which nothing says that they are to be planned again, and when each was planned.
-    pub(super) fn settled(&self) -> impl Iterator<Item = (&Scope, DateTime<Utc>)> {
-        let is_settled = self.all_at.is_some();
-        let settled = self.planned.iter();
-        settled
-            .filter(move |(scope, _)| is_settled && !self.marked.contains(*scope))
-            .map(|(scope, one)| (scope, one.at))
+    /// The scopes of which nothing says that they are to be planned again, and what was planned of each.
+    pub(super) fn settled(&self) -> impl Iterator<Item = (&Scope, &Planned)> {
+        let is_settled = |scope: &Scope| {
+            !self.all && !self.marked.contains(scope) && !self.touched.contains_key(scope)
+        };
+        let planned = self.planned.iter();
+        planned.filter(move |(scope, _)| is_settled(scope))
     }
 
     /// A scope that would sleep for longer than anything may.
@@ -198,6 +245,7 @@ impl Agenda {
     pub(super) fn lose_marks(&mut self) {
         self.pairs = false;
         self.marked.clear();
+        self.touched.clear();
     }
 
     /// Loses every instant, as a planted fault does.
@@ -205,5 +253,11 @@ impl Agenda {
         for one in self.planned.values_mut() {
             one.wake_at = DateTime::<Utc>::MAX_UTC;
         }
+    }
+
+    /// Loses what waits in the scopes, as a planted fault does.
+    pub(super) fn lose_index(&mut self) {
+        let planned = self.planned.values_mut();
+        planned.for_each(|one| one.waiting.lose());
     }
 }

@@ -6,10 +6,13 @@
 //! clients.
 
 mod agenda;
+mod audit;
 mod inbox;
+mod part;
 mod pending;
 mod scopes;
 mod step;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,6 +118,12 @@ impl Engine {
     #[doc(hidden)]
     pub fn lose_wakes(&mut self) {
         self.agenda.lose_wakes();
+    }
+
+    /// Loses what is known of runs that wait, as a planted fault does.
+    #[doc(hidden)]
+    pub fn lose_index(&mut self) {
+        self.agenda.lose_index();
     }
 
     /// Sets how far the work goes.

@@ -3,18 +3,18 @@
 //! Owns: the order plan → commit → call → plan again, the bound on one turn, and what an answer or a start adds. Never
 //! carries a step out: the driver commits, calls and sleeps, and tells the engine what came of each.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
 use super::Engine;
+use super::part::{plan_scope, scopes_due};
 use crate::history::{Change, History};
 use crate::names::Writer;
 use crate::notify;
 use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::plan::{
-    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, of_scope,
-    open_runs, operations, plan,
+    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, operations, plan,
 };
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
@@ -22,9 +22,6 @@ use crate::slot::Scope;
 
 /// Plans of one turn: activation, due slots, runs, and the recoveries between them.
 const PLANS_PER_TURN: usize = 16;
-
-/// One turn in this many ends with an audit in debug builds.
-const AUDIT_EACH: u64 = 8;
 
 /// What the driver is to do before it asks again.
 #[derive(Debug)]
@@ -112,6 +109,11 @@ impl Engine {
         }
     }
 
+    /// Whether calls are to be made whose intent has been committed.
+    pub fn has_calls(&self) -> bool {
+        !self.turn.calls.is_empty()
+    }
+
     /// Plans what is due once more in this turn.
     fn plan_on(&mut self, now: DateTime<Utc>) {
         let plan = self.plan_due(now);
@@ -145,9 +147,9 @@ impl Engine {
             agenda.looked_at_slots(due_slots(facts, &mut plan));
         }
         if plan.changes.is_empty() {
-            for (scope, open) in open_runs::by_scope(facts, due.scopes.as_ref()) {
-                let part = of_scope(facts, scope, open);
-                agenda.planned(scope, now, part.wake_at);
+            for scope in scopes_due(facts, &agenda, &due) {
+                let (part, planned) = plan_scope(facts, &scope, agenda.part_of(&scope, now));
+                agenda.planned(&scope, planned);
                 plan.take(part);
             }
             plan.wake_at = now + LONGEST_SLEEP;
@@ -157,46 +159,6 @@ impl Engine {
         plan.wake_at = agenda.wake_at(now);
         self.agenda = agenda;
         plan
-    }
-
-    /// A debug build stops where a mark is missing.
-    fn audit_now_and_then(&mut self) {
-        self.turns += 1;
-        if cfg!(debug_assertions)
-            && self.turns.is_multiple_of(AUDIT_EACH)
-            && let Err(violation) = self.audit()
-        {
-            debug_assert!(false, "{violation}");
-        }
-    }
-
-    /// Looks for marks that are missing: what nothing says is due comes, planned once more as of the instant when it was
-    /// planned last, to nothing new.
-    ///
-    /// # Errors
-    /// The violation of I25.
-    pub fn audit(&self) -> Result<(), Violation> {
-        if let Some(scope) = self.agenda.sleeper() {
-            return Err(Violation::Unmarked(format!("the wake-up of {scope}")));
-        }
-        if let Some(at) = self.agenda.settled_pairs() {
-            let mut plan = Plan::nothing(at);
-            activations(self.facts(at), &mut plan);
-            if let Some(change) = plan.changes.first() {
-                return Err(Violation::Unmarked(format!("the pairs: {change:?}")));
-            }
-        }
-        for (scope, at) in self.agenda.settled() {
-            let (facts, only) = (self.facts(at), BTreeSet::from([scope.clone()]));
-            for (scope, open) in open_runs::by_scope(facts, Some(&only)) {
-                let plan = of_scope(facts, scope, open);
-                if !plan.changes.is_empty() || !plan.calls.is_empty() {
-                    let what = format!("{scope}, planned at {at}: {plan:?}");
-                    return Err(Violation::Unmarked(what));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What is to be done now, as a value.
@@ -247,11 +209,14 @@ impl Engine {
     }
 
     fn take_in(&mut self, reply: Reply, now: DateTime<Utc>) -> Vec<Change> {
-        let scope = reply.scope().clone();
+        let (scope, run) = (reply.scope().clone(), reply.run().cloned());
         let before = self.standing(&scope);
         let changes = self.took_in(reply, now);
         let after = self.standing(&scope);
-        self.agenda.mark(&scope);
+        match run {
+            Some(slot) if before == after => self.agenda.touch(&slot.pair),
+            _ => self.agenda.mark(&scope),
+        }
         if before.bars != after.bars {
             self.agenda.mark_all();
         } else if before != after {

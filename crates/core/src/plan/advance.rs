@@ -19,10 +19,11 @@ use crate::snapshot::Generation;
 use super::blind::was_told_since;
 use super::materialize::tier_now;
 use super::open_runs::Open;
+use super::outlook::{Outlooks, Rest};
 use super::{Call, Facts, Plan};
 
-/// Where many runs wait for the budget, those are asked for together that it lets go in so many seconds: each plan looks at
-/// all that is open in the scope.
+/// Where many runs wait for the budget, those are asked for together that it lets go in so many seconds: what is asked for
+/// and what is answered together costs one plan and one commit.
 const TOGETHER: f64 = 0.4;
 
 /// What one run needs.
@@ -33,53 +34,99 @@ enum Need {
     Nothing,
     /// An event that follows from the present alone.
     Event(Event),
-    /// A call to AWS.
-    Call(Call),
+    /// AWS is to be asked.
+    Ask(Question),
 }
 
-/// Plans what the open runs of a scope need.
+/// What AWS is to be asked.
+enum Question {
+    /// For the snapshot.
+    Create,
+    /// Whether it is there.
+    Describe,
+    /// Why it failed.
+    Explain,
+}
+
+/// Plans what these open runs of a scope need; tells whether others that would ask AWS now were left out.
 pub(super) fn advance<'a>(
     facts: Facts<'a>,
     (scope, view): (&Scope, &ScopeView),
     open: &mut Open<'a>,
+    (outlooks, rest): (&mut Outlooks, &Rest),
     plan: &mut Plan,
-) {
+) -> bool {
     // What began in another account cannot be followed in this one.
     if view.is_other_account() {
-        return;
+        return false;
     }
     let budget = plan.budget_left(scope, view, facts.now);
     let mut left = budget.min(plan.room_left(scope, facts.observed));
-    let mut waiting = 0;
+    let mut waiting = rest.asking;
     let runs = open.runs.clone();
     for run in runs.into_iter().filter(|run| facts.extent.has(run)) {
         if facts.observed.in_flight.contains(&run.slot) {
             continue;
         }
+        if let Some(at) = turns_at(facts, run) {
+            outlooks.wake(run, at);
+        }
         match need(facts, view, run, open) {
-            Need::Wait(at) => plan.wake(at),
+            Need::Wait(at) => outlooks.wake(run, at),
             Need::Nothing => {}
             Need::Event(event) => record(facts, run, event, plan),
-            Need::Call(_) if left == 0 => waiting += 1,
-            Need::Call(call) => {
+            Need::Ask(_) if left == 0 => {
+                waiting += 1;
+                outlooks.queue(run);
+            }
+            Need::Ask(question) => {
                 left -= 1;
-                let call = match call {
-                    Call::Create { .. } => {
-                        open.ask(run);
-                        let run = promoted(facts, run);
-                        record(facts, &run, Event::Asked, plan);
-                        create(&run)
-                    }
-                    other => other,
-                };
+                let call = ask(facts, run, &question, (open, plan));
                 plan.calls.push(call);
             }
         }
     }
     if waiting > 0 {
-        let together = (view.budget.pace(facts.now) * TOGETHER) as u32;
+        let together = (view.budget.pace(facts.now) * TOGETHER) as usize;
         let together = together.clamp(1, waiting);
-        plan.wake(view.budget.holds_at(together, facts.now));
+        plan.wake(view.budget.holds_at(together as u32, facts.now));
+    }
+    left > 0 && rest.asking > 0
+}
+
+/// How many calls for runs of the scope may be made now, beside those that are under way.
+pub(crate) fn room(facts: Facts<'_>, scope: &Scope, view: &ScopeView) -> usize {
+    let plan = Plan::nothing(facts.now);
+    let budget = plan.budget_left(scope, view, facts.now);
+    budget.min(plan.room_left(scope, facts.observed))
+}
+
+/// When something else is needed of the run, or of those that wait for it, whatever it waits for itself: its start window
+/// ends, or its snapshot has been made for so long that nobody waits any more.
+fn turns_at(facts: Facts<'_>, run: &Run) -> Option<DateTime<Utc>> {
+    let at = match run.state {
+        RunState::Due | RunState::Waiting { .. } => Some(run.request.deadline),
+        _ => run.completion_deadline(),
+    };
+    at.filter(|at| *at > facts.now)
+}
+
+/// The call by which AWS is asked; before a create call its intent.
+fn ask<'a>(
+    facts: Facts<'a>,
+    run: &'a Run,
+    question: &Question,
+    (open, plan): (&mut Open<'a>, &mut Plan),
+) -> Call {
+    match question {
+        Question::Create => {
+            open.ask(run);
+            let run = promoted(facts, run);
+            record(facts, &run, Event::Asked, plan);
+            create(&run)
+        }
+        Question::Describe => describe(run),
+        Question::Explain => explain(run),
     }
 }
 
@@ -117,7 +164,7 @@ fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need 
         RunState::InDoubt { since, look_at } if still_waits(facts, *since, *look_at) => {
             Need::Wait(*look_at)
         }
-        RunState::InDoubt { .. } => Need::Call(describe(run)),
+        RunState::InDoubt { .. } => Need::Ask(Question::Describe),
         // No listing of this clock's would count as later than the judgement.
         RunState::Concluding { since, verdict } if *since > facts.now => {
             judge(verdict.clone(), None)
@@ -125,7 +172,7 @@ fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need 
         RunState::Failing { since, ask_at } if still_waits(facts, *since, *ask_at) => {
             Need::Wait(*ask_at)
         }
-        RunState::Failing { .. } => Need::Call(explain(run)),
+        RunState::Failing { .. } => Need::Ask(Question::Explain),
         // The answer is on its way (after a restart, recovery has turned this into doubt), or the scope's
         // listings bring what is needed.
         RunState::Asking { .. }
@@ -325,7 +372,7 @@ fn need_create(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -
         first_open(&policy.blackouts(), facts.now)
     });
     match open_at {
-        Some(open_at) if open_at <= facts.now => Need::Call(create(run)),
+        Some(open_at) if open_at <= facts.now => Need::Ask(Question::Create),
         Some(open_at) => Need::Wait(open_at.min(run.request.deadline)),
         None => Need::Wait(run.request.deadline),
     }
@@ -354,32 +401,4 @@ pub(crate) fn blocks(facts: Facts<'_>, run: &Run) -> bool {
 pub(crate) fn is_overlong(facts: Facts<'_>, run: &Run) -> bool {
     run.completion_deadline()
         .is_some_and(|deadline| facts.now >= deadline)
-}
-
-/// When a listing of the scope is next wanted by a run: to follow a snapshot, to confirm an absence, or to
-/// see whether the previous snapshot is still being made.
-pub(super) fn look_wanted_at(
-    facts: Facts<'_>,
-    view: &ScopeView,
-    open: &Open<'_>,
-) -> Option<DateTime<Utc>> {
-    // Nothing that is seen in another account is of any use to a run.
-    if view.is_other_account() {
-        return None;
-    }
-    // The answer to a look by the name comes first: a listing changes nothing of that run before.
-    let is_asked = |run: &&&Run| facts.observed.in_flight.contains(&run.slot);
-    let idle = open.runs.iter().filter(|run| !is_asked(run));
-    let wanted = idle.filter_map(|run| match &run.state {
-        // Where a listing is long they are followed by their names.
-        RunState::Creating { look_at, .. } => (!view.is_long()).then_some(*look_at),
-        RunState::Concluding { since, .. } => (!view.listed_since(*since)).then_some(facts.now),
-        RunState::Due => {
-            let waits = open.overlapping(run).or_else(|| open.ahead_of(run));
-            (waits.is_some() && !view.listed_since(run.request.starts_at))
-                .then_some(run.request.starts_at)
-        }
-        _ => None,
-    });
-    wanted.min()
 }

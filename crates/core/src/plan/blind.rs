@@ -11,22 +11,29 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::open_runs::Open;
+use super::outlook::{Outlooks, Rest};
 use super::{Call, Facts, Plan};
 use crate::observed::{LOOKS_LEAVE, RESERVE, ScopeView};
 use crate::run::{Run, RunState};
 use crate::slot::{Scope, Slot};
+
+/// Whether runs are looked for by their names.
+pub(crate) fn looks(view: &ScopeView, now: DateTime<Utc>) -> bool {
+    view.barred.is_none() && (view.is_blind(now) || view.is_long())
+}
 
 /// Plans the looks that are due in a scope.
 pub(super) fn look(
     facts: Facts<'_>,
     (scope, view): (&Scope, &ScopeView),
     open: &Open<'_>,
+    (outlooks, rest): (&mut Outlooks, &Rest),
     plan: &mut Plan,
 ) {
-    let is_blind = view.is_blind(facts.now);
-    if view.barred.is_some() || !(is_blind || view.is_long()) {
+    if !looks(view, facts.now) {
         return;
     }
+    let is_blind = view.is_blind(facts.now);
     let runs = open.runs.iter().filter(|run| facts.extent.has(run));
     let runs = runs.filter(|run| is_blind || run.is_creating());
     // What a look has not found is `missing`'s.
@@ -35,25 +42,41 @@ pub(super) fn look(
     let due = runs.filter_map(|run| Some((look_at(facts, run, &waited_for)?, *run)));
     let mut due: Vec<(DateTime<Utc>, &Run)> = due.collect();
     due.sort_by_key(|(at, _)| *at);
+    let mut goes_on = true;
+    let mut next = rest.look_at;
     for (at, run) in due {
-        if at > facts.now {
-            plan.wake(at);
-            break;
-        }
         if plan.is_busy(&run.slot, facts) {
             continue;
         }
-        let call = describe(run);
-        let needed = RESERVE + call.requests();
-        if plan.budget_left(scope, view, facts.now) < needed as usize {
-            plan.wake(view.budget.holds_at(needed, facts.now));
-            break;
+        if goes_on && at <= facts.now {
+            let call = describe(run);
+            goes_on = has_room(facts, (scope, view), &call, plan);
+            if goes_on {
+                plan.calls.push(call);
+                continue;
+            }
         }
-        if plan.room_left(scope, facts.observed) <= LOOKS_LEAVE {
-            break;
-        }
-        plan.calls.push(call);
+        next = Some(next.map_or(at, |next| next.min(at)));
+        outlooks.want_look(run, at);
     }
+    if let (true, Some(at)) = (goes_on, next) {
+        plan.wake(at);
+    }
+}
+
+/// Whether one more look leaves to others what is theirs; else wakes when the budget does.
+fn has_room(
+    facts: Facts<'_>,
+    (scope, view): (&Scope, &ScopeView),
+    call: &Call,
+    plan: &mut Plan,
+) -> bool {
+    let needed = RESERVE + call.requests();
+    if plan.budget_left(scope, view, facts.now) < needed as usize {
+        plan.wake(view.budget.holds_at(needed, facts.now));
+        return false;
+    }
+    plan.room_left(scope, facts.observed) > LOOKS_LEAVE
 }
 
 /// The snapshots of which the schedule's next slot wants to know whether they are still being made, and from when on.

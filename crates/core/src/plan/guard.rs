@@ -3,6 +3,8 @@
 //! Owns: what the guard (`retention::guard`) is told of each pair, out of history and observation. It judges
 //! only from a fresh, complete listing and by AWS's clock; what it cannot see it leaves alone.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::{Extension, PairState};
@@ -21,47 +23,64 @@ use super::{Call, Facts, Plan};
 /// The longest interval that a schedule is taken to have where none can be told.
 const LONGEST_INTERVAL: TimeDelta = TimeDelta::days(7);
 
-/// Plans the calls that put off the end of the last good snapshots of a scope.
-pub(super) fn extend(facts: Facts<'_>, scope: &Scope, plan: &mut Plan) {
-    let pairs = facts.history.runs.pairs_in(scope);
-    for (run, care) in pairs.flat_map(|pair| cares_of(facts, pair).unwrap_or_default()) {
-        let slot = &run.slot;
-        let seen_to = facts.observed.seen_to.get(slot);
-        let waits = seen_to.is_some_and(|until| facts.now < *until);
-        // What is half done keeps nothing from expiring, and may take long.
-        let is_fresh = |action: &SnapshotAction| action.trouble.is_none();
-        let mut actions = facts.history.actions_of(slot);
-        if waits || actions.any(is_fresh) || plan.is_busy(slot, facts) {
-            continue;
+/// Plans the calls that put off the end of the last good snapshots of these pairs of a scope; returns the pairs of which
+/// an end is near.
+pub(crate) fn extend<'a>(
+    facts: Facts<'a>,
+    scope: &Scope,
+    pairs: impl Iterator<Item = &'a Pair>,
+    plan: &mut Plan,
+) -> BTreeSet<Pair> {
+    let mut near = BTreeSet::new();
+    for pair in pairs {
+        let cares = cares_of(facts, pair).unwrap_or_default();
+        if !cares.is_empty() {
+            near.insert(pair.clone());
         }
-        let Some(view) = facts.observed.scopes.get(scope) else {
-            continue;
+        for (run, care) in cares {
+            put_off(facts, scope, (run, care), plan);
+        }
+    }
+    near
+}
+
+fn put_off(facts: Facts<'_>, scope: &Scope, (run, care): (&Run, Care), plan: &mut Plan) {
+    let slot = &run.slot;
+    let seen_to = facts.observed.seen_to.get(slot);
+    let waits = seen_to.is_some_and(|until| facts.now < *until);
+    // What is half done keeps nothing from expiring, and may take long.
+    let is_fresh = |action: &SnapshotAction| action.trouble.is_none();
+    let mut actions = facts.history.actions_of(slot);
+    if waits || actions.any(is_fresh) || plan.is_busy(slot, facts) {
+        return;
+    }
+    let Some(view) = facts.observed.scopes.get(scope) else {
+        return;
+    };
+    // A listing that began before would show the old period again, and the call would be made twice.
+    let is_listed =
+        |call: &Call| matches!(call, Call::List { scope: listed, .. } if listed == scope);
+    if matches!(view.listing, Listing::UnderWay { .. }) || plan.calls.iter().any(is_listed) {
+        return;
+    }
+    if let Care::Extend { from, to, why } = care
+        && plan.room_left(scope, facts.observed) > 0
+    {
+        let extension = Extension {
+            slot: slot.clone(),
+            extended_at: facts.now,
+            from,
+            to,
+            reason: why.to_owned(),
         };
-        // A listing that began before would show the old period again, and the call would be made twice.
-        let is_listed =
-            |call: &Call| matches!(call, Call::List { scope: listed, .. } if listed == scope);
-        if matches!(view.listing, Listing::UnderWay { .. }) || plan.calls.iter().any(is_listed) {
-            continue;
-        }
-        if let Care::Extend { from, to, why } = care
-            && plan.room_left(scope, facts.observed) > 0
-        {
-            let extension = Extension {
-                slot: slot.clone(),
-                extended_at: facts.now,
-                from,
-                to,
-                reason: why.to_owned(),
-            };
-            let id = run.request.snapshot_id.clone();
-            let account = facts.observed.account_number(&scope.account);
-            let call = Call::Extend {
-                id,
-                extension,
-                account_number: account.map(str::to_owned),
-            };
-            plan.call(call, view, facts.now);
-        }
+        let id = run.request.snapshot_id.clone();
+        let account = facts.observed.account_number(&scope.account);
+        let call = Call::Extend {
+            id,
+            extension,
+            account_number: account.map(str::to_owned),
+        };
+        plan.call(call, view, facts.now);
     }
 }
 

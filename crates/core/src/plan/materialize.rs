@@ -14,6 +14,7 @@ use crate::observed::ScopeView;
 use crate::policy::Policy;
 use crate::retention::{Choice, TierSlot, choose, held};
 use crate::run::{Missed, Run, SnapshotSpec};
+use crate::schedule::Upcoming;
 use crate::settings::Config;
 use crate::slot::{Pair, Slot};
 use crate::snapshot::{Generation, Label, SnapshotId};
@@ -23,9 +24,13 @@ use super::{Facts, Plan, edits};
 /// More slots than this missed in a row are one range.
 const RANGE_FROM: usize = 100;
 
+/// One plan gives about so many slots their record; the next goes on. What a turn commits has a bound.
+const MOST_CHANGES: usize = 5_000;
+
 /// Plans a run for every slot that has become due; when the next slot without a record is, or far off if there is none.
 pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
     let mut first = DateTime::<Utc>::MAX_UTC;
+    let mut upcoming = Upcoming::default();
     for (pair, state) in facts
         .history
         .pairs
@@ -53,9 +58,11 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
             old.as_ref().map(|old| old.until),
         ];
         let last = ends.into_iter().flatten().min();
-        let Some(next) = policy.schedule.next_after(state.watermark) else {
-            continue;
+        let next = match (&old, configured) {
+            (None, Some(policy)) => upcoming.after(&policy.schedule, state.watermark),
+            _ => policy.schedule.next_after(state.watermark),
         };
+        let Some(next) = next else { continue };
         if last.is_some_and(|last| next > last) {
             continue;
         }
@@ -71,6 +78,9 @@ pub(super) fn open_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
                 view,
             };
             backlog.open(facts, plan);
+            if plan.changes.len() >= MOST_CHANGES {
+                break;
+            }
         }
     }
     first

@@ -3,15 +3,17 @@
 //! Owns: every decision of the daemon. Never does anything: a plan is a value, so that a dry run, a test and
 //! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
 //!
-//! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `due` which slots get a
-//! run, `runs` what each open run needs (`open` is its index of them), `missing` which snapshots are looked for by name
-//! (and `blind` which are while nothing can be listed), `keep` which snapshots are to be kept for longer, `actions` what people want done to single ones, `prune` which are
-//! removed, `lost` what nobody can follow any more; `alarms` says what an operator should know.
+//! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `materialize` which slots
+//! get a run. `scope` puts together what one scope needs: `advance` what each open run needs (`open_runs` is the index of
+//! them, `outlook` what they wait for), `missing` which snapshots are looked for by name (and `blind` which are while nothing
+//! can be listed), `guard` which are to be kept for longer, `lost` what nobody can follow any more. `actions` decides what is
+//! done of what people want done to single snapshots, `prune` which are removed; `alarms` says what an operator should know.
 
 mod actions;
 pub(crate) mod advance;
 mod alarms;
-mod blind;
+pub(crate) mod blind;
+mod call;
 mod edits;
 mod guard;
 mod lint;
@@ -19,27 +21,26 @@ mod lost;
 mod materialize;
 mod missing;
 pub(crate) mod open_runs;
+pub(crate) mod outlook;
 mod pairs;
 mod prune;
+mod scope;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::history::{Change, Extension, History};
+use crate::history::{Change, History};
 use crate::names::Trigger;
 use crate::names::{AccountName, Writer};
-use crate::observed::{CALLS_IN_FLIGHT, Listing, Observed, ScopeView};
-use crate::operations::{Removal, SnapshotAction};
+use crate::observed::{CALLS_IN_FLIGHT, Observed, ScopeView};
 use crate::policy::{Account, Role};
-use crate::redshift::CreateRequest;
-use crate::retention::prune::Proof;
 use crate::run::Run;
 use crate::settings::Config;
 use crate::slot::{Scope, Slot};
-use crate::snapshot::SnapshotId;
 
 pub use alarms::{Alarm, alarms};
+pub use call::Call;
 pub use lint::{Violation, lint};
 pub use materialize::manual_run;
 pub use prune::{
@@ -47,7 +48,9 @@ pub use prune::{
     wants_confirmed,
 };
 
-use open_runs::Open;
+pub(crate) use scope::{ScopePart, guard_all, guard_pairs, is_one_whole, of_runs};
+
+use scope::of_scope;
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -58,114 +61,6 @@ pub struct Plan {
     pub calls: Vec<Call>,
     /// When to plan again if nothing happens before.
     pub wake_at: DateTime<Utc>,
-}
-
-/// A call to AWS, with all that is needed to make it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
-    /// List a scope's clusters and manual snapshots, all pages.
-    List {
-        /// The scope.
-        scope: Scope,
-        /// How far apart the pages are beyond the first [`SHORT_PAGES`](crate::observed::SHORT_PAGES).
-        page_pause: TimeDelta,
-        /// Whether the account's number is still to be asked for.
-        asks_account: bool,
-    },
-    /// Ask for the snapshot of a run whose intent has been committed.
-    Create {
-        /// The run's slot.
-        slot: Slot,
-        /// What to ask for.
-        request: CreateRequest,
-    },
-    /// Look for the snapshot of a run by its name.
-    Describe {
-        /// The run's slot.
-        slot: Slot,
-        /// The snapshot.
-        id: SnapshotId,
-        /// Whether the account's number is asked for as well: that the snapshot is not there says something only in
-        /// the right account.
-        asks_account: bool,
-    },
-    /// Ask why the snapshot of a run failed.
-    Explain {
-        /// The run's slot.
-        slot: Slot,
-        /// The snapshot.
-        id: SnapshotId,
-    },
-    /// Put off the end of a good snapshot.
-    Extend {
-        /// The snapshot.
-        id: SnapshotId,
-        /// What is to be recorded of it.
-        extension: Extension,
-        /// The account's number, where it is known: another account may share one of the same name.
-        account_number: Option<String>,
-    },
-    /// Describe a snapshot once more and, if it still may go, remove it; one that AWS may have been asked for
-    /// before is only described.
-    Remove {
-        /// The intent, which has been committed.
-        removal: Box<Removal>,
-        /// What proves that it may be touched.
-        proof: Box<Proof>,
-    },
-    /// Do what a person wants done to a snapshot, once it has proven itself to be redkeep's.
-    SnapshotAction {
-        /// What.
-        action: Box<SnapshotAction>,
-        /// What proves that it may be touched.
-        proof: Box<Proof>,
-    },
-}
-
-impl Call {
-    /// The scope in which the call is made.
-    pub fn scope(&self) -> &Scope {
-        match self {
-            Self::List { scope, .. } => scope,
-            Self::Create { slot, .. }
-            | Self::Describe { slot, .. }
-            | Self::Explain { slot, .. } => &slot.pair.scope,
-            Self::Extend { extension, .. } => &extension.slot.pair.scope,
-            Self::Remove { removal, .. } => &removal.slot.pair.scope,
-            Self::SnapshotAction { action, .. } => &action.slot.pair.scope,
-        }
-    }
-
-    /// How many requests the call takes of its scope's budget when it is made; a listing of more than one page
-    /// is charged for the others when its answer tells how many there were.
-    pub fn requests(&self) -> u32 {
-        match self {
-            Self::List {
-                asks_account: true, ..
-            } => 3,
-            // One in doubt is only described.
-            Self::Remove { removal, .. } if removal.look_at.is_some() => 1,
-            Self::List { .. } | Self::Remove { .. } | Self::Extend { .. } => 2,
-            Self::Describe {
-                asks_account: true, ..
-            } => 2,
-            Self::SnapshotAction { .. } => 4,
-            Self::Create { .. } | Self::Describe { .. } | Self::Explain { .. } => 1,
-        }
-    }
-
-    /// The slot of the run that the call is for.
-    pub fn slot(&self) -> Option<&Slot> {
-        match self {
-            Self::List { .. } => None,
-            Self::Create { slot, .. }
-            | Self::Describe { slot, .. }
-            | Self::Explain { slot, .. } => Some(slot),
-            Self::Extend { extension, .. } => Some(&extension.slot),
-            Self::Remove { removal, .. } => Some(&removal.slot),
-            Self::SnapshotAction { action, .. } => Some(&action.slot),
-        }
-    }
 }
 
 /// What a decision is made from.
@@ -268,8 +163,8 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         facts.now + LONGEST_SLEEP
     });
     if plan.changes.is_empty() {
-        for (scope, open) in open_runs::by_scope(facts, None) {
-            plan.take(of_scope(facts, scope, open));
+        for scope in open_runs::scopes(facts) {
+            plan.take(of_scope(facts, scope));
         }
         operations(facts, &mut plan);
     }
@@ -289,29 +184,6 @@ pub(crate) fn due_slots(facts: Facts<'_>, plan: &mut Plan) -> DateTime<Utc> {
         true => materialize::open_slots(facts, plan),
         false => facts.now,
     }
-}
-
-/// What one scope needs, whatever the others do.
-pub(crate) fn of_scope<'a>(facts: Facts<'a>, scope: &Scope, mut open: Open<'a>) -> Plan {
-    let mut plan = Plan::nothing(facts.now);
-    let is_out_of_reach = lost::is_out_of_reach(facts, scope);
-    if is_out_of_reach {
-        lost::give_up(facts, &open, &mut plan);
-    }
-    let Some(view) = facts.observed.scopes.get(scope) else {
-        return plan;
-    };
-    // The listing first: when calls are scarce, a look that many runs wait for is worth the most.
-    list(facts, (scope, view), &open, &mut plan);
-    if !is_out_of_reach {
-        advance::advance(facts, (scope, view), &mut open, &mut plan);
-    }
-    blind::look(facts, (scope, view), &open, &mut plan);
-    missing::look(facts, scope, &mut plan);
-    if *facts.extent != Extent::Requests {
-        guard::extend(facts, scope, &mut plan);
-    }
-    plan
 }
 
 /// What operators want done, and what is removed: a pass over a policy's snapshots concerns all of its scopes.
@@ -366,36 +238,5 @@ impl Plan {
 
     fn wake(&mut self, at: DateTime<Utc>) {
         self.wake_at = self.wake_at.min(at);
-    }
-}
-
-/// A listing is due at the scope's pace, or at once when a decision waits for one.
-fn list(facts: Facts<'_>, (scope, view): (&Scope, &ScopeView), open: &Open<'_>, plan: &mut Plan) {
-    let Listing::Next { at, failures } = view.listing else {
-        return;
-    };
-    if !facts.works_in(scope) {
-        return;
-    }
-    let look_at = advance::look_wanted_at(facts, view, open);
-    let date_at = view.doubted.map(|doubted| doubted.confirmed_from);
-    let wanted_at = look_at.into_iter().chain(date_at).min();
-    let wanted_at = wanted_at.map(|at| at.max(view.rests_until));
-    let at = match failures {
-        0 => at.min(wanted_at.unwrap_or(at)),
-        _ => at,
-    };
-    let call = Call::List {
-        scope: scope.clone(),
-        page_pause: view.budget.page_pause(facts.now),
-        // A number that bars the scope is asked for again: somebody may have mended the credentials.
-        asks_account: facts.observed.account_number(&scope.account).is_none()
-            || view.wants_account(),
-    };
-    let affordable_at = view.budget.holds_at(call.requests(), facts.now);
-    if at <= facts.now && affordable_at <= facts.now {
-        plan.calls.push(call);
-    } else {
-        plan.wake(at.max(affordable_at));
     }
 }

@@ -1,6 +1,6 @@
-//! The open runs of one scope.
+//! Open runs of one scope.
 //!
-//! Owns: the index by which a run finds those that it has to wait for. It is made once a turn: looking through all
+//! Owns: the index by which a run finds those that it has to wait for. It is made once for each plan: looking through all
 //! open runs for each of them, a turn's work would grow with their square. Never decides how long to wait.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::names::Trigger;
 use crate::run::Run;
 use crate::slot::Scope;
 
-/// The open runs of one scope, oldest first within each pair.
+/// Open runs of one scope, oldest first within each pair: all of them, or all of some clusters.
 #[derive(Default)]
 pub(crate) struct Open<'a> {
     /// All of them.
@@ -23,37 +23,44 @@ pub(crate) struct Open<'a> {
     asked: Vec<&'a Run>,
 }
 
-/// The open runs of every scope that is looked at or has one; of those among `only`, where it is given.
-pub(crate) fn by_scope<'a>(
-    facts: Facts<'a>,
-    only: Option<&BTreeSet<Scope>>,
-) -> BTreeMap<&'a Scope, Open<'a>> {
-    let is_wanted = |scope: &Scope| only.is_none_or(|only| only.contains(scope));
+/// The scopes that are looked at or have an open run.
+pub(crate) fn scopes<'a>(facts: Facts<'a>) -> BTreeSet<&'a Scope> {
     let seen = facts.observed.scopes.keys();
-    let seen = seen.filter(|scope| is_wanted(scope));
-    let mut scopes: BTreeMap<&Scope, Open<'a>> =
-        seen.map(|scope| (scope, Open::default())).collect();
-    let open = facts.history.open();
-    for run in open.filter(|run| is_wanted(&run.slot.pair.scope)) {
-        let pair = &run.slot.pair;
-        let open = scopes.entry(&pair.scope).or_default();
-        open.runs.push(run);
-        if blocks(facts, run) {
-            open.blocking.entry(&pair.cluster).or_default().push(run);
-        }
-    }
-    scopes
+    seen.chain(facts.history.open_scopes()).collect()
 }
 
-/// The open runs of one scope alone.
+/// The open runs of one scope.
 pub(crate) fn in_scope<'a>(facts: Facts<'a>, scope: &Scope) -> Open<'a> {
-    let only = BTreeSet::from([scope.clone()]);
-    by_scope(facts, Some(&only))
-        .remove(scope)
-        .unwrap_or_default()
+    Open::of(facts, facts.history.open_in(scope).collect())
+}
+
+/// The open runs of some clusters of a scope. A run waits for no other than those of its own.
+pub(crate) fn of_clusters<'a>(
+    facts: Facts<'a>,
+    scope: &Scope,
+    clusters: &BTreeSet<ClusterId>,
+) -> Open<'a> {
+    let runs = clusters.iter();
+    let runs = runs.flat_map(|cluster| facts.history.open_of(scope, cluster));
+    Open::of(facts, runs.collect())
 }
 
 impl<'a> Open<'a> {
+    /// In the order of their slots, in which they go.
+    fn of(facts: Facts<'_>, mut runs: Vec<&'a Run>) -> Self {
+        runs.sort_unstable_by(|one, other| one.slot.cmp(&other.slot));
+        let mut blocking: BTreeMap<&ClusterId, Vec<&Run>> = BTreeMap::new();
+        for run in runs.iter().filter(|run| blocks(facts, run)) {
+            let of_cluster = blocking.entry(&run.slot.pair.cluster).or_default();
+            of_cluster.push(run);
+        }
+        Self {
+            runs,
+            blocking,
+            asked: Vec::new(),
+        }
+    }
+
     /// Notes that AWS is asked for the run's snapshot in this turn.
     pub(super) fn ask(&mut self, run: &'a Run) {
         self.asked.push(run);

@@ -63,6 +63,15 @@ impl Reply {
         &slot.pair.scope
     }
 
+    /// The run that alone the answer is about: it changes nothing of others.
+    pub(crate) fn run(&self) -> Option<&Slot> {
+        match self {
+            Self::Created(slot, _) | Self::Explained(slot, _) => Some(slot),
+            Self::Described(described) => Some(&described.slot),
+            _ => None,
+        }
+    }
+
     /// Whether AWS has throttled a request of the call.
     fn is_throttled(&self) -> bool {
         fn of<T>(answer: &Answer<T>) -> bool {

@@ -320,3 +320,21 @@ enum SearchStep {
     /// None was; go on at this instant.
     From(DateTime<Utc>),
 }
+
+/// The next slots of one pair after another, of which many have one schedule and the same watermark.
+#[derive(Debug, Default)]
+pub struct Upcoming<'a>(Option<(&'a Schedule, DateTime<Utc>, Option<DateTime<Utc>>)>);
+
+impl<'a> Upcoming<'a> {
+    /// [`Schedule::next_after`], computed once for pairs that follow on one another.
+    pub fn after(&mut self, schedule: &'a Schedule, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.0 {
+            Some((known, after, next)) if std::ptr::eq(known, schedule) && after == t => next,
+            _ => {
+                let next = schedule.next_after(t);
+                self.0 = Some((schedule, t, next));
+                next
+            }
+        }
+    }
+}

@@ -91,6 +91,8 @@ pub enum Bug {
     LostMark,
     /// The instants that scopes wait for are lost.
     LostWake,
+    /// What is known of runs that wait is lost.
+    StaleIndex,
     /// The last look before a change does not show that somebody holds the snapshot.
     UnseenHold,
 }
@@ -117,6 +119,7 @@ impl Bug {
         match self {
             Self::LostMark => return engine.lose_marks(),
             Self::LostWake => return engine.lose_wakes(),
+            Self::StaleIndex => return engine.lose_index(),
             Self::ForgottenEdit | Self::Impatient | Self::StaleListing => {}
             _ => return,
         }

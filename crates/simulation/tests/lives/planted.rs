@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 32] = [
+const TABLE: [Row; 33] = [
     row(
         "a change is planned",
         Bug::LostMark,
@@ -57,6 +57,12 @@ const TABLE: [Row; 32] = [
         "no wake-up is lost",
         Bug::LostWake,
         "I25: a mark is missing",
+        0,
+    ),
+    row(
+        "the index of what waits is whole",
+        Bug::StaleIndex,
+        "I25: a mark is missing for what",
         0,
     ),
     row(
