@@ -286,7 +286,8 @@ fn odd_duration(words: &[&str]) -> Option<String> {
         let (number, unit) = (bare(pair[0]), bare(pair[1]));
         let is_number =
             number.chars().all(|c| c.is_ascii_digit() || c == '.') && !number.is_empty();
-        let unit_follows = pair[0].ends_with(|c: char| c.is_alphanumeric());
+        let unit_follows = pair[0].ends_with(|c: char| c.is_alphanumeric())
+            && pair[1].starts_with(|c: char| c.is_alphabetic());
         let is_short = is_number && SHORT_UNITS.contains(&unit.as_str());
         let spelled = NUMBERS.contains(&number.to_lowercase().as_str());
         let whole = UNITS.contains(&unit.as_str()) || UNITS.contains(&unit.trim_end_matches('s'));
@@ -295,15 +296,16 @@ fn odd_duration(words: &[&str]) -> Option<String> {
     Some(pair.join(" "))
 }
 
-/// The page on benchmarks has measurements, with the signs of their units.
+/// Where units have their signs: the measurements of the page on benchmarks, and an error in AWS's own words.
+const OTHERS: [&str; 2] = ["docs/benchmarks.md", "crates/sandbox/src/auth.rs"];
+
 #[test]
 fn durations_in_sentences_are_a_number_and_a_whole_word() {
     let mut found = Vec::new();
     for Said { place, text } in all() {
         let words: Vec<&str> = text.split(' ').collect();
-        if let Some(odd) = odd_duration(&words).filter(|_| place != "docs/benchmarks.md") {
-            found.push(format!("{place}: {odd:?}"));
-        }
+        let odd = odd_duration(&words).filter(|_| !OTHERS.contains(&place.as_str()));
+        found.extend(odd.map(|odd| format!("{place}: {odd:?}")));
     }
     assert!(found.is_empty(), "{}\n", found.join("\n"));
     for (wrong, fine) in [

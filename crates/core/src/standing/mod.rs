@@ -240,7 +240,7 @@ mod tests {
         let paused = told(Outcome::Expired(paused));
         assert_eq!(
             paused[0].words,
-            "the slot of 1970-01-01T00:00:00Z brought no snapshot, expired: cluster paused"
+            "the slot of 1970-01-01T00:00:00Z has no snapshot, expired: cluster paused"
         );
         assert_eq!(
             paused[0].command,
