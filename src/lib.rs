@@ -19,10 +19,10 @@
 //! and this crate is the shell around them. ARCHITECTURE.md is the map.
 
 pub use redkeep_core::{
-    coverage, days, digest, edit, engine, execute, explain, forecast, history, iam, import, names,
-    observed, operations, outbox, outline, ownership, pause, plan, policy, redshift, refusals,
-    remedy, reply, report, retention, retry, rpo, run, schedule, seen, settings, shared_tags, slot,
-    snapshot, standing, suggest, timing, tzdb,
+    coverage, days, digest, edit, engine, error_chain, execute, explain, forecast, history, iam,
+    import, names, observed, operations, outbox, outline, ownership, pause, plan, policy, redshift,
+    refusals, remedy, reply, report, retention, retry, rpo, run, schedule, seen, settings,
+    shared_tags, slot, snapshot, standing, suggest, timing, tzdb,
 };
 pub use redkeep_policy_file as config;
 pub use redkeep_sandbox as sandbox;
@@ -34,7 +34,6 @@ pub mod aws;
 pub mod cli;
 pub mod daemon;
 pub mod doctor;
-pub mod error_chain;
 pub mod http;
 pub mod logging;
 pub mod metrics;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use crate::aws;
 use crate::clock::SystemClock;
 use crate::config::{Config, Sources};
-use crate::digest;
 use crate::doctor::Shared;
 use crate::error_chain::with_causes;
 use crate::notify::text_of;
@@ -102,12 +101,7 @@ fn first_line(file: &Path) -> Result<String, String> {
 /// This process, as the other instances know it.
 pub(super) fn instance(database: &Database, config: &Config) -> Result<Instance, StoreError> {
     let name = database.instance.clone().unwrap_or_else(host_name);
-    let what = format!(
-        "{:?}{:?}{:?}",
-        config.policies, config.accounts, config.namespace
-    );
-    let fingerprint = digest::hex(what.as_bytes(), 8);
-    Instance::new(name, env!("CARGO_PKG_VERSION"), fingerprint)
+    Instance::new(name, env!("CARGO_PKG_VERSION"), config.fingerprint())
 }
 
 /// Brings the local copy of a shared history up to date, for a command that reads it. A daemon on this machine does that

@@ -200,7 +200,11 @@ async fn serve_in_turn(
 ) -> Result<Exit, Failure> {
     let shown = &process.shown;
     loop {
+        standby.configured(config.fingerprint());
         let turn = standby.wait(shown, &mut signals).await?;
+        if matches!(turn, Turn::Reload) {
+            shown.notifier.reloading();
+        }
         // The files may have changed while others worked; a broken one does not keep this one from working.
         match config::load(&process.sources) {
             Ok(read) => config = read,
@@ -209,9 +213,11 @@ async fn serve_in_turn(
             }
         }
         let ending = match turn {
+            Turn::Reload => continue,
             Turn::Stopped => return Ok(Exit::Well),
             Turn::Works(opened) => {
                 info!("this instance works from now on");
+                opened.store.configured(config.fingerprint());
                 let daemon = process.daemon(config.clone(), *opened).await?;
                 daemon.run(process.mode.clone(), &mut signals).await
             }
@@ -221,6 +227,7 @@ async fn serve_in_turn(
             }
         };
         shown.metrics.retire();
+        standby.back();
         match ending {
             Exit::Superseded => {}
             Exit::Yielded => standby.yield_for_now(),
@@ -237,10 +244,19 @@ async fn orphan(
 ) -> Result<Exit, Failure> {
     let (signal, mut own) = mpsc::channel(4);
     let work = daemon.run(Mode::Service, &mut own);
+    until_back(work, &signal, standby.answered(), signals).await
+}
+
+/// Lets an instance work until the database has answered, and tells it meanwhile what the process is told.
+async fn until_back(
+    work: impl Future<Output = Exit>,
+    signal: &mpsc::Sender<Signal>,
+    answered: impl Future<Output = Result<(), Failure>>,
+    signals: &mut mpsc::Receiver<Signal>,
+) -> Result<Exit, Failure> {
     tokio::pin!(work);
     let mut is_back = false;
     // Kept from one signal to the next: a look that is given up takes the seat with it.
-    let answered = standby.answered();
     tokio::pin!(answered);
     loop {
         let asked = tokio::select! {
@@ -320,4 +336,52 @@ fn conclude(ending: Exit) -> Result<(), Failure> {
 
 async fn dropped(mut watched: watch::Receiver<()>) {
     while watched.changed().await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an instance without a database was told before it ended, and how that was taken.
+    async fn told(from_outside: &[Signal], answers: bool) -> (Vec<Signal>, Exit) {
+        let (signal, mut own) = mpsc::channel(4);
+        let (outside, mut signals) = mpsc::channel(4);
+        for one in from_outside {
+            outside.send(*one).await.unwrap();
+        }
+        let mut heard = Vec::new();
+        let work = async {
+            while let Some(one) = own.recv().await {
+                heard.push(one);
+                if one != Signal::Reload {
+                    break;
+                }
+            }
+            Exit::Well
+        };
+        let (answer, answered) = tokio::sync::oneshot::channel::<()>();
+        if answers {
+            answer.send(()).unwrap();
+        }
+        let back = async {
+            match answered.await {
+                Ok(()) => Ok(()),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let ended = until_back(work, &signal, back, &mut signals).await;
+        (heard, ended.unwrap())
+    }
+
+    #[tokio::test]
+    async fn without_a_database_a_reload_ends_nothing_and_a_stop_does() {
+        let asked = [Signal::Reload, Signal::Reload, Signal::Stop];
+        assert_eq!(told(&asked, false).await, (asked.to_vec(), Exit::Well));
+    }
+
+    #[tokio::test]
+    async fn when_the_database_is_back_the_work_without_it_ends_and_the_process_stands_by() {
+        let ended = told(&[], true).await;
+        assert_eq!(ended, (vec![Signal::Yield], Exit::Superseded));
+    }
 }

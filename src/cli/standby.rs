@@ -6,17 +6,22 @@
 
 use std::sync::Arc;
 
-use redkeep_core::lease::{LOOK_EACH, Look, Patience, Pulse, Sight, TAKEOVER_AFTER, Turn as Next};
+use redkeep_core::lease::{
+    Disagreement, LOOK_EACH, Look, Patience, Pulse, Sight, TAKEOVER_AFTER, Turn as Next,
+};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::clock::{Clock, boottime, sleep};
-use crate::daemon::Signal;
+use crate::daemon::{Signal, warn_of_configurations};
 use crate::error_chain::with_causes;
 use crate::store::{EndpointKind, LeaseView, Opened, Seat, Server, Store, StoreError};
 
 use super::Failure;
 use super::wiring::{Shown, other, unusable_store};
+
+/// What the service manager is told of an instance that waits.
+const STANDS_BY: &str = "standing by";
 
 /// How the name of an instance ends that is a command: whoever runs as a daemon asks it for the lease.
 pub(super) const COMMAND: &str = " (a command)";
@@ -38,6 +43,9 @@ pub(super) struct Standby {
     kind: EndpointKind,
     clock: Arc<dyn Clock>,
     patience: Patience,
+    disagreement: Disagreement,
+    /// Whether the service manager knows that this instance has started.
+    is_ready: bool,
     told: String,
 }
 
@@ -47,6 +55,8 @@ pub(super) enum Turn {
     Works(Box<Opened>),
     /// It works on its copy, because nobody has reached the database for long.
     Orphan(Box<Opened>),
+    /// The configuration is to be read anew.
+    Reload,
     /// It is to stop.
     Stopped,
 }
@@ -59,13 +69,17 @@ impl Standby {
         kind: EndpointKind,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let mut patience = Patience::default();
+        patience.begin(boottime());
         Self {
             seat: Some(seat),
             server,
             path,
             kind,
             clock,
-            patience: Patience::default(),
+            patience,
+            disagreement: Disagreement::default(),
+            is_ready: false,
             told: String::new(),
         }
     }
@@ -75,20 +89,33 @@ impl Standby {
         self.patience.yielded(boottime());
     }
 
+    /// Begins to wait again after a term, in which nobody looked from here.
+    pub(super) fn back(&mut self) {
+        self.patience.begin(boottime());
+    }
+
+    /// Says which configuration is in force from now on.
+    pub(super) fn configured(&mut self, fingerprint: String) {
+        if let Some(seat) = &mut self.seat {
+            seat.configured(fingerprint);
+        }
+    }
+
     /// Waits for this instance's turn.
     pub(super) async fn wait(
         &mut self,
         shown: &Shown,
         signals: &mut mpsc::Receiver<Signal>,
     ) -> Result<Turn, Failure> {
-        let mut is_ready = false;
-        self.patience.begin(boottime());
+        if self.is_ready {
+            shown.notifier.ready(STANDS_BY);
+        }
         loop {
             let looked = self.look_alive(shown).await?;
             self.report(&looked, shown);
-            if !is_ready && looked.is_ok() {
-                shown.notifier.ready("standing by");
-                is_ready = true;
+            if !self.is_ready && looked.is_ok() {
+                shown.notifier.ready(STANDS_BY);
+                self.is_ready = true;
             }
             shown.notifier.feed_watchdog();
             match self.patience.after(seen(&looked), boottime()) {
@@ -108,15 +135,17 @@ impl Standby {
                 }
                 Next::Wait => {}
             }
-            if let Err(error) = looked
-                && !error.is_storage()
-            {
-                return Err(unusable_store(error));
+            match looked {
+                // The instance that is to take its place works; that this one ends would only have it started again.
+                Err(StoreError::ServerNewer { .. }) | Ok(_) => {}
+                Err(error) if error.is_storage() => {}
+                Err(error) => return Err(unusable_store(error)),
             }
             tokio::select! {
-                signal = signals.recv() => if !matches!(signal, Some(Signal::Reload)) {
-                    return Ok(Turn::Stopped);
-                },
+                signal = signals.recv() => return Ok(match signal {
+                    Some(Signal::Reload) => Turn::Reload,
+                    _ => Turn::Stopped,
+                }),
                 () = sleep(LOOK_EACH) => {}
             }
         }
@@ -141,13 +170,16 @@ impl Standby {
         }
     }
 
-    /// Ends when the server answers again.
+    /// Ends when the server answers again, be it that it has no use for this instance.
     pub(super) async fn answered(&mut self) -> Result<(), Failure> {
-        while let Err(error) = self.look().await? {
-            drop(error);
-            sleep(LOOK_EACH).await;
+        loop {
+            match self.look().await? {
+                Ok(_) | Err(StoreError::ServerNewer { .. } | StoreError::Moved { .. }) => {
+                    return Ok(());
+                }
+                Err(_) => sleep(LOOK_EACH).await,
+            }
         }
-        Ok(())
     }
 
     /// Says that this instance is gone.
@@ -179,7 +211,8 @@ impl Standby {
     }
 
     async fn look(&mut self) -> Result<Result<(LeaseView, Sight), StoreError>, Failure> {
-        self.with_seat(Seat::look).await
+        let now = self.clock.now();
+        self.with_seat(move |seat| seat.look(now)).await
     }
 
     /// Takes the lease and opens the history; `None` where somebody else was faster.
@@ -238,7 +271,15 @@ impl Standby {
     /// Tells the log once what is seen, and the probes each time.
     fn report(&mut self, looked: &Result<(LeaseView, Sight), StoreError>, shown: &Shown) {
         let epoch = looked.as_ref().ok().map(|(view, _)| view.pulse.epoch);
-        shown.metrics.saw_database(epoch);
+        let is_up = !matches!(looked, Err(StoreError::Unreachable { .. }));
+        shown.metrics.saw_database(is_up, epoch);
+        if let (Some(seat), true) = (&self.seat, looked.is_ok()) {
+            let (alive, otherwise) = (seat.peers().alive, seat.peers().configured_otherwise);
+            shown.metrics.saw_instances(alive, otherwise);
+            if self.disagreement.see(otherwise > 0, boottime()) {
+                warn_of_configurations(otherwise);
+            }
+        }
         let (told, trouble) = match looked {
             Ok((view, Sight::Held)) => (format!("standby of {}", view.name), None),
             Ok((_, Sight::Free(_))) => ("no instance works".to_owned(), None),
@@ -249,7 +290,7 @@ impl Standby {
                 None => info!("this instance stands by: {told}"),
                 Some(reason) => warn!(
                     reason,
-                    "this instance stands by, and cannot reach the database"
+                    "this instance stands by, and cannot use the database"
                 ),
             }
         }
@@ -273,10 +314,64 @@ fn seen(looked: &Result<(LeaseView, Sight), StoreError>) -> Look {
             is_of_command: view.name.ends_with(COMMAND),
         },
         Err(StoreError::Unreachable { .. }) => Look::Unreachable,
+        Err(StoreError::ServerNewer { .. }) => Look::Outdated,
         Err(_) => Look::Failed,
     }
 }
 
 fn lost() -> Failure {
     Failure::Other("the thread that looks at the lease has died".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::settings::{Database, DatabaseAuth};
+    use crate::store::Instance;
+
+    /// One whose server does not answer, and which has a copy of a history.
+    async fn without_server(directory: &std::path::Path) -> Standby {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (path, kind) = (directory.join("history.db"), EndpointKind::Other);
+        let begun = Store::open(&path, kind, clock.now()).unwrap();
+        begun.store.close().await.unwrap();
+        let database = Database {
+            // Nobody listens on that port.
+            hosts: vec![("127.0.0.1".to_owned(), 1)],
+            user: "redkeep".to_owned(),
+            name: "redkeep".to_owned(),
+            schema: "redkeep".to_owned(),
+            auth: DatabaseAuth::Password,
+            ca_file: None,
+            password_file: None,
+            instance: None,
+        };
+        let password: crate::store::Password = Arc::new(|| Box::pin(async { Ok(None) }));
+        let server = Server { database, password };
+        let instance = Instance::new("a".to_owned(), "0", String::new()).unwrap();
+        let seat = Seat::new(server.clone(), &path, instance, clock.now()).unwrap();
+        Standby::new(seat, server, path, kind, clock)
+    }
+
+    #[tokio::test]
+    async fn a_silence_before_it_began_to_wait_makes_nobody_work_without_the_database() {
+        let name = format!("redkeep-standby-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let mut standby = without_server(&directory).await;
+        let shown = Shown::new(&SystemClock::new()).unwrap();
+        let (stop, mut signals) = mpsc::channel(1);
+        // As after a term that was longer than anybody waits for a database.
+        standby.patience = Patience::default();
+        standby.back();
+        let stops = async {
+            sleep(LOOK_EACH * 2).await;
+            stop.send(Signal::Stop).await.unwrap();
+        };
+        let (turn, ()) = tokio::join!(standby.wait(&shown, &mut signals), stops);
+        assert!(matches!(turn.unwrap(), Turn::Stopped));
+        let opened = standby.without_database().await;
+        assert!(opened.is_some(), "it could have");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }

@@ -14,7 +14,17 @@ use crate::redshift::Redshift;
 impl<R: Redshift> Daemon<R> {
     /// Takes in what people have asked for since the last look; `true` where there was something.
     pub(super) async fn receive(&mut self) -> bool {
-        let requests = match self.parts.store.requests().await {
+        if self.writing.is_late() {
+            // The store answers one question after another.
+            return false;
+        }
+        let store = self.parts.store.clone();
+        let patience = store.patience();
+        let question = || async move { store.requests().await };
+        let Some(asked) = self.asking.ask(patience, question).await else {
+            return false;
+        };
+        let requests = match asked {
             Ok(requests) => requests,
             Err(error) if self.inbox_failed => {
                 drop(error);

@@ -9,6 +9,7 @@ mod event_log;
 mod inbox;
 mod mode;
 mod publish;
+mod question;
 mod reload;
 #[cfg(test)]
 mod tests;
@@ -32,8 +33,7 @@ use crate::aws::OutgoingClient;
 use crate::clock::Clock;
 use crate::config::zones::Place;
 use crate::config::{Config, ConfigErrors};
-use crate::engine::{Engine, PendingChanges, Step};
-use crate::error_chain::with_causes;
+use crate::engine::{Engine, PendingChanges, Requests, Step};
 use crate::history::{Change, news};
 use crate::http::Health;
 use crate::metrics::{Intervals, Metrics, Reload};
@@ -43,6 +43,7 @@ use crate::plan::{Alarm, Call, Extent};
 use crate::policy::CredentialSource;
 use crate::redshift::Redshift;
 use crate::reply::Reply;
+use crate::run::Run;
 use crate::slot::Scope;
 use crate::store::{StartedOver, Store, StoreError};
 use crate::systemd::Notifier;
@@ -50,7 +51,11 @@ use crate::systemd::Notifier;
 pub use crate::execute::execute;
 pub use event_log::tell_lost;
 pub use mode::{Exit, Mode};
+pub use publish::warn_of_configurations;
 
+use redkeep_core::lease::Disagreement;
+
+use question::Question;
 use reload::loaded;
 use zones::Watch;
 
@@ -121,6 +126,10 @@ pub struct Daemon<R> {
     check: JoinSet<Result<Option<StartedOver>, StoreError>>,
     under_way: HashMap<Id, (Call, DateTime<Utc>)>,
     pending: PendingChanges,
+    /// The commit that was not answered in time.
+    writing: Question<Vec<Run>>,
+    /// The question for what people ask for that was not.
+    asking: Question<Option<Requests>>,
     alarms: BTreeMap<Alarm, String>,
     /// Where AWS throttles, as far as that was told.
     slowed: BTreeSet<Scope>,
@@ -139,6 +148,7 @@ pub struct Daemon<R> {
     status_told: String,
     zones: Watch,
     senders: Senders,
+    disagreement: Disagreement,
     /// Whether somebody wants another instance to work.
     is_asked_to_yield: bool,
     /// What commands were told to keep slots from beginning: account, region, and what follows.
@@ -158,6 +168,8 @@ impl<R: Redshift> Daemon<R> {
             check: JoinSet::new(),
             under_way: HashMap::new(),
             pending: PendingChanges::default(),
+            writing: Question::None,
+            asking: Question::None,
             alarms: BTreeMap::new(),
             slowed: BTreeSet::new(),
             reload: loaded(now),
@@ -172,6 +184,7 @@ impl<R: Redshift> Daemon<R> {
             status_told: String::new(),
             zones: Watch::new(parts.clock.monotonic()),
             senders: Senders::default(),
+            disagreement: Disagreement::default(),
             is_asked_to_yield: false,
             troubles_told: None,
             telling: None,
@@ -293,24 +306,10 @@ impl<R: Redshift> Daemon<R> {
     async fn commit(&mut self, changes: Vec<Change>) {
         self.pending.extend(&changes);
         let mut stay = Vec::new();
-        if self.pending.is_due(self.parts.clock.monotonic()) {
-            let was_failing = self.pending.is_failing();
-            let trouble = match self.parts.store.commit(self.pending.changes()).await {
-                Ok(runs) => {
-                    self.senders.wake(self.pending.told());
-                    self.pending.written();
-                    stay = runs;
-                    None
-                }
-                Err(error) => {
-                    self.pending.failed(self.parts.clock.monotonic());
-                    Some(with_causes(&error))
-                }
-            };
-            let has_recovered = was_failing && trouble.is_none();
-            self.tell_writing(was_failing, trouble);
-            if has_recovered {
-                self.reread().await;
+        // What has come since a commit that was answered late is written at once.
+        for _ in 0..2 {
+            if self.pending.is_due(self.parts.clock.monotonic()) {
+                stay.extend(self.write().await);
             }
         }
         let changes = news(changes, &stay);

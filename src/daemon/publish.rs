@@ -2,7 +2,10 @@
 //!
 //! Owns: what the metrics, the probes and the service manager are given. Never waits for any of them.
 
+use tracing::warn;
+
 use super::Daemon;
+use crate::clock::boottime;
 use crate::engine::Engine;
 use crate::http::health::NOT_YET;
 use crate::metrics::{self, Intervals};
@@ -26,9 +29,23 @@ impl<R: Redshift> Daemon<R> {
         self.parts.metrics.works(true);
         if let Some(epoch) = self.parts.store.epoch() {
             let is_up = self.parts.store.is_trusted();
-            self.parts.metrics.saw_database(is_up.then_some(epoch));
+            self.parts
+                .metrics
+                .saw_database(is_up, is_up.then_some(epoch));
         }
         self.tell_status();
+    }
+
+    /// Tells how many instances share the history, and the log once where they have had different configurations for long.
+    pub(super) fn tell_instances(&mut self) {
+        let Some(peers) = self.parts.store.peers() else {
+            return;
+        };
+        let (alive, otherwise) = (peers.alive, peers.configured_otherwise);
+        self.parts.metrics.saw_instances(alive, otherwise);
+        if self.disagreement.see(otherwise > 0, boottime()) {
+            warn_of_configurations(otherwise);
+        }
     }
 
     /// Tells the page which configuration is in force.
@@ -75,6 +92,14 @@ impl<R: Redshift> Daemon<R> {
         };
         format!("{policies} policies, {pairs} pairs, {open} runs open{reload}")
     }
+}
+
+/// Says that instances have had different configurations for long.
+pub fn warn_of_configurations(otherwise: i64) {
+    warn!(
+        otherwise,
+        "other instances have had another configuration than this one for 10 minutes; that of the one that works counts"
+    );
 }
 
 /// The scopes that have never answered a listing, and those that lack credentials since.

@@ -28,6 +28,8 @@ impl<R: Redshift> Daemon<R> {
                 tell_renewed(self.parts.engine.config(), &config);
                 self.parts.engine.reconfigure(config, now);
                 self.tell_configuration();
+                let fingerprint = self.parts.engine.config().fingerprint();
+                self.parts.store.configured(fingerprint);
                 self.reload = loaded(now);
                 self.intervals = Intervals::compute(self.parts.engine.config(), now);
                 self.set_senders().await;

@@ -31,6 +31,10 @@ impl<R: Redshift> Daemon<R> {
                     self.take_in_the_others().await;
                     return true;
                 }
+                () = self.writing.answered() => {
+                    self.pending.hurry();
+                    return true;
+                }
                 Some(Ok(checked)) = self.check.join_next() => if self.checked(checked).await {
                     return true;
                 },
@@ -57,6 +61,7 @@ impl<R: Redshift> Daemon<R> {
     pub(super) async fn ticked(&mut self, tick: Tick) -> bool {
         match tick {
             Tick::Second => {
+                self.tell_instances();
                 if self.is_outdated {
                     self.show_in_time();
                 }

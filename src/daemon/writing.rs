@@ -10,6 +10,7 @@ use super::{Daemon, event_log};
 use crate::error_chain::with_causes;
 use crate::names::Retention;
 use crate::redshift::Redshift;
+use crate::run::Run;
 use crate::store::{Reread, StartedOver, Store, StoreError, Tidied};
 
 impl<R: Redshift> Daemon<R> {
@@ -22,6 +23,37 @@ impl<R: Redshift> Daemon<R> {
         let is_written = self.pending.is_written();
         self.parts.engine.set_written(is_written);
         self.tell_writing(false, trouble);
+    }
+
+    /// Has the store write what is to be written; returns the runs that it has otherwise. One that does not answer in time
+    /// is not waited for: slots start meanwhile, and what it answers is taken in when it comes.
+    pub(super) async fn write(&mut self) -> Vec<Run> {
+        let was_failing = self.pending.is_failing();
+        let store = self.parts.store.clone();
+        let patience = store.patience();
+        let pending = &mut self.pending;
+        let question = || {
+            let changes = pending.send();
+            async move { store.commit(changes).await }
+        };
+        let (stay, trouble) = match self.writing.ask(patience, question).await {
+            Some(Ok(stay)) => {
+                self.senders.wake(self.pending.told());
+                self.pending.written();
+                (stay, None)
+            }
+            Some(Err(error)) => (Vec::new(), Some(with_causes(&error))),
+            None => (Vec::new(), Some("it has not answered yet".to_owned())),
+        };
+        if trouble.is_some() {
+            self.pending.failed(self.parts.clock.monotonic());
+        }
+        let has_recovered = was_failing && trouble.is_none();
+        self.tell_writing(was_failing, trouble);
+        if has_recovered {
+            self.reread().await;
+        }
+        stay
     }
 
     pub(super) fn tell_writing(&self, was_failing: bool, trouble: Option<String>) {

@@ -202,16 +202,22 @@ impl Metrics {
         self.instance.works(does);
     }
 
-    /// Notes the term as the database has it; `None` where that did not answer.
-    pub fn saw_database(&self, epoch: Option<i64>) {
-        self.instance.saw(epoch);
+    /// Notes whether the database answered, and the term as it has it, where it says so.
+    pub fn saw_database(&self, is_up: bool, epoch: Option<i64>) {
+        self.instance.saw(is_up, epoch);
     }
 
-    /// Shows nothing of pairs and scopes any more: another instance works on them.
+    /// Notes how many instances share the history, and how many of these have another configuration.
+    pub fn saw_instances(&self, alive: i64, configured_otherwise: i64) {
+        self.instance.counted(alive, configured_otherwise);
+    }
+
+    /// Shows nothing of pairs, scopes and messages that wait any more: another instance works on them.
     pub fn retire(&self) {
         self.requests.keep(std::iter::empty());
         self.policies.keep(&BTreeSet::new());
         self.instance.works(false);
+        self.notifications.retire();
         let mut published = self
             .published
             .lock()

@@ -62,6 +62,11 @@ impl Notifications {
         *present = wanted;
     }
 
+    /// Shows of no receiver what waits for it: that is another instance's from now on.
+    pub(super) fn retire(&self) {
+        self.waiting.reset();
+    }
+
     pub(super) fn count(&self, name: &str, result: &str, count: usize) {
         self.counts
             .with_label_values(&[name, result])

@@ -296,7 +296,8 @@ fn the_exposition_is_the_golden_text() {
     metrics.notified("ops", "failed", 1);
     metrics.waiting("pager", 2);
     metrics.works(true);
-    metrics.saw_database(Some(3));
+    metrics.saw_database(true, Some(3));
+    metrics.saw_instances(2, 1);
     metrics.publish(present(&two_policies(), &history));
     let text = metrics
         .encode()

@@ -13,6 +13,7 @@
 // The words: parsed once, valid ever after.
 pub mod brief;
 pub mod digest;
+pub mod error_chain;
 pub mod names;
 pub mod policy;
 pub mod problem;

@@ -3,13 +3,15 @@
 //! Owns: what a valid configuration is. Never reads a file: `redkeep-policy-file` makes it, and checks it once, so that
 //! whoever holds a [`Config`] has nothing left to check.
 
+mod database;
+
 use std::fmt;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
 
+use crate::digest;
 use crate::names::{AccountName, Namespace, PolicyName, Retention, Writer};
 use crate::outbox::Receiver;
 use crate::policy::{Account, Policy};
@@ -17,6 +19,8 @@ use crate::problem::Problem;
 use crate::schedule::{Schedule, Zone};
 use crate::slot::Scope;
 use crate::tzdb::ZoneData;
+
+pub use database::{Database, DatabaseAuth};
 
 /// The namespace where the policy file does not say.
 pub const DEFAULT_NAMESPACE: &str = "redkeep";
@@ -70,6 +74,14 @@ pub struct Config {
     pub warnings: Vec<Warning>,
 }
 
+impl Config {
+    /// The same text where the same snapshots are wanted: instances that share a history compare theirs.
+    pub fn fingerprint(&self) -> String {
+        let what = format!("{:?}{:?}{:?}", self.policies, self.accounts, self.namespace);
+        digest::hex(what.as_bytes(), 8)
+    }
+}
+
 /// A duration as the policy file has it: in days from two of them on, else in hours, minutes or seconds, as it comes out
 /// even.
 pub fn written_span(span: TimeDelta) -> String {
@@ -102,70 +114,6 @@ impl fmt::Display for Warning {
             write!(f, ":{line}:{column}")?;
         }
         write!(f, ": {}", self.problem)
-    }
-}
-
-/// The PostgreSQL server by which several instances share the history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
-    /// Its hosts with their ports, in the order in which they are tried; the one that takes writes counts.
-    pub hosts: Vec<(String, u16)>,
-    /// The role to connect as.
-    pub user: String,
-    /// The database's name.
-    pub name: String,
-    /// The schema in which everything of redkeep's is.
-    pub schema: String,
-    /// How the role proves who it is.
-    pub auth: DatabaseAuth,
-    /// The certificates of the authorities that are believed; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Where the password is; `None`: systemd's credential `database-password`, or the environment.
-    pub password_file: Option<PathBuf>,
-    /// What people call this instance; `None`: the host's name.
-    pub instance: Option<String>,
-}
-
-/// How a role proves to the database who it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum DatabaseAuth {
-    /// By a password, or by none where the server wants none.
-    #[default]
-    Password,
-    /// By a token that AWS IAM has signed (Amazon RDS, "IAM database authentication").
-    Iam,
-}
-
-impl DatabaseAuth {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Password, Self::Iam];
-
-    /// Its word in the policy file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::Iam => "iam",
-        }
-    }
-}
-
-impl Database {
-    /// What it is called in messages.
-    pub fn place(&self) -> String {
-        let host = |(host, port): &(String, u16)| format!("{host}:{port}");
-        let hosts: Vec<String> = self.hosts.iter().map(host).collect();
-        format!("{}/{}, schema {}", hosts.join(","), self.name, self.schema)
-    }
-
-    /// Whether all of its hosts are this machine: then nothing is encrypted.
-    pub fn is_here(&self) -> bool {
-        let is_here = |host: &str| {
-            let address = host.parse::<IpAddr>();
-            host.starts_with('/')
-                || host == "localhost"
-                || address.is_ok_and(|address| address.is_loopback())
-        };
-        self.hosts.iter().all(|(host, _)| is_here(host))
     }
 }
 

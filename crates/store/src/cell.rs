@@ -119,7 +119,7 @@ macro_rules! cells {
 }
 
 cells! {
-    String: |field| field.get(), |text| text.clone();
+    String: |field| field.get(), |text| without_nul(text);
     i64: |field| field.get(), |number| *number;
     u32: |field| field.get(), |number| *number;
     u64: |field| u64::try_from(field.get::<i64>()?).map_err(|error| field.damage(error)),
@@ -145,7 +145,7 @@ cells! {
     NaiveDateTime: |field| NaiveDateTime::parse_from_str(&field.get::<String>()?, LOCAL)
         .map_err(|error| field.damage(error)), |clocks| clocks.format(LOCAL).to_string();
     SharedTags: |field| field.json().map(|tags: Tags| tags.into()), |tags| json(&tags.to_tags())?;
-    Arc<str>: |field| field.get(), |text| text.to_string();
+    Arc<str>: |field| field.get(), |text| without_nul(text);
     Vec<String>: |field| field.json(), |texts| json(texts)?;
     RunState: |field| field.json(), |state| json(state)?;
     ReceiverName: |field| field.parsed(), |name| name.to_string();
@@ -155,6 +155,11 @@ cells! {
     Severity: |field| field.word(Severity::ALL, Severity::as_str), |severity| severity.as_str().to_owned();
     Content: |field| field.json(), |content| json(content)?;
     Arc<Snapshot>: |field| field.json().map(Arc::new), |snapshot| json(&**snapshot)?;
+}
+
+/// A text as it is stored: no text of PostgreSQL has a NUL, so that none of the history has one.
+pub(super) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// An instant to its last digit, as it is compared for equality with what AWS says.

@@ -1,9 +1,11 @@
 //! What can go wrong with the history, told so that an operator knows what to do.
 //!
-//! Owns: [`StoreError`] and how SQLite's codes become one. Never decides what follows: the daemon asks
+//! Owns: [`StoreError`] and how SQLite's codes become one; `words` has what each says. Never decides what follows: the daemon asks
 //! [`StoreError::is_storage`] and keeps creating snapshots.
 
-use std::fmt::{self, Display};
+mod words;
+
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -171,6 +173,11 @@ pub enum StoreError {
         /// The version known here.
         wanted: i64,
     },
+    /// The tables of a shared history could not be brought up to date, because others use them.
+    TablesInUse {
+        /// The server's words.
+        why: String,
+    },
     /// An instance works on the shared history, which is to be moved.
     InUse {
         /// Its name.
@@ -201,156 +208,7 @@ pub enum StoreError {
     Closed,
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem())?;
-        match self.hint() {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
 impl StoreError {
-    /// What is wrong, without what to do about it and without its cause.
-    pub fn problem(&self) -> String {
-        match self {
-            Self::Missing { path } => format!("there is no history at {}", path.display()),
-            Self::Symlink { path } => {
-                format!("{} is a symbolic link, wanted a file", path.display())
-            }
-            Self::Refused { path, why } => {
-                format!("redkeep does not use {}: {why}", path.display())
-            }
-            Self::NotADatabase { path } => format!("{} is not an SQLite database", path.display()),
-            Self::Foreign { path, got, wanted } => format!(
-                "{} is another program's database (application_id {got:#010x}, wanted {wanted:#010x})",
-                path.display()
-            ),
-            Self::Corrupt { path, what } => format!("{} is damaged: {what}", path.display()),
-            Self::OtherEndpoint { path, got, wanted } => format!(
-                "{} is the history of endpoint kind \"{got}\", the configuration wants \"{wanted}\"",
-                path.display()
-            ),
-            Self::NewerSchema { path, got, wanted } => format!(
-                "{} has schema version {got}, this redkeep knows up to {wanted}",
-                path.display()
-            ),
-            Self::OlderSchema { path, got, wanted } => format!(
-                "{} has schema version {got}, wanted {wanted}",
-                path.display()
-            ),
-            Self::OldSqlite { got, wanted } => {
-                format!("SQLite {got} can corrupt a database in WAL mode, wanted {wanted} or newer")
-            }
-            Self::NoLog { path, got } => format!(
-                "{} cannot be used with a log (journal_mode {got:?}, wanted \"wal\")",
-                path.display()
-            ),
-            Self::Replaced { path } => format!(
-                "{} was removed or replaced while it was open",
-                path.display()
-            ),
-            Self::Rebuilt { path } => format!(
-                "{} was lost and rebuilt: redkeep makes no copy of it until somebody runs `redkeep prune \
-                 --acknowledge`",
-                path.display()
-            ),
-            Self::WorthLess { path } => format!(
-                "{} and the copy before it have more records than the history now, or another installation's",
-                path.display()
-            ),
-            Self::Locked { path, .. } => {
-                format!("{} is locked by another program", path.display())
-            }
-            Self::Unwritable { path } => format!("{} cannot be written now", path.display()),
-            Self::Storage { path, .. } => format!("cannot use {} now", path.display()),
-            Self::File { doing, path, .. } => format!("cannot {doing} {}", path.display()),
-            Self::Sqlite { path, .. } => format!("{}: a statement failed", path.display()),
-            Self::Migration { path, .. } => format!("cannot migrate {}", path.display()),
-            Self::Thread(_) => "cannot start a thread for the store".to_owned(),
-            Self::Closed => "the store is closed".to_owned(),
-            shared => shared.problem_of_shared(),
-        }
-    }
-
-    /// The same of a history that is shared.
-    fn problem_of_shared(&self) -> String {
-        match self {
-            Self::Unreachable { why } => format!("the database server cannot be used now: {why}"),
-            Self::Server { code, message } => {
-                format!("the database server refuses a statement: {message} (SQLSTATE {code})")
-            }
-            Self::ServerNewer { got, wanted } => format!(
-                "the shared history wants schema version {got} or newer, this redkeep knows up to {wanted}"
-            ),
-            Self::InUse { by } => format!("{by} works on the shared history"),
-            Self::Occupied { place } => format!("{place} has a history already"),
-            Self::Moved { place, to } => {
-                format!("the history in {place} was moved to {to}")
-            }
-            Self::NotMoved { table } => {
-                format!(
-                    "the table {table} is not the same on both sides; the history that was there before is unchanged"
-                )
-            }
-            Self::LeaseLost => "another instance has taken over".to_owned(),
-            own => format!("{own:?}"),
-        }
-    }
-
-    /// What an operator can do about it, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Missing { .. } => "`redkeep run` creates it at its first start",
-            Self::Symlink { .. } => "put the file itself there, or set state_dir to its directory",
-            Self::Refused { .. } => "move it away",
-            Self::NotADatabase { .. } => "`redkeep run` moves it aside and creates a new history",
-            Self::Foreign { .. } | Self::OtherEndpoint { .. } => {
-                "set state_dir to another directory"
-            }
-            Self::Corrupt { .. } => {
-                "`redkeep run` moves it aside and rebuilds the records from the snapshots; or put the daily copy in \
-                 its place"
-            }
-            Self::Unreachable { .. } => {
-                "check the server and the table [database]; `redkeep doctor` says more"
-            }
-            Self::InUse { .. } => "stop all instances first",
-            Self::Occupied { .. } => "it is another installation's; choose another place",
-            Self::Moved { .. } => {
-                "change the table [database] of the policy file, or move it back by `redkeep migrate`"
-            }
-            Self::Server { .. } => {
-                "the role must own the schema, or have the right to create it and everything in it"
-            }
-            Self::NewerSchema { .. } | Self::ServerNewer { .. } => {
-                "run the newer redkeep that wrote it"
-            }
-            Self::OlderSchema { .. } => "start `redkeep run` once, which migrates it",
-            Self::OldSqlite { .. } => "build redkeep with the bundled SQLite",
-            Self::NoLog { .. } => "set state_dir to a local disk",
-            Self::Replaced { .. } => "restart redkeep",
-            Self::WorthLess { .. } => {
-                "move both copies to a safe place; then redkeep makes a new one"
-            }
-            Self::Locked { .. } => {
-                "end that program, such as an sqlite3 shell with an open transaction or a program that copies files"
-            }
-            Self::Storage { .. } | Self::Unwritable { .. } => {
-                "check the free space, the mount and the permissions of its directory"
-            }
-            Self::Rebuilt { .. }
-            | Self::File { .. }
-            | Self::Sqlite { .. }
-            | Self::Migration { .. }
-            | Self::LeaseLost
-            | Self::NotMoved { .. }
-            | Self::Thread(_)
-            | Self::Closed => return None,
-        })
-    }
-
     /// Whether the system does not let this user get there.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
@@ -370,6 +228,7 @@ impl StoreError {
                 | Self::NoLog { .. }
                 | Self::Unreachable { .. }
                 | Self::Server { .. }
+                | Self::TablesInUse { .. }
                 | Self::LeaseLost
         )
     }
@@ -419,6 +278,8 @@ pub(super) enum Fault {
     Away(String),
     /// It refuses a statement.
     Server { code: String, message: String },
+    /// Others use its tables, which are to be changed.
+    TablesInUse(String),
     /// Its schema is a newer redkeep's.
     ServerNewer { got: i64, wanted: i64 },
     /// Another instance has the lease.
@@ -449,6 +310,7 @@ impl Fault {
             Self::Damage(what) => return StoreError::Corrupt { path, what },
             Self::Away(why) => return StoreError::Unreachable { why },
             Self::Server { code, message } => return StoreError::Server { code, message },
+            Self::TablesInUse(why) => return StoreError::TablesInUse { why },
             Self::ServerNewer { got, wanted } => return StoreError::ServerNewer { got, wanted },
             Self::LeaseLost => return StoreError::LeaseLost,
             Self::Sqlite(error) => error,

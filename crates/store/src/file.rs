@@ -4,6 +4,9 @@
 //! a connection of this process may have it: to close it again would undo the locks of all of them
 //! (sqlite.org/howtocorrupt.html, section 2.2).
 
+mod reading;
+mod replica;
+
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -12,12 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Fault, StoreError};
 use super::image;
-use super::schema::latest_version;
-use super::shared::{self, Fence, Pushed, Replica, Server};
+use super::shared::Replica;
 use redkeep_serve::safe_file::{self, Refused, beside, directory_of, refused};
 
 /// Before this version a WAL reset can corrupt a database (sqlite.org/wal.html, "The WAL-Reset Bug").
@@ -32,19 +34,8 @@ const LOG_TIMEOUT: Duration = Duration::from_millis(200);
 /// The log is shortened when it has grown by so much.
 pub(super) const LOG_STEP: u64 = 16 << 20;
 
-/// So often something is written anew because others have changed a shared history meanwhile.
-const MOST_TRIES: u32 = 50;
-
 /// The smallest page. What is shorter and not empty is no database; SQLite would take it for an empty one.
 const SMALLEST: u64 = 512;
-
-/// The largest history of which a command makes a copy in memory, to read it where there is no other way: with it the
-/// command takes twice as much.
-const LARGEST_IMAGE: u64 = 128 << 20;
-
-/// So much of the history a command keeps in memory, in KiB below zero (sqlite.org/pragma.html): one that asks for each
-/// of thousands of pairs comes by the same pages again and again.
-const COMMAND_CACHE: i32 = -(32 << 10);
 
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -106,193 +97,12 @@ impl File {
         Ok(file)
     }
 
-    /// Opens the local copy of a history that is shared, or makes it; one that is damaged is made anew: the server has all.
-    pub(super) fn open_replica(
-        path: &Path,
-        server: Server,
-        fence: Fence,
-    ) -> Result<Self, StoreError> {
-        let open = || Self::open_and(path, Check::LargeBeside);
-        // One of another version would lack what others have written in columns that it does not know.
-        if let Err(StoreError::OlderSchema { .. } | StoreError::NewerSchema { .. }) =
-            Self::open_read_only(path)
-        {
-            Self::remove(path)?;
-        }
-        let mut file = match open() {
-            Err(error) if error.is_damage() => {
-                Self::remove(path)?;
-                open()?
-            }
-            opened => opened?,
-        };
-        let begun = Replica::new(&file.connection, server, fence).and_then(|replica| {
-            // What is lost with this machine's power is fetched again.
-            file.connection
-                .pragma_update(None, "synchronous", "NORMAL")?;
-            Ok(replica)
-        });
-        file.replica = Some(begun.map_err(|fault| fault.at(path))?);
-        Ok(file)
-    }
-
-    /// Makes the server's tables, or brings them up to date.
-    pub(super) fn prepare_server(&self) -> Result<(), StoreError> {
-        let prepare = |replica: &Replica| replica.prepare(latest_version());
-        let prepared = self.replica.as_ref().map_or(Ok(()), prepare);
-        prepared.map_err(|fault| fault.at(&self.path))
-    }
-
-    /// Takes in what others have changed on the server; whether anything was.
-    pub(super) fn catch_up(&mut self) -> Result<bool, StoreError> {
-        let Self {
-            replica,
-            connection,
-            path,
-            ..
-        } = self;
-        let pull = |replica: &Replica| replica.pull(connection);
-        let pulled = replica.as_ref().map_or(Ok(false), pull);
-        let is_new = pulled.map_err(|fault| fault.at(path))?;
-        self.has_news |= is_new;
-        Ok(is_new)
-    }
-
-    /// Whether something of others was taken in since this was asked last, also by a commit that was behind.
-    pub(super) fn take_news(&mut self) -> bool {
-        std::mem::take(&mut self.has_news)
-    }
-
-    /// Whether the server has lost a change that this copy had.
-    pub(super) fn has_lost(&self) -> bool {
-        self.replica.is_some() && shared::has_lost(&self.connection)
-    }
-
-    /// Has the server forget what every living copy has long taken in.
-    pub(super) fn forget_old_changes(&self) -> Result<(), StoreError> {
-        let forget = |replica: &Replica| replica.forget_old_changes();
-        let forgotten = self.replica.as_ref().map_or(Ok(()), forget);
-        forgotten.map_err(|fault| fault.at(&self.path))
-    }
-
-    /// Whether the server has seen other changes than this copy.
-    pub(super) fn is_behind(&self, changes: i64) -> bool {
-        let known = shared::change(&self.connection);
-        self.replica.is_some() && known.is_none_or(|known| known != changes)
-    }
-
-    /// Writes what `work` changes, all of it or nothing. It is done again where others have changed a shared history
-    /// meanwhile.
-    pub(super) fn write<T>(
-        &mut self,
-        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
-        self.check_in_place()?;
-        for _ in 0..MOST_TRIES {
-            let written = self.try_write(&mut work);
-            match written.map_err(|fault| fault.at(&self.path))? {
-                Some(value) => return Ok(value),
-                None => self.catch_up()?,
-            };
-        }
-        let why = format!("others changed the history before each of {MOST_TRIES} tries");
-        Err(StoreError::Unreachable { why })
-    }
-
-    /// `None` where nothing was written, because the copy is behind.
-    fn try_write<T>(
-        &mut self,
-        work: &mut impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
-    ) -> Result<Option<T>, Fault> {
-        // Immediate: waits for a lock at the beginning, where waiting is safe.
-        let immediate = TransactionBehavior::Immediate;
-        let transaction = self.connection.transaction_with_behavior(immediate)?;
-        let value = work(&transaction)?;
-        let push = |replica: &Replica| replica.push(&transaction);
-        let pushed = self.replica.as_ref().map_or(Ok(Pushed::Done), push)?;
-        if pushed == Pushed::Behind {
-            return Ok(None);
-        }
-        transaction.commit()?;
-        Ok(Some(value))
-    }
-
     /// Removes the file with what SQLite keeps beside it.
     pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
         for name in [""].iter().chain(&COMPANIONS) {
             safe_file::remove(&beside(path, name)).map_err(StoreError::file("remove", path))?;
         }
         Ok(())
-    }
-
-    /// Opens an existing history for reading where the storage takes no writing, not even SQLite's own file of locks.
-    ///
-    /// Without a log nobody else is writing it, and it is read as it lies. With one, SQLite keeps in memory what else
-    /// it shares in that file, if there is such a file at all.
-    pub(super) fn open_unwritable(path: &Path) -> Result<Self, StoreError> {
-        match Self::open_read_only(path) {
-            Err(error) if error.is_storage() => {
-                let how = match beside(path, "-wal").exists() {
-                    true => "readonly_shm=1",
-                    false => "immutable=1",
-                };
-                let file = Self::connect_as(path, how)?;
-                file.check_schema(false)?;
-                Ok(file)
-            }
-            opened => opened,
-        }
-    }
-
-    /// Opens an existing history for a command that reads: as above, and where even that fails for want of room, as its
-    /// bytes lie on the disk, unless they are too many for the memory of a command.
-    pub(super) fn open_for_command(path: &Path) -> Result<Self, StoreError> {
-        let trouble = match Self::open_read_only(path) {
-            Err(trouble @ StoreError::Storage { .. }) => trouble,
-            opened => {
-                let file = opened?;
-                let kept = file
-                    .connection
-                    .pragma_update(None, "cache_size", COMMAND_CACHE);
-                kept.map_err(|error| Fault::from(error).at(path))?;
-                return Ok(file);
-            }
-        };
-        let is_small = image::length(path) <= LARGEST_IMAGE;
-        Self::open_unwritable(path)
-            .or_else(|other| match is_small {
-                true => Self::open_image(path),
-                false => Err(other),
-            })
-            .map_err(|_| trouble)
-    }
-
-    /// The history as its bytes lie on the disk, brought up to date in memory, where SQLite cannot open it at all:
-    /// there is no room for its file of locks, or somebody else holds it.
-    ///
-    /// No lock keeps others from writing meanwhile: what is not sound here says nothing of the file.
-    pub(super) fn open_image(path: &Path) -> Result<Self, StoreError> {
-        check_library(rusqlite::version_number())?;
-        let identity = look(path)?;
-        let connection = image::read(path)?;
-        let connection = harden(connection).map_err(|error| Fault::from(error).at(path))?;
-        let mut file = Self {
-            path: path.to_owned(),
-            connection,
-            identity,
-            is_checked: true,
-            replica: None,
-            has_news: false,
-        };
-        file.check_schema(true)?;
-        file.check_sound().map_err(|fault| fault.at(path))?;
-        file.migrate()?;
-        Ok(file)
-    }
-
-    /// Opens an existing history of this version for reading.
-    pub(super) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     /// Opens an existing history of this version for writing beside its owner.
@@ -316,26 +126,8 @@ impl File {
         Ok(file)
     }
 
-    /// A reading connection to whatever the file is.
-    pub(super) fn connect_for_reading(path: &Path) -> Result<Self, StoreError> {
-        Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-    }
-
     fn connect(path: &Path, access: OpenFlags) -> Result<Self, StoreError> {
         Self::connect_by(path, without_links(path)?.as_os_str(), access)
-    }
-
-    /// A reading connection with a parameter of its own: "immutable", which takes no locks (sqlite.org/uri.html), or
-    /// "readonly_shm", which writes into no file of locks (sqlite.org/walformat.html, "The WAL-Index").
-    fn connect_as(path: &Path, how: &str) -> Result<Self, StoreError> {
-        let resolved = without_links(path)?;
-        let name = resolved.to_str().ok_or_else(|| not_text("read", path))?;
-        let escaped = [('%', "%25"), ('?', "%3f"), ('#', "%23")]
-            .into_iter()
-            .fold(name.to_owned(), |name, (from, to)| name.replace(from, to));
-        let name = format!("file:{escaped}?{how}");
-        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        Self::connect_by(path, OsStr::new(&name), access)
     }
 
     fn connect_by(path: &Path, name: &OsStr, access: OpenFlags) -> Result<Self, StoreError> {

@@ -10,6 +10,7 @@
 
 mod backup;
 mod cell;
+mod deliveries;
 mod error;
 mod file;
 mod glance;
@@ -29,6 +30,7 @@ mod row;
 mod schema;
 mod shared;
 mod table;
+mod tenure;
 mod there;
 mod tidy;
 mod write;
@@ -43,15 +45,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, Handover, History};
-use redkeep_core::lease::Trust;
-use redkeep_core::names::{ReceiverName, Retention};
-use redkeep_core::notify::delivery::Queue;
-use redkeep_core::outbox::Condition;
+use redkeep_core::names::Retention;
 use redkeep_core::run::Run;
-use rusqlite::Connection;
 
-use error::Fault;
 use file::File;
+use tenure::Tenure;
 use writer::{Found, StoreWriter};
 
 pub use error::StoreError;
@@ -64,8 +62,8 @@ pub use pages::{Pages, Record};
 pub use quarantine::{copy_of, older_copy_of};
 pub use read::{Presence, Reader, RunFilter};
 pub use shared::{
-    HeldLease, Instance, Instances, KnownInstance, LeaseView, Move, Moved, Password, Saying, Seat,
-    Server, Taken,
+    HeldLease, Instance, Instances, KnownInstance, LeaseView, Move, Moved, Password, Peers, Saying,
+    Seat, Server, Taken,
 };
 pub use tidy::Tidied;
 pub use writer::Lost;
@@ -100,17 +98,6 @@ struct Shared {
     path: PathBuf,
     tenure: Tenure,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// By what right the history is written.
-#[derive(Debug)]
-enum Tenure {
-    /// It is this machine's alone: whoever holds the state directory writes it.
-    Own,
-    /// It is shared, and this instance has the lease.
-    Leased(Arc<HeldLease>),
-    /// It is shared, and cannot be written: this instance works on its copy alone.
-    Orphaned,
 }
 
 /// An opened history.
@@ -233,49 +220,6 @@ impl Store {
         })
     }
 
-    /// Whether nobody else can be working on the history: only then may anything be deleted, shortened or told.
-    pub fn is_trusted(&self) -> bool {
-        match &self.shared.tenure {
-            Tenure::Own => true,
-            Tenure::Leased(lease) => lease.is_trusted(),
-            Tenure::Orphaned => false,
-        }
-    }
-
-    /// Whether somebody has asked this instance to let another one work.
-    pub fn is_wanted(&self) -> bool {
-        matches!(&self.shared.tenure, Tenure::Leased(lease) if lease.is_wanted())
-    }
-
-    /// Ends when another instance works on the history; never where it is this machine's alone.
-    pub async fn lost(&self) {
-        match &self.shared.tenure {
-            Tenure::Leased(lease) => lease.lost().await,
-            Tenure::Own | Tenure::Orphaned => std::future::pending().await,
-        }
-    }
-
-    /// The number of the term, where the history is shared and this instance has the lease.
-    pub fn epoch(&self) -> Option<i64> {
-        match &self.shared.tenure {
-            Tenure::Leased(lease) => Some(lease.epoch()),
-            Tenure::Own | Tenure::Orphaned => None,
-        }
-    }
-
-    /// Lets another instance work, after what was asked before is done.
-    pub async fn give_up(&self) {
-        if let Tenure::Leased(lease) = &self.shared.tenure {
-            let lease = Arc::clone(lease);
-            // Where that fails, the others count to the end.
-            let _ = beside(move || {
-                lease.give_up();
-                Ok(())
-            })
-            .await;
-        }
-    }
-
     /// Writes all changes in one transaction, and returns when they are on the disk.
     ///
     /// An ended run in the store changes only in what became of its snapshot, and a pair's `active_from`
@@ -307,93 +251,6 @@ impl Store {
     /// As [`Store::commit`].
     pub async fn reread(&self) -> Result<Option<Reread>, StoreError> {
         self.ask(Command::Reread).await
-    }
-
-    /// What waits for a receiver, as of `now`.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn queue(
-        &self,
-        receiver: ReceiverName,
-        now: DateTime<Utc>,
-    ) -> Result<Queue, StoreError> {
-        self.read_outbox(move |connection| outbox::queue(connection, &receiver, now))
-            .await
-    }
-
-    /// What a receiver was told of and goes on.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn told(&self, receiver: ReceiverName) -> Result<Vec<Condition>, StoreError> {
-        self.read_outbox(move |connection| outbox::told(connection, &receiver))
-            .await
-    }
-
-    /// Notes that messages are delivered, or never will be.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn end_messages(
-        &self,
-        receiver: ReceiverName,
-        ended: Vec<(String, Delivered)>,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        self.outbox(move |connection| outbox::end(connection, &receiver, &ended, now))
-            .await
-    }
-
-    /// Notes that an attempt to deliver messages failed, and when the next one comes.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn put_off(
-        &self,
-        ids: Vec<String>,
-        next_at: DateTime<Utc>,
-        trouble: String,
-    ) -> Result<(), StoreError> {
-        self.outbox(move |connection| outbox::put_off(connection, &ids, next_at, &trouble))
-            .await
-    }
-
-    /// Forgets the messages to receivers that are not among these.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn retain_receivers(&self, receivers: Vec<ReceiverName>) -> Result<(), StoreError> {
-        self.outbox(move |connection| outbox::retain(connection, &receivers))
-            .await
-    }
-
-    /// Proves that the history can be written.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub async fn beat(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.outbox(move |connection| outbox::beat(connection, now))
-            .await
-    }
-
-    async fn read_outbox<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.with_file(move |file| {
-            file.check_in_place()?;
-            question(&file.connection).map_err(|fault| fault.at(&file.path))
-        })
-        .await
-    }
-
-    async fn outbox<T: Send + 'static>(
-        &self,
-        work: impl Fn(&Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.with_file(move |file| file.write(|transaction| work(transaction)))
-            .await
     }
 
     async fn with_file<T: Send + 'static>(
@@ -500,12 +357,6 @@ impl Store {
     }
 }
 
-impl Trust for Store {
-    fn is_trusted(&self) -> bool {
-        self.is_trusted()
-    }
-}
-
 /// What comes of `work` on a thread of its own, beside the one that writes.
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
@@ -524,88 +375,4 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreEr
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use redkeep_core::history::PairState;
-    use redkeep_core::slot::{Pair, Scope};
-
-    fn change(cluster: usize) -> Change {
-        let pair = Pair {
-            policy: "nightly".parse().unwrap(),
-            scope: Scope {
-                account: "prod".parse().unwrap(),
-                region: "eu-central-1".parse().unwrap(),
-            },
-            cluster: format!("dw-{cluster}").parse().unwrap(),
-        };
-        let state = PairState {
-            active_from: DateTime::UNIX_EPOCH,
-            watermark: DateTime::UNIX_EPOCH,
-            schedule: "x".repeat(1000),
-            timezone: "UTC".to_owned(),
-            clocks: None,
-            cluster_created_at: None,
-            closed_at: None,
-            cluster_gone_at: None,
-        };
-        Change::Pair(pair, state)
-    }
-
-    /// A store whose storage is spoiled by `pragma`, and the directory that it lies in.
-    fn spoiled(name: &str, pragma: &str) -> (Store, PathBuf) {
-        let directory =
-            std::env::temp_dir().join(format!("redkeep-store-{name}-{}", std::process::id()));
-        let path = directory.join("history.db");
-        let mut found =
-            StoreWriter::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH, Check::First)
-                .unwrap();
-        found.writer.spoil(pragma);
-        (
-            Store::keep(&path, found, Tenure::Own).unwrap().store,
-            directory,
-        )
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_leaves_nothing_of_a_commit_and_the_store_goes_on() {
-        let (store, directory) = spoiled("full", "PRAGMA max_page_count = 40");
-        let error = store
-            .commit((0..200).map(change).collect())
-            .await
-            .unwrap_err();
-        assert!(error.is_storage(), "{error:?}");
-        store.commit(vec![change(1000)]).await.unwrap();
-        let history = Reader::open(&store.shared.path).unwrap().history().unwrap();
-        assert_eq!(history.pairs.len(), 1);
-        store.close().await.unwrap();
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_read_only_disk_is_told_from_damage() {
-        let (store, directory) = spoiled("read-only", "PRAGMA query_only = ON");
-        let error = store.commit(vec![change(0)]).await.unwrap_err();
-        assert!(
-            matches!(error, StoreError::Storage { .. }) && error.is_storage(),
-            "{error:?}"
-        );
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_was_asked_before_closing_is_carried_out_and_nothing_after() {
-        let (store, directory) = spoiled("close", "");
-        let other = store.clone();
-        store.commit(vec![change(0)]).await.unwrap();
-        store.close().await.unwrap();
-        assert!(matches!(
-            other.commit(vec![change(1)]).await,
-            Err(StoreError::Closed)
-        ));
-        assert!(
-            !directory.join("history.db-wal").exists(),
-            "the log was not moved into the file"
-        );
-        std::fs::remove_dir_all(directory).unwrap();
-    }
-}
+mod tests;

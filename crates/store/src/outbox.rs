@@ -3,71 +3,29 @@
 //! Owns: the tables `conditions`, `outbox` and `outbox_dropped`, and their bounds. A message is written once, whoever
 //! commits it again, and what has ended stays ended. Never holds a credential: addresses and keys are read where they are kept.
 
+mod rows;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
-use super::cell::{parse_instant, to_text};
+use super::cell::{to_text, without_nul};
 use super::error::Fault;
 use super::load::each;
-use super::table::{Stored, execute, table};
+use super::table::{Stored, execute};
 use redkeep_core::history::History;
 use redkeep_core::names::ReceiverName;
 use redkeep_core::notify::delivery::{Dropped, Queue, SUMMARY_WINDOW, Waiting};
-use redkeep_core::outbox::{
-    Cause, Condition, ConditionKey, Content, Event, Message, MessageState, Severity, Subject,
-};
+use redkeep_core::outbox::{Condition, Event, Message};
+use rows::{CONDITIONS, ConditionRow, MessageRow, OUTBOX, condition, pending};
 
 /// So many messages of a receiver wait at most; older ones are only counted.
 const MOST_WAITING: i64 = 1_000;
 /// So many that have ended are kept at most of each receiver, and for so long.
 const MOST_ENDED: i64 = 1_000;
 const ENDED_FOR: TimeDelta = TimeDelta::days(7);
-
-table! {
-    /// What a receiver knows of something that goes on; an empty text where a part does not apply.
-    ConditionRow = CONDITIONS, "conditions",
-    key (receiver, cause, policy, account, region, cluster, scheduled_at, detail) {
-        receiver: ReceiverName,
-        cause: Cause,
-        policy: String,
-        account: String,
-        region: String,
-        cluster: String,
-        scheduled_at: String,
-        detail: String,
-        since: DateTime<Utc>,
-        told_at: Option<DateTime<Utc>>,
-        told_times: u32,
-        count: u32,
-        content: Content,
-    }
-}
-
-table! {
-    /// A message, and how its delivery went.
-    MessageRow = OUTBOX, "outbox", key (id) {
-        id: String,
-        receiver: ReceiverName,
-        event: Event,
-        state: MessageState,
-        severity: Severity,
-        dedup_key: String,
-        since: DateTime<Utc>,
-        created_at: DateTime<Utc>,
-        due_at: DateTime<Utc>,
-        run_id: Option<String>,
-        count: u32,
-        content: Content,
-        attempts: u32,
-        next_at: DateTime<Utc>,
-        trouble: Option<String>,
-        ended_at: Option<DateTime<Utc>>,
-        result: Option<String>,
-    }
-}
 
 static UPSERT_CONDITION: LazyLock<String> = LazyLock::new(|| CONDITIONS.upsert());
 static INSERT_MESSAGE: LazyLock<String> =
@@ -150,115 +108,6 @@ pub(super) fn told(
     let mut told = conditions(connection, receiver.as_str())?;
     told.retain(|condition| condition.told_at.is_some());
     Ok(told)
-}
-
-fn condition(row: &Row<'_>) -> Result<Condition, Fault> {
-    let damage = |what: &str| ConditionRow::damage(row, what, "it is no name");
-    let stored = ConditionRow::read(row)?;
-    let scheduled_at = match stored.scheduled_at.as_str() {
-        "" => None,
-        text => Some(
-            parse_instant(text).map_err(|what| ConditionRow::damage(row, "scheduled_at", what))?,
-        ),
-    };
-    let subject = Subject {
-        policy: named(&stored.policy).map_err(|()| damage("policy"))?,
-        account: named(&stored.account).map_err(|()| damage("account"))?,
-        region: named(&stored.region).map_err(|()| damage("region"))?,
-        cluster: named(&stored.cluster).map_err(|()| damage("cluster"))?,
-        scheduled_at,
-        detail: stored.detail,
-    };
-    Ok(Condition {
-        key: ConditionKey {
-            receiver: stored.receiver,
-            cause: stored.cause,
-            subject,
-        },
-        since: stored.since,
-        told_at: stored.told_at,
-        told_times: stored.told_times,
-        count: stored.count,
-        content: stored.content,
-        is_over: false,
-    })
-}
-
-fn named<T: std::str::FromStr>(text: &str) -> Result<Option<T>, ()> {
-    match text {
-        "" => Ok(None),
-        text => text.parse().map(Some).map_err(drop),
-    }
-}
-
-impl From<&Condition> for ConditionRow {
-    fn from(condition: &Condition) -> Self {
-        let [policy, account, region, cluster, _, detail] = condition.key.subject.parts();
-        let scheduled_at = condition.key.subject.scheduled_at;
-        Self {
-            receiver: condition.key.receiver.clone(),
-            cause: condition.key.cause,
-            policy,
-            account,
-            region,
-            cluster,
-            scheduled_at: scheduled_at.map(to_text).unwrap_or_default(),
-            detail,
-            since: condition.since,
-            told_at: condition.told_at,
-            told_times: condition.told_times,
-            count: condition.count,
-            content: condition.content.clone(),
-        }
-    }
-}
-
-impl From<&Message> for MessageRow {
-    fn from(message: &Message) -> Self {
-        let one = message.clone();
-        Self {
-            id: one.id,
-            receiver: one.receiver,
-            event: one.event,
-            state: one.state,
-            severity: one.severity,
-            dedup_key: one.dedup_key,
-            since: one.since,
-            created_at: one.created_at,
-            due_at: one.due_at,
-            run_id: one.run_id,
-            count: one.count,
-            content: one.content,
-            attempts: 0,
-            next_at: one.due_at,
-            trouble: None,
-            ended_at: None,
-            result: None,
-        }
-    }
-}
-
-fn pending(row: &Row<'_>) -> Result<Pending, Fault> {
-    let row = MessageRow::read(row)?;
-    Ok(Pending {
-        message: Message {
-            id: row.id,
-            receiver: row.receiver,
-            event: row.event,
-            state: row.state,
-            severity: row.severity,
-            dedup_key: row.dedup_key,
-            since: row.since,
-            created_at: row.created_at,
-            due_at: row.due_at,
-            run_id: row.run_id,
-            count: row.count,
-            content: row.content,
-        },
-        attempts: row.attempts,
-        next_at: row.next_at,
-        trouble: row.trouble,
-    })
 }
 
 pub(super) fn write_condition(connection: &Connection, condition: &Condition) -> Result<(), Fault> {
@@ -395,7 +244,7 @@ pub(super) fn put_off(
                 "UPDATE outbox SET attempts = attempts + 1, next_at = ?2, trouble = ?3
                  WHERE id = ?1 AND ended_at IS NULL",
             )?
-            .execute([id.as_str(), &to_text(next_at), trouble])?;
+            .execute([id.as_str(), &to_text(next_at), &without_nul(trouble)])?;
     }
     Ok(())
 }

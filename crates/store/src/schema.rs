@@ -107,6 +107,26 @@ pub(super) fn latest_version() -> i64 {
     i64::try_from(MIGRATIONS.dirs().count()).unwrap_or(i64::MAX)
 }
 
+/// A new history in memory, of the schema as it was in this version.
+#[cfg(test)]
+pub(super) fn migrated(version: i64) -> rusqlite::Connection {
+    let mut connection = rusqlite::Connection::open_in_memory().unwrap();
+    let version = usize::try_from(version).unwrap();
+    let migrated = migrations().unwrap().to_version(&mut connection, version);
+    migrated.unwrap();
+    connection
+}
+
+/// The statements of the migration to this version.
+#[cfg(test)]
+pub(super) fn statements(version: i64) -> &'static str {
+    let prefix = format!("{version:02}-");
+    let is_it = |dir: &&Dir<'static>| dir.path().to_string_lossy().starts_with(&prefix);
+    let migration = MIGRATIONS.dirs().find(is_it).unwrap();
+    let file = migration.get_file(migration.path().join("up.sql")).unwrap();
+    file.contents_utf8().unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,7 +127,7 @@ async fn pairs_and_missed_ranges_come_back_as_they_went() {
 async fn hostile_texts_come_back_unchanged() {
     let place = Place::new();
     let store = place.open().store;
-    let hostile = "'; DROP TABLE runs; -- \"\\ \r\n\t\0 \u{1b}[31m \u{202e} größe 💥 %s ?1 :tags";
+    let hostile = "'; DROP TABLE runs; -- \"\\ \r\n\t \u{1b}[31m \u{202e} größe 💥 %s ?1 :tags";
     let mut run = run("dw", 0, RunState::Ended(Outcome::Failed(hostile.into())));
     run.message = Some(hostile.to_owned());
     run.request
@@ -158,6 +158,19 @@ async fn hostile_texts_come_back_unchanged() {
         ..RunFilter::default()
     };
     assert_eq!(reader.runs(&named).unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_nul_is_stored_as_the_sign_for_what_has_none() {
+    let place = Place::new();
+    let store = place.open().store;
+    let mut run = run("dw", 0, RunState::Ended(Outcome::Failed("a\0b".into())));
+    run.message = Some("c\0".to_owned());
+    store.commit(vec![change(run.clone())]).await.unwrap();
+    let reader = Reader::open(&place.file()).unwrap();
+    run.state = RunState::Ended(Outcome::Failed("a\u{fffd}b".into()));
+    run.message = Some("c\u{fffd}".to_owned());
+    assert_eq!(reader.runs(&RunFilter::default()).unwrap(), [run]);
 }
 
 #[tokio::test]

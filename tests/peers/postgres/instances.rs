@@ -1,166 +1,35 @@
 //! Real processes that share a history: one works, and when that one is killed, stopped or cut off, the other one does.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::server::{Database, Way, postgres};
+use super::host::{Host, Shared, WORKS, assert_one_of_each, until};
+use super::server::{Database, postgres};
 use crate::support::{
-    Dir, Process, REDKEEP, Sandbox, credentials, finish, free_port, http, often, redkeep,
+    EACH_TWO_SECONDS, MINUTE, Process, REDKEEP, assert_prompt, credentials, eventually, finish,
+    often,
 };
-
-/// One of several instances, with its own way to the database.
-struct Host {
-    process: Process,
-    config: PathBuf,
-    log: PathBuf,
-    listen: SocketAddr,
-    way: Way,
-}
-
-impl Host {
-    fn start(
-        dir: &Dir,
-        name: &str,
-        sandbox: &Sandbox,
-        database: &Database,
-        policies: &str,
-    ) -> Self {
-        let (port, way) = (free_port(), Way::to(database.port));
-        fs::create_dir_all(dir.0.join(name)).unwrap();
-        let config = dir.write(
-            &format!("{name}/redkeep.toml"),
-            &format!(
-                "namespace = \"shared\"\nstate_dir = \"state\"\nlisten = \"127.0.0.1:{port}\"\nendpoint = \"{}\"\n\
-                 [database]\nurl = \"{}\"\ninstance = \"{name}\"\n{policies}",
-                sandbox.url,
-                database.url_at(way.port)
-            ),
-        );
-        let log = dir.0.join(name).join("log");
-        Self {
-            process: launch(&config, &log),
-            config,
-            log,
-            listen: SocketAddr::from(([127, 0, 0, 1], port)),
-            way,
-        }
-    }
-
-    fn restart(&mut self) {
-        self.process = launch(&self.config, &self.log);
-    }
-
-    fn kill_9(&mut self) {
-        self.process.0.kill().unwrap();
-        self.process.0.wait().unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> std::process::Output {
-        let config = self.config.to_str().unwrap();
-        redkeep(&[arguments, &["--config", config]].concat())
-    }
-
-    fn json(&self, arguments: &[&str]) -> Vec<Value> {
-        let output = self.run(&[arguments, &["--output", "json"]].concat());
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-}
-
-fn launch(config: &std::path::Path, log: &std::path::Path) -> Process {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .unwrap();
-    let mut command = Command::new(REDKEEP);
-    let child = credentials(&mut command)
-        .args(["run", "--config"])
-        .arg(config)
-        .stdout(Stdio::null())
-        .stderr(file)
-        .spawn();
-    Process(child.unwrap())
-}
-
-/// Waits until the database has this answer; returns how long that took.
-fn until(database: &Database, within: u64, sql: &str, wanted: &str) -> Duration {
-    let began = Instant::now();
-    loop {
-        let got = database.said(sql);
-        if got == wanted {
-            return began.elapsed();
-        }
-        let is_late = began.elapsed() > Duration::from_secs(within);
-        assert!(
-            !is_late,
-            "not within {within} s: {sql}: got {got:?}, wanted {wanted:?}"
-        );
-        sleep(Duration::from_millis(100));
-    }
-}
-
-const WORKS: &str = "SELECT name FROM redkeep.leases WHERE holder IS NOT NULL";
-
-/// Every slot has one record, and every record of a snapshot one snapshot; waits until nothing is open.
-fn assert_one_of_each(database: &Database, sandbox: &Sandbox) {
-    until(
-        database,
-        120,
-        "SELECT count(*) FROM redkeep.runs WHERE progress IS NOT NULL AND scheduled_at < to_char(now() AT TIME ZONE 'UTC' - interval '20 seconds', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
-        "0",
-    );
-    let taken = database.sql("SELECT snapshot_id FROM redkeep.runs WHERE state = 'available'");
-    let taken: BTreeSet<String> = taken.lines().map(str::to_owned).collect();
-    let snapshots: BTreeSet<String> = sandbox.snapshots().into_iter().collect();
-    let lost: Vec<&String> = taken.difference(&snapshots).collect();
-    assert!(lost.is_empty(), "recorded and not there: {lost:?}");
-    let slots = snapshots.iter().map(|name| name.trim_end_matches("-r1"));
-    assert_eq!(
-        slots.collect::<BTreeSet<_>>().len(),
-        snapshots.len(),
-        "a slot was doubled"
-    );
-    let counted = database.sql(
-        "SELECT (SELECT coalesce(sum(count), 0) FROM redkeep.totals)
-             = (SELECT count(*) FROM redkeep.runs WHERE progress IS NULL)
-             + (SELECT coalesce(sum(count), 0) FROM redkeep.missed_ranges)",
-    );
-    assert_eq!(counted, "t", "the totals are those of the rows");
-}
 
 #[test]
 fn another_instance_works_when_the_one_that_worked_is_killed_stopped_or_asked_to_yield() {
-    let Some(postgres) = postgres() else { return };
-    let (dir, database) = (Dir::new(), postgres.database());
-    let sandbox = Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "2",
-        "--quota",
-        "700",
-    ]);
+    let Some(shared) = Shared::of(&["dw"]) else {
+        return;
+    };
+    let (database, sandbox) = (&shared.database, &shared.sandbox);
     let policies = often("*/2 * * * * *", "dw");
-    let mut a = Host::start(&dir, "a", &sandbox, &database, &policies);
-    until(&database, 30, WORKS, "a");
-    let mut b = Host::start(&dir, "b", &sandbox, &database, &policies);
-    until(&database, 30, "SELECT count(*) FROM redkeep.instances", "2");
-    let ready = http(b.listen, "GET", "/readyz", "");
+    let mut a = shared.host("a", &policies);
+    until(database, 30, WORKS, "a");
+    let mut b = shared.host("b", &policies);
+    until(database, 30, "SELECT count(*) FROM redkeep.instances", "2");
+    let ready = b.http("/readyz");
     assert_eq!((ready.status, ready.body.as_str()), (200, "ok\n"));
 
     a.kill_9();
-    let took = until(&database, 45, WORKS, "b");
+    let took = until(database, 45, WORKS, "b");
     assert!(
         took <= Duration::from_secs(35),
         "the takeover took {took:?}"
@@ -169,7 +38,7 @@ fn another_instance_works_when_the_one_that_worked_is_killed_stopped_or_asked_to
 
     let asked = Instant::now();
     b.process.signal("-TERM");
-    let took = until(&database, 20, WORKS, "a");
+    let took = until(database, 20, WORKS, "a");
     assert!(took <= Duration::from_secs(4), "the handover took {took:?}");
     assert_eq!(
         b.process.exit_code(Duration::from_secs(25)),
@@ -179,7 +48,7 @@ fn another_instance_works_when_the_one_that_worked_is_killed_stopped_or_asked_to
     );
     b.restart();
     until(
-        &database,
+        database,
         30,
         "SELECT count(*) FROM redkeep.instances WHERE state = 'standby' AND seen_at > now() - interval '4 seconds'",
         "1",
@@ -200,8 +69,8 @@ fn another_instance_works_when_the_one_that_worked_is_killed_stopped_or_asked_to
     assert_eq!(working.len(), 1, "{rows:?}");
     assert_eq!(working[0]["name"], "b");
 
-    a_process_that_stands_still_stops_working(&b, &database);
-    assert_one_of_each(&database, &sandbox);
+    a_process_that_stands_still_stops_working(&b, database);
+    assert_one_of_each(database, sandbox);
 }
 
 fn a_process_that_stands_still_stops_working(b: &Host, database: &Database) {
@@ -227,37 +96,25 @@ fn a_process_that_stands_still_stops_working(b: &Host, database: &Database) {
 
 #[test]
 fn while_the_database_is_away_snapshots_go_on_and_are_recorded_later() {
-    let Some(postgres) = postgres() else { return };
-    let (dir, database) = (Dir::new(), postgres.database());
-    let sandbox = Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--snapshot-seconds",
-        "2",
-        "--quota",
-        "700",
-    ]);
-    let host = Host::start(
-        &dir,
-        "a",
-        &sandbox,
-        &database,
-        &often("*/2 * * * * *", "dw"),
-    );
-    until(&database, 60, "SELECT count(*) > 1 FROM redkeep.runs", "t");
-    host.way.cut();
+    let Some(shared) = Shared::of(&["dw"]) else {
+        return;
+    };
+    let (database, sandbox) = (&shared.database, &shared.sandbox);
+    let host = shared.host("a", &often("*/2 * * * * *", "dw"));
+    until(database, 60, "SELECT count(*) > 1 FROM redkeep.runs", "t");
+    host.cut();
     let before = sandbox.snapshots().len();
     let began = Instant::now();
     while sandbox.snapshots().len() < before + 4 {
         assert!(began.elapsed() < Duration::from_secs(60), "{}", host.log());
         sleep(Duration::from_millis(200));
     }
-    let answer = http(host.listen, "GET", "/readyz", "");
+    let answer = host.http("/readyz");
     assert_eq!(answer.status, 503);
-    host.way.open();
+    host.open();
     let snapshots = sandbox.snapshots().len();
     let all = format!("SELECT count(*) >= {snapshots} FROM redkeep.runs");
-    until(&database, 60, &all, "t");
+    until(database, 60, &all, "t");
     assert_eq!(
         database.sql("SELECT max(epoch) FROM redkeep.leases"),
         "1",
@@ -267,19 +124,74 @@ fn while_the_database_is_away_snapshots_go_on_and_are_recorded_later() {
         database.sql("SELECT count(*) FROM redkeep.meta WHERE key = 'rebuilt_at'"),
         "0"
     );
-    assert_one_of_each(&database, &sandbox);
+    assert_one_of_each(database, sandbox);
+}
+
+#[test]
+fn while_the_database_hangs_slots_start_in_time() {
+    let Some(shared) = Shared::of(&["dw"]) else {
+        return;
+    };
+    let host = shared.host("a", EACH_TWO_SECONDS);
+    let database = &shared.database;
+    until(database, 60, "SELECT count(*) > 2 FROM redkeep.runs", "t");
+    let before = shared.sandbox.snapshots().len();
+    host.freeze();
+    eventually("snapshots go on", MINUTE, || {
+        shared.sandbox.snapshots().len() >= before + 7
+    });
+    host.open();
+    let all = format!("SELECT count(*) > {before} + 7 FROM redkeep.runs");
+    until(database, 60, &all, "t");
+    assert_prompt(host.json(&["history"]).iter());
+    assert_one_of_each(database, &shared.sandbox);
+}
+
+#[test]
+fn a_take_without_a_daemon_gives_the_lease_to_the_first_that_comes() {
+    let Some(postgres) = postgres() else { return };
+    let shared = Shared::taking("40", postgres.database(), &["dw"]);
+    let (database, log) = (&shared.database, shared.dir.0.join("take-log"));
+    // A daemon has begun the history, and is gone.
+    let mut first = shared.host("first", YEARLY);
+    until(database, 30, WORKS, "first");
+    first.process.signal("-TERM");
+    assert_eq!(first.process.exit_code(MINUTE), Some(0));
+    let config = shared.config("taker", YEARLY);
+    let mut take = Command::new(REDKEEP);
+    let take = credentials(&mut take)
+        .args(["take", "--policy", "yearly", "--cluster", "dw", "--config"])
+        .arg(&config);
+    let mut take = Process(take.stderr(fs::File::create(log).unwrap()).spawn().unwrap());
+    until(
+        database,
+        30,
+        "SELECT name LIKE '% (a command)' FROM redkeep.leases",
+        "t",
+    );
+    let accepted = "SELECT count(*) FROM redkeep.runs WHERE accepted_at IS NOT NULL";
+    until(database, 30, accepted, "1");
+    let _daemon = shared.host("a", YEARLY);
+    let took = until(database, 20, WORKS, "a");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!(take.exit_code(MINUTE), Some(0), "it waits for its snapshot");
+    assert_eq!(
+        database.sql("SELECT state, epoch FROM redkeep.runs"),
+        "available|3"
+    );
 }
 
 #[test]
 fn a_command_on_a_host_that_stands_by_reaches_the_one_that_works() {
-    let Some(postgres) = postgres() else { return };
-    let (dir, database) = (Dir::new(), postgres.database());
-    let sandbox = Sandbox::start(&["--cluster", "dw", "--snapshot-seconds", "2"]);
-    let policies = "[[policy]]\nname = \"yearly\"\nschedule = \"0 0 1 1 *\"\nclusters = [\"dw\"]\nretention = \"7d\"\n";
-    let _a = Host::start(&dir, "a", &sandbox, &database, policies);
-    until(&database, 30, WORKS, "a");
-    let b = Host::start(&dir, "b", &sandbox, &database, policies);
-    until(&database, 30, "SELECT count(*) FROM redkeep.instances", "2");
+    let Some(shared) = Shared::of(&["dw"]) else {
+        return;
+    };
+    let database = &shared.database;
+    let policies = YEARLY;
+    let _a = shared.host("a", policies);
+    until(database, 30, WORKS, "a");
+    let b = shared.host("b", policies);
+    until(database, 30, "SELECT count(*) FROM redkeep.instances", "2");
     let taken = b.run(&["take", "--policy", "yearly", "--cluster", "dw"]);
     assert!(
         taken.status.success(),
@@ -297,8 +209,8 @@ fn a_command_on_a_host_that_stands_by_reaches_the_one_that_works() {
         String::from_utf8_lossy(&paused.stderr)
     );
     // A third machine with nothing but the policy file sees the same.
-    fs::create_dir_all(dir.0.join("c")).unwrap();
-    let third = dir.0.join("c/redkeep.toml");
+    fs::create_dir_all(shared.dir.0.join("c")).unwrap();
+    let third = shared.dir.0.join("c/redkeep.toml");
     fs::copy(&b.config, &third).unwrap();
     let shown = |config: &std::path::Path| {
         let mut command = Command::new(REDKEEP);
@@ -311,7 +223,19 @@ fn a_command_on_a_host_that_stands_by_reaches_the_one_that_works() {
         "{}",
         String::from_utf8_lossy(&there)
     );
+    // Though nothing is due for months, the holder hears of it within a moment.
+    let asked = Instant::now();
+    assert!(b.run(&["yield"]).status.success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(database.sql(WORKS), "b");
 }
+
+/// A policy of which no slot is due in a test.
+const YEARLY: &str = "[[policy]]\nname = \"yearly\"\nschedule = \"0 0 1 1 *\"\nclusters = [\"dw\"]\nretention = \"7d\"\n";
 
 /// So many times one of the two is killed, stopped or cut off.
 const BLOWS: u64 = 50;
@@ -330,36 +254,28 @@ fn strike(host: &mut Host, blow: u64) {
             host.process.signal("-CONT");
         }
         3 => {
-            host.way.cut();
+            host.cut();
             sleep(Duration::from_millis(blow * 83 % 2_500));
-            host.way.open();
+            host.open();
         }
         _ => {
-            host.way.freeze();
+            host.freeze();
             sleep(Duration::from_millis(blow * 97 % 2_500));
-            host.way.open();
+            host.open();
         }
     }
 }
 
 #[test]
 fn fifty_blows_leave_one_record_and_one_snapshot_for_each_slot() {
-    let Some(postgres) = postgres() else { return };
-    let (dir, database) = (Dir::new(), postgres.database());
-    let sandbox = Sandbox::start(&[
-        "--cluster",
-        "dw",
-        "--cluster",
-        "fin",
-        "--snapshot-seconds",
-        "2",
-        "--quota",
-        "700",
-    ]);
+    let Some(shared) = Shared::of(&["dw", "fin"]) else {
+        return;
+    };
+    let (database, sandbox) = (&shared.database, &shared.sandbox);
     let policies = often("*/2 * * * * *", "*");
-    let mut hosts = ["a", "b"].map(|name| Host::start(&dir, name, &sandbox, &database, &policies));
+    let mut hosts = ["a", "b"].map(|name| shared.host(name, &policies));
     until(
-        &database,
+        database,
         30,
         "SELECT count(*) FROM redkeep.leases WHERE holder IS NOT NULL",
         "1",
@@ -380,8 +296,8 @@ fn fifty_blows_leave_one_record_and_one_snapshot_for_each_slot() {
     let alive =
         "SELECT count(*) FROM redkeep.instances AS i JOIN redkeep.leases AS l ON l.holder = i.id
         WHERE i.seen_at > now() - interval '6 seconds'";
-    until(&database, 60, alive, "1");
-    assert_one_of_each(&database, &sandbox);
+    until(database, 60, alive, "1");
+    assert_one_of_each(database, sandbox);
     assert_eq!(
         database.sql("SELECT count(*) FROM redkeep.meta WHERE key = 'rebuilt_at'"),
         "0"

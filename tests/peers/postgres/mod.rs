@@ -8,10 +8,14 @@
     reason = "a test that cannot go on fails, one that is skipped says so, and these live in real time"
 )]
 
+mod host;
 mod instances;
 mod moving;
+mod promotion;
 #[path = "../../live/store/sample.rs"]
-#[allow(dead_code, reason = "the tests of the file use more of it")]
+#[expect(dead_code, reason = "the tests of the file use more of it")]
 mod sample;
+mod schema;
 mod server;
 mod store;
+mod told;

@@ -1,45 +1,59 @@
-//! A real PostgreSQL in a directory of its own, and a way to it that can be cut.
+//! A real PostgreSQL in a directory of its own, two of which one follows the other, and a way to each that can be cut.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{finish, free_port};
+use crate::support::{Process, finish, free_port};
 
-/// The server of all tests of this process, which ends with it.
+/// A server of PostgreSQL, which ends with the thread that started it.
 pub struct Postgres {
-    port: u16,
+    pub port: u16,
+    data: PathBuf,
 }
 
 static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
 
-/// The server; `None` where there is no PostgreSQL here, and none is required.
+/// The server of all tests of this process; `None` where there is no PostgreSQL here, and none is required.
 pub fn postgres() -> Option<&'static Postgres> {
-    let started = SERVER.get_or_init(|| match programs() {
-        Some(programs) => Some(Postgres::start(&programs)),
-        None => {
-            let is_required = std::env::var_os("REDKEEP_REQUIRE_PEERS").is_some();
-            assert!(
-                !is_required,
-                "PostgreSQL is not installed (Debian: postgresql)"
-            );
-            eprintln!("skipped: PostgreSQL is not installed");
-            None
-        }
-    });
-    started.as_ref()
+    SERVER
+        .get_or_init(|| programs().map(|bin| for_all(&bin)))
+        .as_ref()
 }
 
-/// Where Debian has the server's programs, of the newest version.
-fn programs() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
-    let programs = versions.map(|version| version.path().join("bin"));
-    programs.filter(|bin| bin.join("initdb").exists()).max()
+/// It lives for as long as this process does, and so does the thread that starts it.
+fn for_all(bin: &Path) -> Postgres {
+    let (bin, (started, server)) = (bin.to_owned(), channel());
+    thread::spawn(move || {
+        let mut made = Postgres::make(&bin, "all");
+        let mut running = made.start(&bin);
+        started.send(made).unwrap();
+        running.wait()
+    });
+    server.recv().unwrap()
+}
+
+/// Where Debian has the server's programs, of the newest version; `None` where they are not, and need not be.
+pub fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok();
+    let programs =
+        { versions.into_iter().flatten().flatten() }.map(|found| found.path().join("bin"));
+    let found = programs.filter(|bin| bin.join("initdb").exists()).max();
+    let is_required = std::env::var_os("REDKEEP_REQUIRE_PEERS").is_some();
+    assert!(
+        found.is_some() || !is_required,
+        "PostgreSQL is not installed (Debian: postgresql)"
+    );
+    if found.is_none() {
+        eprintln!("skipped: PostgreSQL is not installed");
+    }
+    found
 }
 
 /// PostgreSQL refuses to run as root, and then runs as its own user.
@@ -59,94 +73,243 @@ fn as_its_user(program: &Path) -> Command {
 }
 
 impl Postgres {
-    fn start(programs: &Path) -> Self {
-        let port = free_port();
-        let data = std::env::temp_dir().join(format!("redkeep-postgres-{}", std::process::id()));
-        let made = as_its_user(&programs.join("initdb"))
-            .args(["-A", "trust", "-U", "redkeep", "--no-sync", "-D"])
-            .arg(&data)
-            .output()
-            .unwrap();
-        assert!(
-            made.status.success(),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
-        let program = programs.join("postgres");
-        // A thread that never ends, so that the server lives for as long as this process.
-        thread::spawn(move || {
-            let server = as_its_user(&program)
-                .arg("-D")
-                .arg(&data)
-                .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
-                .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            drop(server.unwrap().wait());
-        });
-        let server = Self { port };
-        let began = Instant::now();
-        while !server.psql("postgres", "SELECT 1").1 {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "PostgreSQL did not start"
-            );
-            thread::sleep(Duration::from_millis(100));
-        }
+    /// A new server, which does not run yet.
+    fn make(bin: &Path, name: &str) -> Self {
+        let server = Self::at(name);
+        let mut initdb = as_its_user(&bin.join("initdb"));
+        initdb.args(["-A", "trust", "-U", "redkeep", "--no-sync", "-D"]);
+        succeed(initdb.arg(&server.data));
         server
+    }
+
+    fn at(name: &str) -> Self {
+        let data = format!("redkeep-postgres-{}-{name}", std::process::id());
+        Self {
+            port: free_port(),
+            data: std::env::temp_dir().join(data),
+        }
+    }
+
+    /// Starts it, and waits until it answers.
+    fn start(&mut self, bin: &Path) -> Child {
+        let port = self.port.to_string();
+        let running = as_its_user(&bin.join("postgres"))
+            .arg("-D")
+            .arg(&self.data)
+            .args(["-p", &port, "-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for(self.port, "postgres");
+        running
     }
 
     /// A new database, and the URL of it.
     pub fn database(&self) -> Database {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let (said, is_made) = self.psql("postgres", &format!("CREATE DATABASE {name}"));
-        assert!(is_made, "{said}");
+        self.psql(&format!("CREATE DATABASE {name}"));
         Database {
-            port: self.port,
+            ports: vec![self.port],
             name,
         }
     }
 
-    fn psql(&self, database: &str, sql: &str) -> (String, bool) {
-        psql(self.port, database, sql)
+    fn psql(&self, sql: &str) -> String {
+        let (said, is_fine) = psql(&[self.port], "postgres", sql);
+        assert!(is_fine, "{sql}: {said}");
+        said
     }
 }
 
-fn psql(port: u16, database: &str, sql: &str) -> (String, bool) {
-    let port = port.to_string();
+fn succeed(command: &mut Command) {
+    let done = finish(command);
+    assert!(
+        done.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// Waits until a server answers, be it one that takes no writes.
+fn wait_for(port: u16, database: &str) {
+    let began = Instant::now();
+    while !ask(&[port], "any", database, "SELECT 1").1 {
+        let is_late = began.elapsed() > Duration::from_secs(30);
+        assert!(!is_late, "the server at {port} did not start");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What the one of several servers that takes writes says.
+fn psql(ports: &[u16], database: &str, sql: &str) -> (String, bool) {
+    ask(ports, "read-write", database, sql)
+}
+
+fn ask(ports: &[u16], wanted: &str, database: &str, sql: &str) -> (String, bool) {
+    let hosts = vec!["127.0.0.1"; ports.len()].join(",");
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let which = format!(
+        "host={hosts} port={} user=redkeep dbname={database} target_session_attrs={wanted} connect_timeout=2",
+        ports.join(",")
+    );
     let output = Command::new("psql")
-        .args(["-h", "127.0.0.1", "-p", &port, "-U", "redkeep", "-qAtX"])
-        .args(["-v", "ON_ERROR_STOP=1", "-c", sql, database])
+        .args(["-qAtX", "-v", "ON_ERROR_STOP=1", "-c", sql, &which])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     (said.trim_end().to_owned(), output.status.success())
 }
 
+/// A server of a test's own, and one that is kept like it.
+pub struct Pair {
+    bin: PathBuf,
+    pub first: Postgres,
+    pub second: Postgres,
+    running: [Option<Process>; 2],
+    /// The way of what is written from the first to the second.
+    pub replication: Way,
+}
+
+impl Pair {
+    /// The two, with a new database; what is written counts once both have it, until that is switched off.
+    pub fn start() -> Option<(Self, Database)> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let bin = programs()?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let mut first = Postgres::make(&bin, &format!("pair-{number}-first"));
+        let mut second = Postgres::at(&format!("pair-{number}-second"));
+        let running = first.start(&bin);
+        let replication = Way::to(first.port);
+        let port = replication.port.to_string();
+        let mut copy = as_its_user(&bin.join("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-p", &port, "-U", "redkeep"]);
+        copy.args(["-R", "-c", "fast", "--no-sync", "-D"]);
+        succeed(copy.arg(&second.data));
+        let follower = Process(second.start(&bin));
+        first.set("synchronous_standby_names", "*");
+        let database = first.database();
+        let pair = Self {
+            bin,
+            running: [Some(Process(running)), Some(follower)],
+            replication,
+            first,
+            second,
+        };
+        let database = Database {
+            ports: vec![pair.first.port, pair.second.port],
+            ..database
+        };
+        Some((pair, database))
+    }
+
+    /// The same, and the database names the one first that takes no writes.
+    pub fn start_follower_first() -> Option<(Self, Database)> {
+        let (pair, mut database) = Self::start()?;
+        database.ports.reverse();
+        Some((pair, database))
+    }
+
+    /// The first one is gone from one moment to the next.
+    pub fn kill_first(&mut self) {
+        self.running[0] = None;
+    }
+
+    /// Makes the second one take writes.
+    pub fn promote(&self) {
+        let mut promote = as_its_user(&self.bin.join("pg_ctl"));
+        succeed(
+            promote
+                .args(["promote", "-w", "-s", "-D"])
+                .arg(&self.second.data),
+        );
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.running = [None, None];
+        for server in [&self.first, &self.second] {
+            drop(std::fs::remove_dir_all(&server.data));
+        }
+    }
+}
+
+impl Postgres {
+    /// Changes a setting of a server that runs.
+    pub fn set(&self, name: &str, value: &str) {
+        for sql in [
+            &format!("ALTER SYSTEM SET {name} = '{value}'"),
+            "SELECT pg_reload_conf()",
+        ] {
+            let (said, is_fine) = ask(&[self.port], "any", "postgres", sql);
+            assert!(is_fine, "{sql}: {said}");
+        }
+    }
+}
+
+/// Somebody at a terminal.
+pub struct Person {
+    keys: ChildStdin,
+    psql: Process,
+}
+
+impl Person {
+    /// Ends the transaction.
+    pub fn leave(mut self) {
+        drop(self.keys);
+        self.psql.exit_code(Duration::from_secs(10));
+    }
+}
+
 /// A database of a test.
 pub struct Database {
-    pub port: u16,
+    /// Those of its servers, of which one takes writes.
+    pub ports: Vec<u16>,
     pub name: String,
 }
 
 impl Database {
     pub fn url(&self) -> String {
-        self.url_at(self.port)
+        self.url_at(&self.ports)
     }
 
-    pub fn url_at(&self, port: u16) -> String {
-        format!("postgres://redkeep@127.0.0.1:{port}/{}", self.name)
+    pub fn url_at(&self, ports: &[u16]) -> String {
+        let hosts: Vec<String> = ports
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        format!("postgres://redkeep@{}/{}", hosts.join(","), self.name)
     }
 
     /// What the server says, also where that is an error.
     pub fn said(&self, sql: &str) -> String {
-        psql(self.port, &self.name, sql).0
+        psql(&self.ports, &self.name, sql).0
+    }
+
+    /// A person who has a transaction open in which this was done.
+    pub fn person(&self, sql: &str) -> Person {
+        let mut psql = Command::new("psql");
+        let port = self.ports[0].to_string();
+        psql.args(["-h", "127.0.0.1", "-p", &port, "-U", "redkeep", "-qAtX"]);
+        psql.arg(&self.name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut psql = psql.spawn().unwrap();
+        let (mut keys, screen) = (psql.stdin.take().unwrap(), psql.stdout.take().unwrap());
+        writeln!(keys, "BEGIN; {sql}; \\echo done").unwrap();
+        let mut lines = BufReader::new(screen).lines();
+        assert!(lines.any(|line| line.unwrap() == "done"), "{sql}");
+        Person {
+            keys,
+            psql: Process(psql),
+        }
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        let (said, is_fine) = psql(self.port, &self.name, sql);
+        let (said, is_fine) = psql(&self.ports, &self.name, sql);
         assert!(is_fine, "{sql}: {said}");
         said
     }
@@ -171,7 +334,7 @@ pub fn pgbouncer(database: &Database) -> Option<u16> {
     let users = place.join("users");
     std::fs::write(&users, "\"redkeep\" \"\"\n").unwrap();
     let settings = place.join("pgbouncer.ini");
-    let (users, server) = (users.display(), database.port);
+    let (users, server) = (users.display(), database.ports[0]);
     let text = format!(
         "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
          auth_type = trust\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n"
@@ -186,12 +349,7 @@ pub fn pgbouncer(database: &Database) -> Option<u16> {
             .spawn();
         drop(bouncer.unwrap().wait());
     });
-    let began = Instant::now();
-    while !psql(port, &database.name, "SELECT 1").1 {
-        let is_late = began.elapsed() > Duration::from_secs(15);
-        assert!(!is_late, "PgBouncer did not start");
-        thread::sleep(Duration::from_millis(100));
-    }
+    wait_for(port, &database.name);
     Some(port)
 }
 

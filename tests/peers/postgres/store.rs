@@ -19,7 +19,11 @@ use super::server::{Database, pgbouncer, postgres};
 fn server(database: &Database) -> Server {
     Server {
         database: settings::Database {
-            hosts: vec![("127.0.0.1".to_owned(), database.port)],
+            hosts: database
+                .ports
+                .iter()
+                .map(|port| ("127.0.0.1".to_owned(), *port))
+                .collect(),
             user: "redkeep".to_owned(),
             name: database.name.clone(),
             schema: "redkeep".to_owned(),
@@ -32,36 +36,53 @@ fn server(database: &Database) -> Server {
     }
 }
 
+/// A new database, and as many instances; `None` where there is no PostgreSQL.
+pub fn hosts<const N: usize>() -> Option<(Database, [Host; N])> {
+    let database = postgres()?.database();
+    let hosts = std::array::from_fn(|n| Host::new(&database, &format!("host-{n}")));
+    Some((database, hosts))
+}
+
 /// An instance with its copy.
-struct Host {
-    place: Place,
-    seat: Seat,
-    server: Server,
+pub struct Host {
+    /// The directory of its copy, which lasts as long.
+    _place: Option<Place>,
+    file: PathBuf,
+    pub seat: Seat,
+    pub server: Server,
 }
 
 impl Host {
-    fn new(database: &Database, name: &str) -> Self {
+    pub fn new(database: &Database, name: &str) -> Self {
         let place = Place::new();
-        let instance = Instance::new(name.to_owned(), "0", "same".to_owned()).unwrap();
-        let server = server(database);
-        let seat = Seat::new(server.clone(), &place.file(), instance, at(0)).unwrap();
+        let host = Self::at(&server(database), place.file(), name);
         Self {
-            place,
-            seat,
-            server,
+            _place: Some(place),
+            ..host
         }
     }
 
-    fn file(&self) -> PathBuf {
-        self.place.file()
+    /// With its copy in this file.
+    pub fn at(server: &Server, file: PathBuf, name: &str) -> Self {
+        let instance = Instance::new(name.to_owned(), "0", "same".to_owned()).unwrap();
+        Self {
+            seat: Seat::new(server.clone(), &file, instance, at(0)).unwrap(),
+            _place: None,
+            file,
+            server: server.clone(),
+        }
     }
 
-    fn look(&mut self) -> LeaseView {
-        self.seat.look().unwrap().0
+    pub fn file(&self) -> PathBuf {
+        self.file.clone()
+    }
+
+    pub fn look(&mut self) -> LeaseView {
+        self.seat.look(at(0)).unwrap().0
     }
 
     /// Takes the lease from whoever has it.
-    fn take(&mut self) -> Opened {
+    pub fn take(&mut self) -> Opened {
         let pulse = self.look().pulse;
         let taken = self.seat.take(pulse, at(0)).unwrap().unwrap();
         let lease = self
@@ -73,7 +94,7 @@ impl Host {
     }
 }
 
-fn change(run: redkeep::run::Run) -> Change {
+pub fn change(run: redkeep::run::Run) -> Change {
     Change::Run(Box::new(run))
 }
 
@@ -103,7 +124,7 @@ fn commits() -> Vec<Vec<Change>> {
 }
 
 /// The rows of every table of a history, by table, without what tells one installation from another.
-fn rows(file: &std::path::Path) -> Vec<String> {
+pub fn rows(file: &std::path::Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(file).unwrap();
     let tables =
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('replica', 'meta')
@@ -134,9 +155,9 @@ fn rows(file: &std::path::Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_shared_history_has_the_rows_of_one_of_its_own_on_every_host() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let Some((database, [mut first, mut second])) = hosts() else {
+        return;
+    };
     let own = Place::new();
     let (shared, alone) = (first.take().store, own.open().store);
     for changes in commits() {
@@ -160,7 +181,7 @@ async fn three_instances_share_two_connections_of_pgbouncer() {
         return;
     };
     let through = Database {
-        port,
+        ports: vec![port],
         name: direct.name.clone(),
     };
     let mut hosts: Vec<Host> = (0..3)
@@ -187,20 +208,20 @@ async fn a_server_without_tls_is_refused_beyond_this_machine() {
     let database = postgres.database();
     let mut server = server(&database);
     // This machine, written so that nothing tells it is.
-    server.database.hosts = vec![("127.1".to_owned(), database.port)];
+    server.database.hosts = vec![("127.1".to_owned(), database.ports[0])];
     assert!(!server.database.is_here());
     let place = Place::new();
     let instance = Instance::new("a".to_owned(), "0", "same".to_owned()).unwrap();
     let mut seat = Seat::new(server, &place.file(), instance, at(0)).unwrap();
-    let refused = seat.look().unwrap_err();
+    let refused = seat.look(at(0)).unwrap_err();
     assert!(refused.to_string().contains("TLS"), "{refused}");
 }
 
 #[tokio::test]
 async fn the_same_commit_twice_counts_once() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let mut host = Host::new(&database, "a");
+    let Some((_, [mut host])) = hosts() else {
+        return;
+    };
     let store = host.take().store;
     let changes: Vec<Change> = commits().into_iter().flatten().collect();
     store.commit(changes.clone()).await.unwrap();
@@ -211,9 +232,9 @@ async fn the_same_commit_twice_counts_once() {
 
 #[tokio::test]
 async fn one_that_has_lost_the_lease_writes_nothing_and_learns_of_it() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let Some((database, [mut first, mut second])) = hosts() else {
+        return;
+    };
     let old = first.take().store;
     let first_commit = vec![change(run("dw", 0, RunState::Due))];
     old.commit(first_commit).await.unwrap();
@@ -232,9 +253,9 @@ async fn one_that_has_lost_the_lease_writes_nothing_and_learns_of_it() {
 
 #[tokio::test]
 async fn what_a_person_asks_for_elsewhere_reaches_the_holder_between_its_commits() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let (mut first, second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let Some((database, [mut first, second])) = hosts() else {
+        return;
+    };
     let store = first.take().store;
     store.requests().await.unwrap();
     let mut inbox = Inbox::open_shared(&second.file(), second.server.clone()).unwrap();
@@ -256,9 +277,9 @@ async fn what_a_person_asks_for_elsewhere_reaches_the_holder_between_its_commits
 
 #[tokio::test]
 async fn what_leaves_the_history_leaves_every_copy() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let Some((_, [mut first, mut second])) = hosts() else {
+        return;
+    };
     let store = first.take().store;
     for changes in commits() {
         store.commit(changes).await.unwrap();
@@ -280,9 +301,9 @@ async fn what_leaves_the_history_leaves_every_copy() {
 
 #[tokio::test]
 async fn a_copy_of_a_server_that_was_set_back_is_made_anew() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let (mut first, mut second) = (Host::new(&database, "a"), Host::new(&database, "b"));
+    let Some((database, [mut first, mut second])) = hosts() else {
+        return;
+    };
     let store = first.take().store;
     for n in 0..3 {
         store
@@ -301,13 +322,39 @@ async fn a_copy_of_a_server_that_was_set_back_is_made_anew() {
         .unwrap()
         .runs(&RunFilter::default());
     assert_eq!(runs.unwrap().len(), 1);
+    // One that stands by has noticed it, and who works hears of it.
+    let began = std::time::Instant::now();
+    loop {
+        let heard = store.requests().await.unwrap();
+        if heard.is_some_and(|heard| heard.rebuilt_at == Some(at(0))) {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 10, "nobody has heard of it");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_another_history_is_made_anew_and_nothing_was_lost() {
+    let (Some((_, [mut first])), Some((database, [mut second]))) = (hosts(), hosts()) else {
+        return;
+    };
+    for (host, seconds) in [(&mut first, 0), (&mut second, 60)] {
+        let due = change(run("dw", seconds, RunState::Due));
+        host.take().store.commit(vec![due]).await.unwrap();
+    }
+    let mut moved = Host::at(&second.server, first.file(), "moved");
+    moved.look();
+    assert_eq!(rows(&moved.file()), rows(&second.file()));
+    let noted = "SELECT count(*) FROM redkeep.meta WHERE key = 'rebuilt_at'";
+    assert_eq!(database.sql(noted), "0");
 }
 
 #[tokio::test]
 async fn a_backup_that_is_put_back_ends_the_term() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let mut host = Host::new(&database, "a");
+    let Some((database, [mut host])) = hosts() else {
+        return;
+    };
     let store = host.take().store;
     for n in 0..3 {
         let one = vec![change(run("dw", n * 60, RunState::Due))];
@@ -331,9 +378,9 @@ async fn a_backup_that_is_put_back_ends_the_term() {
 
 #[tokio::test]
 async fn a_database_without_its_lease_is_an_error_and_no_endless_work() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let mut host = Host::new(&database, "a");
+    let Some((database, [mut host])) = hosts() else {
+        return;
+    };
     drop(host.take());
     let mut inbox = Inbox::open_shared(&host.file(), host.server.clone()).unwrap();
     database.sql("DELETE FROM redkeep.leases");
@@ -346,9 +393,9 @@ async fn a_database_without_its_lease_is_an_error_and_no_endless_work() {
 
 #[tokio::test]
 async fn an_ended_run_stays_also_for_people_with_sql() {
-    let Some(postgres) = postgres() else { return };
-    let database = postgres.database();
-    let mut host = Host::new(&database, "a");
+    let Some((database, [mut host])) = hosts() else {
+        return;
+    };
     let store = host.take().store;
     let ended = run("dw", 0, RunState::Ended(Outcome::Available));
     store.commit(vec![change(ended)]).await.unwrap();
@@ -369,4 +416,50 @@ async fn the_lease_goes_to_one_of_many() {
         .map(|(host, pulse)| host.seat.take(pulse, at(0)).unwrap().is_some())
         .collect();
     assert_eq!(taken.iter().filter(|taken| **taken).count(), 1, "{taken:?}");
+}
+
+#[tokio::test]
+async fn trouble_with_the_copy_alone_is_no_trouble_of_the_database() {
+    let Some((_, [mut first, mut second])) = hosts() else {
+        return;
+    };
+    let store = first.take().store;
+    second.look();
+    store.commit(commits().remove(2)).await.unwrap();
+    let person = rusqlite::Connection::open(second.file()).unwrap();
+    person.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let behind = rows(&first.file()).len();
+    let view = second.look();
+    assert_eq!(view.name, "host-0", "the lease is seen all the same");
+    person.execute_batch("COMMIT").unwrap();
+    second.look();
+    assert_eq!(rows(&second.file()).len(), behind);
+}
+
+#[tokio::test]
+async fn questions_without_an_answer_leave_nothing_behind_in_the_server() {
+    let Some((database, [mut first, second])) = hosts() else {
+        return;
+    };
+    let store = first.take().store;
+    store.commit(commits().remove(2)).await.unwrap();
+    let person = database.person("LOCK TABLE redkeep.leases");
+    let began = std::time::Instant::now();
+    let mut asked = 0;
+    while began.elapsed().as_secs() < 14 {
+        let (file, server) = (second.file(), second.server.clone());
+        // Each asks on a connection of its own, as commands do.
+        let pausing = std::thread::spawn(move || {
+            Inbox::open_shared(&file, server)
+                .and_then(|mut inbox| inbox.pause(&"nightly".parse().unwrap(), at(5)))
+        });
+        pausing.join().unwrap().unwrap_err();
+        asked += 1;
+    }
+    assert!(asked >= 2, "{asked}");
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting: usize = database.sql(waiting).parse().unwrap();
+    // One of the lease's thread may be under way.
+    assert!(waiting <= 1, "{waiting} wait in the server");
+    person.leave();
 }

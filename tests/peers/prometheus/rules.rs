@@ -68,6 +68,50 @@ fn every_alert_fires_when_it_should_and_only_then() {
     assert_success(&told(&promtool, &arguments, ""));
 }
 
+/// What Prometheus has of an instance that stands by beside the one that a test is about.
+const STANDS_BY: &str = "    input_series:
+      - series: 'up{job=\"redkeep\",instance=\"stands-by\"}'
+        values: '1x20000'
+      - series: 'redkeep_leader{job=\"redkeep\",instance=\"stands-by\"}'
+        values: '0x20000'
+      - series: 'redkeep_lease_epoch{job=\"redkeep\",instance=\"stands-by\",shard=\"all\"}'
+        values: '1x20000'
+      - series: 'redkeep_database_up{job=\"redkeep\",instance=\"stands-by\",shard=\"all\"}'
+        values: '1x20000'
+      - series: 'redkeep_instances{job=\"redkeep\",instance=\"stands-by\"}'
+        values: '2x20000'
+      - series: 'redkeep_instances_configured_otherwise{job=\"redkeep\",instance=\"stands-by\"}'
+        values: '0x20000'
+      - series: 'redkeep_config_last_reload_successful{job=\"redkeep\",instance=\"stands-by\"}'
+        values: '1x20000'
+";
+
+/// What another instance keeps from firing: there is one then.
+const ABOUT_THE_LAST: &str = "RedkeepDown";
+
+#[test]
+fn every_alert_fires_as_well_where_another_instance_stands_by() {
+    let Some(promtool) = promtool() else { return };
+    const BEGINNING: &str = "  - name: ";
+    let dir = Dir::new();
+    let files = TESTS.map(|name| {
+        let text = read(&format!("tests/prometheus/{name}"));
+        let (head, tests) = text.split_once(BEGINNING).unwrap();
+        let rules = Path::new(ROOT).join(RULES);
+        let mut beside = head.replace(&format!("../../{RULES}"), rules.to_str().unwrap());
+        for test in tests.split(BEGINNING) {
+            if !test.contains(ABOUT_THE_LAST) {
+                let with = test.replacen("    input_series:\n", STANDS_BY, 1);
+                assert_ne!(with, test);
+                beside = format!("{beside}{BEGINNING}{with}");
+            }
+        }
+        dir.write(name, &beside)
+    });
+    let files = files.each_ref().map(|file| file.to_str().unwrap());
+    assert_success(&told(&promtool, &["test", "rules", files[0], files[1]], ""));
+}
+
 /// The tests of one alert alone, for rules that lie beside them.
 fn tests_of(alert: &Alert) -> String {
     const BEGINNING: &str = "  - name: ";

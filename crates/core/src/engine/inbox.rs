@@ -108,6 +108,9 @@ impl Engine {
             history.passes.clear();
             history.confirmations.clear();
             news.push(Request::Acknowledge);
+        } else if history.rebuilt_at.is_none() {
+            // Another instance has found that the database lost records.
+            history.rebuilt_at = requests.rebuilt_at;
         }
         for (policy, confirmation) in &requests.confirmations {
             let known = history.confirmations.get(policy);

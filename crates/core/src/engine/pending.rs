@@ -41,11 +41,14 @@ pub struct PendingChanges {
     conditions: BTreeMap<ConditionKey, Condition>,
     messages: VecDeque<Message>,
     retry_at: Option<Duration>,
+    /// Whether the store was told all of it.
+    is_sent: bool,
 }
 
 impl PendingChanges {
     /// Adds changes; the newest of a run or a pair is the one that counts.
     pub fn extend(&mut self, changes: &[Change]) {
+        self.is_sent &= changes.is_empty();
         for change in changes {
             match change.clone() {
                 Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
@@ -110,8 +113,13 @@ impl PendingChanges {
         self.retry_at.is_some()
     }
 
-    /// Everything that is to be written.
-    pub fn changes(&self) -> Vec<Change> {
+    /// Everything that is to be written, for the store.
+    pub fn send(&mut self) -> Vec<Change> {
+        self.is_sent = true;
+        self.changes()
+    }
+
+    fn changes(&self) -> Vec<Change> {
         let clamped = self.clamped.clone().into_iter();
         let clamped = clamped.map(|(pair, state)| Change::Clamped(pair, state));
         let pairs = self
@@ -178,6 +186,7 @@ impl PendingChanges {
             rebuilt_at: all.rebuilt_at,
             passes: all.passes,
             retry_at: all.retry_at,
+            is_sent: all.is_sent,
         };
         self.renamed.push(renaming);
     }
@@ -187,9 +196,13 @@ impl PendingChanges {
         self.messages.iter().map(|message| &message.receiver)
     }
 
-    /// The store has written everything.
+    /// The store has written what it was told. Where more has come since, it is told all of it again: what it has already
+    /// counts once.
     pub fn written(&mut self) {
-        *self = Self::default();
+        match self.is_sent {
+            true => *self = Self::default(),
+            false => self.retry_at = None,
+        }
     }
 
     /// The next try is the last: it is not to be waited for.
@@ -238,6 +251,24 @@ mod tests {
             closed_at: None,
             cluster_gone_at: None,
         }
+    }
+
+    #[test]
+    fn what_has_come_while_the_store_wrote_is_still_to_be_written() {
+        let told = |number: &str| Change::Account("prod".parse().unwrap(), number.to_owned());
+        let mut pending = PendingChanges::default();
+        pending.extend(&[told("1")]);
+        assert_eq!(pending.send(), [told("1")]);
+        pending.extend(&[]);
+        pending.written();
+        assert!(pending.is_written());
+        pending.extend(&[told("1")]);
+        pending.send();
+        pending.failed(Duration::ZERO);
+        pending.extend(&[told("2")]);
+        pending.written();
+        assert!(pending.is_due(Duration::ZERO) && !pending.is_written());
+        assert_eq!(pending.send(), [told("2")]);
     }
 
     #[test]

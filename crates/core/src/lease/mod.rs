@@ -29,6 +29,9 @@ pub const TAKEOVER_AFTER: Duration = Duration::from_secs(30);
 /// So long must the database have been out of reach before an instance that has never held the lease works without it.
 pub const ORPHAN_AFTER: Duration = Duration::from_secs(300);
 
+/// So long must the instances have had different configurations before that is told: a change reaches one after another.
+pub const DIFFERENT_FOR: Duration = Duration::from_secs(600);
+
 /// The two numbers of a lease that change with each sign of life of its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
@@ -81,6 +84,28 @@ impl Watcher {
 /// Whether a holder that last renewed the lease by a question sent at `renewed` may do at `now` what only one may do.
 pub fn is_trusted(renewed: Duration, now: Duration) -> bool {
     now.saturating_sub(renewed) < TRUST_FOR
+}
+
+/// Whether instances that share a history have had different configurations for long.
+#[derive(Debug, Clone, Default)]
+pub struct Disagreement {
+    since: Option<Duration>,
+    is_told: bool,
+}
+
+impl Disagreement {
+    /// Takes in whether they differ at `now`; `true` once, when they have for long.
+    pub fn see(&mut self, differ: bool, now: Duration) -> bool {
+        if !differ {
+            *self = Self::default();
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let is_long = now.saturating_sub(since) >= DIFFERENT_FOR;
+        let tells = is_long && !self.is_told;
+        self.is_told |= tells;
+        tells
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +161,17 @@ mod tests {
             watcher.look(true, next, seconds(70), seconds(70)),
             Sight::Held
         );
+    }
+
+    #[test]
+    fn a_disagreement_is_told_once_when_it_has_lasted() {
+        let mut disagreement = Disagreement::default();
+        assert!(!disagreement.see(true, seconds(5)));
+        assert!(!disagreement.see(false, seconds(500)));
+        assert!(!disagreement.see(true, seconds(1_000)));
+        assert!(!disagreement.see(true, seconds(1_599)));
+        assert!(disagreement.see(true, seconds(1_600)));
+        assert!(!disagreement.see(true, seconds(1_601)));
     }
 
     #[test]

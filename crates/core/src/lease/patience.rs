@@ -17,6 +17,8 @@ pub enum Look {
     Unreachable,
     /// It could, and the look failed all the same.
     Failed,
+    /// It has no use for an instance as old as this one.
+    Outdated,
     /// The lease was seen.
     Seen {
         /// What is to be made of it.
@@ -46,6 +48,8 @@ pub struct Patience {
     not_before: Duration,
     /// When the database answered last, or the waiting began.
     answered: Duration,
+    /// Whether it has no use for this instance, which then has no copy that counts.
+    is_outdated: bool,
 }
 
 impl Patience {
@@ -66,13 +70,15 @@ impl Patience {
             is_of_command,
         } = look
         else {
-            let is_long = now.saturating_sub(self.answered) >= ORPHAN_AFTER;
+            self.is_outdated |= look == Look::Outdated;
+            let is_long = now.saturating_sub(self.answered) >= ORPHAN_AFTER && !self.is_outdated;
             return match look == Look::Unreachable && is_long {
                 true => Turn::Orphan,
                 false => Turn::Wait,
             };
         };
         self.answered = now;
+        self.is_outdated = false;
         match sight {
             Sight::Free(pulse) if now >= self.not_before => Turn::Take(pulse),
             Sight::Free(_) => Turn::Wait,
@@ -120,6 +126,16 @@ mod tests {
         );
         assert_eq!(patience.after(seen(Sight::Held), seconds(401)), Turn::Wait);
         assert_eq!(patience.after(Look::Unreachable, seconds(700)), Turn::Wait);
+    }
+
+    #[test]
+    fn one_that_is_too_old_for_the_database_does_not_work_without_it() {
+        let mut patience = Patience::default();
+        patience.after(Look::Outdated, seconds(1));
+        assert_eq!(patience.after(Look::Unreachable, seconds(900)), Turn::Wait);
+        patience.after(seen(Sight::Held), seconds(901));
+        let later = patience.after(Look::Unreachable, seconds(1_201));
+        assert_eq!(later, Turn::Orphan);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 
-use super::lease::{LeaseView, view};
-use super::wire::{Server, Wire};
+use super::dial::Server;
+use super::lease::{LeaseView, SILENT_SECONDS, view};
+use super::wire::Wire;
 use super::{SHARD, number, text};
 use crate::cell::parse_instant;
 use crate::error::{Fault, StoreError};
@@ -19,13 +20,11 @@ pub struct KnownInstance {
     pub id: String,
     /// What people call it.
     pub name: String,
-    /// `working` or `standby`.
-    pub state: String,
     /// Its version of redkeep.
     pub version: String,
     /// A fingerprint of its configuration.
     pub config_hash: String,
-    /// Since when it is in that state.
+    /// Since when it works, or stands by.
     pub since: Option<DateTime<Utc>>,
     /// How many seconds ago it told of itself, by the server's clock.
     pub seen_seconds: i64,
@@ -37,9 +36,6 @@ impl KnownInstance {
         self.seen_seconds < SILENT_SECONDS
     }
 }
-
-/// An instance that has not told of itself for so long has ended, or cannot reach the database.
-const SILENT_SECONDS: i64 = 30;
 
 /// The connection by which they are asked for.
 pub struct Instances {
@@ -62,18 +58,17 @@ impl Instances {
     /// [`StoreError::Unreachable`] where the server does not answer; [`StoreError::Server`] where it has no such schema.
     pub fn list(&self) -> Result<Vec<KnownInstance>, StoreError> {
         let rows = self.ask(
-            "SELECT id::text, name, state, version, config_hash, since, extract(epoch FROM now() - seen_at)::bigint
+            "SELECT id::text, name, version, config_hash, since, extract(epoch FROM now() - seen_at)::bigint
              FROM {s}.instances ORDER BY name, id",
             Vec::new(),
         )?;
         let known = rows.iter().map(|row| KnownInstance {
             id: text(row.first()),
             name: text(row.get(1)),
-            state: text(row.get(2)),
-            version: text(row.get(3)),
-            config_hash: text(row.get(4)),
-            since: parse_instant(&text(row.get(5))).ok(),
-            seen_seconds: number(row.get(6)),
+            version: text(row.get(2)),
+            config_hash: text(row.get(3)),
+            since: parse_instant(&text(row.get(4))).ok(),
+            seen_seconds: number(row.get(5)),
         });
         Ok(known.collect())
     }

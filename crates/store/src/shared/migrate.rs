@@ -8,12 +8,16 @@ use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
 
-use super::lease::{HeldLease, Seat, moved_to};
+use super::dial::Server;
+use super::keeper::HeldLease;
+use super::lease::moved_to;
+use super::seat::Seat;
 use super::tables::SharedTable;
-use super::wire::{Server, Wire};
+use super::wire::Wire;
 use super::{Instance, tables};
+use crate::cell::without_nul;
 use crate::error::{Fault, StoreError};
 use crate::file::File;
 use crate::meta;
@@ -53,7 +57,7 @@ impl Move<'_> {
             let path = self.own.to_owned();
             return Err(StoreError::Missing { path });
         }
-        let own = File::open(self.own)?;
+        let mut own = File::open(self.own)?;
         let place = self.server.database.place();
         // One that was marked by a move that did not end is moved again.
         match meta::check_not_moved(&own) {
@@ -64,6 +68,7 @@ impl Move<'_> {
         if self.is_dry_run {
             return Ok(counted);
         }
+        leave_out_nuls(&mut own)?;
         let lease = self.lease(&clock)?;
         let moved = self.fill_server(own, &lease, &place);
         // Also after a failure: nothing of it is live, and it is begun again.
@@ -170,7 +175,7 @@ impl Move<'_> {
         // One that has ended without a word holds the lease until nobody has seen it for long.
         let began = boottime();
         let pulse = loop {
-            match seat.look()? {
+            match seat.look(clock.now())? {
                 (_, Sight::Free(pulse)) => break pulse,
                 (view, Sight::Held) if boottime() - began > TAKEOVER_AFTER + LOOK_EACH * 5 => {
                     return Err(StoreError::InUse { by: view.name });
@@ -201,19 +206,61 @@ fn count(file: &File) -> Result<Moved, Fault> {
     Ok(counted)
 }
 
+/// Earlier versions kept a NUL in a text, which the server has no place for.
+fn leave_out_nuls(file: &mut File) -> Result<(), StoreError> {
+    without_triggers(file, |file| file.write(replace_nuls))
+}
+
+fn replace_nuls(transaction: &Transaction<'_>) -> Result<(), Fault> {
+    for table in tables::tables(transaction)? {
+        for column in table.columns.iter().filter(|column| !column.is_number) {
+            let (table, column) = (&table.name, &column.name);
+            let mut has_nul = transaction.prepare(&format!(
+                "SELECT DISTINCT \"{column}\" FROM main.\"{table}\" WHERE instr(\"{column}\", char(0)) > 0"
+            ))?;
+            let texts = has_nul.query_map([], |row| row.get::<_, String>(0))?;
+            for text in texts.collect::<rusqlite::Result<Vec<_>>>()? {
+                let set = format!(
+                    "UPDATE main.\"{table}\" SET \"{column}\" = ?2 WHERE \"{column}\" = ?1"
+                );
+                transaction.execute(&set, params![text, without_nul(&text)])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tables' own triggers have done their work where the rows were first written.
+fn without_triggers<T>(
+    file: &mut File,
+    work: impl FnOnce(&mut File) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let set = |file: &File, are_on| {
+        let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+        let set = file.connection.set_db_config(triggers, are_on);
+        set.map_err(|error| Fault::from(error).at(&file.path))
+    };
+    set(file, false)?;
+    let done = work(file);
+    set(file, true)?;
+    done
+}
+
 /// Puts the rows of the history at `from` into `file`, in the place of what it has; those that tell whose it is come last.
 fn fill(file: &mut File, from: &Path, shared: &[SharedTable]) -> Result<(), StoreError> {
     let path = file.path.clone();
-    let attach = || -> Result<(), Fault> {
-        let name = from.to_string_lossy();
-        file.connection
-            .execute("ATTACH DATABASE ?1 AS other", [name])?;
-        // The tables' own triggers have done their work where the rows were first written.
-        let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
-        file.connection.set_db_config(triggers, false)?;
-        Ok(())
-    };
-    attach().map_err(|fault| fault.at(&path))?;
+    let name = from.to_string_lossy();
+    let attached = file
+        .connection
+        .execute("ATTACH DATABASE ?1 AS other", [name]);
+    attached.map_err(|error| Fault::from(error).at(&path))?;
+    without_triggers(file, |file| copy_rows(file, shared))?;
+    let detached = file.connection.execute_batch("DETACH DATABASE other");
+    detached.map_err(|error| Fault::from(error).at(&path))
+}
+
+/// Puts the rows of the attached history into `file`.
+fn copy_rows(file: &mut File, shared: &[SharedTable]) -> Result<(), StoreError> {
     let (last, others): (Vec<_>, Vec<_>) = shared.iter().partition(|table| table.name == "meta");
     for table in others.iter().chain(&last) {
         file.write(|transaction| {
@@ -242,13 +289,7 @@ fn fill(file: &mut File, from: &Path, shared: &[SharedTable]) -> Result<(), Stor
             }
         }
     }
-    let detach = || -> Result<(), Fault> {
-        file.connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-        file.connection.execute_batch("DETACH DATABASE other")?;
-        Ok(())
-    };
-    detach().map_err(|fault| fault.at(&path))
+    Ok(())
 }
 
 /// The condition of the rows that move: that a history was moved is told on its own side only.

@@ -8,19 +8,24 @@
 //! The server is the truth, the copy can be made anew from it at any time.
 
 mod capture;
+mod dial;
 mod instances;
+mod keeper;
 mod lease;
 mod migrate;
 mod pull;
 mod push;
 mod schema;
+mod seat;
 mod tables;
 mod wire;
 
+pub use dial::{Password, Saying, Server};
 pub use instances::{Instances, KnownInstance};
-pub use lease::{HeldLease, Instance, LeaseView, Seat, Taken};
+pub use keeper::HeldLease;
+pub use lease::{Instance, LeaseView, Peers};
 pub use migrate::{Move, Moved};
-pub use wire::{Password, Saying, Server};
+pub use seat::{Seat, Taken};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction};

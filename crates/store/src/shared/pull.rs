@@ -6,7 +6,7 @@
 use redkeep_core::lease::{Line, Mark, Since};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::capture;
 use super::{Replica, SHARD, Statement, number, text};
@@ -64,6 +64,7 @@ fn take_in(replica: &Replica, connection: &mut Connection, since: &Since) -> Res
     let of_tables = replica.tables.iter().map(|table| table.changed(schema));
     questions.extend(of_tables.map(since_then));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before = installation(&transaction)?;
     if since.is_anew {
         for table in &replica.tables {
             transaction.execute(&format!("DELETE FROM main.\"{}\"", table.name), [])?;
@@ -94,7 +95,22 @@ fn take_in(replica: &Replica, connection: &mut Connection, since: &Since) -> Res
             }
         }
     }
+    let after = installation(&transaction)?;
+    if after.is_some() && after != before {
+        // The copy was of another history, of which this one has lost nothing.
+        let mark = capture::mark(&transaction)?;
+        let mark = Mark {
+            has_lost: false,
+            ..mark
+        };
+        capture::set_mark(&transaction, &mark)?;
+    }
     Ok(transaction.commit()?)
+}
+
+fn installation(connection: &Connection) -> Result<Option<String>, Fault> {
+    let id = "SELECT value FROM main.meta WHERE key = 'installation'";
+    Ok(connection.query_row(id, [], |row| row.get(0)).optional()?)
 }
 
 fn take_out(

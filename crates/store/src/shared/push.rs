@@ -1,16 +1,18 @@
 //! Rows that were changed here, to the server.
 //!
 //! Owns: the one statement. It raises the count of changes in the lease's row, if that still has the count that the copy
-//! knows and the writer still holds the lease; everything else in it hangs on that row. A process that is stopped meanwhile
-//! holds nothing up for longer than the server needs for the statement.
+//! knows, the writer still holds the lease and the schema still has use for it; everything else in it hangs on that row. A
+//! process that is stopped meanwhile holds nothing up for longer than the server needs for the statement.
 
 use redkeep_core::lease::{Mark, Unwritten};
 use rusqlite::Transaction;
 use rusqlite::types::Value;
 
 use super::capture::{self, Outgoing};
-use super::{Fence, Pushed, Replica, SHARD, Statement, number, text};
+use super::lease::view;
+use super::{Fence, Pushed, Replica, SHARD, Statement, number};
 use crate::error::Fault;
+use crate::schema::latest_version;
 
 pub(super) fn push(replica: &Replica, transaction: &Transaction<'_>) -> Result<Pushed, Fault> {
     let outgoing = capture::outgoing(transaction)?;
@@ -41,25 +43,19 @@ pub(super) fn push(replica: &Replica, transaction: &Transaction<'_>) -> Result<P
     }
 }
 
-/// Nothing was written: the lease is another's, or the copy is behind.
+/// Nothing was written: the server wants a newer redkeep, the lease is another's, or the copy is behind.
 fn why_not(replica: &Replica) -> Result<Pushed, Fault> {
-    if replica.fence == Fence::Wish {
-        return Ok(Pushed::Behind);
-    }
-    let rows = replica.wire.query(
-        "SELECT epoch, holder::text FROM {s}.leases WHERE shard = $1",
-        vec![Value::from(SHARD.to_owned())],
-    )?;
-    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
-    let holder = text(row.get(1));
-    match replica.fence.unwritten(Some(&holder), number(row.first())) {
+    let view = view(&replica.wire)?;
+    view.check_floor()?;
+    let holder = view.holder.as_deref();
+    match replica.fence.unwritten(holder, view.pulse.epoch) {
         Unwritten::Behind => Ok(Pushed::Behind),
         Unwritten::LeaseLost => Err(Fault::LeaseLost),
     }
 }
 
 fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> Statement {
-    let schema = replica.wire.schema();
+    let (schema, version) = (replica.wire.schema(), latest_version());
     let mut values = vec![
         Value::from(before),
         Value::from(SHARD.to_owned()),
@@ -75,7 +71,9 @@ fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> S
     let mut parts = vec![
         format!(
             "fence AS MATERIALIZED (UPDATE {schema}.leases SET changes = changes + 1
-             WHERE shard = $2 AND changes = $1{holds} RETURNING changes, epoch)"
+             WHERE shard = $2 AND changes = $1{holds}
+                 AND EXISTS (SELECT 1 FROM {schema}.installation WHERE floor <= {version})
+             RETURNING changes, epoch)"
         ),
         format!(
             "noted AS (INSERT INTO {schema}.commits (change, id, epoch) SELECT changes, $3, epoch FROM fence)"
@@ -110,8 +108,8 @@ fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> S
     Statement { sql, values }
 }
 
-/// A JSON array. PostgreSQL has no text with a NUL in it.
+/// A JSON array.
 fn array(members: &[&String]) -> String {
     let members: Vec<&str> = members.iter().map(|one| one.as_str()).collect();
-    format!("[{}]", members.join(",")).replace("\\u0000", "\\ufffd")
+    format!("[{}]", members.join(","))
 }

@@ -21,6 +21,8 @@ pub(super) struct Column {
     pub(super) is_number: bool,
     pub(super) is_required: bool,
     pub(super) is_key: bool,
+    /// What a row has that names no value, as SQL.
+    pub(super) default: Option<String>,
 }
 
 const CAPTURING: &str = "WHEN (SELECT is_on FROM capturing)";
@@ -47,8 +49,8 @@ pub(super) fn tables(connection: &Connection) -> Result<Vec<SharedTable>, Fault>
 
 fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>, Fault> {
     // What is computed is hidden here (sqlite.org/pragma.html, "table_info").
-    let mut statement =
-        connection.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_info(?1)")?;
+    let mut statement = connection
+        .prepare("SELECT name, type, \"notnull\", pk, dflt_value FROM pragma_table_info(?1)")?;
     let columns = statement.query_map([table], |row| {
         let is_key = row.get::<_, i64>(3)? > 0;
         Ok(Column {
@@ -56,6 +58,7 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>, Fault> {
             is_number: row.get::<_, String>(1)? == "INTEGER",
             is_required: is_key || row.get(2)?,
             is_key,
+            default: row.get(4)?,
         })
     })?;
     Ok(columns.collect::<rusqlite::Result<_>>()?)
@@ -71,6 +74,25 @@ impl Column {
             true => "bigint",
             false => "text",
         }
+    }
+
+    /// Its name and its type, as where rows are given as JSON.
+    fn typed(&self) -> String {
+        format!("{} {}", self.quoted(), self.kind())
+    }
+
+    /// As it stands in a table. A text is compared by its bytes, as SQLite does.
+    fn defined(&self, is_required: bool) -> String {
+        let collated = if self.is_number { "" } else { " COLLATE \"C\"" };
+        let required = if is_required { " NOT NULL" } else { "" };
+        let default = self.default.iter().map(|value| format!(" DEFAULT {value}"));
+        let default: String = default.collect();
+        format!("{}{collated}{default}{required}", self.typed())
+    }
+
+    /// A member of a JSON object that SQLite makes of a row.
+    fn member(&self, row: &str) -> String {
+        format!("'{}', {row}.{}", self.name, self.quoted())
     }
 }
 
@@ -96,27 +118,12 @@ impl SharedTable {
     /// The statements that make the table in `schema`, or give it the columns that it lacks.
     pub(super) fn definition(&self, schema: &str) -> String {
         let table = format!("{schema}.\"{}\"", self.name);
-        let columns = list(&self.columns, |column| {
-            let required = if column.is_required { " NOT NULL" } else { "" };
-            let collated = if column.is_number {
-                ""
-            } else {
-                " COLLATE \"C\""
-            };
-            format!("{} {}{collated}{required}", column.quoted(), column.kind())
-        });
+        let columns = list(&self.columns, |column| column.defined(column.is_required));
         let key = list(self.key(), Column::quoted);
         let added = list(self.others(), |column| {
-            let collated = if column.is_number {
-                ""
-            } else {
-                " COLLATE \"C\""
-            };
-            format!(
-                "ADD COLUMN IF NOT EXISTS {} {}{collated}",
-                column.quoted(),
-                column.kind()
-            )
+            // Rows that are there already have the default, or nothing.
+            let is_required = column.is_required && column.default.is_some();
+            format!("ADD COLUMN IF NOT EXISTS {}", column.defined(is_required))
         });
         let mut text = format!(
             "CREATE TABLE IF NOT EXISTS {table} ({columns}, change bigint NOT NULL, epoch bigint NOT NULL, PRIMARY KEY ({key}));
@@ -134,9 +141,7 @@ impl SharedTable {
     pub(super) fn put(&self, schema: &str, number: usize) -> String {
         let columns = list(&self.columns, Column::quoted);
         let given = list(&self.columns, |column| format!("r.{}", column.quoted()));
-        let typed = list(&self.columns, |column| {
-            format!("{} {}", column.quoted(), column.kind())
-        });
+        let typed = list(&self.columns, Column::typed);
         let others = self.others().map(Column::quoted);
         let set: Vec<String> = others
             .chain(["change".to_owned(), "epoch".to_owned()])
@@ -154,9 +159,7 @@ impl SharedTable {
 
     /// The part of a statement that takes the rows of the keys in parameter `number` out of the table.
     pub(super) fn take_out(&self, schema: &str, number: usize) -> String {
-        let typed = list(self.key(), |column| {
-            format!("{} {}", column.quoted(), column.kind())
-        });
+        let typed = list(self.key(), Column::typed);
         let same: Vec<String> = self
             .key()
             .map(|column| format!("t.{0} = r.{0}", column.quoted()))
@@ -208,29 +211,29 @@ impl SharedTable {
 
     /// SQLite's triggers that note each row that this connection changes, in `temp.outgoing`.
     pub(super) fn triggers(&self) -> String {
-        let row = |which: &str| {
-            let members = list(&self.columns, |column| {
-                format!("'{}', {which}.{}", column.name, column.quoted())
-            });
-            format!("json_object({members})")
-        };
-        let key = |which: &str| {
-            let members = list(self.key(), |column| {
-                format!("'{}', {which}.{}", column.name, column.quoted())
-            });
-            format!("json_object({members})")
-        };
         let name = &self.name;
-        let note = |key: &str, row: &str| {
+        let key = |which| object(self.key(), which);
+        let note = |key: String, row: &str| {
             format!("INSERT INTO outgoing (name, key, row) VALUES ('{name}', {key}, {row});")
         };
-        let (new, old) = (note(&key("NEW"), &row("NEW")), note(&key("OLD"), "NULL"));
+        let (new, old) = (
+            note(key("NEW"), &object(&self.columns, "NEW")),
+            note(key("OLD"), "NULL"),
+        );
         format!(
             "CREATE TEMP TRIGGER \"{name}_put\" AFTER INSERT ON main.\"{name}\" {CAPTURING} BEGIN {new} END;
              CREATE TEMP TRIGGER \"{name}_changed\" AFTER UPDATE ON main.\"{name}\" {CAPTURING} BEGIN {old} {new} END;
              CREATE TEMP TRIGGER \"{name}_taken_out\" AFTER DELETE ON main.\"{name}\" {CAPTURING} BEGIN {old} END;\n"
         )
     }
+}
+
+/// SQLite's JSON object of these columns of a row.
+fn object<'a>(columns: impl IntoIterator<Item = &'a Column>, row: &str) -> String {
+    format!(
+        "json_object({})",
+        list(columns, |column| column.member(row))
+    )
 }
 
 fn list<'a>(

@@ -1,57 +1,34 @@
 //! A connection to PostgreSQL, for a thread that waits for each answer.
 //!
-//! Owns: the connection's own thread, how it is secured, and the time limit of each question. The only code that names the
-//! driver. Never tells a statement's outcome that it does not know: after a silence or a broken connection it says
+//! Owns: the connection's own thread, and the time limit of each question. With `dial` the only code that names the driver.
+//! Never tells a statement's outcome that it does not know: after a silence or a broken connection it says
 //! [`Trouble::Unreachable`], and the next question connects anew.
 //!
 //! Every statement names the types of its parameters, because a prepared one does not pass PgBouncer in transaction mode
 //! (rust-postgres pull request 1160).
 
-use std::error::Error;
-use std::path::Path;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use rusqlite::types::Value;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Row};
 
-use redkeep_core::settings::Database;
+use super::dial::{Server, cancel, connect};
+use redkeep_core::error_chain::with_causes;
 
 /// A question without an answer for so long has no known outcome.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a change of the schema, and for the next rows of many.
 const LONG_TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const PASSWORD_TIMEOUT: Duration = Duration::from_secs(20);
 /// So many rows are handed on at once.
 const CHUNK: usize = 500;
-
-/// Says the password, each time that one is needed: it may have been renewed. The error is for people.
-pub type Password = Arc<dyn Fn() -> Saying + Send + Sync>;
-/// The password, when it is found.
-pub type Saying = Pin<Box<dyn Future<Output = Result<Option<String>, String>> + Send>>;
-
-/// A server, and how to get in.
-#[derive(Clone)]
-pub struct Server {
-    /// Where it is.
-    pub database: Database,
-    /// What opens it.
-    pub password: Password,
-}
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +46,7 @@ pub(super) enum Trouble {
 
 /// A row of an answer, a value for each column.
 pub(super) type Values = Vec<Value>;
-type Answer<T> = Result<T, Trouble>;
+pub(super) type Answer<T> = Result<T, Trouble>;
 
 /// A statement, with what is bound to it.
 #[derive(Debug, Clone)]
@@ -154,9 +131,12 @@ fn serve(runtime: &Runtime, server: Server, mut jobs: mpsc::UnboundedReceiver<Jo
     let mut link = Link {
         server,
         client: None,
+        host: 0,
+        cancelling: JoinSet::new(),
     };
     runtime.block_on(async {
         while let Some(job) = jobs.recv().await {
+            while link.cancelling.try_join_next().is_some() {}
             // Whoever does not wait for the answer does not want it.
             match job {
                 Job::Ask(statement, answer) => drop(answer.send(link.ask(&statement).await)),
@@ -168,12 +148,17 @@ fn serve(runtime: &Runtime, server: Server, mut jobs: mpsc::UnboundedReceiver<Jo
                 }
             }
         }
+        while link.cancelling.join_next().await.is_some() {}
     });
 }
 
 struct Link {
     server: Server,
     client: Option<Client>,
+    /// The number of the host that was connected to last.
+    host: usize,
+    /// What the server is asked no more, until it has heard that.
+    cancelling: JoinSet<()>,
 }
 
 impl Link {
@@ -184,7 +169,8 @@ impl Link {
         let asked = client.query_typed(&statement.sql, &parameters);
         let answer = in_time(ANSWER_TIMEOUT, asked).await;
         if matches!(answer, Err(Trouble::Unreachable(_))) && !client.is_closed() {
-            cancel(client, &database);
+            let cancelling = cancel(client, &database);
+            self.cancelling.spawn(cancelling);
         }
         let rows = self.judged(answer)?;
         rows.iter().map(values).collect()
@@ -257,7 +243,8 @@ impl Link {
 
     async fn client(&mut self) -> Answer<&Client> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
-            self.client = Some(connect(&self.server).await?);
+            let (client, host) = connect(&self.server, self.host).await?;
+            (self.client, self.host) = (Some(client), host);
         }
         self.client.as_ref().ok_or_else(ended)
     }
@@ -271,21 +258,7 @@ impl Link {
     }
 }
 
-/// Has the server end what it is asked: it does not see that nobody waits for the answer, and keeps a connection for each.
-fn cancel(client: &Client, database: &Database) {
-    let (token, is_here) = (client.cancel_token(), database.is_here());
-    let ca_file = database.ca_file.clone();
-    tokio::spawn(timeout(CONNECT_TIMEOUT, async move {
-        // A server that does not hear that either has gone.
-        let _ = match (is_here, tls(ca_file.as_deref())) {
-            (true, _) => token.cancel_query(NoTls).await,
-            (false, Ok(tls)) => token.cancel_query(tls).await,
-            (false, Err(_)) => Ok(()),
-        };
-    }));
-}
-
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     limit: Duration,
     question: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Answer<T> {
@@ -317,103 +290,6 @@ fn trouble(error: &tokio_postgres::Error) -> Trouble {
             message,
         },
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
-async fn connect(server: &Server) -> Answer<Client> {
-    let unreachable = Trouble::Unreachable;
-    let password = timeout(PASSWORD_TIMEOUT, (server.password)()).await;
-    let password = password.unwrap_or_else(|_| {
-        let limit = PASSWORD_TIMEOUT.as_secs();
-        Err(format!("no password was found within {limit}s"))
-    });
-    let password = password.map_err(unreachable)?;
-    let config = config(&server.database, password);
-    let tls = match server.database.is_here() {
-        true => None,
-        false => Some(tls(server.database.ca_file.as_deref()).map_err(unreachable)?),
-    };
-    let connecting = async {
-        match tls {
-            None => {
-                let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(connection);
-                Ok(client)
-            }
-            Some(tls) => {
-                let (client, connection) = config.connect(tls).await?;
-                tokio::spawn(connection);
-                Ok(client)
-            }
-        }
-    };
-    // A server with several hosts may need as many times as long.
-    let hosts = u32::try_from(server.database.hosts.len()).unwrap_or(1);
-    in_time(CONNECT_TIMEOUT * hosts, connecting).await
-}
-
-fn config(database: &Database, password: Option<String>) -> Config {
-    let Database {
-        hosts, user, name, ..
-    } = database;
-    let mut config = Config::new();
-    config
-        .user(user)
-        .dbname(name)
-        .application_name("redkeep")
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_user_timeout(ANSWER_TIMEOUT)
-        .keepalives_idle(ANSWER_TIMEOUT)
-        .target_session_attrs(TargetSessionAttrs::ReadWrite);
-    config.ssl_mode(match database.is_here() {
-        true => SslMode::Disable,
-        // The driver's default goes on in plain text where the server has no TLS.
-        false => SslMode::Require,
-    });
-    for (host, port) in hosts {
-        config.host(host).port(*port);
-    }
-    if let Some(password) = password {
-        config.password(password);
-    }
-    config
-}
-
-/// Verifies the server's chain and its name, always.
-fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, String> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(file) => {
-            let place = file.display();
-            let certificates = CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| format!("cannot read certificates from {place}: {error}"))?;
-            for certificate in certificates {
-                let added = roots.add(certificate);
-                added.map_err(|error| format!("a certificate in {place}: {error}"))?;
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }
 
 /// What is bound, by its type.
