@@ -1,9 +1,9 @@
 //! How far AWS has got with a snapshot, in its own figures.
 
-use std::time::Duration;
+use chrono::TimeDelta;
+use indicatif::HumanBytes;
 
-use indicatif::{HumanBytes, HumanDuration};
-
+use crate::explain::span;
 use crate::snapshot::Snapshot;
 
 /// What AWS counts in.
@@ -14,7 +14,7 @@ pub(crate) struct Transfer {
     pub(crate) done_bytes: u64,
     pub(crate) whole_bytes: u64,
     bytes_per_second: u64,
-    remaining: Duration,
+    remaining: TimeDelta,
 }
 
 impl Transfer {
@@ -23,15 +23,15 @@ impl Transfer {
         let bytes = |megabytes: Option<f64>| (megabytes.unwrap_or_default() * MEGABYTE) as u64;
         let rate = bytes(snapshot.current_backup_rate_in_mega_bytes_per_second);
         let done = bytes(snapshot.backup_progress_in_mega_bytes);
-        let seconds = snapshot.estimated_seconds_to_completion.unwrap_or_default();
-        let seconds = u64::try_from(seconds).unwrap_or_default();
+        let remaining = snapshot.estimated_seconds_to_completion.unwrap_or_default();
+        let seconds = u64::try_from(remaining).unwrap_or_default();
         let whole = bytes(snapshot.actual_incremental_backup_size_in_mega_bytes);
         let whole = whole.max(done.saturating_add(rate.saturating_mul(seconds)));
         (whole > 0).then_some(Self {
             done_bytes: done,
             whole_bytes: whole,
             bytes_per_second: rate,
-            remaining: Duration::from_secs(seconds),
+            remaining: TimeDelta::try_seconds(remaining).unwrap_or_default(),
         })
     }
 
@@ -42,7 +42,7 @@ impl Transfer {
             HumanBytes(self.done_bytes),
             HumanBytes(self.whole_bytes),
             HumanBytes(self.bytes_per_second),
-            HumanDuration(self.remaining)
+            span(self.remaining)
         )
     }
 }

@@ -94,11 +94,11 @@ fn forecast_shows_the_level_the_quota_and_who_contributes_in_every_form() {
         "{out}"
     );
     assert!(err.contains("does not settle within 20 days"), "{err}");
-    assert!(err.contains("what \"x-*\" matches"), "{err}");
+    assert!(err.contains("which clusters \"x-*\" matches"), "{err}");
     let svg = std::fs::read_to_string(picture).unwrap();
     for part in [
         "<svg",
-        "Manual snapshots held",
+        "Number of manual snapshots",
         "prod/us-east-1: quota 30",
         "date (UTC)",
         "</svg>",

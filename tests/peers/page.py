@@ -77,7 +77,7 @@ def check(browser, base, paths):
 
 
 def picture(browser, base, file):
-    context = browser.new_context(viewport={"width": 860, "height": 780})
+    context = browser.new_context(viewport={"width": 860, "height": 1200})
     page = context.new_page()
     page.goto(base + "/")
     page.screenshot(path=file)

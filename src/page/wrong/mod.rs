@@ -236,7 +236,7 @@ pub(super) fn notices(view: &View, rows: &[Row<'_>]) -> Vec<Group> {
                 gauges.scope,
                 named.join(", ")
             ),
-            meaning: "redkeep takes no snapshots there.".to_owned(),
+            meaning: "redkeep takes no snapshots of these clusters.".to_owned(),
             command: "redkeep coverage".to_owned(),
         })
     });

@@ -174,7 +174,7 @@ fn a_full_quota_is_a_finding_whoever_filled_it() {
     assert_eq!(verdict, Severity::Failed);
     assert_eq!(
         told,
-        "AWS holds 20 of 20 manual snapshots, 10 of them not redkeep's: AWS refuses new ones"
+        "AWS has 20 of 20 manual snapshots, 10 of them not redkeep's: AWS refuses new ones"
     );
     assert_eq!(found(31, 0).0, Severity::Failed);
 }

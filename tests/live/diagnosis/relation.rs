@@ -62,9 +62,13 @@ fn a_policy_touches_what_it_names_as_far_as_that_can_be_known() {
     };
     is_touched(GLOB, None, "not active yet");
     is_touched(GLOB, Some(&own(None)), "active since 2026-11-01T00:00:00Z");
-    is_touched(TAGS, Some(&own(None)), "named by \"*\"");
+    is_touched(TAGS, Some(&own(None)), "selected by \"*\"");
     let literal = format!("{ONE_REGION}clusters = [\"dw-prod\"]");
-    is_touched(&literal, Some(&[]), "named by \"dw-prod\"; not active yet");
+    is_touched(
+        &literal,
+        Some(&[]),
+        "selected by \"dw-prod\"; not active yet",
+    );
 }
 
 #[test]
@@ -82,8 +86,8 @@ fn every_small_thing_that_keeps_a_policy_away_is_told() {
     );
     is_near(TAGS, None, "only clusters with the tags env=prod");
     let disabled = format!("{GLOB}enabled = false");
-    is_near(&disabled, None, "switched off");
-    is_near(&disabled, Some(&own(None)), "switched off");
+    is_near(&disabled, None, "the policy is disabled");
+    is_near(&disabled, Some(&own(None)), "the policy is disabled");
     let elsewhere = Pair {
         scope: scope("prod/eu-west-1"),
         ..pair("other", "dw-prod")
@@ -92,7 +96,7 @@ fn every_small_thing_that_keeps_a_policy_away_is_told() {
     let one_region = format!("{ONE_REGION}{GLOB}");
     is_near(&one_region, Some(&elsewhere), "seen in prod/eu-west-1");
     let closed = own(Some("2026-11-20 00:00"));
-    is_near(GLOB, Some(&closed), "closed at 2026-11-20T00:00:00Z");
+    is_near(GLOB, Some(&closed), "inactive since 2026-11-20T00:00:00Z");
     is_near(
         "clusters = [\"finance\"]",
         Some(&own(None)),

@@ -166,7 +166,13 @@ fn an_open_run_tells_what_it_waits_for() {
         };
     };
     let told = said(doubt, "2026-11-24 01:31");
-    has(&told, &["not known: timeout", "until 2026-11-24T01:33:00Z"]);
+    has(
+        &told,
+        &[
+            "create call of 2026-11-24T01:30:00Z: timeout",
+            "until 2026-11-24T01:33:00Z",
+        ],
+    );
     assert_eq!(told.waits_until, Some(at("2026-11-24 01:32")));
     let judged = |run: &mut Run| {
         run.state = RunState::Concluding {
@@ -176,7 +182,7 @@ fn an_open_run_tells_what_it_waits_for() {
     };
     has(
         &said(judged, "2026-11-24 09:31"),
-        &["is to end as missed: its start window ended"],
+        &["will end as missed: its start window ended"],
     );
     let creating = |run: &mut Run| {
         accepted(run);
@@ -217,7 +223,7 @@ fn a_due_run_tells_of_jitter_blackout_overlap_queue_and_newer_slots() {
     let dark = due(&config, pair("hourly", "dw"), at("2026-11-24 19:00"));
     has(
         &told_at(&[dark], "2026-11-24 19:00"),
-        &["\"evening\" covers its start window", "missed(blackout)"],
+        &["\"evening\" covers its start window", "missed (blackout)"],
     );
 
     let creating = |mut run: Run| {
@@ -233,7 +239,7 @@ fn a_due_run_tells_of_jitter_blackout_overlap_queue_and_newer_slots() {
     let id = earlier.request.snapshot_id.to_string();
     has(
         &told_at(&[earlier.clone(), later], "2026-11-24 12:00"),
-        &[&id, "skipped(overlap)"],
+        &[&id, "skipped (overlap)"],
     );
 
     let other = due(&config, pair("spread", "dw"), at("2026-11-24 02:00"));
@@ -248,7 +254,7 @@ fn a_due_run_tells_of_jitter_blackout_overlap_queue_and_newer_slots() {
     let newer = due(&config, pair("nightly", "dw"), at("2026-11-24 02:30"));
     has(
         &told_at(&[newer, nightly(&config)], "2026-11-24 03:00"),
-        &["missed(coalesced)"],
+        &["missed (coalesced)"],
     );
 }
 

@@ -300,7 +300,7 @@ fn a_test_is_sent_at_once_and_its_answer_shown() {
     assert!(told.status.success(), "{told:?}");
     assert_eq!(
         String::from_utf8_lossy(&told.stdout),
-        "ops has it: HTTP 200: ok\n"
+        "ops accepted the message: HTTP 200: ok\n"
     );
     assert_eq!(receiver.got()[0].json()["event"], "test");
     receiver.next([Behaviour::Answer(403, "")]);

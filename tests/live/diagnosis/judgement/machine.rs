@@ -100,7 +100,7 @@ fn a_state_directory_that_is_not_ours_alone_is_found() {
     const CHECK: &str = "state_directory";
     let failed = |host: &Host, found| is_told(host, CHECK, Severity::Failed, found);
     let warning = |host: &Host, found| is_told(host, CHECK, Severity::Warning, found);
-    warning(&with(|host| host.directory = Ok(None)), "is not there");
+    warning(&with(|host| host.directory = Ok(None)), "does not exist");
     failed(
         &with(|host| host.directory = Err("denied".to_owned())),
         "denied",

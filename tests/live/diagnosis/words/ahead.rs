@@ -35,11 +35,11 @@ fn what_comes_next_is_told_in_local_time_with_its_start() {
     assert_eq!(night.told.waits_until, Some(at("2026-11-25 01:30")));
     has(
         &next("hourly", "2026-11-24 18:30").told,
-        &["missed(blackout)"],
+        &["missed (blackout)"],
     );
     has(
         &next("hourly", "2026-11-24 17:30").told,
-        &["missed(blackout)"],
+        &["missed (blackout)"],
     );
     has(&next("spread", "2026-11-24 12:00").told, &["(jitter)"]);
     let of = config.policy(&"hourly".parse().unwrap()).unwrap();
