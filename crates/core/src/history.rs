@@ -80,6 +80,8 @@ pub struct Handover {
     pub unrecorded_since: Option<DateTime<Utc>>,
     /// When this instance took over.
     pub began_at: DateTime<Utc>,
+    /// Whether it works by its copy alone: that may lack what others have recorded, and what they record meanwhile.
+    pub is_orphan: bool,
 }
 
 impl Handover {
@@ -94,8 +96,10 @@ impl Handover {
 
     /// Whether a snapshot that was created at `instant` may lack its record without any having been lost.
     pub fn explains(&self, instant: DateTime<Utc>) -> bool {
-        self.unrecorded_since
-            .is_some_and(|since| since <= instant && instant <= self.began_at + SLACK)
+        let is_between = self
+            .unrecorded_since
+            .is_some_and(|since| since <= instant && instant <= self.began_at + SLACK);
+        is_between || self.is_orphan
     }
 
     /// Whether a request to delete may still arrive at AWS that the instance before has signed: AWS takes one for 15 minutes

@@ -23,7 +23,8 @@ use redkeep_simulation::seed::{LifeSpec, Past, fresh_seed, live, told_again};
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  simulate --proof                             a thousand months and twenty years, other ones each time
+  simulate --proof                             a thousand months and twenty years, other ones each time, and three
+                                               hundred months of several instances
   simulate --seeds 300 --days 30 --fresh       three hundred months, other ones each time
   simulate --seeds 100 --days 30 --from 5000   other seeds
   simulate --seed 17 --days 30 --log           one of them, with everything that happened
@@ -39,7 +40,8 @@ struct Arguments {
     /// Begin with a seed that nobody has lived before.
     #[arg(long, conflicts_with_all = ["seed", "from"])]
     fresh: bool,
-    /// What every release has lived: a thousand months and twenty years, all of seeds that nobody has lived before.
+    /// What every release has lived: a thousand months, twenty years and three hundred months of several instances, all of
+    /// seeds that nobody has lived before.
     #[arg(long, conflicts_with_all = ["seed", "seeds", "from", "fresh", "days"])]
     proof: bool,
     /// One seed.
@@ -59,8 +61,12 @@ struct Arguments {
     no_leaps: bool,
 }
 
-/// Of a proof: how many seeds, and how many days each lives.
-const PROOF: [(u64, u32); 2] = [(1_000, 30), (20, 365)];
+/// Of a proof: how many seeds, how many days each lives, and what weighs on them.
+const PROOF: [(u64, u32, Option<Strain>); 3] = [
+    (1_000, 30, None),
+    (20, 365, None),
+    (300, 30, Some(Strain::Shared)),
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
@@ -68,8 +74,8 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::from(lived(&mut arguments) > 0));
     }
     arguments.fresh = true;
-    let parts = PROOF.map(|(seeds, days)| {
-        (arguments.seeds, arguments.days) = (seeds, days);
+    let parts = PROOF.map(|(seeds, days, strain)| {
+        (arguments.seeds, arguments.days, arguments.strain) = (seeds, days, strain);
         lived(&mut arguments)
     });
     ExitCode::from(u8::from(parts.iter().sum::<usize>() > 0))

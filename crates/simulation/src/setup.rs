@@ -6,10 +6,13 @@ use redkeep_core::slot::{Pair, Slot, rfc3339};
 use redkeep_policy_file::Config;
 
 use crate::seed::draw::load_text;
+use crate::seed::sharing::add_instance;
 use crate::sim::Sim;
 use crate::sim::aws::{Aws, REGION};
 use crate::sim::host::Host;
 use crate::sim::journal::Journal;
+use crate::sim::ledger::Ledger;
+use crate::sim::shared::Shared;
 
 /// `2026-11-24 02:30` or `2026-11-24 02:30:15`, in UTC.
 pub fn at(text: &str) -> DateTime<Utc> {
@@ -82,6 +85,22 @@ pub fn sim_of_clusters(start: &str, clusters: &[&str], tables: &str) -> Sim {
     sim
 }
 
+/// A simulation of so many instances of one installation, with these policies and the cluster `dw`; the first one works.
+pub fn instances(start: &str, count: usize, tables: &str) -> Sim {
+    let mut sim = Sim::new(at(start));
+    sim.aws.add_cluster("dw", at("2026-01-01 00:00"));
+    for name in &["host-a", "host-b", "host-c"][..count] {
+        add_instance(&mut sim, name, config(tables));
+    }
+    sim.shared = Some(Shared::new(count, sim.now));
+    for host in 0..count {
+        sim.start(host);
+        sim.run_for(seconds(5));
+    }
+    assert_eq!(sim.holder(), Some(0));
+    sim
+}
+
 /// One more installation, started at once.
 pub fn add_host(sim: &mut Sim, writer: &str, config: Config, journal: Journal) -> usize {
     sim.hosts.push(Host::new(config, writer, journal));
@@ -125,13 +144,21 @@ impl Sim {
         self.run_until(at(instant));
     }
 
+    /// What is recorded: by a host, or by all that share a history.
+    fn ledger(&self, host: usize) -> &Ledger {
+        match &self.shared {
+            Some(shared) => &shared.server.state.ledger,
+            None => &self.hosts[host].journal.ledger,
+        }
+    }
+
     /// Every record of the first host: `11-24 02:30 nightly/dw available`, ranges last.
     pub fn records(&self) -> Vec<String> {
         self.records_of(0)
     }
 
     pub fn records_of(&self, host: usize) -> Vec<String> {
-        let ledger = &self.hosts[host].journal.ledger;
+        let ledger = self.ledger(host);
         let mut runs: Vec<&Run> = ledger.runs.values().collect();
         runs.sort_by_key(|run| (run.slot.scheduled_at, run.slot.pair.clone()));
         let runs = runs.into_iter().map(|run| {
@@ -155,7 +182,7 @@ impl Sim {
     }
 
     pub fn run(&self, policy: &str, scheduled_at: &str) -> Option<Run> {
-        let ledger = &self.hosts[0].journal.ledger;
+        let ledger = self.ledger(0);
         ledger.runs.get(&slot(policy, "dw", scheduled_at)).cloned()
     }
 

@@ -182,10 +182,12 @@ impl Store {
     ) -> Result<Opened, StoreError> {
         let unrecorded_since = lease.as_ref().and_then(|(_, taken)| taken.unrecorded_since);
         let lease = lease.map(|(lease, _)| Arc::new(lease));
+        let is_orphan = lease.is_none();
         let mut found = StoreWriter::open_shared(server, path, kind, now, lease.clone())?;
         found.history.handover = Some(Handover {
             unrecorded_since,
             began_at: now,
+            is_orphan,
         });
         Self::keep(path, found, lease.map_or(Tenure::Orphaned, Tenure::Leased))
     }

@@ -26,6 +26,9 @@ pub const LOOK_EACH: Duration = Duration::from_secs(1);
 pub const TRUST_FOR: Duration = Duration::from_secs(20);
 /// So long must an instance that waits have seen the same lease before it takes it from its holder.
 pub const TAKEOVER_AFTER: Duration = Duration::from_secs(30);
+/// After so long without an answer an instance that waits begins to count anew: who could not reach the database may not be
+/// the only one, and the holder gets its time to renew the lease.
+const UNSEEN_FOR: Duration = Duration::from_secs(10);
 /// So long must the database have been out of reach before an instance that has never held the lease works without it.
 pub const ORPHAN_AFTER: Duration = Duration::from_secs(300);
 
@@ -53,7 +56,17 @@ pub enum Sight {
 /// An instance that waits for the lease.
 #[derive(Debug, Clone, Default)]
 pub struct Watcher {
-    seen: Option<(Pulse, Duration)>,
+    seen: Option<Seen>,
+}
+
+/// A pulse that was seen.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    pulse: Pulse,
+    /// When its first answer was there.
+    since: Duration,
+    /// When its last one was.
+    last: Duration,
 }
 
 impl Watcher {
@@ -62,16 +75,19 @@ impl Watcher {
     /// The count of a new pulse begins when its answer is there (`ended`), and has run out by when the next question was
     /// sent (`began`): however slow the database is, less is counted than has passed.
     pub fn look(&mut self, is_held: bool, pulse: Pulse, began: Duration, ended: Duration) -> Sight {
-        match self.seen {
-            _ if !is_held => Sight::Free(pulse),
-            Some((seen, since)) if seen == pulse => match began.saturating_sub(since) {
-                unchanged if unchanged >= TAKEOVER_AFTER => Sight::Free(pulse),
-                _ => Sight::Held,
-            },
-            _ => {
-                self.seen = Some((pulse, ended));
-                Sight::Held
-            }
+        let goes_on =
+            |seen: &Seen| seen.pulse == pulse && began.saturating_sub(seen.last) <= UNSEEN_FOR;
+        let since = { self.seen }
+            .filter(goes_on)
+            .map_or(ended, |seen| seen.since);
+        self.seen = Some(Seen {
+            pulse,
+            since,
+            last: ended,
+        });
+        match is_held && began.saturating_sub(since) < TAKEOVER_AFTER {
+            true => Sight::Held,
+            false => Sight::Free(pulse),
         }
     }
 
@@ -172,6 +188,22 @@ mod tests {
         assert!(!disagreement.see(true, seconds(1_599)));
         assert!(disagreement.see(true, seconds(1_600)));
         assert!(!disagreement.see(true, seconds(1_601)));
+    }
+
+    #[test]
+    fn one_that_could_not_look_counts_anew_when_it_can() {
+        let mut watcher = Watcher::default();
+        watcher.look(true, PULSE, seconds(0), seconds(0));
+        for second in [9, 18, 27] {
+            watcher.look(true, PULSE, seconds(second), seconds(second));
+        }
+        // Eleven seconds without an answer.
+        for second in [38, 48, 58, 67] {
+            let sight = watcher.look(true, PULSE, seconds(second), seconds(second));
+            assert_eq!(sight, Sight::Held, "at {second} s");
+        }
+        let sight = watcher.look(true, PULSE, seconds(68), seconds(68));
+        assert_eq!(sight, Sight::Free(PULSE));
     }
 
     #[test]

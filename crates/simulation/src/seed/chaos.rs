@@ -15,7 +15,7 @@ use super::draw::CLUSTERS;
 use crate::sim::CrashPoint;
 use crate::sim::aws;
 use crate::sim::dice::Dice;
-use crate::sim::host::Host;
+use crate::sim::ledger::Ledger;
 
 const STATUSES: [&str; 5] = [
     "paused",
@@ -28,6 +28,9 @@ const STATUSES: [&str; 5] = [
 impl Life {
     /// Something happens, and lasts for a while.
     pub(super) fn disturb(&mut self) {
+        if self.sim.shared.is_some() && self.dice.permille(650) {
+            return self.sharing();
+        }
         if self.is_strained() {
             return;
         }
@@ -208,12 +211,18 @@ impl Life {
         let number = self.any_account();
         let region = self.sim.account(number).region(now);
         let mut names: Vec<String> = region.snapshots.keys().cloned().collect();
-        for host in &self.sim.hosts {
+        let ledgers: Vec<&Ledger> = match &self.sim.shared {
+            Some(shared) => vec![&shared.server.state.ledger],
+            None => { self.sim.hosts.iter() }
+                .map(|host| &host.journal.ledger)
+                .collect(),
+        };
+        for ledger in ledgers {
             let is_there = |run: &&Run| {
                 let account = &run.slot.pair.scope.account;
                 self.sim.elsewhere.home(account) == number
             };
-            let ended = ended(host, is_there);
+            let ended = ended(ledger, is_there);
             names.retain(|name| ended.contains(name.as_str()));
         }
         if names.is_empty() {
@@ -227,6 +236,9 @@ impl Life {
     /// Somebody confirms what redkeep would remove, where there is anything.
     fn confirmation(&mut self) {
         let number = self.any_host();
+        if self.sim.shared.is_some() {
+            return self.confirm_shared();
+        }
         let host = &mut self.sim.hosts[number];
         // The commands write into the real store, and there are none here.
         if host.journal.is_on_disk() {
@@ -248,6 +260,7 @@ impl Life {
         let now = self.sim.now;
         self.say("all is well from here on");
         self.sim.heal();
+        self.heal_shared();
         self.sim.crash_at = None;
         for number in 0..=self.sim.elsewhere.accounts.len() {
             let region = self.sim.account(number).region(now);
@@ -259,7 +272,7 @@ impl Life {
         }
         self.unstick();
         for host in 0..self.sim.hosts.len() {
-            if self.sim.hosts[host].process.is_none() {
+            if !self.sim.is_up(host) {
                 self.sim.start(host);
             }
             if !self.sim.hosts[host].clock_ahead.is_zero() {
@@ -274,8 +287,8 @@ pub(super) fn seconds_of(seconds: u64) -> TimeDelta {
 }
 
 /// The snapshots of an account whose runs have ended.
-fn ended(host: &Host, is_there: impl Fn(&&Run) -> bool) -> BTreeSet<&str> {
-    let runs = host.journal.ledger.runs.values().filter(is_there);
+fn ended(ledger: &Ledger, is_there: impl Fn(&&Run) -> bool) -> BTreeSet<&str> {
+    let runs = ledger.runs.values().filter(is_there);
     let ended = runs.filter(|run| run.is_ended());
     ended.map(|run| run.request.snapshot_id.as_str()).collect()
 }

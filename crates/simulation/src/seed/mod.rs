@@ -6,6 +6,7 @@
 mod chaos;
 pub mod draw;
 mod refusals;
+pub mod sharing;
 pub mod strain;
 mod strained;
 
@@ -91,11 +92,12 @@ pub fn live(spec: LifeSpec) -> Past {
         failure: lived.err(),
         hash: sim.log.hash(),
         lines: sim.log.lines().to_vec(),
-        runs: sim
-            .hosts
-            .iter()
-            .map(|host| host.journal.ledger.runs.len())
-            .sum(),
+        runs: match &sim.shared {
+            Some(shared) => shared.server.state.ledger.runs.len(),
+            None => { sim.hosts.iter() }
+                .map(|host| host.journal.ledger.runs.len())
+                .sum(),
+        },
         snapshots_made: sim.aws.accepted.len(),
         crashes: sim
             .hosts
@@ -151,13 +153,18 @@ impl Life {
         sim.aws.snapshot_mut("foreign-0", start).retention_days = 3_000;
         sim.aws.remove_cluster("elsewhere", start);
         let strains = match spec.strain {
-            Some(strain) => vec![strain],
+            Some(strain) => strain.under(spec.seed),
             None => Strain::draw(spec.seed),
         };
         let file = PolicyFile::draw(&mut dice, &strains);
         add_accounts(&mut sim, &strains, spec.seed);
         sim.aws.forgets_tags = strains.contains(&Strain::Actions) && spec.seed.is_multiple_of(3);
-        for number in 0..(if dice.permille(250) { 2 } else { 1 }) {
+        let is_shared = strains.contains(&Strain::Shared);
+        if is_shared {
+            sharing::add_instances(&mut sim, &file, &mut dice);
+        }
+        let count = if dice.permille(250) { 2 } else { 1 };
+        for number in 0..(if is_shared { 0 } else { count }) {
             let journal = match dice.permille(150) {
                 true => Journal::on_disk(scratch()),
                 false => Journal::in_memory(),
@@ -193,6 +200,8 @@ impl Life {
         }
         self.heal();
         self.sim.run_for(TWO_WINDOWS);
+        self.sim.settle_shared();
+        self.sim.check_shared();
         self.sim.check_accounts(TWO_WINDOWS);
         self.sim.check_own();
     }

@@ -36,10 +36,12 @@ pub enum Strain {
     Hands,
     /// AWS refuses requests, with each of its codes.
     Refusals,
+    /// Several instances share a history.
+    Shared,
 }
 
 impl Strain {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Accounts,
         Self::AccountLeaves,
         Self::Misled,
@@ -54,15 +56,38 @@ impl Strain {
         Self::LostHistory,
         Self::Hands,
         Self::Refusals,
+        Self::Shared,
+    ];
+
+    /// What may weigh on a life of several instances beside that.
+    const BESIDE_SHARED: [Self; 8] = [
+        Self::Accounts,
+        Self::Takes,
+        Self::Tiers,
+        Self::Blind,
+        Self::Slow,
+        Self::Odd,
+        Self::EditedWhileDown,
+        Self::Hands,
     ];
 
     /// How many lives of a thousand it weighs on.
     const CHANCE: u64 = 120;
 
-    /// What weighs on the life of a seed.
+    /// What weighs on the life of a seed. Lives of several instances are asked for, since each of them takes its time.
     pub fn draw(seed: u64) -> Vec<Self> {
         let mut dice = Dice::new(seed ^ 0x0057_12a1);
-        let all = Self::ALL.into_iter();
+        let all = Self::ALL.into_iter().filter(|one| *one != Self::Shared);
         all.filter(|_| dice.permille(Self::CHANCE)).collect()
+    }
+
+    /// What weighs on the life of a seed under this strain.
+    pub fn under(self, seed: u64) -> Vec<Self> {
+        let mut strains = vec![self];
+        if self == Self::Shared {
+            let drawn = Self::draw(seed).into_iter();
+            strains.extend(drawn.filter(|one| Self::BESIDE_SHARED.contains(one)));
+        }
+        strains
     }
 }

@@ -28,7 +28,7 @@ impl Life {
         let strain = *self.dice.pick(&self.strains);
         match strain {
             // They are there from the beginning.
-            Strain::Accounts | Strain::Tiers => return false,
+            Strain::Accounts | Strain::Tiers | Strain::Shared => return false,
             Strain::AccountLeaves => self.account_leaves(),
             Strain::Misled => self.misled(),
             Strain::Actions => self.actions(),
@@ -138,6 +138,9 @@ impl Life {
 
     /// Somebody takes a snapshot, shortly before a slot of the same pair if one comes soon.
     fn take(&mut self) {
+        if self.sim.shared.is_some() {
+            return self.take_shared();
+        }
         let Some(host) = self.host_of_people() else {
             return;
         };

@@ -16,6 +16,7 @@ use redkeep_core::tzdb::bundled;
 use redkeep_sandbox::snapshot::Snapshot as ModelSnapshot;
 
 use super::aws::tags;
+use super::edits::check_edits;
 use super::host::Host;
 use super::ledger::{Ledger, Segment};
 use super::witness::check_accepted_once;
@@ -28,14 +29,17 @@ impl Sim {
     /// Checks everything; of runs whose slot is older than `patience` none may be open.
     pub fn check_accounts(&self, patience: TimeDelta) {
         self.accounts().for_each(check_accepted_once);
-        for host in &self.hosts {
+        for (number, host) in self.hosts.iter().enumerate() {
+            let Some(ledger) = self.ledger_of(number) else {
+                continue;
+            };
             host.journal.check_store();
-            check_drained(host, self.now - patience);
-            check_caught_up(host, self.now - PRESENT.min(patience));
-            check_records(&host.journal.ledger);
-            host.check_edits();
+            check_drained(ledger, self.now - patience);
+            check_caught_up(host, ledger, self.now - PRESENT.min(patience));
+            check_records(ledger);
+            check_edits(ledger, &self.configs_seen(number));
             if let Some(process) = &host.process {
-                check_totals(&host.journal.ledger, process.engine.history());
+                check_totals(ledger, process.engine.history());
             }
         }
     }
@@ -67,14 +71,17 @@ impl Sim {
     /// I7 and I26: every snapshot that redkeep made in an account is recorded as that account's, on every host that has
     /// it in its file.
     pub fn check_own(&self) {
-        for host in self.hosts.iter().filter(|host| host.process.is_some()) {
+        for (number, host) in self.hosts.iter().enumerate() {
+            let Some(ledger) = self.ledger_of(number).filter(|_| host.process.is_some()) else {
+                continue;
+            };
             for scope in host.config.scopes() {
                 let aws = self.elsewhere.home_of(&self.aws, &scope);
                 let region = aws.account.region(scope.region.as_str());
                 let made = region
                     .into_iter()
                     .flat_map(|one| one.snapshots_at(self.now));
-                made.for_each(|one| check_recorded(one, &scope, &host.journal.ledger));
+                made.for_each(|one| check_recorded(one, &scope, ledger));
             }
         }
     }
@@ -103,15 +110,15 @@ fn check_recorded(snapshot: &ModelSnapshot, scope: &Scope, ledger: &Ledger) {
 }
 
 /// I14: what was due before `before` has ended.
-fn check_drained(host: &Host, before: DateTime<Utc>) {
-    for run in host.journal.ledger.runs.values() {
+fn check_drained(ledger: &Ledger, before: DateTime<Utc>) {
+    for run in ledger.runs.values() {
         assert!(
             run.is_ended() || run.slot.scheduled_at > before,
             "I14: {run} is still open: {:?}",
             run.state
         );
     }
-    for action in host.journal.ledger.actions.values() {
+    for action in ledger.actions.values() {
         assert!(
             action.end.is_some() || action.asked_at > before,
             "I14: {action:?} is still open"
@@ -120,8 +127,8 @@ fn check_drained(host: &Host, before: DateTime<Utc>) {
 }
 
 /// I1: every active pair has taken up its slots until shortly before now.
-fn check_caught_up(host: &Host, until: DateTime<Utc>) {
-    for (pair, state) in &host.journal.ledger.pairs {
+fn check_caught_up(host: &Host, ledger: &Ledger, until: DateTime<Utc>) {
+    for (pair, state) in &ledger.pairs {
         let next = host
             .config
             .policy(&pair.policy)

@@ -95,6 +95,18 @@ pub enum Bug {
     StaleIndex,
     /// The last look before a change does not show that somebody holds the snapshot.
     UnseenHold,
+    /// The fence of a commit looks at the lease without locking its row.
+    NoLock,
+    /// An instance is known by its host, and not by its process.
+    HolderIsHost,
+    /// Leases are counted by the wall clock.
+    WallClock,
+    /// What was not written in a term that is over is written in the next one.
+    LateJournal,
+    /// An instance that works without the database writes what it has decided.
+    OrphanWrites,
+    /// A term removes snapshots from its beginning on.
+    PrunesAtOnce,
 }
 
 impl Bug {

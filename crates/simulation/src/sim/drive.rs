@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use redkeep_core::engine::{Engine, Step};
-use redkeep_core::history::{Change, news};
+use redkeep_core::history::{Change, History, news};
 use redkeep_core::plan::Call;
 use redkeep_core::reply::Reply;
 use redkeep_core::run::Run;
@@ -30,6 +30,10 @@ pub(super) type Done = Result<(), Crash>;
 impl Sim {
     /// Starts the host or lets it take a turn, if its time has come.
     pub(super) fn visit(&mut self, host: usize) {
+        if self.has_shared(host) {
+            let done = self.tend(host);
+            return self.settle(host, done);
+        }
         let one = &self.hosts[host];
         let done = match (&one.process, one.starts_at) {
             (Some(process), _) if one.awake_at(process.turns_at) <= self.now => self.turn(host),
@@ -48,6 +52,7 @@ impl Sim {
             host,
             format_args!("dies, for {} s", crash_at.downtime.num_seconds()),
         );
+        self.kill_instance(host, crash_at.delivers);
         self.hosts[host].process = None;
         self.hosts[host].starts_at = Some(self.now + crash_at.downtime);
         self.calls.retain(|_, call| call.host != host);
@@ -81,6 +86,13 @@ impl Sim {
         let host_ref = &mut self.hosts[host];
         let history = host_ref.journal.load(now);
         check_totals(&host_ref.journal.ledger, &history);
+        self.start_engine(host, history)
+    }
+
+    /// Starts the engine on this history.
+    pub(super) fn start_engine(&mut self, host: usize, history: History) -> Done {
+        let now = self.hosts[host].time(self.now);
+        let host_ref = &mut self.hosts[host];
         let mut config = host_ref.config.clone();
         if let Some(bug) = self.bug {
             bug.bend_config(&mut config);
@@ -101,15 +113,30 @@ impl Sim {
     pub(super) fn turn(&mut self, host: usize) -> Done {
         self.wake(host);
         let now = self.hosts[host].time(self.now);
-        if !self.is_sound() || now != self.now {
+        if !self.is_sound() || now != self.now || !self.is_trusted(host) {
             self.hosts[host].guarded.troubled(self.now);
+        }
+        if self.has_shared(host) {
+            if self.is_trusted(host) {
+                self.check_only(host, "trust");
+            }
+            // What could not be written is tried again.
+            self.hand_in(host, Vec::new())?;
+            if self.is_committing(host) {
+                return Ok(());
+            }
         }
         let wake_at = loop {
             if let Some(bug) = self.bug {
                 bug.bend_engine(&mut self.hosts[host].process_mut().engine, now);
             }
             match self.hosts[host].process_mut().engine.next(now) {
-                Step::Commit(changes) => self.commit(host, changes)?,
+                Step::Commit(changes) => {
+                    self.commit(host, changes)?;
+                    if self.is_committing(host) {
+                        return Ok(());
+                    }
+                }
                 Step::Call { call, planned_at } => self.call(host, call, planned_at)?,
                 Step::Sleep { until } => break until,
             }
@@ -147,6 +174,10 @@ impl Sim {
                 .committing(change, &host_ref.config, &host_ref.journal, aws, self.now);
         }
         host_ref.commits += 1;
+        if self.has_shared(host) {
+            return self.hand_in(host, changes);
+        }
+        let host_ref = &mut self.hosts[host];
         let stay = host_ref.journal.commit(&changes);
         self.step()?;
         let twice = self.bug == Some(Bug::CountedTwice);

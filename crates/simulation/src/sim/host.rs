@@ -19,6 +19,8 @@ pub struct Host {
     /// The configurations that its processes have seen, and when, in true time.
     pub configs: Vec<(DateTime<Utc>, Config)>,
     pub writer: Writer,
+    /// What the log calls it; instances of one installation have one writer.
+    pub name: String,
     pub journal: Journal,
     /// Its clock minus true time.
     pub clock_ahead: TimeDelta,
@@ -60,6 +62,7 @@ impl Host {
             config,
             configs: Vec::new(),
             writer: writer.parse().unwrap(),
+            name: writer.to_owned(),
             journal,
             clock_ahead: TimeDelta::zero(),
             suspended_until: None,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
-use redkeep_core::history::{Change, History, PairState, news};
+use redkeep_core::history::{Change, History, PairState};
 use redkeep_core::run::Run;
 use redkeep_core::slot::{Pair, rfc3339};
 use redkeep_store::{EndpointKind, Reader, RunFilter, Store};
@@ -82,17 +82,7 @@ impl Journal {
 
     /// Commits; returns the runs that had ended before otherwise, and stay.
     pub fn commit(&mut self, changes: &[Change]) -> Vec<Run> {
-        let before = self.ledger.rebuilt_at;
-        let mut stay: Vec<Run> = Vec::new();
-        for change in changes {
-            if !stay.iter().any(|run| change.tells_of(run)) {
-                stay.extend(self.ledger.take(change));
-            }
-        }
-        let is_known = |change: &Change| matches!(change, Change::Rebuilt(_));
-        if !news(changes.to_vec(), &stay).iter().any(is_known) {
-            self.ledger.rebuilt_at = before;
-        }
+        let stay = self.ledger.commit(changes);
         if let Some(file) = &self.file {
             let store = file.store.as_ref().unwrap();
             let committed = file.runtime.block_on(store.commit(changes.to_vec()));

@@ -39,6 +39,7 @@ impl Sim {
         {
             process.turns_at = target;
         }
+        self.leap_shared();
     }
 
     /// Until when nothing can happen.
@@ -46,7 +47,8 @@ impl Sim {
         let rests = self.wires.is_empty()
             && self.calls.is_empty()
             && self.crash_at.is_none()
-            && self.aws.is_sound();
+            && self.aws.is_sound()
+            && self.is_shared_calm();
         if !rests {
             return None;
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use redkeep_core::history::{
-    Change, Extension, History, MissedRange, PairState, Renaming, one_pair, one_run,
+    Change, Extension, History, MissedRange, PairState, Renaming, news, one_pair, one_run,
 };
 use redkeep_core::names::{AccountName, PolicyName, ReceiverName};
 use redkeep_core::operations::{Confirmation, Pass, Removal, SnapshotAction, SnapshotKey};
@@ -43,6 +43,10 @@ pub struct Ledger {
     pub clamps: u32,
     /// Every activation that a pair ever had, oldest first.
     pub segments: Vec<Segment>,
+    /// Whether what was committed may be told again, since an answer was lost.
+    pub is_told_again: bool,
+    /// Whether it is of a server that has lost something.
+    pub was_set_back: bool,
 }
 
 /// A time in which a pair was active under one schedule.
@@ -67,6 +71,22 @@ pub fn removal_key(removal: &Removal) -> (SnapshotKey, DateTime<Utc>) {
 }
 
 impl Ledger {
+    /// Takes in what is committed at once; returns the runs that had ended before otherwise, and stay.
+    pub(super) fn commit(&mut self, changes: &[Change]) -> Vec<Run> {
+        let before = self.rebuilt_at;
+        let mut stay: Vec<Run> = Vec::new();
+        for change in changes {
+            if !stay.iter().any(|run| change.tells_of(run)) {
+                stay.extend(self.take(change));
+            }
+        }
+        let is_known = |change: &Change| matches!(change, Change::Rebuilt(_));
+        if !news(changes.to_vec(), &stay).iter().any(is_known) {
+            self.rebuilt_at = before;
+        }
+        stay
+    }
+
     /// Takes a change in; returns the run that had ended before and stays, as the store does.
     pub(super) fn take(&mut self, change: &Change) -> Option<Run> {
         match change {
@@ -82,7 +102,13 @@ impl Ledger {
             }
             Change::Clamped(pair, state) => {
                 let before = self.pairs.insert(pair.clone(), state.clone());
-                assert!(before.is_some_and(|before| state.watermark < before.watermark));
+                let is_again = |before: &PairState| self.is_told_again && before == state;
+                let before = before.filter(|before| !is_again(before));
+                let is_back = before.is_none_or(|before| state.watermark < before.watermark);
+                assert!(
+                    is_back || self.was_set_back,
+                    "{pair} is taken back to {state:?}"
+                );
                 self.clamps += 1;
             }
             Change::Run(run) => {
@@ -101,7 +127,12 @@ impl Ledger {
                 }
                 self.put(run);
             }
-            Change::Missed(range) => self.ranges.push(range.clone()),
+            Change::Missed(range) => {
+                let is_told_again = self.is_told_again;
+                let is_it = |other: &MissedRange| is_told_again && other == range;
+                self.ranges.retain(|other| !is_it(other));
+                self.ranges.push(range.clone());
+            }
             Change::Extended(extension) => self.extensions.push(extension.clone()),
             Change::Account(name, number) => {
                 let before = self.accounts.entry(name.clone()).or_insert(number.clone());
@@ -112,8 +143,12 @@ impl Ledger {
             Change::Removal(removal) => {
                 let key = removal_key(removal);
                 let before = self.removals.insert(key, (**removal).clone());
+                let before = before.filter(|before| !self.is_told_again || *before != **removal);
                 let ended = before.is_some_and(|before| before.end.is_some());
-                assert!(!ended, "a removal that has ended changes: {removal:?}");
+                assert!(
+                    !ended || self.was_set_back,
+                    "a removal that has ended changes: {removal:?}"
+                );
             }
             Change::Passed(pass) => {
                 let one = self.confirmations.get_mut(&pass.policy);
@@ -136,7 +171,7 @@ impl Ledger {
         None
     }
 
-    fn take_segment(&mut self, pair: &Pair, state: &PairState) {
+    pub(super) fn take_segment(&mut self, pair: &Pair, state: &PairState) {
         let mut segments = self.segments.iter_mut().rev();
         match segments.find(|segment| segment.is_continued_by(pair, state)) {
             Some(segment) => segment.state = state.clone(),
@@ -157,7 +192,10 @@ impl Ledger {
 
     fn take_message(&mut self, message: &Message) {
         let is_new = self.told.insert(message.id.clone());
-        assert!(is_new, "I27: told twice: {message:?}");
+        if !is_new && self.is_told_again && self.messages.contains(message) {
+            return;
+        }
+        assert!(self.was_set_back || is_new, "I27: told twice: {message:?}");
         let key = (message.receiver.clone(), message.dedup_key.clone());
         let before = self.stands.insert(key, message.state);
         let goes_on = matches!(before, Some(MessageState::Begun | MessageState::Repeated));
@@ -166,7 +204,10 @@ impl Ledger {
             MessageState::Repeated => goes_on,
             MessageState::Over => goes_on || before == Some(MessageState::Started),
         };
-        assert!(is_right, "I27: {before:?}, and then {message:?}");
+        assert!(
+            self.was_set_back || is_right,
+            "I27: {before:?}, and then {message:?}"
+        );
         self.messages.push(message.clone());
     }
 

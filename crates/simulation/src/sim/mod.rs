@@ -25,6 +25,7 @@ pub mod oracle;
 mod people;
 mod refused;
 mod serve;
+pub mod shared;
 mod told;
 mod travel;
 mod wire;
@@ -42,6 +43,7 @@ use elsewhere::Elsewhere;
 use hands::Hands;
 use host::Host;
 use log::Log;
+use shared::Shared;
 use wire::{UnderWay, Wire};
 
 /// A turn that never settles is a defect, and so is an instant at which time stands still.
@@ -73,6 +75,8 @@ pub struct Sim {
     pub aws: Aws,
     pub elsewhere: Elsewhere,
     pub hosts: Vec<Host>,
+    /// What hosts share, where they are instances of one installation.
+    pub shared: Option<Shared>,
     pub crash_at: Option<CrashPoint>,
     pub latency: Latency,
     pub dice: Dice,
@@ -98,6 +102,7 @@ impl Sim {
             aws: Aws::default(),
             elsewhere: Elsewhere::default(),
             hosts: Vec::new(),
+            shared: None,
             crash_at: None,
             latency: Latency {
                 there: (20, 60),
@@ -133,6 +138,7 @@ impl Sim {
             assert!(here < EVENTS_PER_INSTANT, "time stands still at {next}");
             self.now = self.now.max(next);
             self.carry_on_wires();
+            self.carry_on_statements();
         }
     }
 
@@ -163,12 +169,15 @@ impl Sim {
 
     /// Kills a host's process now.
     pub fn stop(&mut self, host: usize) {
+        let delivers = self.shared.is_some() && self.dice.permille(500);
+        self.kill_instance(host, delivers);
         self.hosts[host].process = None;
         self.hosts[host].starts_at = None;
     }
 
     /// Starts a host's process now.
     pub fn start(&mut self, host: usize) {
+        self.trouble_shared();
         self.hosts[host].starts_at = Some(self.now);
         self.visit(host);
     }
@@ -199,16 +208,21 @@ impl Sim {
     pub fn suspend(&mut self, host: usize, span: TimeDelta) {
         let seconds = span.num_seconds();
         self.say(host, format_args!("is suspended for {seconds} s"));
+        self.trouble_shared();
         self.hosts[host].suspended_until = Some(self.now + span);
     }
 
     /// Reloads the configuration, as the daemon does on SIGHUP.
     pub fn reload(&mut self, host: usize, config: redkeep_policy_file::Config) {
         let now = self.hosts[host].time(self.now);
-        if self.hosts[host].process.is_some() {
+        if self.hosts[host].process.is_some() && !self.is_committing(host) {
             let turned = self.turn(host);
             self.settle(host, turned);
         }
+        while self.is_committing(host) {
+            self.run_for(TimeDelta::milliseconds(100));
+        }
+        let now = self.hosts[host].time(self.now).max(now);
         self.say(host, format_args!("configuration reloaded"));
         let true_now = self.now;
         self.hosts[host].witness.reloaded(&config, true_now);
@@ -229,18 +243,19 @@ impl Sim {
     }
 
     fn next_instant(&self) -> Option<DateTime<Utc>> {
-        let hosts = self.hosts.iter().filter_map(|host| match &host.process {
+        let hosts = self.hosts.iter().enumerate();
+        let hosts = hosts.filter_map(|(number, host)| match &host.process {
+            Some(_) if self.is_paused(number) => None,
             Some(process) => Some(host.awake_at(process.turns_at)),
             None => host.starts_at,
         });
         let wires = self.wires.iter().map(|wire| self.comes_at(wire));
-        hosts.chain(wires).min()
+        hosts.chain(wires).chain(self.next_of_shared()).min()
     }
 
     /// Writes a line of the log in a host's name.
     pub fn say(&mut self, host: usize, what: std::fmt::Arguments<'_>) {
-        self.log
-            .say(self.now, self.hosts[host].writer.as_str(), what);
+        self.log.say(self.now, &self.hosts[host].name, what);
     }
 
     /// An account at AWS by its number here, 0 for the first.

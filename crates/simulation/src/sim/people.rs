@@ -18,11 +18,27 @@ use super::host::{Host, Process};
 impl Host {
     /// Confirms every plan as it is now, as `prune --confirm` does; how many snapshots may go.
     pub fn confirm(&mut self, now: DateTime<Utc>) -> usize {
+        let confirmed = self.confirmations(now);
         let Some(Process { engine, .. }) = &mut self.process else {
             return 0;
         };
+        let count = confirmed.iter().map(|one| one.plan.len()).sum();
+        for one in confirmed {
+            let ledger = &mut self.journal.ledger;
+            ledger.confirmations.insert(one.policy.clone(), one.clone());
+            let (_, history, _) = engine.falsify();
+            history.confirmations.insert(one.policy.clone(), one);
+        }
+        count
+    }
+
+    /// Every plan as it is now, confirmed.
+    pub fn confirmations(&self, now: DateTime<Utc>) -> Vec<Confirmation> {
+        let Some(Process { engine, .. }) = &self.process else {
+            return Vec::new();
+        };
         let plans = engine.judge(now).into_iter();
-        let confirmed: Vec<Confirmation> = plans
+        plans
             .map(|(policy, judgement)| Confirmation {
                 id: 1 + i64::try_from(self.journal.ledger.passes.len()).unwrap(),
                 policy: policy.name.clone(),
@@ -32,15 +48,7 @@ impl Host {
                 confirmed_at: now,
                 is_begun: false,
             })
-            .collect();
-        let count = confirmed.iter().map(|one| one.plan.len()).sum();
-        for one in confirmed {
-            let ledger = &mut self.journal.ledger;
-            ledger.confirmations.insert(one.policy.clone(), one.clone());
-            let (_, history, _) = engine.falsify();
-            history.confirmations.insert(one.policy.clone(), one);
-        }
-        count
+            .collect()
     }
 
     /// Asks for a snapshot of a pair now, as `take` does; `None` where the pair's policy is not in the file, or that

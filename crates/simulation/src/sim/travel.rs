@@ -24,6 +24,7 @@ impl Sim {
 
     /// Lets a call go on as far as the answers that have come lead.
     pub(super) fn go_on(&mut self, number: u64, mut call: UnderWay) -> Done {
+        call.set_trusted(self.is_trusted(call.host));
         let (requests, reply) = call.go_on();
         for request in requests {
             let budget = call.budget.checked_sub(1);
@@ -34,6 +35,7 @@ impl Sim {
                 )
             });
             self.step()?;
+            self.watch_fence(call.host, &request);
             self.send(number, &call, request);
             self.step()?;
         }
@@ -43,6 +45,10 @@ impl Sim {
         };
         if let Some(bug) = self.bug {
             bug.bend_reply(&mut reply);
+        }
+        if self.is_committing(call.host) {
+            self.put_aside(call, reply);
+            return Ok(());
         }
         self.take_in(&call, reply)
     }

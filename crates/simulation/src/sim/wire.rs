@@ -4,12 +4,14 @@
 //! that nobody but the simulation polls, without a runtime: between any two of its requests the process may die.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use redkeep_core::execute::execute;
+use redkeep_core::lease::{Fenced, Trust};
 use redkeep_core::names::{Region, Retention};
 use redkeep_core::plan::Call;
 use redkeep_core::redshift::{
@@ -182,6 +184,16 @@ impl Redshift for Client {
     }
 }
 
+/// Whether a host may do what only one may do, as its calls see it.
+#[derive(Clone, Default)]
+struct Faith(Arc<AtomicBool>);
+
+impl Trust for Faith {
+    fn is_trusted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A call of a host's process that has not ended.
 pub struct UnderWay {
     pub host: usize,
@@ -198,6 +210,7 @@ pub struct UnderWay {
     pub looked_at: Option<DateTime<Utc>>,
     /// How many requests it may still send.
     pub budget: u32,
+    is_trusted: Faith,
     steps: Pin<Box<dyn Future<Output = Reply> + Send>>,
     requests: mpsc::Receiver<Request>,
 }
@@ -210,7 +223,9 @@ impl UnderWay {
         (sent_at, began_at): (DateTime<Utc>, DateTime<Utc>),
     ) -> Self {
         let (sender, requests) = mpsc::channel();
-        let client = Arc::new(Client { requests: sender });
+        let is_trusted = Faith::default();
+        let client = Fenced::new(Client { requests: sender }, is_trusted.clone());
+        let client = Arc::new(client);
         Self {
             host,
             life,
@@ -220,9 +235,15 @@ impl UnderWay {
             sent_at,
             looked_at: None,
             budget: call.requests(),
+            is_trusted,
             steps: Box::pin(execute(call, client, began_at)),
             requests,
         }
+    }
+
+    /// Whether its host may do what only one may do, from now on.
+    pub fn set_trusted(&self, is_trusted: bool) {
+        self.is_trusted.0.store(is_trusted, Ordering::Relaxed);
     }
 
     /// Goes on as far as the answers that have come lead: new requests, and the reply where it is the end.

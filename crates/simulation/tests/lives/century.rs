@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use crate::cores::on_every_core;
+use redkeep_simulation::seed::strain::Strain;
 use redkeep_simulation::seed::{LifeSpec, Past, fresh_seed, live, told_again};
 
 /// Lives the seeds of a range on every core; the failures, with the commands that replay them.
-fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
+fn failures(seeds: std::ops::Range<u64>, days: u32, strain: Option<Strain>) -> Vec<String> {
     let seeds: Vec<u64> = seeds.collect();
     let failures = on_every_core(seeds.len(), |number| {
-        let spec = LifeSpec::new(seeds[number], days);
+        let spec = LifeSpec {
+            strain,
+            ..LifeSpec::new(seeds[number], days)
+        };
         let failure = live(spec).failure?;
         Some(told_again(spec, &failure))
     });
@@ -19,9 +23,13 @@ fn failures(seeds: std::ops::Range<u64>, days: u32) -> Vec<String> {
 }
 
 fn assert_well(seeds: std::ops::Range<u64>, days: u32) {
+    assert_well_under(None, seeds, days);
+}
+
+fn assert_well_under(strain: Option<Strain>, seeds: std::ops::Range<u64>, days: u32) {
     // Past the harness, which shows nothing of a test that passes.
     let _ = writeln!(std::io::stderr(), "seeds {seeds:?}, {days} days each");
-    let failures = failures(seeds, days);
+    let failures = failures(seeds, days, strain);
     assert!(
         failures.is_empty(),
         "{} seeds failed:\n{}",
@@ -40,6 +48,17 @@ fn sixty_months() {
 fn forty_months_of_fresh_seeds() {
     let from = fresh_seed();
     assert_well(from..from + 40, 30);
+}
+
+#[test]
+fn lives_of_several_instances() {
+    assert_well_under(Some(Strain::Shared), 0..5, 10);
+}
+
+#[test]
+fn lives_of_several_instances_of_fresh_seeds() {
+    let from = fresh_seed();
+    assert_well_under(Some(Strain::Shared), from..from + 5, 10);
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 33] = [
+const TABLE: [Row; 39] = [
     row(
         "a change is planned",
         Bug::LostMark,
@@ -176,6 +176,24 @@ const TABLE: [Row; 33] = [
     .under(Strain::Takes),
     row("what is held stays", Bug::UnseenHold, "I2: ", 2).under(Strain::Hands),
     row("no slot is lost to an edit", Bug::ForgottenEdit, "I1: ", 2).under(Strain::EditedWhileDown),
+    row("rows in the order of terms", Bug::NoLock, "I30: ", 0).under(Strain::Shared),
+    row(
+        "decided and written in one term",
+        Bug::LateJournal,
+        "I30: what was decided in another term",
+        0,
+    )
+    .under(Strain::Shared),
+    row("a term has one holder", Bug::HolderIsHost, "I31: ", 0).under(Strain::Shared),
+    row("only one removes and tells", Bug::WallClock, "I32: ", 0).under(Strain::Shared),
+    row("an orphan writes nothing", Bug::OrphanWrites, "I33: ", 0).under(Strain::Shared),
+    row(
+        "nothing is removed in a new term",
+        Bug::PrunesAtOnce,
+        "I34: ",
+        0,
+    )
+    .under(Strain::Shared),
 ];
 
 /// How the life of a seed ends with the bug in it.

@@ -19,6 +19,7 @@ mod fleet;
 mod guard;
 mod holds;
 mod identity;
+mod instances;
 mod losses;
 mod notify;
 mod pairs;
