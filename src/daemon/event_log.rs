@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tracing::{error, info, warn};
 
-pub(super) use self::alarms::{alarms, throttling};
+pub(super) use self::alarms::{Logged, alarms, throttling};
 
 use crate::error_chain::with_causes;
 use crate::history::{Change, History, PairState};

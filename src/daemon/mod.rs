@@ -130,7 +130,7 @@ pub struct Daemon<R> {
     writing: Question<Vec<Run>>,
     /// The question for what people ask for that was not.
     asking: Question<Option<Requests>>,
-    alarms: BTreeMap<Alarm, String>,
+    alarms: BTreeMap<Alarm, event_log::Logged>,
     /// Where AWS throttles, as far as that was told.
     slowed: BTreeSet<Scope>,
     reload: Reload,
@@ -289,10 +289,10 @@ impl<R: Redshift> Daemon<R> {
         }
         let alarms = self.parts.engine.alarms(self.parts.clock.now());
         let (engine, now) = (&self.parts.engine, self.parts.clock.now());
-        event_log::alarms(&self.alarms, &alarms, engine, now);
+        let before = std::mem::take(&mut self.alarms);
+        self.alarms = event_log::alarms(before, &alarms, engine, now);
         self.parts.board.alarm(&alarms, engine.history(), now);
         self.tell_troubles();
-        self.alarms = alarms;
         let (observed, now) = (self.parts.engine.observed(), self.parts.clock.now());
         self.slowed = event_log::throttling(&self.slowed, observed, now);
         self.publish();

@@ -4,18 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tracing::{error, info, warn};
 
 use crate::engine::Engine;
-use crate::history::PairState;
 use crate::observed::Observed;
 use crate::outbox::Severity;
 use crate::plan::Alarm;
-use crate::refusals::has_accepted;
 use crate::slot::{Scope, rfc3339};
 use crate::standing::{over, words};
-use redkeep_core::notify::cause_of;
+use redkeep_core::notify::{Course, cause_of};
 
 /// Tells where AWS has begun to throttle requests, and where the pace is back at its limit; those that are slow now.
 pub(in crate::daemon) fn throttling(
@@ -46,37 +44,49 @@ pub(in crate::daemon) fn throttling(
     slowed
 }
 
-/// Tells the alarms that have begun and those that are over.
+/// An alarm that the log has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::daemon) struct Logged {
+    since: DateTime<Utc>,
+    said: String,
+}
+
+/// Tells the alarms that have begun and those that are over; those that go on now. One of which nothing is known now, as
+/// before the first answer after a reload, goes on.
 pub(in crate::daemon) fn alarms(
-    before: &BTreeMap<Alarm, String>,
-    now: &BTreeMap<Alarm, String>,
+    before: BTreeMap<Alarm, Logged>,
+    there: &BTreeMap<Alarm, String>,
     engine: &Engine,
-    instant: DateTime<Utc>,
-) {
-    for (alarm, said) in now {
-        if !before.contains_key(alarm) || is_other_cause(before, alarm, said, engine) {
+    now: DateTime<Utc>,
+) -> BTreeMap<Alarm, Logged> {
+    let mut logged = before;
+    logged.retain(|alarm, one| {
+        let gone = !there.contains_key(alarm);
+        let course = gone.then(|| engine.course(alarm, one.since, now));
+        if course == Some(Course::Over) {
+            ended(alarm, engine);
+        }
+        course.is_none_or(|course| course == Course::GoesOn)
+    });
+    for (alarm, said) in there {
+        let before = logged.get(alarm);
+        if before.is_none_or(|before| is_other_cause(before, alarm, said, engine)) {
             begun(alarm, said, engine);
         }
+        let since = before.map_or(now, |before| before.since);
+        let said = said.clone();
+        logged.insert(alarm.clone(), Logged { since, said });
     }
-    let over = before.keys().filter(|alarm| !now.contains_key(alarm));
-    for alarm in over.filter(|alarm| is_watched(alarm, engine, instant)) {
-        ended(alarm, engine);
-    }
+    logged
 }
 
 /// Whether a scope lacks credentials for another reason than before: that one is mended, and this one is next.
-fn is_other_cause(
-    before: &BTreeMap<Alarm, String>,
-    alarm: &Alarm,
-    said: &str,
-    engine: &Engine,
-) -> bool {
+fn is_other_cause(before: &Logged, alarm: &Alarm, said: &str, engine: &Engine) -> bool {
     let Alarm::Unreachable(scope) = alarm else {
         return false;
     };
     let view = engine.observed().scopes.get(scope);
-    view.is_some_and(|view| view.lacks_credentials)
-        && before.get(alarm).is_some_and(|before| before != said)
+    view.is_some_and(|view| view.lacks_credentials) && before.said != said
 }
 
 /// A line of the log on an alarm: its text, and of what it is.
@@ -127,35 +137,5 @@ fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
 fn ended(alarm: &Alarm, engine: &Engine) {
     if let Some(text) = over(alarm) {
         line!(info, alarm, engine, text);
-    }
-}
-
-/// What has ended an alarm happened at most so long before the daemon sees it.
-const LATELY: TimeDelta = TimeDelta::minutes(5);
-
-/// Whether what an alarm is about is still looked at. If not, its end is no good news but a change of the policy file.
-fn is_watched(alarm: &Alarm, engine: &Engine, now: DateTime<Utc>) -> bool {
-    match alarm {
-        Alarm::QuotaNear(scope)
-        | Alarm::QuotaReached(scope)
-        | Alarm::ClockSkew(scope)
-        | Alarm::Unreachable(scope)
-        | Alarm::Unidentified(scope)
-        | Alarm::HalfHeld(scope, _)
-        | Alarm::SameAccount(scope) => engine.observed().scopes.contains_key(scope),
-        // It may also be that nothing is asked for there any more.
-        Alarm::AccessDenied(scope) => has_accepted(engine.history(), scope, now - LATELY),
-        Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => {
-            let state = engine.history().pairs.get(pair);
-            state.is_some_and(PairState::is_active)
-        }
-        Alarm::PruneBlocked(policy, _) | Alarm::ConfirmationLapsed(policy) => {
-            engine.config().policy(policy).is_some()
-        }
-        Alarm::StillCreating(_)
-        | Alarm::UnknownStatus(_)
-        | Alarm::GuardRefused(_)
-        | Alarm::LettingGo(_)
-        | Alarm::OtherAccount(_) => true,
     }
 }

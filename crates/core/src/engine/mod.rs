@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 
 use crate::history::History;
 use crate::names::{PolicyName, Trigger, Writer};
+use crate::notify::{Course, course_of};
 use crate::observed::Observed;
 use crate::operations::{Confirmation, SnapshotAction};
 use crate::plan::{
@@ -143,6 +144,11 @@ impl Engine {
     /// What an operator should know now.
     pub fn alarms(&self, now: DateTime<Utc>) -> BTreeMap<Alarm, String> {
         alarms(self.facts(now))
+    }
+
+    /// How an alarm of `since` goes on that is not among them.
+    pub fn course(&self, alarm: &Alarm, since: DateTime<Utc>, now: DateTime<Utc>) -> Course {
+        course_of(self.facts(now), alarm, since)
     }
 
     /// What a pass over the snapshots of each policy that removes any would come to now.

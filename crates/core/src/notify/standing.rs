@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::decision::{Decision, Seen};
 use super::texts;
@@ -20,13 +20,14 @@ use crate::slot::{Scope, Slot};
 /// A policy's runs that are still a job after so long are nobody's any more: their account or policy is gone.
 const LONGEST_JOB: TimeDelta = TimeDelta::days(14);
 
-/// Where a condition stands that no alarm tells of.
+/// How something goes on that no alarm tells of any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub enum Course {
     /// Nothing says that it is over.
     GoesOn,
+    /// What was looked at since shows that it is over.
     Over,
-    /// The thing is not looked at any more: the policy file or the cluster is another one.
+    /// redkeep does not look at it any more: the policy file or the cluster is another one.
     Unwatched,
 }
 
@@ -53,22 +54,23 @@ pub(super) fn told(facts: Facts<'_>) -> Vec<Change> {
 
 fn conclude(decision: &mut Decision<'_>, condition: &Condition, care: &BTreeSet<Slot>) {
     let key = &condition.key;
-    let standing = standing(decision.facts, condition, care);
-    match standing {
+    let about = (key.cause, &key.subject);
+    let course = course(decision.facts, about, condition.since, care);
+    match course {
         _ if !is_heard(decision.facts, condition) => decision.forget(key),
         _ if key.cause == Cause::Run => {
             if decision.facts.now - condition.since > LONGEST_JOB {
                 decision.forget(key);
             }
         }
-        Standing::GoesOn => {}
-        Standing::Over => decision.end(key, |begun| Content {
+        Course::GoesOn => {}
+        Course::Over => decision.end(key, |begun| Content {
             title: format!("{}: over", begun.title),
             reason: String::new(),
             action: "redkeep status".to_owned(),
             ..begun.clone()
         }),
-        Standing::Unwatched => decision.end(key, |begun| Content {
+        Course::Unwatched => decision.end(key, |begun| Content {
             title: format!("{}: no longer watched", begun.title),
             reason: "the policy file or the cluster has changed".to_owned(),
             action: "redkeep coverage".to_owned(),
@@ -119,15 +121,25 @@ pub fn cause_of(alarm: &Alarm) -> (Cause, Subject) {
     }
 }
 
-fn standing(facts: Facts<'_>, condition: &Condition, care: &BTreeSet<Slot>) -> Standing {
-    let subject = &condition.key.subject;
-    match condition.key.cause {
+/// How an alarm of `since` goes on that is not there any more.
+pub fn course_of(facts: Facts<'_>, alarm: &Alarm, since: DateTime<Utc>) -> Course {
+    let (cause, subject) = cause_of(alarm);
+    course(facts, (cause, &subject), since, &guarded(facts))
+}
+
+fn course(
+    facts: Facts<'_>,
+    (cause, subject): (Cause, &Subject),
+    since: DateTime<Utc>,
+    care: &BTreeSet<Slot>,
+) -> Course {
+    match cause {
         Cause::Failed | Cause::Expired | Cause::Missed | Cause::Conflict | Cause::GuardWorks => {
-            of_pair(facts, subject, Standing::GoesOn)
+            of_pair(facts, subject, Course::GoesOn)
         }
         // Whether it is so follows from the history, which is known after every start.
-        Cause::Overdue => of_pair(facts, subject, Standing::Over),
-        Cause::StillCreating | Cause::UnknownStatus => Standing::Over,
+        Cause::Overdue => of_pair(facts, subject, Course::Over),
+        Cause::StillCreating | Cause::UnknownStatus => Course::Over,
         Cause::NoSuchCluster => {
             let listed = is_listed(facts, subject);
             of_pair(facts, subject, listed)
@@ -136,9 +148,9 @@ fn standing(facts: Facts<'_>, condition: &Condition, care: &BTreeSet<Slot>) -> S
             facts.observed.manual_snapshots(scope).is_some()
         }),
         Cause::AccessDenied => match subject.scope() {
-            Some(scope) if has_accepted(facts.history, &scope, condition.since) => Standing::Over,
+            Some(scope) if has_accepted(facts.history, &scope, since) => Course::Over,
             // What was refused is not asked for any more.
-            _ => Standing::Unwatched,
+            _ => Course::Unwatched,
         },
         Cause::ClockSkew => of_scope(facts, subject, |_, view| view.clocks_agree()),
         Cause::Unreachable => of_scope(facts, subject, |_, view| view.reached_at.is_some()),
@@ -149,11 +161,11 @@ fn standing(facts: Facts<'_>, condition: &Condition, care: &BTreeSet<Slot>) -> S
         Cause::HalfHeld => of_scope(facts, subject, |_, view| view.snapshots.is_some()),
         Cause::GuardRefused | Cause::LettingGo => of_care(facts, subject, care),
         Cause::PruneBlocked | Cause::ConfirmationLapsed => of_policy(facts, subject),
-        Cause::Run => Standing::GoesOn,
+        Cause::Run => Course::GoesOn,
     }
 }
 
-fn of_pair(facts: Facts<'_>, subject: &Subject, watched: Standing) -> Standing {
+fn of_pair(facts: Facts<'_>, subject: &Subject, watched: Course) -> Course {
     let state = subject.pair();
     let state = state.and_then(|pair| facts.history.pairs.get(&pair));
     let is_known = subject
@@ -162,16 +174,16 @@ fn of_pair(facts: Facts<'_>, subject: &Subject, watched: Standing) -> Standing {
         .is_some_and(|policy| facts.config.policy(policy).is_some());
     match state.is_some_and(PairState::is_active) && is_known {
         true => watched,
-        false => Standing::Unwatched,
+        false => Course::Unwatched,
     }
 }
 
-fn is_listed(facts: Facts<'_>, subject: &Subject) -> Standing {
+fn is_listed(facts: Facts<'_>, subject: &Subject) -> Course {
     let scope = subject.scope();
     let view = scope.and_then(|scope| facts.observed.scopes.get(&scope));
     match view.is_some_and(|view| view.clusters.is_some()) {
-        true => Standing::Over,
-        false => Standing::GoesOn,
+        true => Course::Over,
+        false => Course::GoesOn,
     }
 }
 
@@ -179,47 +191,47 @@ fn of_scope(
     facts: Facts<'_>,
     subject: &Subject,
     is_over: impl Fn(&Scope, &ScopeView) -> bool,
-) -> Standing {
+) -> Course {
     let Some(scope) = subject.scope() else {
-        return Standing::Unwatched;
+        return Course::Unwatched;
     };
     match facts.observed.scopes.get(&scope) {
-        None => Standing::Unwatched,
-        Some(view) if is_over(&scope, view) => Standing::Over,
-        Some(_) => Standing::GoesOn,
+        None => Course::Unwatched,
+        Some(view) if is_over(&scope, view) => Course::Over,
+        Some(_) => Course::GoesOn,
     }
 }
 
-fn of_account(facts: Facts<'_>, subject: &Subject) -> Standing {
+fn of_account(facts: Facts<'_>, subject: &Subject) -> Course {
     let Some(account) = &subject.account else {
-        return Standing::Unwatched;
+        return Course::Unwatched;
     };
     let views = facts.observed.scopes.iter();
     let mut views = views.filter(|(scope, _)| scope.account == *account);
     let is_known = |view: &ScopeView| view.reached_at.is_some() && view.is_identified;
     match facts.config.account(account) {
-        None => Standing::Unwatched,
-        Some(_) if views.any(|(_, view)| is_known(view)) => Standing::Over,
-        Some(_) => Standing::GoesOn,
+        None => Course::Unwatched,
+        Some(_) if views.any(|(_, view)| is_known(view)) => Course::Over,
+        Some(_) => Course::GoesOn,
     }
 }
 
 /// Whether the end of a snapshot is near is only told by a listing.
-fn of_care(facts: Facts<'_>, subject: &Subject, care: &BTreeSet<Slot>) -> Standing {
+fn of_care(facts: Facts<'_>, subject: &Subject, care: &BTreeSet<Slot>) -> Course {
     let Some(slot) = subject.slot() else {
-        return Standing::Unwatched;
+        return Course::Unwatched;
     };
     match care.contains(&slot) {
-        true => Standing::GoesOn,
+        true => Course::GoesOn,
         false => of_scope(facts, subject, |_, view| view.snapshots.is_some()),
     }
 }
 
 /// What blocks the pass over a policy's snapshots shows once all of its scopes were looked at.
-fn of_policy(facts: Facts<'_>, subject: &Subject) -> Standing {
+fn of_policy(facts: Facts<'_>, subject: &Subject) -> Course {
     let policy = subject.policy.as_ref();
     let Some(policy) = policy.and_then(|policy| facts.config.policy(policy)) else {
-        return Standing::Unwatched;
+        return Course::Unwatched;
     };
     let mut views = policy.scopes.iter();
     let was_looked_at = |scope: &Scope| {
@@ -227,7 +239,7 @@ fn of_policy(facts: Facts<'_>, subject: &Subject) -> Standing {
         view.is_some_and(ScopeView::was_looked_at)
     };
     match views.all(was_looked_at) {
-        true => Standing::Over,
-        false => Standing::GoesOn,
+        true => Course::Over,
+        false => Course::GoesOn,
     }
 }
