@@ -140,7 +140,7 @@ fn the_breaker_stops_a_large_plan_and_a_confirmation_carries_out_what_was_shown_
     let wrong = run(&daemon.config, &["prune", "--confirm", "0123456789ab"]);
     assert_eq!(wrong.status.code(), Some(1), "{}", stderr(&wrong));
     assert!(
-        stderr(&wrong).contains("look at it again"),
+        stderr(&wrong).contains("look at the plan again"),
         "{}",
         stderr(&wrong)
     );

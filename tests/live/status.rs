@@ -259,7 +259,7 @@ async fn a_command_that_is_told_can_be_pasted() {
     let pause = redkeep(&["pause", "often", "--config", file]);
     let told = text(&pause.stdout);
     assert!(
-        told.contains(&format!("`redkeep resume often{whole} ends it")),
+        told.contains(&format!("`redkeep resume often{whole} ends the pause")),
         "{told}"
     );
     let shown = text(&status(&config, &[]).stdout);

@@ -30,7 +30,7 @@ fn it_comes_while_the_daemon_works_and_not_when_it_is_stopped_killed_or_halted()
     receiver.wait(3, MINUTE);
     // That nothing is known yet at the start is no trouble.
     assert!(
-        !daemon.log().contains("no sign of life"),
+        !daemon.log().contains("no heartbeat"),
         "{}",
         daemon.log()
     );

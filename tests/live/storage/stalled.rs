@@ -61,7 +61,7 @@ fn a_daemon_that_waits_for_its_disk_ends_when_it_is_asked_to_stop() {
     assert_eq!(daemon.process.exit_code(STOPPED), Some(1));
     let log = daemon.log();
     assert!(
-        log[before..].contains("not stopped within 35 s of the signal"),
+        log[before..].contains("not stopped within 35s of the signal"),
         "{log}"
     );
 }
