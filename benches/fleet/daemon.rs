@@ -7,18 +7,22 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::Arguments;
-use crate::server::Server;
+use crate::server::{OTHER, Server};
+use crate::{Arguments, OTHER_AFTER};
 
 /// A daemon that is stopped when it is dropped, also by a panic.
 pub struct Daemon {
     pub address: SocketAddr,
     child: Child,
     dir: PathBuf,
+    /// What the service manager is told.
+    told: Receiver<String>,
 }
 
 impl Daemon {
@@ -29,9 +33,6 @@ impl Daemon {
         let config = dir.join("redkeep.toml");
         fs::write(&config, policy_file(arguments, server, address, due)).unwrap();
         let manager = UnixDatagram::bind(dir.join("notify")).unwrap();
-        manager
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
         let log = fs::File::create(dir.join("log")).unwrap();
         let child = credentials(&mut Command::new(&arguments.redkeep))
             .args(["run", "--config"])
@@ -45,16 +46,31 @@ impl Daemon {
             address,
             child,
             dir,
+            told: listen(manager),
         };
-        let mut message = [0; 4096];
+        daemon.wait_to_hear("READY=1");
+        daemon
+    }
+
+    /// Waits until the service manager is told this.
+    fn wait_to_hear(&self, wanted: &str) {
         loop {
-            let length = manager.recv(&mut message).unwrap_or_else(|error| {
-                panic!("not ready: {error}\n{}", daemon.log());
+            let told = self.told.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+                panic!("no {wanted}: {error}\n{}", self.log());
             });
-            if String::from_utf8_lossy(&message[..length]).contains("READY=1") {
-                return daemon;
+            if told.contains(wanted) {
+                return;
             }
         }
+    }
+
+    /// Sends a SIGTERM; how long it takes until the daemon says that it has heard it.
+    pub fn stop(&self) -> Duration {
+        let began = Instant::now();
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").arg(pid).status();
+        self.wait_to_hear("STOPPING=1");
+        began.elapsed()
     }
 
     /// User and system time (proc(5)), in clock ticks of 10 ms.
@@ -92,6 +108,24 @@ impl Drop for Daemon {
     }
 }
 
+/// How long the daemon may take until it says what is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads what the service manager is told, as fast as it comes.
+fn listen(manager: UnixDatagram) -> Receiver<String> {
+    let (sender, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut message = [0; 4096];
+        while let Ok(length) = manager.recv(&mut message) {
+            let text = String::from_utf8_lossy(&message[..length]).into_owned();
+            if sender.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    told
+}
+
 /// User and system time as `stat` of a process tells it (proc(5)), in clock ticks of 10 ms.
 pub fn cpu_seconds_in(stat: &str) -> f64 {
     let (_, fields) = stat.rsplit_once(')').unwrap();
@@ -116,12 +150,18 @@ fn policy_file(
         "[[account]]\nname = \"fleet\"\nregions = {regions:?}\nsnapshot_quota = 100000\n"
     )
     .unwrap();
-    let schedule = due.format("%-S %-M %-H %-d %-m *");
-    write!(
-        text,
-        "[[policy]]\nname = \"due\"\nschedule = \"{schedule}\"\nclusters = [\"*\"]\nretention = \"35d\"\n"
-    )
-    .unwrap();
+    let mut policy = |name: &str, at: DateTime<Utc>, clusters: &str| {
+        let schedule = at.format("%-S %-M %-H %-d %-m *");
+        write!(
+            text,
+            "[[policy]]\nname = \"{name}\"\nschedule = \"{schedule}\"\nclusters = [\"{clusters}\"]\nretention = \"35d\"\n"
+        )
+        .unwrap();
+    };
+    policy("due", due, "dw-*");
+    if arguments.meanwhile {
+        policy("other", due + OTHER_AFTER, OTHER);
+    }
     text
 }
 

@@ -32,6 +32,8 @@ use server::Server;
 
 /// How long after the start the slots are due: every scope has been listed by then.
 const LEAD: TimeDelta = TimeDelta::seconds(20);
+/// How long after the others the slot of another region is due.
+const OTHER_AFTER: TimeDelta = TimeDelta::seconds(1);
 /// How long the daemon settles before the cost of a state is measured.
 const SETTLING: Duration = Duration::from_secs(15);
 
@@ -53,6 +55,12 @@ struct Arguments {
     /// Measure what it costs to follow snapshots that are being made
     #[arg(long)]
     follow: bool,
+    /// Measure how soon a slot of another region starts and a SIGTERM is heard while all are due
+    #[arg(long)]
+    meanwhile: bool,
+    /// How many milliseconds there are between a scrape and the next
+    #[arg(long, default_value_t = 500)]
+    scrape_every: u64,
     /// For how many seconds a state is measured
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -91,6 +99,15 @@ impl Arguments {
 struct Cost {
     wall: Duration,
     cpu: f64,
+    scrape: Duration,
+}
+
+/// What a state costs.
+struct State {
+    /// Of a core.
+    share: f64,
+    scrape: Duration,
+    peak_mib: f64,
 }
 
 fn main() {
@@ -109,6 +126,9 @@ fn main() {
     if arguments.follow {
         return follow(&arguments);
     }
+    if arguments.meanwhile {
+        return meanwhile(&arguments);
+    }
     let cost = due_at_once(&arguments);
     if !arguments.alone {
         compare_with_fewer(&arguments, &cost);
@@ -126,7 +146,10 @@ fn due_at_once(arguments: &Arguments) -> Cost {
     let daemon = Daemon::start(arguments, &server, due);
     sleep_until(due);
     let (cpu_before, asked_before) = (daemon.cpu_seconds(), server.requests());
-    let probes = Probes::start(daemon.address);
+    let probes = Probes::start(
+        daemon.address,
+        Duration::from_millis(arguments.scrape_every),
+    );
     let accepted = server.wait_for(arguments.clusters, patience(arguments));
     let cpu = daemon.cpu_seconds() - cpu_before;
     let wall = (accepted - due).to_std().unwrap();
@@ -142,58 +165,110 @@ fn due_at_once(arguments: &Arguments) -> Cost {
     );
     println!("peak memory     {:>9.1} MiB", daemon.peak_mib());
     probes.tell();
-    probes::tell_scrape(daemon.address);
-    Cost { wall, cpu }
+    let scrape = probes::tell_scrape(daemon.address);
+    Cost { wall, cpu, scrape }
+}
+
+/// What comes while all slots are due: one more, in a region of its own, and the end.
+fn meanwhile(arguments: &Arguments) {
+    let server = Server::start(arguments, Duration::from_secs(3_600));
+    let due = soon();
+    let daemon = Daemon::start(arguments, &server, due);
+    sleep_until(due);
+    let probes = Probes::start(
+        daemon.address,
+        Duration::from_millis(arguments.scrape_every),
+    );
+    let late = server.wait_for_other(patience(arguments)) - (due + OTHER_AFTER);
+    println!(
+        "another region  {:>9.2} s after its instant its slot is accepted, {} of the others by then",
+        late.as_seconds_f64(),
+        server.accepted() - 1
+    );
+    probes.tell();
+    let accepted = server.accepted();
+    println!(
+        "SIGTERM         {:>9.2} s until it is heard, {} still to be accepted",
+        daemon.stop().as_secs_f64(),
+        arguments.clusters + 1 - accepted
+    );
 }
 
 fn idle(arguments: &Arguments) {
-    let peak = idle_once(arguments);
+    let state = idle_once(arguments);
     if arguments.alone {
         return;
     }
+    let (fewer, less) = beside_fewer(arguments, &state, idle_once);
+    let pairs = (arguments.clusters - fewer.clusters) as f64;
+    println!(
+        "memory          {:>9.0} bytes a pair, none of which has a snapshot",
+        (state.peak_mib - less.peak_mib) * 1_048_576.0 / pairs
+    );
+}
+
+fn idle_once(arguments: &Arguments) -> State {
+    let server = Server::start(arguments, Duration::from_secs(30));
+    let daemon = Daemon::start(arguments, &server, Utc::now() + TimeDelta::days(200));
+    measure_state("nothing due", arguments, &server, &daemon)
+}
+
+fn follow(arguments: &Arguments) {
+    let state = follow_once(arguments);
+    if !arguments.alone {
+        beside_fewer(arguments, &state, follow_once);
+    }
+}
+
+fn follow_once(arguments: &Arguments) -> State {
+    let server = Server::start(arguments, Duration::from_secs(36_000));
+    let daemon = Daemon::start(arguments, &server, soon());
+    server.wait_for(arguments.clusters, patience(arguments));
+    measure_state("following", arguments, &server, &daemon)
+}
+
+/// The same state with ten times fewer clusters, and the ratio to it.
+fn beside_fewer(
+    arguments: &Arguments,
+    state: &State,
+    measure: fn(&Arguments) -> State,
+) -> (Arguments, State) {
     let fewer = arguments.ten_times_fewer();
     println!(
         "-- ten times fewer: {} clusters in {} scopes",
         fewer.clusters, fewer.scopes
     );
-    let less = idle_once(&fewer);
-    let pairs = (arguments.clusters - fewer.clusters) as f64;
+    let less = measure(&fewer);
     println!(
-        "memory          {:>9.0} bytes a pair, none of which has a snapshot",
-        (peak - less) * 1_048_576.0 / pairs
+        "ratio           {:>9.1} × the CPU, {:.1} × the time of a scrape of ten times fewer",
+        // A tick is the least that the kernel counts.
+        state.share / less.share.max(0.01 / arguments.seconds as f64),
+        state.scrape.as_secs_f64() / less.scrape.as_secs_f64()
     );
-}
-
-/// The most memory that it took.
-fn idle_once(arguments: &Arguments) -> f64 {
-    let server = Server::start(arguments, Duration::from_secs(30));
-    let daemon = Daemon::start(arguments, &server, Utc::now() + TimeDelta::days(200));
-    measure_state("nothing due", arguments, &server, &daemon);
-    daemon.peak_mib()
-}
-
-fn follow(arguments: &Arguments) {
-    let server = Server::start(arguments, Duration::from_secs(36_000));
-    let daemon = Daemon::start(arguments, &server, soon());
-    server.wait_for(arguments.clusters, patience(arguments));
-    measure_state("following", arguments, &server, &daemon);
+    (fewer, less)
 }
 
 /// The cost of what the daemon does now.
-fn measure_state(name: &str, arguments: &Arguments, server: &Server, daemon: &Daemon) {
+fn measure_state(name: &str, arguments: &Arguments, server: &Server, daemon: &Daemon) -> State {
     sleep(SETTLING);
     let (cpu_before, asked_before) = (daemon.cpu_seconds(), server.requests());
     let began = Instant::now();
     sleep(Duration::from_secs(arguments.seconds));
     let took = began.elapsed().as_secs_f64();
-    let cpu = daemon.cpu_seconds() - cpu_before;
+    let share = (daemon.cpu_seconds() - cpu_before) / took;
+    let peak_mib = daemon.peak_mib();
     println!(
         "{name:<15} {:>9.2} % of a core over {took:.0} s",
-        cpu / took * 100.0
+        share * 100.0
     );
     println!("requests        {:>9}", server.requests() - asked_before);
-    println!("peak memory     {:>9.1} MiB", daemon.peak_mib());
-    probes::tell_scrape(daemon.address);
+    println!("peak memory     {peak_mib:>9.1} MiB");
+    let scrape = probes::tell_scrape(daemon.address);
+    State {
+        share,
+        scrape,
+        peak_mib,
+    }
 }
 
 fn compare_with_fewer(arguments: &Arguments, cost: &Cost) {
@@ -204,10 +279,11 @@ fn compare_with_fewer(arguments: &Arguments, cost: &Cost) {
     );
     let less = due_at_once(&fewer);
     println!(
-        "ratio           {:>9.1} × the time, {:.1} × the CPU of ten times fewer",
+        "ratio           {:>9.1} × the time, {:.1} × the CPU, {:.1} × the time of a scrape of ten times fewer",
         cost.wall.as_secs_f64() / less.wall.as_secs_f64(),
         // A tick is the least that the kernel counts.
-        cost.cpu / less.cpu.max(0.01)
+        cost.cpu / less.cpu.max(0.01),
+        cost.scrape.as_secs_f64() / less.scrape.as_secs_f64()
     );
 }
 

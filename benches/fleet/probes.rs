@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// How often each is asked.
-const EVERY: Duration = Duration::from_millis(500);
+/// How long a pause is slept through at a time.
+const PIECE: Duration = Duration::from_millis(100);
 const IN_GZIP: &str = "Accept-Encoding: gzip\r\n";
 
 /// The slowest answers so far.
@@ -18,7 +18,8 @@ pub struct Probes {
 }
 
 impl Probes {
-    pub fn start(address: SocketAddr) -> Self {
+    /// Scrapes and probes again and again, with a pause between.
+    pub fn start(address: SocketAddr, every: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let asking = thread::spawn(move || {
@@ -30,7 +31,11 @@ impl Probes {
                     get(address, path, headers);
                     *worst = began.elapsed().max(*worst);
                 }
-                sleep(EVERY);
+                // In pieces, so that the end is not waited for.
+                let next = Instant::now() + every;
+                while Instant::now() < next && !stopped.load(Ordering::Relaxed) {
+                    sleep(PIECE.min(every));
+                }
             }
             worst
         });
@@ -45,8 +50,8 @@ impl Probes {
     }
 }
 
-/// The median time of a scrape, and its sizes.
-pub fn tell_scrape(address: SocketAddr) {
+/// Tells the median time of a scrape, which it returns, and its sizes.
+pub fn tell_scrape(address: SocketAddr) -> Duration {
     let mut times: Vec<(Duration, usize)> = (0..5)
         .map(|_| {
             let began = Instant::now();
@@ -63,6 +68,7 @@ pub fn tell_scrape(address: SocketAddr) {
         sent as f64 / 1e6,
         whole as f64 / 1e6
     );
+    time
 }
 
 /// How many bytes the body has.

@@ -17,6 +17,8 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::Arguments;
 
+/// The cluster of a region of its own, of which a slot is due while those of all others are.
+pub const OTHER: &str = "other";
 const ACCOUNT: &str = "123456789012";
 const REGIONS: [&str; 30] = [
     "us-east-1",
@@ -70,6 +72,7 @@ struct Held {
     requests: BTreeMap<String, usize>,
     accepted: usize,
     last_accepted: Option<DateTime<Utc>>,
+    other_accepted: Option<DateTime<Utc>>,
 }
 
 struct Shared {
@@ -90,16 +93,18 @@ pub struct Server {
 impl Server {
     /// A server with the clusters of the arguments spread over their regions.
     pub fn start(arguments: &Arguments, creating: Duration) -> Self {
-        assert!(
-            (1..=REGIONS.len()).contains(&arguments.scopes),
-            "1 to {} scopes",
-            REGIONS.len()
-        );
+        let most = REGIONS.len() - usize::from(arguments.meanwhile);
+        assert!((1..=most).contains(&arguments.scopes), "1 to {most} scopes");
         let mut held = Held::default();
         for number in 0..arguments.clusters {
             let region = REGIONS[number % arguments.scopes].to_owned();
             let region = held.regions.entry(region).or_default();
             region.clusters.push(format!("dw-{number:05}"));
+        }
+        if arguments.meanwhile {
+            let region = REGIONS[arguments.scopes].to_owned();
+            let region = held.regions.entry(region).or_default();
+            region.clusters.push(OTHER.to_owned());
         }
         let shared = Arc::new(Shared {
             held: Mutex::new(held),
@@ -165,6 +170,17 @@ impl Server {
         self.shared.held.lock().unwrap().accepted
     }
 
+    /// Waits until the snapshot of the cluster of another region is accepted; when it was.
+    pub fn wait_for_other(&self, patience: Duration) -> DateTime<Utc> {
+        let held = self.shared.held.lock().unwrap();
+        let is_to_come = |held: &mut Held| held.other_accepted.is_none();
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(held, patience, is_to_come);
+        waited.unwrap().0.other_accepted.unwrap()
+    }
+
     /// Waits until so many snapshots are accepted; when the last one was.
     pub fn wait_for(&self, wanted: usize, patience: Duration) -> DateTime<Utc> {
         let deadline = Instant::now() + patience;
@@ -204,6 +220,12 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
     };
     if action == "CreateClusterSnapshot" && result.is_ok() {
         held.accepted += 1;
+        if params
+            .get("ClusterIdentifier")
+            .is_some_and(|id| id == OTHER)
+        {
+            held.other_accepted = Some(Utc::now());
+        }
         held.last_accepted = Some(Utc::now());
         shared.changed.notify_all();
     }

@@ -46,19 +46,14 @@ impl Waiting {
 
     /// The clusters that are to be looked at: those whose instant has come, and those of the first runs that may ask.
     pub(super) fn due(&self, room: usize, now: DateTime<Utc>) -> BTreeSet<ClusterId> {
-        let come = |index: &ByInstant| {
-            let come = index.iter().take_while(move |(at, _)| *at <= now);
-            come.map(|(_, cluster)| cluster.clone()).collect::<Vec<_>>()
-        };
+        let is_come = |(at, _): &&(DateTime<Utc>, ClusterId)| *at <= now;
+        let wakes = self.wakes.iter().take_while(is_come);
+        let most = if self.looks_by_name { LOOKS } else { 0 };
+        let looks = self.looks.iter().take_while(is_come).take(most);
+        let come = wakes.chain(looks).map(|(_, cluster)| cluster);
         let asking = self.asking.iter().take(room);
-        let asking = asking.map(|slot| slot.pair.cluster.clone());
-        let looks = { come(&self.looks).into_iter() }.take(LOOKS);
-        let looks = looks.filter(|_| self.looks_by_name);
-        come(&self.wakes)
-            .into_iter()
-            .chain(asking)
-            .chain(looks)
-            .collect()
+        let asking = asking.map(|slot| &slot.pair.cluster);
+        come.chain(asking).cloned().collect()
     }
 
     /// Forgets what these clusters waited for: they are looked at. What is left is the rest.
@@ -128,5 +123,109 @@ impl Waiting {
             looks_by_name: self.looks_by_name,
             ..Self::default()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn cluster(name: &str) -> ClusterId {
+        name.parse().unwrap()
+    }
+
+    fn slot(name: &str) -> Slot {
+        let scope = crate::slot::Scope {
+            account: "prod".parse().unwrap(),
+            region: "eu-central-1".parse().unwrap(),
+        };
+        let pair = Pair {
+            policy: "nightly".parse().unwrap(),
+            scope,
+            cluster: cluster(name),
+        };
+        Slot {
+            pair,
+            scheduled_at: at(0),
+        }
+    }
+
+    fn waiting() -> Waiting {
+        let asks = |name: &str| Outlook {
+            wake_at: Some(at(900)),
+            asking: vec![slot(name)],
+            ..Outlook::default()
+        };
+        let made = Outlook {
+            wake_at: Some(at(60)),
+            listing_at: Some(at(30)),
+            look_at: Some(at(40)),
+            ..Outlook::default()
+        };
+        let outlooks = [
+            ("b", asks("b")),
+            ("a", asks("a")),
+            ("c", asks("c")),
+            ("m", made),
+        ];
+        let outlooks = outlooks.map(|(name, outlook)| (cluster(name), outlook));
+        Waiting::new(Outlooks(outlooks.into()), BTreeSet::new(), false)
+    }
+
+    fn names(clusters: &BTreeSet<ClusterId>) -> Vec<&str> {
+        clusters.iter().map(ClusterId::as_str).collect()
+    }
+
+    #[test]
+    fn what_has_come_is_due_and_of_what_asks_as_much_as_there_is_room_for() {
+        let mut waiting = waiting();
+        assert_eq!(names(&waiting.due(2, at(59))), ["a", "b"]);
+        assert_eq!(names(&waiting.due(0, at(60))), ["m"]);
+        assert!(
+            waiting.due(0, at(59)).is_empty(),
+            "it is not looked for by its name"
+        );
+        waiting.looks_by_name = true;
+        assert_eq!(names(&waiting.due(0, at(40))), ["m"]);
+    }
+
+    #[test]
+    fn the_rest_is_what_is_not_looked_at_and_what_is_told_again_is_there_again() {
+        let mut waiting = waiting();
+        let rest = waiting.take(&["a", "m", "unknown"].map(cluster).into());
+        assert_eq!((rest.wake_at, rest.asking), (Some(at(900)), 2));
+        assert_eq!((rest.listing_at, rest.look_at), (None, None));
+        let later = Outlook {
+            listing_at: Some(at(70)),
+            ..Outlook::default()
+        };
+        waiting.put(Outlooks([(cluster("m"), later)].into()));
+        let rest = waiting.take(&BTreeSet::new());
+        assert_eq!((rest.listing_at, rest.asking), (Some(at(70)), 2));
+        assert_eq!(names(&waiting.due(9, at(60))), ["b", "c"]);
+    }
+
+    #[test]
+    fn an_index_that_knows_less_than_is_so_lacks_it_and_one_that_wakes_early_does_not() {
+        let truth = |wake: i64, asks: bool| {
+            let outlook = Outlook {
+                wake_at: Some(at(wake)),
+                asking: if asks { vec![slot("a")] } else { Vec::new() },
+                ..Outlook::default()
+            };
+            Outlooks([(cluster("a"), outlook)].into())
+        };
+        let mut waiting = waiting();
+        assert_eq!(waiting.lacks(&truth(900, true)), None);
+        assert_eq!(waiting.lacks(&truth(901, false)), None);
+        assert!(waiting.lacks(&truth(899, false)).is_some());
+        waiting.lose();
+        assert!(waiting.lacks(&truth(900, true)).is_some());
     }
 }

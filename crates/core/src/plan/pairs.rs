@@ -190,18 +190,18 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
         .filter(|_| is_identified(facts, &pair.scope))
         .and_then(|listed| listed.get(&pair.cluster))
         .and_then(|cluster| cluster.created_at);
-    let fresh = PairState {
-        active_from: present,
-        watermark: present,
+    let at = |active_from: DateTime<Utc>| PairState {
+        active_from,
+        watermark: active_from,
         schedule: policy.schedule.expression().to_owned(),
         timezone: policy.schedule.timezone().to_string(),
-        clocks: Some(policy.schedule.note_at(present)),
+        clocks: Some(policy.schedule.note_at(active_from)),
         cluster_created_at,
         closed_at: None,
         cluster_gone_at: None,
     };
     let Some(state) = facts.history.pairs.get(pair) else {
-        return Some(fresh);
+        return Some(at(present));
     };
     let literal = policy
         .selector
@@ -213,11 +213,7 @@ fn activation(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<PairStat
     );
     // The watermark never moves back, not even when the clock does.
     let from = |active_from: DateTime<Utc>| {
-        let fresh = PairState {
-            active_from,
-            ..fresh.clone()
-        };
-        fresh.up_to(state.watermark.max(active_from), &policy.schedule)
+        at(active_from).up_to(state.watermark.max(active_from), &policy.schedule)
     };
     if !state.is_active() || (other_cluster && !literal) {
         return Some(from(present));
