@@ -71,8 +71,8 @@ impl Sim {
             return;
         };
         let is_unclear = word == word_of(NO_CODE);
-        // Who has died with a call under way never had its answer.
-        let has_died = self.hosts[host].lives > 1 && is_unclear;
+        // Who has died with a call under way never had its answer, nor had the instance before.
+        let has_died = (self.hosts[host].lives > 1 || self.has_shared(host)) && is_unclear;
         let first = run.request.snapshot_id.first();
         let names = [first.second().to_string(), first.to_string()];
         let has_come = self.accounts().any(|aws| {
