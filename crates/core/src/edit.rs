@@ -153,6 +153,13 @@ fn or_default(value: Option<&impl ToString>) -> String {
     value.map_or("by default".to_owned(), ToString::to_string)
 }
 
+const ENABLED: &str =
+    "it becomes active when the daemon reads the file; earlier slots are not made up";
+
+const DISABLED: &str = "its slots are missed (disabled); the guard keeps its last good snapshots";
+
+const RESCHEDULED: &str = "the old schedule ends, and slots that were due keep their records; the new one is active from the edit on";
+
 /// The keys of a policy that differ.
 fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -165,26 +172,19 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
         "enabled",
         old.enabled.to_string(),
         new.enabled.to_string(),
-        match new.enabled {
-            true => {
-                "it becomes active when the daemon reads the file; earlier slots are not made up"
-            }
-            false => "its slots are missed (disabled); the guard keeps its last good snapshots",
-        },
+        if new.enabled { ENABLED } else { DISABLED },
     );
-    let closes = "the old schedule ends, and slots that were due keep their records; the new one is active from the \
-        edit on";
     compare(
         "schedule",
         old.schedule.expression().to_owned(),
         new.schedule.expression().to_owned(),
-        closes,
+        RESCHEDULED,
     );
     compare(
         "timezone",
         old.schedule.timezone().name().to_owned(),
         new.schedule.timezone().name().to_owned(),
-        closes,
+        RESCHEDULED,
     );
     let longer = old
         .retention

@@ -104,8 +104,8 @@ fn literals(source: &str) -> Vec<String> {
             after.split_once('\n').map_or("", |(_, next)| next)
         } else if from.starts_with('\'') {
             after_quote(from)
-        } else if from.starts_with('/') {
-            &from[1..]
+        } else if let Some(after) = from.strip_prefix('/') {
+            after
         } else {
             let raw = before.len() - before.trim_end_matches('#').len();
             let is_raw = before.trim_end_matches('#').ends_with('r');

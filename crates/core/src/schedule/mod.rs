@@ -323,18 +323,26 @@ enum SearchStep {
 
 /// The next slots of one pair after another, of which many have one schedule and the same watermark.
 #[derive(Debug, Default)]
-pub struct Upcoming<'a>(Option<(&'a Schedule, DateTime<Utc>, Option<DateTime<Utc>>)>);
+pub struct Upcoming<'a>(Option<Known<'a>>);
+
+/// What a schedule has next after an instant.
+#[derive(Debug)]
+struct Known<'a> {
+    schedule: &'a Schedule,
+    after: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+}
 
 impl<'a> Upcoming<'a> {
     /// [`Schedule::next_after`], computed once for pairs that follow on one another.
-    pub fn after(&mut self, schedule: &'a Schedule, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match self.0 {
-            Some((known, after, next)) if std::ptr::eq(known, schedule) && after == t => next,
-            _ => {
-                let next = schedule.next_after(t);
-                self.0 = Some((schedule, t, next));
-                next
-            }
-        }
+    pub fn after(&mut self, schedule: &'a Schedule, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let known = self.0.take();
+        let known = known.filter(|one| std::ptr::eq(one.schedule, schedule) && one.after == after);
+        let known = known.unwrap_or_else(|| Known {
+            schedule,
+            after,
+            next: schedule.next_after(after),
+        });
+        self.0.insert(known).next
     }
 }

@@ -100,17 +100,7 @@ impl Ledger {
                 self.pairs.insert(pair.clone(), state.clone());
                 self.take_segment(pair, state);
             }
-            Change::Clamped(pair, state) => {
-                let before = self.pairs.insert(pair.clone(), state.clone());
-                let is_again = |before: &PairState| self.is_told_again && before == state;
-                let before = before.filter(|before| !is_again(before));
-                let is_back = before.is_none_or(|before| state.watermark < before.watermark);
-                assert!(
-                    is_back || self.was_set_back,
-                    "{pair} is taken back to {state:?}"
-                );
-                self.clamps += 1;
-            }
+            Change::Clamped(pair, state) => self.take_back(pair, state),
             Change::Run(run) => {
                 if let Some(before) = self.runs.get(&run.slot).filter(|run| run.is_ended()) {
                     assert_eq!(before.state, run.state, "I8: an ended run changes: {run}");
@@ -140,28 +130,8 @@ impl Ledger {
             }
             Change::Renamed(renaming) => self.rename(renaming),
             Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(*at)),
-            Change::Removal(removal) => {
-                let key = removal_key(removal);
-                let before = self.removals.insert(key, (**removal).clone());
-                let before = before.filter(|before| !self.is_told_again || *before != **removal);
-                let ended = before.is_some_and(|before| before.end.is_some());
-                assert!(
-                    !ended || self.was_set_back,
-                    "a removal that has ended changes: {removal:?}"
-                );
-            }
-            Change::Passed(pass) => {
-                let one = self.confirmations.get_mut(&pass.policy);
-                if let Some(one) = one.filter(|one| Some(one.id) == pass.confirmation) {
-                    one.is_begun = true;
-                }
-                let policy = &pass.policy;
-                let void = self.confirmations.get(policy);
-                if void.is_some_and(|one| one.is_void_after(pass)) {
-                    self.confirmations.remove(policy);
-                }
-                self.passes.push((**pass).clone());
-            }
+            Change::Removal(removal) => self.take_removal(removal),
+            Change::Passed(pass) => self.take_pass(pass),
             Change::SnapshotAction(action) => {
                 drop(self.actions.insert(action.id, (**action).clone()))
             }
@@ -169,6 +139,42 @@ impl Ledger {
             Change::Message(message) => self.take_message(message),
         }
         None
+    }
+
+    fn take_back(&mut self, pair: &Pair, state: &PairState) {
+        let before = self.pairs.insert(pair.clone(), state.clone());
+        let is_again = |before: &PairState| self.is_told_again && before == state;
+        let before = before.filter(|before| !is_again(before));
+        let is_back = before.is_none_or(|before| state.watermark < before.watermark);
+        assert!(
+            is_back || self.was_set_back,
+            "{pair} is taken back to {state:?}"
+        );
+        self.clamps += 1;
+    }
+
+    fn take_removal(&mut self, removal: &Removal) {
+        let key = removal_key(removal);
+        let before = self.removals.insert(key, removal.clone());
+        let before = before.filter(|before| !self.is_told_again || before != removal);
+        let ended = before.is_some_and(|before| before.end.is_some());
+        assert!(
+            !ended || self.was_set_back,
+            "a removal that has ended changes: {removal:?}"
+        );
+    }
+
+    fn take_pass(&mut self, pass: &Pass) {
+        let one = self.confirmations.get_mut(&pass.policy);
+        if let Some(one) = one.filter(|one| Some(one.id) == pass.confirmation) {
+            one.is_begun = true;
+        }
+        let policy = &pass.policy;
+        let void = self.confirmations.get(policy);
+        if void.is_some_and(|one| one.is_void_after(pass)) {
+            self.confirmations.remove(policy);
+        }
+        self.passes.push(pass.clone());
     }
 
     pub(super) fn take_segment(&mut self, pair: &Pair, state: &PairState) {
