@@ -142,7 +142,9 @@ impl Sim {
             }
         };
         let turns_at = self.now + (next_tick(wake_at, now) - now);
-        self.hosts[host].process_mut().turns_at = turns_at;
+        let now_true = self.now;
+        let process = self.hosts[host].process_mut();
+        (process.turns_at, process.turned_at) = (turns_at, now_true);
         let alarms = self.hosts[host].process().engine.alarms(now);
         self.hosts[host].note_alarms(&alarms);
         Ok(())

@@ -48,11 +48,17 @@ pub struct Process {
     pub engine: Engine,
     /// When the loop turns next, in true time.
     pub turns_at: DateTime<Utc>,
+    /// When it has turned last, or begun.
+    pub turned_at: DateTime<Utc>,
 }
 
 impl Process {
     pub fn new(engine: Engine, turns_at: DateTime<Utc>) -> Self {
-        Self { engine, turns_at }
+        Self {
+            engine,
+            turns_at,
+            turned_at: turns_at,
+        }
     }
 }
 

@@ -55,6 +55,10 @@ impl Sim {
         let mut quiet_until = DateTime::<Utc>::MAX_UTC;
         for host in &self.hosts {
             quiet_until = quiet_until.min(match (&host.process, host.starts_at) {
+                // Between a wait's end and the turn that sees it, a look at the lease may come.
+                (Some(process), _) if self.shared.is_some() && process.turned_at != self.now => {
+                    return None;
+                }
                 (Some(process), _) => rests_until(host, process, self.now)?,
                 (None, Some(starts_at)) => starts_at,
                 (None, None) => continue,

@@ -411,8 +411,12 @@ impl Sim {
                 .or_insert_with(|| run.clone());
         }
         let instance = &mut self.shared.as_mut().unwrap().instances[host];
-        let (Some(term), Some(Process { engine, turns_at })) =
-            (instance.term_mut(), &mut self.hosts[host].process)
+        let (
+            Some(term),
+            Some(Process {
+                engine, turns_at, ..
+            }),
+        ) = (instance.term_mut(), &mut self.hosts[host].process)
         else {
             return;
         };
