@@ -176,12 +176,12 @@ const TABLE: [Row; 39] = [
     .under(Strain::Takes),
     row("what is held stays", Bug::UnseenHold, "I2: ", 2).under(Strain::Hands),
     row("no slot is lost to an edit", Bug::ForgottenEdit, "I1: ", 2).under(Strain::EditedWhileDown),
-    row("rows in the order of terms", Bug::NoLock, "I30: ", 0).under(Strain::Shared),
+    row("rows in the order of terms", Bug::NoLock, "I30: ", 3).under(Strain::Shared),
     row(
         "decided and written in one term",
         Bug::LateJournal,
         "I30: what was decided in another term",
-        0,
+        3,
     )
     .under(Strain::Shared),
     row("a term has one holder", Bug::HolderIsHost, "I31: ", 0).under(Strain::Shared),

@@ -41,6 +41,8 @@ pub struct Term {
     /// Until when calls may end, once the term is to end.
     pub ends_at: Option<DateTime<Utc>>,
     is_flushed: bool,
+    /// Whether a commit that was behind has taken in what others have written.
+    has_news: bool,
 }
 
 impl Term {
@@ -55,6 +57,7 @@ impl Term {
             replies: VecDeque::new(),
             ends_at: None,
             is_flushed: false,
+            has_news: false,
         }
     }
 
@@ -120,6 +123,7 @@ impl Sim {
                 instance.catch_up(&line, head);
                 let has_lost = instance.mark.has_lost;
                 if self.is_committing(host) {
+                    self.instance_mut(host).term_mut().unwrap().has_news = true;
                     self.write(host);
                     return Ok(());
                 }
@@ -172,7 +176,11 @@ impl Sim {
         };
         instance.mark = mark;
         let mut history = ledger.history();
-        history.handover = Some(term.handover).filter(|_| bug != Some(Bug::PrunesAtOnce));
+        let mut handover = term.handover;
+        if bug == Some(Bug::PrunesAtOnce) {
+            handover.began_at -= TimeDelta::minutes(15);
+        }
+        history.handover = Some(handover);
         if let Some(old) = instance.leftover.take() {
             term.journal = old.journal;
             term.pending = old.pending;
@@ -351,6 +359,12 @@ impl Sim {
             && let Some((call, reply)) = term.replies.pop_front()
         {
             self.take_in(&call, reply)?;
+        }
+        if let Some(term) = self.instance_mut(host).term_mut()
+            && !term.is_committing()
+            && std::mem::take(&mut term.has_news)
+        {
+            self.receive(host);
         }
         Ok(())
     }
