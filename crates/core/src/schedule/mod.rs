@@ -323,18 +323,29 @@ enum SearchStep {
 
 /// The next slots of one pair after another, of which many have one schedule and the same watermark.
 #[derive(Debug, Default)]
-pub struct Upcoming<'a>(Option<(&'a Schedule, DateTime<Utc>, Option<DateTime<Utc>>)>);
+pub struct Upcoming<'a>(Option<Known<'a>>);
+
+/// What was computed last.
+#[derive(Debug)]
+struct Known<'a> {
+    schedule: &'a Schedule,
+    after: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+}
 
 impl<'a> Upcoming<'a> {
     /// [`Schedule::next_after`], computed once for pairs that follow on one another.
     pub fn after(&mut self, schedule: &'a Schedule, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match self.0 {
-            Some((known, after, next)) if std::ptr::eq(known, schedule) && after == t => next,
-            _ => {
-                let next = schedule.next_after(t);
-                self.0 = Some((schedule, t, next));
-                next
-            }
+        let is_it = |known: &&Known| std::ptr::eq(known.schedule, schedule) && known.after == t;
+        if let Some(known) = self.0.as_ref().filter(is_it) {
+            return known.next;
         }
+        let (after, next) = (t, schedule.next_after(t));
+        self.0 = Some(Known {
+            schedule,
+            after,
+            next,
+        });
+        next
     }
 }
