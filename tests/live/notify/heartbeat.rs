@@ -29,11 +29,7 @@ fn it_comes_while_the_daemon_works_and_not_when_it_is_stopped_killed_or_halted()
     let mut daemon = daemon(&dir, &sandbox, &receiver);
     receiver.wait(3, MINUTE);
     // That nothing is known yet at the start is no trouble.
-    assert!(
-        !daemon.log().contains("no heartbeat"),
-        "{}",
-        daemon.log()
-    );
+    assert!(!daemon.log().contains("no heartbeat"), "{}", daemon.log());
     let metrics = http(daemon.listen, "GET", "/metrics", "").body;
     let failed = "redkeep_notifications_total{name=\"life\",result=\"failed\"} 0";
     assert!(metrics.contains(failed), "{metrics}");

@@ -122,7 +122,11 @@ fn the_commands_that_read_say_within_seconds_that_another_program_holds_the_hist
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
-        for wanted in ["history.db", "locked by another program", "end that program"] {
+        for wanted in [
+            "history.db",
+            "locked by another program",
+            "end that program",
+        ] {
             assert!(stderr.contains(wanted), "{arguments:?}: {stderr}");
         }
     }
