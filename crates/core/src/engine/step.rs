@@ -246,6 +246,7 @@ impl Engine {
             config: &self.config,
             history: &self.history,
             writer: &self.writer,
+            is_written: self.is_written,
         };
         take_in(reply, known, &mut self.observed, now)
     }

@@ -71,8 +71,10 @@ pub(super) fn unrecorded(
         let created_at = snapshot
             .or_else(second)
             .and_then(|one| one.snapshot_create_time);
-        let handover = known.history.handover;
-        handover.is_some_and(|handover| created_at.is_some_and(|at| handover.explains(at)))
+        // Who cannot write a history that is shared does not see what others record in it.
+        let explains = |at| known.history.handover.is_some_and(|one| one.explains(at));
+        let is_cut_off = known.history.handover.is_some() && !known.is_written;
+        is_cut_off || created_at.is_some_and(explains)
     };
     let lost = known.history.rebuilt_at.is_none()
         && found.values().any(|run| ours(run) && !is_explained(run));

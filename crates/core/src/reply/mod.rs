@@ -127,6 +127,8 @@ pub struct ReplyContext<'a> {
     pub history: &'a History,
     /// This installation.
     pub writer: &'a Writer,
+    /// Whether the store has everything, and takes what this instance decides.
+    pub is_written: bool,
 }
 
 /// Takes `reply` in: `observed` is brought up to date, the changes are for the caller to commit and apply.
