@@ -94,12 +94,12 @@ impl Handover {
         last_sign.map(|at| at.min(now) - SLACK)
     }
 
-    /// Whether a snapshot that was created at `instant` may lack its record without any having been lost.
+    /// Whether a snapshot that was created at `instant` may lack its record without any having been lost: nobody could record
+    /// it, or an instance that works without the database has created it. What the server loses during a term shows at the
+    /// copy's mark (`lease`).
     pub fn explains(&self, instant: DateTime<Utc>) -> bool {
-        let is_between = self
-            .unrecorded_since
-            .is_some_and(|since| since <= instant && instant <= self.began_at + SLACK);
-        is_between || self.is_orphan
+        let since = self.unrecorded_since.unwrap_or(self.began_at);
+        self.is_orphan || instant >= since
     }
 
     /// Whether a request to delete may still arrive at AWS that the instance before has signed: AWS takes one for 15 minutes
