@@ -82,7 +82,7 @@ pub fn differences(old: &Config, new: &Config, now: DateTime<Utc>, days: u16) ->
                     "policy",
                     None,
                     Some("there".to_owned()),
-                    "it becomes active when the daemon reads the file; earlier slots are not made up",
+                    "it becomes active when the daemon reads the file, from that moment on",
                 )
             }),
         }
@@ -166,14 +166,11 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
         old.enabled.to_string(),
         new.enabled.to_string(),
         match new.enabled {
-            true => {
-                "it becomes active when the daemon reads the file; earlier slots are not made up"
-            }
+            true => "it becomes active when the daemon reads the file, from that moment on",
             false => "its slots are missed (disabled); the guard keeps its last good snapshots",
         },
     );
-    let closes = "the old schedule ends, and slots that were due keep their records; the new one is active from the \
-        edit on";
+    let closes = "the old schedule ends, with a record of each due slot; the new one is active from the edit on";
     compare(
         "schedule",
         old.schedule.expression().to_owned(),
