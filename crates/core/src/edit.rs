@@ -82,7 +82,7 @@ pub fn differences(old: &Config, new: &Config, now: DateTime<Utc>, days: u16) ->
                     "policy",
                     None,
                     Some("there".to_owned()),
-                    "it becomes active when the daemon reads the file; earlier slots are not made up",
+                    "it becomes active when the daemon reads the file, from that moment on",
                 )
             }),
         }
@@ -153,13 +153,6 @@ fn or_default(value: Option<&impl ToString>) -> String {
     value.map_or("by default".to_owned(), ToString::to_string)
 }
 
-const ENABLED: &str =
-    "it becomes active when the daemon reads the file; earlier slots are not made up";
-
-const DISABLED: &str = "its slots are missed (disabled); the guard keeps its last good snapshots";
-
-const RESCHEDULED: &str = "the old schedule ends, and slots that were due keep their records; the new one is active from the edit on";
-
 /// The keys of a policy that differ.
 fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -172,19 +165,23 @@ fn of_policy(old: &Policy, new: &Policy) -> Vec<Difference> {
         "enabled",
         old.enabled.to_string(),
         new.enabled.to_string(),
-        if new.enabled { ENABLED } else { DISABLED },
+        match new.enabled {
+            true => "it becomes active when the daemon reads the file, from that moment on",
+            false => "its slots are missed (disabled); the guard keeps its last good snapshots",
+        },
     );
+    let closes = "the old schedule ends, with a record of each due slot; the new one is active from the edit on";
     compare(
         "schedule",
         old.schedule.expression().to_owned(),
         new.schedule.expression().to_owned(),
-        RESCHEDULED,
+        closes,
     );
     compare(
         "timezone",
         old.schedule.timezone().name().to_owned(),
         new.schedule.timezone().name().to_owned(),
-        RESCHEDULED,
+        closes,
     );
     let longer = old
         .retention
