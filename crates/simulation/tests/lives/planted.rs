@@ -176,7 +176,7 @@ const TABLE: [Row; 39] = [
     .under(Strain::Takes),
     row("what is held stays", Bug::UnseenHold, "I2: ", 2).under(Strain::Hands),
     row("no slot is lost to an edit", Bug::ForgottenEdit, "I1: ", 2).under(Strain::EditedWhileDown),
-    row("rows in the order of terms", Bug::NoLock, "I30: ", 3).under(Strain::Shared),
+    row("rows in the order of terms", Bug::NoLock, "I30: ", 4).under(Strain::Shared),
     row(
         "decided and written in one term",
         Bug::LateJournal,
@@ -184,14 +184,14 @@ const TABLE: [Row; 39] = [
         3,
     )
     .under(Strain::Shared),
-    row("a term has one holder", Bug::HolderIsHost, "I31: ", 0).under(Strain::Shared),
-    row("only one removes and tells", Bug::WallClock, "I32: ", 0).under(Strain::Shared),
+    row("a term has one holder", Bug::HolderIsHost, "I31: ", 143).under(Strain::Shared),
+    row("only one removes and tells", Bug::WallClock, "I32: ", 58).under(Strain::Shared),
     row("an orphan writes nothing", Bug::OrphanWrites, "I33: ", 0).under(Strain::Shared),
     row(
         "nothing is removed in a new term",
         Bug::PrunesAtOnce,
         "I34: ",
-        0,
+        13,
     )
     .under(Strain::Shared),
 ];
