@@ -140,7 +140,13 @@ impl Sim {
                 term.journal.clear();
                 instance.mark.change = change;
                 instance.mark.id = instance.next_id.clone();
-                self.committed(host, stay)
+                let has_lost = instance.mark.has_lost;
+                self.committed(host, stay)?;
+                if has_lost {
+                    // The next look would find it.
+                    self.superseded(host);
+                }
+                Ok(())
             }
             Said::Written(Err(Unwritten::Behind)) => {
                 let ask = Ask::Pull(instance.mark.clone(), true);
