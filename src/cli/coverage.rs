@@ -69,7 +69,9 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
     let history = history.map_err(unreadable)?.unwrap_or_default();
     let clusters = |client: Arc<_>| async move { Redshift::clusters(&*client).await };
     let seen: Seen = list(&config, &clock, clusters).await;
-    let wanted = args.filter.checked(&config, reader.as_ref())?;
+    let listed = seen.values().flatten().flatten();
+    let listed = listed.map(|cluster| cluster.id.to_string()).collect();
+    let wanted = args.filter.checked_with(&config, reader.as_ref(), listed)?;
     let mut findings = findings(&config, &history, &seen);
     findings.retain(|finding| is_wanted(finding, &wanted));
     let rows: Vec<CoverageRow> = findings.iter().map(row).collect();
@@ -77,10 +79,7 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
     if !args.output.output.is_table() || !rows.is_empty() {
         write_rows(&mut out, View::plain(&args.output), COLUMNS, &rows)?;
     }
-    let answered = seen.values().flatten();
-    let (scopes, clusters) = answered.fold((0, 0), |(scopes, count), clusters| {
-        (scopes + 1, count + clusters.len())
-    });
+    let scopes = seen.values().flatten().count();
     if scopes == 0 {
         return Err(Failure::Unreachable(
             "AWS did not answer in any account and region".to_owned(),
@@ -89,11 +88,29 @@ pub(super) async fn coverage(args: &CoverageArgs, clock: Arc<dyn Clock>) -> Resu
     if !findings.is_empty() {
         return Err(Failure::Finding);
     }
-    writeln!(
-        std::io::stderr(),
-        "nothing to report: policies protect all clusters ({clusters}) in all accounts and regions ({scopes})"
-    )?;
+    writeln!(std::io::stderr(), "{}", all_well(&seen, &wanted))?;
     Ok(())
+}
+
+/// That there is nothing to report, and of how much that is said.
+fn all_well(seen: &Seen, wanted: &PairFilter) -> String {
+    let asked = seen.iter().filter(|(scope, _)| wanted.has_scope(scope));
+    let (mut scopes, mut clusters) = (0, 0);
+    for listed in asked.filter_map(|(_, listed)| listed.as_ref().ok()) {
+        scopes += 1;
+        clusters += { listed.iter() }
+            .filter(|cluster| wanted.has_cluster(&cluster.id))
+            .count();
+    }
+    match *wanted == PairFilter::default() {
+        true => format!(
+            "nothing to report: policies protect all clusters ({clusters}) in all accounts and regions ({scopes})"
+        ),
+        false => format!(
+            "nothing to report about what was asked for: {clusters} clusters in {scopes} accounts and regions; \
+             without a filter `redkeep coverage` reports on all"
+        ),
+    }
 }
 
 /// What a finding is not about keeps none away.

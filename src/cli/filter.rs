@@ -71,7 +71,18 @@ impl FilterArgs {
         config: &Config,
         reader: Option<&Reader>,
     ) -> Result<PairFilter, Failure> {
+        self.checked_with(config, reader, BTreeSet::new())
+    }
+
+    /// What is asked for, where AWS has `listed` these clusters: they exist whether or not a policy names them.
+    pub(super) fn checked_with(
+        &self,
+        config: &Config,
+        reader: Option<&Reader>,
+        listed: BTreeSet<String>,
+    ) -> Result<PairFilter, Failure> {
         let mut names = Names::new(config, reader);
+        names.listed = listed;
         for policy in &self.policy {
             names.check(Kind::Policy, policy.as_str())?;
         }
@@ -135,6 +146,8 @@ pub(super) struct Names<'a> {
     reader: Option<&'a Reader>,
     /// The history's, once they were needed: of a large one that takes a moment.
     pairs: Option<BTreeSet<Pair>>,
+    /// The clusters that AWS has listed for the command.
+    listed: BTreeSet<String>,
 }
 
 impl<'a> Names<'a> {
@@ -143,6 +156,7 @@ impl<'a> Names<'a> {
             config,
             reader,
             pairs: None,
+            listed: BTreeSet::new(),
         }
     }
 
@@ -191,6 +205,9 @@ impl<'a> Names<'a> {
         }
         let pairs = self.pairs.iter().flatten();
         names.extend(pairs.map(|pair| kind.of_pair(pair).to_owned()));
+        if kind == Kind::Cluster {
+            names.extend(self.listed.iter().cloned());
+        }
         Ok(names)
     }
 }

@@ -101,7 +101,7 @@ pub(super) const COLUMNS: &[Column<ReportRow>] = &[
         .wide(),
     Column("open", |row: &ReportRow| row.open.to_string())
         .right()
-        .wide(),
+        .while_there_is_room(4),
     Column("worst_gap", |row: &ReportRow| text(&row.worst_gap.map(age))).right(),
     Column("breaches", |row: &ReportRow| {
         row.rpo_breaches.len().to_string()

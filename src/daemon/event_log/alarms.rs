@@ -13,6 +13,7 @@ use crate::outbox::Severity;
 use crate::plan::Alarm;
 use crate::slot::{Scope, rfc3339};
 use crate::standing::{over, words};
+use crate::told::command;
 use redkeep_core::notify::{Course, cause_of};
 
 /// Tells where AWS has begun to throttle requests, and where the pace is back at its limit; those that are slow now.
@@ -29,7 +30,7 @@ pub(in crate::daemon) fn throttling(
         warn!(
             account = %scope.account,
             region = %scope.region,
-            requests_per_second = rate,
+            requests_per_second = rate.map(|rate| (rate * 10.0).round() / 10.0),
             "AWS throttles requests; redkeep sends half as many, and a quarter more each minute while AWS does not \
              throttle"
         );
@@ -110,7 +111,8 @@ macro_rules! line {
 fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
     let words = words(alarm, engine.history());
     let reason = (!said.is_empty()).then_some(said);
-    let command = words.command.as_str();
+    let command = command::whole(&words.command);
+    let command = command.as_ref();
     // A listing that fails once is no catastrophe; one that goes on failing is, and receivers hear of it then.
     let is_critical = cause_of(alarm).0.severity() == Severity::Critical
         && !matches!(alarm, Alarm::Unreachable(_));

@@ -11,7 +11,7 @@ use super::board::{Refused, StandingAlarm};
 use super::filter::address;
 use super::fleet::{Row, Standing};
 use crate::http::{Condition, ProbeAnswer};
-use crate::metrics::View;
+use crate::metrics::{PairView, View};
 use crate::plan::Alarm;
 use crate::remedy::{explain, resume, take};
 use crate::slot::{Pair, Scope, rfc3339};
@@ -246,7 +246,8 @@ pub(super) fn notices(view: &View, rows: &[Row<'_>]) -> Vec<Group> {
 
 /// That a cluster has no snapshot yet, which is no fault of a policy that has just begun.
 fn of_new(row: &Row<'_>) -> Option<Finding> {
-    let view = row.view.filter(|view| view.last_success.is_none())?;
+    let is_new = |view: &&PairView| view.last_success.is_none() && !view.in_progress;
+    let view = row.view.filter(is_new)?;
     if row.standing != Standing::New {
         return None;
     }

@@ -187,9 +187,20 @@ impl Engine {
     /// Takes in the reply to a call; what follows from it is committed by the next step.
     pub fn answered(&mut self, reply: Reply, now: DateTime<Utc>) {
         let changes = self.take_in(reply, now);
+        let changes = changes.into_iter().filter(|one| !self.has_ended(one));
+        let changes: Vec<Change> = changes.collect();
         self.turn.changes.extend(changes);
         self.turn.plans = 0;
         self.turn.is_settled = false;
+    }
+
+    /// Whether another answer that is not committed yet has ended the change's run: ended runs stay as they are.
+    fn has_ended(&self, change: &Change) -> bool {
+        let Change::Run(run) = change else {
+            return false;
+        };
+        let mut pending = self.turn.changes.iter().rev();
+        pending.any(|one| matches!(one, Change::Run(other) if other.is_ended() && other.slot == run.slot))
     }
 
     /// Notes that a call is being made.

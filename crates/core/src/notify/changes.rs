@@ -21,6 +21,13 @@ const UNTIL_GOOD: [Cause; 5] = [
 
 pub(super) fn told(facts: Facts<'_>, changes: &[Change]) -> Vec<Change> {
     let mut decision = Decision::new(facts);
+    let mut changes: Vec<&Change> = changes.iter().collect();
+    // Of slots that ended together the newest says how it stands.
+    changes.sort_by_key(|change| match change {
+        Change::Run(run) => Some(run.slot.scheduled_at),
+        Change::Missed(range) => Some(range.last_at),
+        _ => None,
+    });
     for change in changes {
         match change {
             Change::Run(run) => of_run(&mut decision, run),
