@@ -200,7 +200,9 @@ impl Engine {
             return false;
         };
         let mut pending = self.turn.changes.iter().rev();
-        pending.any(|one| matches!(one, Change::Run(other) if other.is_ended() && other.slot == run.slot))
+        pending.any(
+            |one| matches!(one, Change::Run(other) if other.is_ended() && other.slot == run.slot),
+        )
     }
 
     /// Notes that a call is being made.
