@@ -10,11 +10,13 @@ use crate::suggest::nearest;
 /// Words that are no command, and the commands that may be meant, with what each is for.
 const COMMANDS: &[(&[&str], &[&str])] = &[
     (
-        &["get", "snapshot", "snaps", "dump"],
+        &["get", "snapshot", "snaps", "info"],
         &[
             "redkeep snapshots              the snapshots that exist now",
             "redkeep status                 every policy and cluster, and when the next snapshot comes",
             "redkeep show ID                one snapshot",
+            "redkeep history                what became of every slot",
+            "redkeep take --policy POLICY --cluster CLUSTER     one snapshot now",
         ],
     ),
     (
@@ -24,10 +26,8 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "create-snapshot",
             "create-cluster-snapshot",
             "snap",
-            "start",
             "trigger",
             "now",
-            "copy",
         ],
         &["redkeep take --policy POLICY --cluster CLUSTER     one snapshot now"],
     ),
@@ -64,7 +64,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["redkeep show ID                ends with the AWS CLI line that restores the snapshot"],
     ),
     (
-        &["logs", "log", "events", "audit", "runs", "jobs"],
+        &["logs", "log", "events", "audit", "runs", "jobs", "tail"],
         &[
             "redkeep history --follow       each slot, as its state changes",
             "redkeep history --since 1d     what became of every slot of a day",
@@ -102,14 +102,16 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "list-clusters",
             "top",
             "ps",
-            "info",
             "state",
             "stats",
             "health",
+            "ping",
+            "alerts",
         ],
         &[
-            "redkeep status                 every policy and cluster",
+            "redkeep status                 every policy and cluster, what is wrong first",
             "redkeep coverage               clusters that no policy protects",
+            "redkeep doctor                 what is wrong with the installation; `/healthz` answers probes",
         ],
     ),
     (
@@ -117,7 +119,41 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["redkeep explain CLUSTER        why it got its snapshots, or did not"],
     ),
     (
-        &["reload", "apply", "restart", "edit", "set"],
+        &["start", "stop", "restart", "rollout", "shutdown"],
+        &[
+            "systemctl restart redkeep      or start, or stop: the service",
+            "redkeep run                    the daemon, without systemd",
+            "redkeep pause POLICY           none of its slots starts until it is resumed",
+        ],
+    ),
+    (
+        &["export", "dump"],
+        &[
+            "redkeep history -o csv         every slot; `-o json` too, for each command that prints rows",
+            "redkeep snapshots -o csv       the snapshots that exist now",
+        ],
+    ),
+    (
+        &["copy", "cp"],
+        &[
+            "redkeep copies no snapshot; `aws redshift enable-snapshot-copy` has AWS copy them to another region",
+        ],
+    ),
+    (
+        &["metrics", "prometheus"],
+        &[
+            "curl http://127.0.0.1:9835/metrics     of a daemon that listens there (`listen` in the policy file)",
+        ],
+    ),
+    (
+        &["test"],
+        &[
+            "redkeep notify --test NAME     sends a receiver one message",
+            "redkeep check FILE             what is wrong with a policy file",
+        ],
+    ),
+    (
+        &["reload", "apply", "edit", "set"],
         &[
             "redkeep check FILE             what is wrong with a policy file",
             "redkeep diff OLD NEW           what another policy file would change",
@@ -129,7 +165,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["redkeep run                    the daemon"],
     ),
     (
-        &["suspend", "disable", "stop", "cordon"],
+        &["suspend", "disable", "cordon"],
         &["redkeep pause POLICY           none of its slots starts until it is resumed"],
     ),
     (
@@ -142,10 +178,13 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     ),
     (
         &["unlock", "unhold", "unpin"],
-        &["redkeep release ID             ends the hold"],
+        &[
+            "redkeep release ID             ends the hold of a snapshot",
+            "a lock needs no command: the one who holds it gives it up when it ends",
+        ],
     ),
     (
-        &["init", "config", "new", "migrate", "convert"],
+        &["init", "config", "new", "convert"],
         &[
             "redkeep import KIND FILE       a policy file made from a crontab or AWS schedules",
             "redkeep check FILE             what is wrong with a policy file",
@@ -228,6 +267,11 @@ fn of_line(line: &[String], got: &str) -> Option<String> {
     let mut words = words.by_ref().filter(|word| !word.starts_with('-'));
     let (command, second) = (words.next()?, words.next());
     let lines = match (command, second, got) {
+        ("report" | "history", _, "--last") => format!("redkeep {command} --since 7d"),
+        ("history", _, "--failed") => "redkeep history --state failed".to_owned(),
+        ("notify", Some("test"), _) | ("notify", _, "test") => {
+            "redkeep notify --test NAME".to_owned()
+        }
         ("describe" | "show", Some("cluster" | "clusters"), cluster) => {
             format!("redkeep explain {cluster}\n  redkeep status --cluster {cluster}")
         }
@@ -286,6 +330,9 @@ mod tests {
             ("bakcup", "redkeep take"),
             ("tag", "`tags` of a [[policy]]"),
             ("mount", "redkeep show ID"),
+            ("stop", "systemctl restart"),
+            ("export", "history -o csv"),
+            ("unlock", "redkeep release ID"),
         ] {
             let told = of_command(word).unwrap();
             assert!(told.contains(wanted), "{word}: {told}");
@@ -294,6 +341,7 @@ mod tests {
         assert!(!is_near("tag", "take") && !is_near("mount", "import"));
         assert!(is_near("statsu", "status"));
         for (line, got, wanted) in [
+            ("report --last 7d", "--last", "redkeep report --since 7d"),
             (
                 "describe cluster dw-prod",
                 "dw-prod",

@@ -84,12 +84,18 @@ async fn below_the_floor_nothing_is_written_and_the_lease_is_given_up() {
         "1",
     );
     is_too_old(first.seat.look(at(0)).unwrap_err());
-    let pulse = redkeep_core::lease::Pulse {
-        epoch: 1,
-        renewals: 99,
+    let number = |column| {
+        let told = database.sql(&format!("SELECT {column} FROM redkeep.leases"));
+        told.parse().unwrap()
     };
-    assert!(first.seat.take(pulse, at(0)).unwrap().is_none());
+    let pulse = || redkeep_core::lease::Pulse {
+        epoch: number("epoch"),
+        renewals: number("renewals"),
+    };
+    assert!(first.seat.take(pulse(), at(0)).unwrap().is_none());
     assert_eq!(database.sql("SELECT changes FROM redkeep.leases"), before);
+    database.sql("UPDATE redkeep.installation SET floor = 1");
+    assert!(first.seat.take(pulse(), at(0)).unwrap().is_some());
 }
 
 #[tokio::test]
