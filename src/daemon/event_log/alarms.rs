@@ -14,7 +14,7 @@ use crate::plan::Alarm;
 use crate::slot::{Scope, rfc3339};
 use crate::standing::{over, words};
 use crate::told::command;
-use redkeep_core::notify::{Course, cause_of};
+use redkeep_core::notify::Course;
 
 /// Tells where AWS has begun to throttle requests, and where the pace is back at its limit; those that are slow now.
 pub(in crate::daemon) fn throttling(
@@ -93,7 +93,7 @@ fn is_other_cause(before: &Logged, alarm: &Alarm, said: &str, engine: &Engine) -
 /// A line of the log on an alarm: its text, and of what it is.
 macro_rules! line {
     ($level:ident, $alarm:expr, $engine:expr, $text:expr $(, $field:ident = $value:expr)*) => {{
-        let (_, subject) = cause_of($alarm);
+        let (_, subject) = $alarm.cause();
         let run = subject.slot().and_then(|slot| $engine.history().runs.get(&slot));
         $level!(
             policy = subject.policy.as_ref().map(display),
@@ -114,8 +114,8 @@ fn begun(alarm: &Alarm, said: &str, engine: &Engine) {
     let command = command::whole(&words.command);
     let command = command.as_ref();
     // A listing that fails once is no catastrophe; one that goes on failing is, and receivers hear of it then.
-    let is_critical = cause_of(alarm).0.severity() == Severity::Critical
-        && !matches!(alarm, Alarm::Unreachable(_));
+    let is_critical =
+        alarm.cause().0.severity() == Severity::Critical && !matches!(alarm, Alarm::Unreachable(_));
     match is_critical {
         true => line!(
             error,

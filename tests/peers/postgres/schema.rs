@@ -58,11 +58,7 @@ async fn below_the_floor_nothing_is_written_and_the_lease_is_given_up() {
     let Some((database, [mut first, second])) = hosts() else {
         return;
     };
-    let store = first.take().store;
-    store
-        .commit(vec![change(run("dw", 0, RunState::Due))])
-        .await
-        .unwrap();
+    let store = first.begin().await;
     let mut inbox = Inbox::open_shared(&second.file(), second.server.clone()).unwrap();
     let before = database.sql("SELECT changes FROM redkeep.leases");
     database.sql("UPDATE redkeep.installation SET schema_version = 99, floor = 98");
@@ -103,11 +99,7 @@ async fn a_copy_of_another_version_is_made_anew() {
     let Some((_, [mut first, mut second])) = hosts() else {
         return;
     };
-    let store = first.take().store;
-    store
-        .commit(vec![change(run("dw", 0, RunState::Due))])
-        .await
-        .unwrap();
+    let _store = first.begin().await;
     second.look();
     let connection = rusqlite::Connection::open(second.file()).unwrap();
     for version in [99, 1] {

@@ -92,6 +92,14 @@ impl Host {
         let (server, kind) = (self.server.clone(), EndpointKind::Sandbox);
         Store::open_shared(server, &self.file(), kind, at(0), Some((lease, taken))).unwrap()
     }
+
+    /// Takes the lease, and records a first run.
+    pub async fn begin(&mut self) -> Store {
+        let store = self.take().store;
+        let due = change(run("dw", 0, RunState::Due));
+        store.commit(vec![due]).await.unwrap();
+        store
+    }
 }
 
 pub fn change(run: redkeep::run::Run) -> Change {

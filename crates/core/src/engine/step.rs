@@ -14,7 +14,7 @@ use crate::names::Writer;
 use crate::notify;
 use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::plan::{
-    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, operations, plan,
+    Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, operations,
 };
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
@@ -133,7 +133,8 @@ impl Engine {
         };
     }
 
-    /// The parts of the plan that are due: the pairs and slots first and alone, as in [`plan`].
+    /// The parts of the plan that are due. Activations and newly due slots come first and alone: once they are committed it is
+    /// planned again, so that each decision is made from a history that is in the store.
     fn plan_due(&mut self, now: DateTime<Utc>) -> Plan {
         let due = self.agenda.due(now);
         let mut agenda = std::mem::take(&mut self.agenda);
@@ -161,11 +162,6 @@ impl Engine {
         plan
     }
 
-    /// What is to be done now, as a value.
-    pub fn plan(&self, now: DateTime<Utc>) -> Plan {
-        plan(self.facts(now))
-    }
-
     /// The broken rules that were found in plans since this was last asked.
     pub fn take_violations(&mut self) -> Vec<Violation> {
         std::mem::take(&mut self.violations)
@@ -186,9 +182,8 @@ impl Engine {
 
     /// Takes in the reply to a call; what follows from it is committed by the next step.
     pub fn answered(&mut self, reply: Reply, now: DateTime<Utc>) {
-        let changes = self.take_in(reply, now);
-        let changes = changes.into_iter().filter(|one| !self.has_ended(one));
-        let changes: Vec<Change> = changes.collect();
+        let mut changes = self.take_in(reply, now);
+        changes.retain(|one| !self.has_ended(one));
         self.turn.changes.extend(changes);
         self.turn.plans = 0;
         self.turn.is_settled = false;

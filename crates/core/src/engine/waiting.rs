@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::names::ClusterId;
+use crate::observed::CALLS_IN_FLIGHT;
 use crate::plan::outlook::{Outlook, Outlooks, Rest};
 use crate::slot::{Pair, Slot};
 
 /// The clusters by an instant.
 type ByInstant = BTreeSet<(DateTime<Utc>, ClusterId)>;
 
-/// More than AWS is asked at once for looks by name, those under way included.
-const LOOKS: usize = 16;
+/// More than AWS is asked at once for looks by name, also where as many calls as may be are under way for the first of them.
+const LOOKS: usize = 2 * CALLS_IN_FLIGHT;
 
 /// What waits in one scope.
 #[derive(Debug, Clone, Default)]

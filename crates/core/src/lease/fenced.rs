@@ -31,19 +31,26 @@ impl<R, S: Trust> Fenced<R, S> {
         Self { client, trust }
     }
 
-    /// What a request is answered with that did not leave; `None` where it may.
-    fn refused<T>(&self) -> Option<Answer<T>> {
-        let error = RedshiftError {
+    /// Makes a request that only one instance may make, if this one is that.
+    async fn alone<T>(&self, request: impl Future<Output = Answer<T>>) -> Answer<T> {
+        match self.trust.is_trusted() {
+            true => request.await,
+            false => unsent(),
+        }
+    }
+}
+
+/// What a request is answered with that did not leave.
+fn unsent<T>() -> Answer<T> {
+    Answer {
+        result: Err(RedshiftError {
             class: ErrorClass::Unsent,
             code: None,
             message: "not sent: this instance cannot be sure that it is the only one that works"
                 .to_owned(),
-        };
-        (!self.trust.is_trusted()).then_some(Answer {
-            result: Err(error),
-            server_date: ServerDate::NoAnswer,
-            requests: 0,
-        })
+        }),
+        server_date: ServerDate::NoAnswer,
+        requests: 0,
     }
 }
 
@@ -65,31 +72,19 @@ impl<R: Redshift, S: Trust> Redshift for Fenced<R, S> {
     }
 
     async fn keep_for(&self, id: &SnapshotId, retention: Retention) -> Answer<Arc<Snapshot>> {
-        match self.refused() {
-            Some(refused) => refused,
-            None => self.client.keep_for(id, retention).await,
-        }
+        self.alone(self.client.keep_for(id, retention)).await
     }
 
     async fn delete(&self, id: &SnapshotId, cluster: &str) -> Answer<()> {
-        match self.refused() {
-            Some(refused) => refused,
-            None => self.client.delete(id, cluster).await,
-        }
+        self.alone(self.client.delete(id, cluster)).await
     }
 
     async fn tag(&self, arn: &str, key: &str, value: &str) -> Answer<()> {
-        match self.refused() {
-            Some(refused) => refused,
-            None => self.client.tag(arn, key, value).await,
-        }
+        self.alone(self.client.tag(arn, key, value)).await
     }
 
     async fn untag(&self, arn: &str, key: &str) -> Answer<()> {
-        match self.refused() {
-            Some(refused) => refused,
-            None => self.client.untag(arn, key).await,
-        }
+        self.alone(self.client.untag(arn, key)).await
     }
 
     async fn events(&self, id: &SnapshotId) -> Answer<Vec<SnapshotEvent>> {

@@ -24,7 +24,7 @@ use crate::names::ReceiverName;
 use crate::outbox::{Content, Event, Message, MessageState, Severity};
 use crate::plan::Facts;
 
-pub use standing::{Course, cause_of, course_of};
+pub use standing::{Course, course_of};
 pub use texts::local_time;
 
 /// How long a scope has to be out of reach before anybody is told: a connection that fails once is no news.

@@ -35,7 +35,7 @@ pub(super) fn told(facts: Facts<'_>) -> Vec<Change> {
     let mut decision = Decision::new(facts);
     let mut there = BTreeSet::new();
     for (alarm, said) in alarms(facts) {
-        let (cause, subject) = cause_of(&alarm);
+        let (cause, subject) = alarm.cause();
         let content = || texts::of_alarm(facts, &alarm, (cause, &subject), &said);
         decision.begin((cause, &subject), Seen::Standing, content);
         there.insert((cause, subject));
@@ -86,44 +86,9 @@ fn is_heard(facts: Facts<'_>, condition: &Condition) -> bool {
     receivers.any(|one| one.name == key.receiver && one.hears(key.cause, &key.subject))
 }
 
-/// The cause that an alarm is, and what it is of.
-pub fn cause_of(alarm: &Alarm) -> (Cause, Subject) {
-    match alarm {
-        Alarm::StillCreating(slot) => (Cause::StillCreating, slot.into()),
-        Alarm::UnknownStatus(slot) => (Cause::UnknownStatus, slot.into()),
-        Alarm::RpoBreach(pair) => (Cause::Overdue, pair.into()),
-        Alarm::NoSuchCluster(pair) => (Cause::NoSuchCluster, pair.into()),
-        Alarm::QuotaNear(scope) => (Cause::QuotaNear, scope.into()),
-        Alarm::QuotaReached(scope) => (Cause::QuotaReached, scope.into()),
-        Alarm::AccessDenied(scope) => (Cause::AccessDenied, scope.into()),
-        Alarm::ClockSkew(scope) => (Cause::ClockSkew, scope.into()),
-        Alarm::Unreachable(scope) => (Cause::Unreachable, scope.into()),
-        Alarm::SameAccount(scope) => (Cause::SameAccount, scope.into()),
-        Alarm::Unidentified(scope) => (Cause::Unidentified, scope.into()),
-        Alarm::GuardRefused(slot) => (Cause::GuardRefused, slot.into()),
-        Alarm::LettingGo(slot) => (Cause::LettingGo, slot.into()),
-        Alarm::HalfHeld(scope, snapshot) => {
-            let detail = snapshot.to_string();
-            let subject = Subject::from(scope);
-            (Cause::HalfHeld, Subject { detail, ..subject })
-        }
-        Alarm::OtherAccount(account) => {
-            let account = Some(account.clone());
-            let subject = Subject::default();
-            (Cause::OtherAccount, Subject { account, ..subject })
-        }
-        Alarm::PruneBlocked(policy, blocked) => {
-            let detail = blocked.as_str().to_owned();
-            let subject = Subject::from(policy);
-            (Cause::PruneBlocked, Subject { detail, ..subject })
-        }
-        Alarm::ConfirmationLapsed(policy) => (Cause::ConfirmationLapsed, policy.into()),
-    }
-}
-
 /// How an alarm of `since` goes on that is not there any more.
 pub fn course_of(facts: Facts<'_>, alarm: &Alarm, since: DateTime<Utc>) -> Course {
-    let (cause, subject) = cause_of(alarm);
+    let (cause, subject) = alarm.cause();
     course(facts, (cause, &subject), since, &guarded(facts))
 }
 

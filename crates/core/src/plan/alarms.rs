@@ -14,6 +14,7 @@ use crate::coverage::nearest_cluster;
 use crate::history::PairState;
 use crate::names::{AccountName, PolicyName};
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
+use crate::outbox::{Cause, Subject};
 use crate::policy::Policy;
 use crate::refusals::in_force;
 use crate::retention::guard::Care;
@@ -59,6 +60,43 @@ pub enum Alarm {
     ConfirmationLapsed(PolicyName),
     /// Whose account a scope is could not be asked, so that nothing that is missing there is taken to be gone.
     Unidentified(Scope),
+}
+
+impl Alarm {
+    /// The cause that an alarm is, and what it is of.
+    pub fn cause(&self) -> (Cause, Subject) {
+        match self {
+            Self::StillCreating(slot) => (Cause::StillCreating, slot.into()),
+            Self::UnknownStatus(slot) => (Cause::UnknownStatus, slot.into()),
+            Self::RpoBreach(pair) => (Cause::Overdue, pair.into()),
+            Self::NoSuchCluster(pair) => (Cause::NoSuchCluster, pair.into()),
+            Self::QuotaNear(scope) => (Cause::QuotaNear, scope.into()),
+            Self::QuotaReached(scope) => (Cause::QuotaReached, scope.into()),
+            Self::AccessDenied(scope) => (Cause::AccessDenied, scope.into()),
+            Self::ClockSkew(scope) => (Cause::ClockSkew, scope.into()),
+            Self::Unreachable(scope) => (Cause::Unreachable, scope.into()),
+            Self::SameAccount(scope) => (Cause::SameAccount, scope.into()),
+            Self::Unidentified(scope) => (Cause::Unidentified, scope.into()),
+            Self::GuardRefused(slot) => (Cause::GuardRefused, slot.into()),
+            Self::LettingGo(slot) => (Cause::LettingGo, slot.into()),
+            Self::HalfHeld(scope, snapshot) => {
+                let detail = snapshot.to_string();
+                let subject = Subject::from(scope);
+                (Cause::HalfHeld, Subject { detail, ..subject })
+            }
+            Self::OtherAccount(account) => {
+                let account = Some(account.clone());
+                let subject = Subject::default();
+                (Cause::OtherAccount, Subject { account, ..subject })
+            }
+            Self::PruneBlocked(policy, blocked) => {
+                let detail = blocked.as_str().to_owned();
+                let subject = Subject::from(policy);
+                (Cause::PruneBlocked, Subject { detail, ..subject })
+            }
+            Self::ConfirmationLapsed(policy) => (Cause::ConfirmationLapsed, policy.into()),
+        }
+    }
 }
 
 /// The alarms that there are now, each with what is to be said of it.

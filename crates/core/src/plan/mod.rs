@@ -1,7 +1,7 @@
 //! The plan: from configuration, observation, history and `now` to what is to be done.
 //!
-//! Owns: every decision of the daemon. Never does anything: a plan is a value, so that a dry run, a test and
-//! the daemon see the same. Planning over a history with unfinished runs is recovery; there is no other.
+//! Owns: every decision of the daemon. Never does anything: a plan is a value, so that the daemon and the simulation see the
+//! same. Planning over a history with unfinished runs is recovery; there is no other. `engine` puts the parts together.
 //!
 //! `pairs` decides which pairs are active (`edits` which were so under an older configuration), `materialize` which slots
 //! get a run. `scope` puts together what one scope needs: `advance` what each open run needs (`open_runs` is the index of
@@ -49,8 +49,6 @@ pub use prune::{
 };
 
 pub(crate) use scope::{ScopePart, guard_all, guard_pairs, is_one_whole, of_runs};
-
-use scope::of_scope;
 
 /// What is to be done now.
 #[derive(Debug, Default)]
@@ -147,28 +145,6 @@ pub const LONGEST_SLEEP: TimeDelta = TimeDelta::seconds(30);
 pub fn guarded(facts: Facts<'_>) -> BTreeSet<Slot> {
     let cares = guard::cares(facts);
     cares.map(|(run, _)| run.slot.clone()).collect()
-}
-
-/// Decides what is to be done at `facts.now`.
-///
-/// Activations and newly due slots come first and alone: once they are committed the caller plans again, so
-/// that each decision is made from a history that is in the store.
-pub fn plan(facts: Facts<'_>) -> Plan {
-    let mut plan = Plan::nothing(facts.now);
-    activations(facts, &mut plan);
-    let slot_at = due_slots(facts, &mut plan);
-    plan.wake(if slot_at > facts.now {
-        slot_at
-    } else {
-        facts.now + LONGEST_SLEEP
-    });
-    if plan.changes.is_empty() {
-        for scope in open_runs::scopes(facts) {
-            plan.take(of_scope(facts, scope));
-        }
-        operations(facts, &mut plan);
-    }
-    plan
 }
 
 /// Which pairs are active.

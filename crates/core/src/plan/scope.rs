@@ -11,17 +11,9 @@ use crate::observed::{Listing, ScopeView};
 use crate::run::{Run, RunState};
 use crate::slot::{Pair, Scope};
 
-use super::open_runs::{self, Open};
+use super::open_runs::Open;
 use super::outlook::{Outlooks, Rest};
 use super::{Call, Extent, Facts, Plan, advance, blind, guard, lost, missing};
-
-/// What one scope needs, whatever the others do.
-pub(super) fn of_scope(facts: Facts<'_>, scope: &Scope) -> Plan {
-    let open = open_runs::in_scope(facts, scope);
-    let mut part = of_runs(facts, scope, open, &Rest::default());
-    guard_all(facts, scope, &mut part.plan);
-    part.plan
-}
 
 /// What a plan of runs of one scope comes to.
 #[derive(Debug)]

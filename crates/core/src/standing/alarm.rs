@@ -8,6 +8,9 @@ use crate::plan::{Alarm, Blocked};
 use crate::remedy::{explain, iam_policy, of_overdue};
 use crate::slot::{Slot, rfc3339};
 
+/// What follows where the newest good snapshot is older than `rpo`.
+pub(super) const OVERDUE: &str = "A restore would lose more than the policy allows.";
+
 /// How an alarm is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlarmWords {
@@ -59,25 +62,13 @@ pub fn over(alarm: &Alarm) -> Option<&'static str> {
 
 /// Of what an alarm is.
 fn subject(alarm: &Alarm) -> String {
-    match alarm {
-        Alarm::StillCreating(slot)
-        | Alarm::UnknownStatus(slot)
-        | Alarm::GuardRefused(slot)
-        | Alarm::LettingGo(slot) => slot.pair.to_string(),
-        Alarm::RpoBreach(pair) | Alarm::NoSuchCluster(pair) => pair.to_string(),
-        Alarm::QuotaNear(scope)
-        | Alarm::QuotaReached(scope)
-        | Alarm::AccessDenied(scope)
-        | Alarm::ClockSkew(scope)
-        | Alarm::Unreachable(scope)
-        | Alarm::SameAccount(scope)
-        | Alarm::HalfHeld(scope, _)
-        | Alarm::Unidentified(scope) => scope.to_string(),
-        Alarm::OtherAccount(account) => format!("the account {account}"),
-        Alarm::PruneBlocked(policy, _) | Alarm::ConfirmationLapsed(policy) => {
-            format!("the policy {policy}")
-        }
-    }
+    let (_, subject) = alarm.cause();
+    let pair = subject.pair().map(|pair| pair.to_string());
+    let scope = || subject.scope().map(|scope| scope.to_string());
+    let account = || Some(format!("the account {}", subject.account.as_ref()?));
+    let policy = || Some(format!("the policy {}", subject.policy.as_ref()?));
+    let told = pair.or_else(scope).or_else(account).or_else(policy);
+    told.unwrap_or_default()
 }
 
 fn kind(alarm: &Alarm) -> &'static str {
@@ -145,7 +136,7 @@ fn what(alarm: &Alarm) -> String {
 
 fn meaning(alarm: &Alarm) -> &'static str {
     match alarm {
-        Alarm::RpoBreach(_) => "A restore would lose more than the policy allows.",
+        Alarm::RpoBreach(_) => OVERDUE,
         Alarm::NoSuchCluster(_) => {
             "Its slots fail until the cluster exists, or the policy names another one."
         }

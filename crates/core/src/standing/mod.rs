@@ -112,7 +112,7 @@ pub fn concerns(
             span(rpo),
             span(by)
         ),
-        meaning: "A restore would lose more than the policy allows.".to_owned(),
+        meaning: alarm::OVERDUE.to_owned(),
         command: remedy::of_overdue(history, pair),
     });
     refused.chain(lacking).chain(overdue).collect()

@@ -306,8 +306,18 @@ fn a_listing_by_credentials_that_are_no_longer_the_accounts_is_dropped_and_the_n
     config.accounts[0].identity.profile = Some("other".to_owned());
     engine.reconfigure(config, now);
     let lists = |engine: &Engine, now| {
-        let calls = engine.plan(now).calls;
-        calls.iter().any(|call| matches!(call, Call::List { .. }))
+        let mut engine = engine.clone();
+        loop {
+            match engine.next(now) {
+                Step::Commit(changes) => engine.committed(changes, Vec::new()),
+                Step::Call {
+                    call: Call::List { .. },
+                    ..
+                } => return true,
+                Step::Call { .. } => {}
+                Step::Sleep { .. } => return false,
+            }
+        }
     };
     let later = now + redkeep_simulation::setup::seconds(20);
     assert!(!lists(engine, later));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use redkeep_core::lease::Mark;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::tables::SharedTable;
@@ -71,6 +72,13 @@ pub(super) fn outgoing(connection: &Connection) -> Result<Outgoing, Fault> {
         .prepare_cached("DELETE FROM temp.outgoing")?
         .execute([])?;
     Ok(outgoing)
+}
+
+/// Has the tables' own triggers work, or not: of rows that come from elsewhere they have done their work where these were
+/// first written.
+pub(super) fn set_triggers(connection: &Connection, are_on: bool) -> Result<(), Fault> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, are_on)?;
+    Ok(())
 }
 
 /// Whether what this connection changes is noted from now on.

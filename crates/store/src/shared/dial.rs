@@ -140,10 +140,12 @@ pub(super) fn cancel(client: &Client, database: &Database) -> impl Future<Output
     let (token, is_here) = (client.cancel_token(), database.is_here());
     let ca_file = database.ca_file.clone();
     let cancelling = timeout(CONNECT_TIMEOUT, async move {
-        match (is_here, tls(ca_file.as_deref())) {
-            (true, _) => token.cancel_query(NoTls).await,
-            (false, Ok(tls)) => token.cancel_query(tls).await,
-            (false, Err(_)) => Ok(()),
+        if is_here {
+            return token.cancel_query(NoTls).await;
+        }
+        match tls(ca_file.as_deref()) {
+            Ok(tls) => token.cancel_query(tls).await,
+            Err(_) => Ok(()),
         }
     });
     // A server that does not hear that either has gone.

@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params};
 
@@ -16,7 +15,7 @@ use super::lease::moved_to;
 use super::seat::Seat;
 use super::tables::SharedTable;
 use super::wire::Wire;
-use super::{Instance, tables};
+use super::{Instance, capture, tables};
 use crate::cell::without_nul;
 use crate::error::{Fault, StoreError};
 use crate::file::File;
@@ -230,15 +229,14 @@ fn replace_nuls(transaction: &Transaction<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The tables' own triggers have done their work where the rows were first written.
+/// Does `work` on rows that were first written elsewhere.
 fn without_triggers<T>(
     file: &mut File,
     work: impl FnOnce(&mut File) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let set = |file: &File, are_on| {
-        let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
-        let set = file.connection.set_db_config(triggers, are_on);
-        set.map_err(|error| Fault::from(error).at(&file.path))
+        let set = capture::set_triggers(&file.connection, are_on);
+        set.map_err(|fault| fault.at(&file.path))
     };
     set(file, false)?;
     let done = work(file);

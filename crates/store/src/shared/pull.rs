@@ -4,7 +4,6 @@
 //! that was set back, or older than the server's memory of what was taken out, by all rows anew. Either in one transaction.
 
 use redkeep_core::lease::{Line, Mark, Since};
-use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
@@ -33,14 +32,12 @@ pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<boo
     let Some(since) = mark.since(&line) else {
         return Ok(false);
     };
-    // The tables' own triggers have done their work where the rows were first written.
-    let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
-    connection.set_db_config(triggers, false)?;
-    capture::set_capturing(connection, false)?;
-    let taken_in = take_in(replica, connection, &since);
-    capture::set_capturing(connection, true)?;
-    connection.set_db_config(triggers, true)?;
-    taken_in.map(|()| true)
+    capture::set_triggers(connection, false)?;
+    let is_quiet = capture::set_capturing(connection, false);
+    let taken_in = is_quiet.and_then(|()| take_in(replica, connection, &since));
+    let captures = capture::set_capturing(connection, true);
+    capture::set_triggers(connection, true)?;
+    captures.and(taken_in).map(|()| true)
 }
 
 fn take_in(replica: &Replica, connection: &mut Connection, since: &Since) -> Result<(), Fault> {

@@ -119,7 +119,7 @@ impl SharedTable {
     pub(super) fn definition(&self, schema: &str) -> String {
         let table = format!("{schema}.\"{}\"", self.name);
         let columns = list(&self.columns, |column| column.defined(column.is_required));
-        let key = list(self.key(), Column::quoted);
+        let key = self.key_list();
         let added = list(self.others(), |column| {
             // Rows that are there already have the default, or nothing.
             let is_required = column.is_required && column.default.is_some();
@@ -139,7 +139,7 @@ impl SharedTable {
     /// The part of a statement that puts the rows of parameter `number`, a JSON array, into the table, with the change and
     /// the epoch of `fence`.
     pub(super) fn put(&self, schema: &str, number: usize) -> String {
-        let columns = list(&self.columns, Column::quoted);
+        let columns = self.column_list();
         let given = list(&self.columns, |column| format!("r.{}", column.quoted()));
         let typed = list(&self.columns, Column::typed);
         let others = self.others().map(Column::quoted);
@@ -152,7 +152,7 @@ impl SharedTable {
              SELECT {given}, fence.changes, fence.epoch FROM fence, json_to_recordset(${number}::json) AS r({typed})
              ON CONFLICT ({}) DO UPDATE SET {}",
             self.name,
-            list(self.key(), Column::quoted),
+            self.key_list(),
             set.join(", "),
         )
     }
@@ -173,16 +173,16 @@ impl SharedTable {
 
     /// The question for the rows that were changed after the change that is parameter 1.
     pub(super) fn changed(&self, schema: &str) -> String {
-        let columns = list(&self.columns, Column::quoted);
+        let columns = self.column_list();
         let name = &self.name;
         format!("SELECT {columns} FROM {schema}.\"{name}\" WHERE change > $1 ORDER BY change")
     }
 
     /// SQLite's statement that puts a row into the local copy.
     pub(super) fn put_here(&self) -> String {
-        let columns = list(&self.columns, Column::quoted);
+        let columns = self.column_list();
         let marks = list(&self.columns, |_| "?".to_owned());
-        let key = list(self.key(), Column::quoted);
+        let key = self.key_list();
         let set = list(self.others(), |column| {
             format!("{0} = excluded.{0}", column.quoted())
         });
