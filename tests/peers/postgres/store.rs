@@ -343,6 +343,31 @@ async fn a_copy_of_a_server_that_was_set_back_is_made_anew() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_of_a_copy_whose_server_was_set_back_and_has_come_as_far_again() {
+    let Some((database, [mut first])) = hosts() else {
+        return;
+    };
+    let store = first.take().store;
+    for n in 0..3 {
+        let due = change(run("dw", n * 60, RunState::Due));
+        store.commit(vec![due]).await.unwrap();
+    }
+    // The count is the one that the holder knows; only the last change's id tells that its rows are gone.
+    database.sql(
+        "DELETE FROM redkeep.runs WHERE scheduled_at > '2026-11-24T00:00:30Z';
+         UPDATE redkeep.commits SET id = 'another' WHERE change = (SELECT changes FROM redkeep.leases)",
+    );
+    let due = change(run("dw", 180, RunState::Due));
+    store.commit(vec![due]).await.unwrap();
+    let there = database.sql("SELECT count(*) FROM redkeep.runs");
+    let here = Reader::open(&first.file())
+        .unwrap()
+        .runs(&RunFilter::default());
+    assert_eq!(here.unwrap().len().to_string(), there);
+    assert_eq!(there, "2", "the row that was left, and the new one");
+}
+
+#[tokio::test]
 async fn a_copy_of_another_history_is_made_anew_and_nothing_was_lost() {
     let (Some((_, [mut first])), Some((database, [mut second]))) = (hosts(), hosts()) else {
         return;

@@ -37,12 +37,22 @@ pub struct Since {
 }
 
 impl Mark {
+    /// Whether the server has all that the copy has, and nothing more: only then may rows be written that were made of the
+    /// copy. The count alone would not tell a server that was set back and has since come as far again.
+    pub fn is_last_of(&self, line: &Line) -> bool {
+        self.is_on(line) && line.changes == self.change
+    }
+
+    fn is_on(&self, line: &Line) -> bool {
+        self.change == 0 || line.id == self.id
+    }
+
     /// What a copy of this mark takes in from the server; `None` where it is up to date.
     pub fn since(&self, line: &Line) -> Option<Since> {
-        let is_same_line = self.change == 0 || line.id == self.id;
-        if is_same_line && line.changes == self.change {
+        if self.is_last_of(line) {
             return None;
         }
+        let is_same_line = self.is_on(line);
         let is_anew = !is_same_line || self.change < line.floor;
         Some(Since {
             change: if is_anew { 0 } else { self.change },

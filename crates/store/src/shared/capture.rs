@@ -75,10 +75,12 @@ pub(super) fn outgoing(connection: &Connection) -> Result<Outgoing, Fault> {
 }
 
 /// Has the tables' own triggers work, or not: of rows that come from elsewhere they have done their work where these were
-/// first written.
-pub(super) fn set_triggers(connection: &Connection, are_on: bool) -> Result<(), Fault> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, are_on)?;
-    Ok(())
+/// first written. Returns whether they worked before.
+pub(super) fn set_triggers(connection: &Connection, are_on: bool) -> Result<bool, Fault> {
+    let option = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    let were_on = connection.db_config(option)?;
+    connection.set_db_config(option, are_on)?;
+    Ok(were_on)
 }
 
 /// Whether what this connection changes is noted from now on.

@@ -238,9 +238,9 @@ fn without_triggers<T>(
         let set = capture::set_triggers(&file.connection, are_on);
         set.map_err(|fault| fault.at(&file.path))
     };
-    set(file, false)?;
+    let were_on = set(file, false)?;
     let done = work(file);
-    set(file, true)?;
+    set(file, were_on)?;
     done
 }
 

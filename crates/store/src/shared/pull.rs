@@ -32,11 +32,11 @@ pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<boo
     let Some(since) = mark.since(&line) else {
         return Ok(false);
     };
-    capture::set_triggers(connection, false)?;
+    let were_on = capture::set_triggers(connection, false)?;
     let is_quiet = capture::set_capturing(connection, false);
     let taken_in = is_quiet.and_then(|()| take_in(replica, connection, &since));
     let captures = capture::set_capturing(connection, true);
-    capture::set_triggers(connection, true)?;
+    capture::set_triggers(connection, were_on)?;
     captures.and(taken_in).map(|()| true)
 }
 

@@ -1,8 +1,9 @@
 //! Rows that were changed here, to the server.
 //!
-//! Owns: the one statement. It raises the count of changes in the lease's row, if that still has the count that the copy
-//! knows, the writer still holds the lease and the schema still has use for it; everything else in it hangs on that row. A
-//! process that is stopped meanwhile holds nothing up for longer than the server needs for the statement.
+//! Owns: the one statement. It raises the count of changes in the lease's row, if the last change is still the one that the
+//! copy has ([`Mark::is_last_of`]), the writer still holds the lease and the schema still has use for it; everything else in
+//! it hangs on that row. A process that is stopped meanwhile holds nothing up for longer than the server needs for the
+//! statement.
 
 use redkeep_core::lease::{Mark, Unwritten};
 use rusqlite::Transaction;
@@ -25,7 +26,7 @@ pub(super) fn push(replica: &Replica, transaction: &Transaction<'_>) -> Result<P
     let before = capture::mark(transaction)?;
     let id: String =
         transaction.query_row("SELECT lower(hex(randomblob(8)))", [], |row| row.get(0))?;
-    let statement = statement(replica, &outgoing, before.change, &id);
+    let statement = statement(replica, &outgoing, &before, &id);
     let written = replica.wire.ask(statement)?;
     match written.first() {
         Some(row) => {
@@ -54,17 +55,18 @@ fn why_not(replica: &Replica) -> Result<Pushed, Fault> {
     }
 }
 
-fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> Statement {
+fn statement(replica: &Replica, outgoing: &Outgoing, before: &Mark, id: &str) -> Statement {
     let (schema, version) = (replica.wire.schema(), latest_version());
     let mut values = vec![
-        Value::from(before),
+        Value::from(before.change),
         Value::from(SHARD.to_owned()),
         Value::from(id.to_owned()),
+        Value::from(before.id.clone()),
     ];
     let holds = match &replica.fence {
         Fence::Holder { id, epoch } => {
             values.extend([Value::from(id.clone()), Value::from(*epoch)]);
-            " AND holder = $4::uuid AND epoch = $5"
+            " AND holder = $5::uuid AND epoch = $6"
         }
         Fence::Wish | Fence::Orphan => "",
     };
@@ -72,6 +74,7 @@ fn statement(replica: &Replica, outgoing: &Outgoing, before: i64, id: &str) -> S
         format!(
             "fence AS MATERIALIZED (UPDATE {schema}.leases SET changes = changes + 1
              WHERE shard = $2 AND changes = $1{holds}
+                 AND ($1 = 0 OR coalesce((SELECT id FROM {schema}.commits WHERE change = $1), '') = $4)
                  AND EXISTS (SELECT 1 FROM {schema}.installation WHERE floor <= {version})
              RETURNING changes, epoch)"
         ),

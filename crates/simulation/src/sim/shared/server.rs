@@ -63,7 +63,7 @@ pub struct State {
 pub struct Write {
     pub fence: Fence,
     /// The change that they were made after.
-    pub after: i64,
+    pub after: Mark,
     /// The change's own id.
     pub id: String,
     pub changes: Vec<Change>,
@@ -301,7 +301,7 @@ impl Server {
     ) -> Result<(i64, Vec<Run>), Unwritten> {
         let lease = &self.state.lease;
         let is_held = was_held.unwrap_or(self.is_held_by(&write.fence));
-        if !is_held || lease.changes != write.after {
+        if !is_held || !write.after.is_last_of(&self.line(&write.after)) {
             let (holder, epoch) = (lease.holder.as_deref(), lease.epoch);
             return Err(write.fence.unwritten(holder, epoch));
         }

@@ -340,7 +340,7 @@ impl Sim {
     fn write(&mut self, host: usize) {
         let id = self.shared().server.new_id();
         let instance = self.instance_mut(host);
-        let after = instance.mark.change;
+        let after = instance.mark.clone();
         let term = instance.term_mut().unwrap();
         let write = Write {
             fence: term.fence.clone(),
