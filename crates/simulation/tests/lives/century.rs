@@ -1,5 +1,5 @@
-//! More than nine years of lives in every test run, on as many threads as there are cores: some the same each time, some
-//! that nobody has lived before. `examples/simulate` lives as many as are asked for, and what a release has to have lived.
+//! Six years of lives in every test run, on as many threads as there are cores: some the same each time, more that nobody
+//! has lived before. `examples/simulate` lives as many as are asked for, and what a release has to have lived.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -39,8 +39,8 @@ fn assert_well_under(strain: Option<Strain>, seeds: std::ops::Range<u64>, days: 
 }
 
 #[test]
-fn sixty_months() {
-    assert_well(0..60, 30);
+fn twenty_months() {
+    assert_well(0..20, 30);
 }
 
 /// Seeds that nobody has lived before: each run of the tests finds out a little more.
@@ -69,7 +69,7 @@ fn a_year() {
 #[test]
 fn the_same_seed_gives_the_same_life_and_another_one_another() {
     let hash = |seed| live(LifeSpec::new(seed, 20)).hash;
-    for seed in 100..110 {
+    for seed in 100..103 {
         assert_eq!(hash(seed), hash(seed), "I16: seed {seed}");
     }
     assert_ne!(hash(100), hash(101));
