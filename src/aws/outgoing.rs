@@ -17,7 +17,7 @@ use http_body::Body;
 use crate::config::network;
 use crate::error_chain::with_causes;
 
-/// So much of an answer is read; the rest is left.
+/// How many bytes of an answer are read; the rest is left.
 const ANSWER_MAX: usize = 16 << 10;
 
 /// A request to a receiver.

@@ -273,7 +273,7 @@ pub(super) async fn names(args: &NamesArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// So many of the newest snapshots are offered.
+/// How many of the newest snapshots are offered.
 const NEWEST: u32 = 200;
 
 fn snapshots(reader: Option<&Reader>) -> BTreeSet<String> {

@@ -226,7 +226,7 @@ fn in_file(config: &Config, kind: Kind) -> BTreeSet<&str> {
     }
 }
 
-/// So many names are told of those that there are.
+/// How many names are told of those that there are.
 const MOST_TOLD: usize = 20;
 
 /// That there is no such name, those that there are, and the one that may be meant.

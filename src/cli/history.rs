@@ -67,7 +67,7 @@ pub struct HistoryArgs {
     output: OutputArgs,
 }
 
-/// With --follow, so many of the past are shown unless another number is asked for.
+/// With --follow, how many of the past are shown unless another number is asked for.
 const RECENT: u32 = 10;
 /// How often what is new is looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -102,7 +102,7 @@ fn count(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("wanted a number of slots from 1 to {MOST}"))
 }
 
-/// After so many slots the command says that it goes on.
+/// After how many slots the command says that it goes on.
 const SIGN_AFTER: usize = 100_000;
 
 /// Says now and then how far a long list is.

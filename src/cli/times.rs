@@ -15,7 +15,7 @@ pub(super) enum InstantArg {
     Local(NaiveDateTime),
     /// The beginning of the day so many days before today, on the clocks of the table.
     DaysBack(i64),
-    /// So long ago, or from now on.
+    /// A span of time ago, or from now on.
     Distance(TimeDelta),
 }
 

@@ -19,7 +19,7 @@ use crate::reply::Reply;
 /// At most this many answers are taken in before one plan: a signal and a tick are heard in between.
 const MAX_ANSWERS_PER_TURN: usize = 200;
 
-/// So long an answer waits for those that come with it: what was asked for together is answered together, and one commit
+/// For how long an answer waits for those that come with it: what was asked for together is answered together, and one commit
 /// takes them all.
 const GATHERING: Duration = Duration::from_millis(3);
 

@@ -252,7 +252,7 @@ fn pair_view(
     }
 }
 
-/// So many of the clusters that nothing protects are named.
+/// How many of the clusters that nothing protects are named.
 const NAMED: usize = 5;
 
 /// Not known before the first listing, nor where another scope does the work.

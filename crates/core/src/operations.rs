@@ -16,7 +16,7 @@ use crate::snapshot::SnapshotId;
 
 /// From one pass over a policy's snapshots to the next.
 pub const PRUNE_INTERVAL: TimeDelta = TimeDelta::hours(1);
-/// So many snapshots are removed in a pass.
+/// How many snapshots are removed in a pass at most.
 pub const MAX_DELETES_PER_PASS: usize = 5;
 
 /// Names a snapshot among those of all accounts and regions.

@@ -50,7 +50,7 @@ pub struct Policy {
 /// Which snapshots are kept from expiring, and which are deleted before they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protection {
-    /// So many of a pair's newest good snapshots are kept; at least 1.
+    /// How many of a pair's newest good snapshots are kept; at least 1.
     pub min_good: usize,
     /// Whether their expiry is put off while no newer one comes.
     pub guard: bool,

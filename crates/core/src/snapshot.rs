@@ -26,7 +26,7 @@ use crate::slot::{Pair, Scope, Slot, rfc3339};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId(Arc<str>);
 
-/// So many hex digits of a hash end the name of a slot's first snapshot.
+/// How many hex digits of a hash end the name of a slot's first snapshot.
 const HASH_DIGITS: usize = 8;
 
 /// The end of the name of a slot's second snapshot.

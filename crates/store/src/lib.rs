@@ -147,7 +147,7 @@ impl Store {
     /// Each way in which the file cannot be trusted has its own [`StoreError`]; nothing is written then.
     pub fn open(path: &Path, kind: EndpointKind, now: DateTime<Utc>) -> Result<Opened, StoreError> {
         let found = StoreWriter::open(path, kind, now, Check::First)?;
-        Self::keep(path, found, Tenure::Own)
+        Self::keep(path, found)
     }
 
     /// Opens the history at `path` for a daemon that goes on in any case.
@@ -165,7 +165,7 @@ impl Store {
         check: Check,
     ) -> Result<Opened, StoreError> {
         let found = StoreWriter::open_or_begin_anew(path, kind, now, check)?;
-        Self::keep(path, found, Tenure::Own)
+        Self::keep(path, found)
     }
 
     /// Opens a history that is shared, by its copy at `path`, for as long as this instance holds `lease`. Without a lease it
@@ -181,18 +181,20 @@ impl Store {
         lease: Option<(HeldLease, Taken)>,
     ) -> Result<Opened, StoreError> {
         let unrecorded_since = lease.as_ref().and_then(|(_, taken)| taken.unrecorded_since);
-        let lease = lease.map(|(lease, _)| Arc::new(lease));
         let is_orphan = lease.is_none();
-        let mut found = StoreWriter::open_shared(server, path, kind, now, lease.clone())?;
+        let tenure = lease.map_or(Tenure::Orphaned, |(lease, _)| {
+            Tenure::Leased(Arc::new(lease))
+        });
+        let mut found = StoreWriter::open_shared(server, path, kind, now, tenure)?;
         found.history.handover = Some(Handover {
             unrecorded_since,
             began_at: now,
             is_orphan,
         });
-        Self::keep(path, found, lease.map_or(Tenure::Orphaned, Tenure::Leased))
+        Self::keep(path, found)
     }
 
-    fn keep(path: &Path, found: Found, tenure: Tenure) -> Result<Opened, StoreError> {
+    fn keep(path: &Path, found: Found) -> Result<Opened, StoreError> {
         let (requests, inbox) = mpsc::channel(QUEUE_LENGTH);
         let Found {
             writer,
@@ -202,6 +204,7 @@ impl Store {
             trouble,
             is_checked,
         } = found;
+        let tenure = writer.tenure.clone();
         let thread = spawn(move || writer.serve(inbox))?;
         let shared = Shared {
             path: path.to_owned(),

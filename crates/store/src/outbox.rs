@@ -21,9 +21,9 @@ use redkeep_core::notify::delivery::{Dropped, Queue, SUMMARY_WINDOW, Waiting};
 use redkeep_core::outbox::{Condition, Event, Message};
 use rows::{CONDITIONS, ConditionRow, MessageRow, OUTBOX, condition, pending};
 
-/// So many messages of a receiver wait at most; older ones are only counted.
+/// How many messages of a receiver wait at most; older ones are only counted.
 const MOST_WAITING: i64 = 1_000;
-/// So many that have ended are kept at most of each receiver, and for so long.
+/// How many that have ended are kept at most of each receiver, and for how long.
 const MOST_ENDED: i64 = 1_000;
 const ENDED_FOR: TimeDelta = TimeDelta::days(7);
 

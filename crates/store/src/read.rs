@@ -52,7 +52,7 @@ pub struct RunFilter {
     pub ended_since: Option<DateTime<Utc>>,
     /// Whose snapshot is there, or no more.
     pub presence: Option<Presence>,
-    /// At most so many: the newest, still oldest first.
+    /// How many at most: the newest, still oldest first.
     pub limit: Option<u32>,
 }
 

@@ -13,7 +13,7 @@ use super::{HeldLease, Peers, Store, beside};
 const SHARED_PATIENCE: Duration = Duration::from_millis(700);
 
 /// By what right the history is written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Tenure {
     /// It is this machine's alone: whoever holds the state directory writes it.
     Own,
@@ -23,17 +23,24 @@ pub(super) enum Tenure {
     Orphaned,
 }
 
+impl Tenure {
+    /// Whether nobody else can be working on the history.
+    pub(super) fn is_trusted(&self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Leased(lease) => lease.is_trusted(),
+            Self::Orphaned => false,
+        }
+    }
+}
+
 impl Store {
     /// Whether nobody else can be working on the history: only then may anything be deleted, shortened or told.
     pub fn is_trusted(&self) -> bool {
-        match &self.shared.tenure {
-            Tenure::Own => true,
-            Tenure::Leased(lease) => lease.is_trusted(),
-            Tenure::Orphaned => false,
-        }
+        self.shared.tenure.is_trusted()
     }
 
-    /// For so long an answer is waited for where slots may be due: one that comes later is to be taken in then. A disk that
+    /// For how long an answer is waited for where slots may be due: one that comes later is to be taken in then. A disk that
     /// does not answer is waited for.
     pub fn patience(&self) -> Duration {
         match &self.shared.tenure {

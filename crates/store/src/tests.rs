@@ -34,10 +34,7 @@ fn spoiled(name: &str, pragma: &str) -> (Store, PathBuf) {
     let mut found =
         StoreWriter::open(&path, EndpointKind::Aws, DateTime::UNIX_EPOCH, Check::First).unwrap();
     found.writer.spoil(pragma);
-    (
-        Store::keep(&path, found, Tenure::Own).unwrap().store,
-        directory,
-    )
+    (Store::keep(&path, found).unwrap().store, directory)
 }
 
 #[tokio::test]

@@ -15,9 +15,9 @@ use super::file::File;
 use super::meta;
 use redkeep_core::names::Retention;
 
-/// So many rows are taken out at once: a commit waits for them for some hundredths of a second.
+/// How many rows are taken out at once: a commit waits for them for some hundredths of a second.
 const BATCH: usize = 500;
-/// For so long AWS's description of a snapshot that is gone is kept.
+/// For how long AWS's description of a snapshot that is gone is kept.
 const DESCRIBED: TimeDelta = TimeDelta::days(30);
 
 /// What was taken out of the history.

@@ -5,7 +5,6 @@
 mod ways;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -14,6 +13,7 @@ use super::error::StoreError;
 use super::file::{File, LOG_STEP};
 use super::meta::{self, EndpointKind, Installation, NewDatabase};
 use super::shared::HeldLease;
+use super::tenure::Tenure;
 use super::{Command, OutboxWork, Reread, StartedOver, inbox, load, quarantine, tidy, write};
 use redkeep_core::engine::Requests;
 use redkeep_core::history::{Change, History};
@@ -30,9 +30,7 @@ pub(super) struct StoreWriter {
     behind: Behind,
     /// At this length the log is shortened.
     log_limit: u64,
-    /// The lease of a history that is shared.
-    lease: Option<Arc<HeldLease>>,
-    is_shared: bool,
+    pub(super) tenure: Tenure,
 }
 
 /// What may be in the place of a file that could not be opened.
@@ -86,8 +84,7 @@ impl StoreWriter {
             file,
             behind: Behind::Nothing,
             log_limit: LOG_STEP,
-            lease: None,
-            is_shared: false,
+            tenure: Tenure::Own,
         };
         Found {
             writer,
@@ -126,20 +123,10 @@ impl StoreWriter {
             None => self.reopen()?,
         };
         let file = self.file.insert(file);
-        if self.is_shared {
-            if self.lease.as_ref().is_some_and(|lease| !lease.is_reached()) {
-                let why = "it did not answer the last request".to_owned();
-                return Err(StoreError::Unreachable { why });
-            }
-            let stay = write::commit(file, changes);
-            let is_over = matches!(
-                stay,
-                Err(StoreError::LeaseLost | StoreError::ServerNewer { .. })
-            );
-            if let (true, Some(lease)) = (is_over, &self.lease) {
-                lease.lose();
-            }
-            return stay;
+        match &self.tenure {
+            Tenure::Own => {}
+            Tenure::Leased(lease) => return commit_leased(file, changes, lease),
+            Tenure::Orphaned => return write::commit(file, changes),
         }
         if self.behind != Behind::Unread {
             let stay = write::commit(file, changes)?;
@@ -185,12 +172,8 @@ impl StoreWriter {
             path: self.path.clone(),
         };
         // What only one may do, one that is not sure to be the one does not begin.
-        let is_trusted = match &self.lease {
-            Some(lease) => lease.is_trusted(),
-            None => !self.is_shared,
-        };
-        let file = self.file.as_mut();
-        let file = file.filter(|_| self.behind != Behind::Unread && is_trusted);
+        let may_begin = self.behind != Behind::Unread && self.tenure.is_trusted();
+        let file = self.file.as_mut().filter(|_| may_begin);
         match file {
             Some(file) => work(Ok(file)),
             None => work(Err(unwritable())),
@@ -212,7 +195,7 @@ impl StoreWriter {
 
     /// Nobody can ask for anything where nothing can be written.
     fn requests(&mut self, seen: &mut Option<i64>) -> Result<Option<Requests>, StoreError> {
-        if let (Some(file), Some(lease)) = (&mut self.file, &self.lease) {
+        if let (Some(file), Tenure::Leased(lease)) = (&mut self.file, &self.tenure) {
             if lease.is_reached() && file.is_behind(lease.changes()) {
                 file.catch_up()?;
             }
@@ -264,6 +247,23 @@ impl StoreWriter {
             path: self.path.clone(),
         })
     }
+}
+
+/// Commits to a history that is shared; where the lease turns out to be gone, its holder hears of that.
+fn commit_leased(
+    file: &mut File,
+    changes: &[Change],
+    lease: &HeldLease,
+) -> Result<Vec<Run>, StoreError> {
+    if !lease.is_reached() {
+        let why = "it did not answer the last request".to_owned();
+        return Err(StoreError::Unreachable { why });
+    }
+    let stay = write::commit(file, changes);
+    if let Err(StoreError::LeaseLost | StoreError::ServerNewer { .. }) = stay {
+        lease.lose();
+    }
+    stay
 }
 
 /// Whether a change, made while the history was unknown, tells what the history does not know better: how far each

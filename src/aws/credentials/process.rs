@@ -22,7 +22,7 @@ use crate::config::clean;
 const BYTES_MAX: u64 = 64 << 10;
 /// Processes that the command has left behind may hold its output open for this long after its end.
 const LEFT_OPEN: Duration = Duration::from_secs(1);
-/// So much of a complaint is shown.
+/// How many characters of a complaint are shown.
 const COMPLAINT: usize = 200;
 
 /// Ends a process group, unless its first process has ended.

@@ -3,7 +3,7 @@
 use crate::cli::output::{Tone, View};
 use crate::forecast::ScopeForecast;
 
-/// So many lines the plot has above the axis.
+/// How many lines the plot has above the axis.
 const HEIGHT: usize = 10;
 /// The plot is not wider than there are days, nor narrower than this.
 const NARROWEST: usize = 20;

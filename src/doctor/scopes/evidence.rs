@@ -124,7 +124,7 @@ pub(super) fn creating(asked: &Asked) -> Finding {
     }
 }
 
-/// So many slots that AWS refuses now are told for each scope; `redkeep status` tells all.
+/// How many slots that AWS refuses now are told for each scope; `redkeep status` tells all.
 const MOST_SLOTS: usize = 5;
 
 pub(super) fn slots(refused: &[(Pair, Concern)]) -> Vec<Finding> {

@@ -19,7 +19,7 @@ use crate::slot::{Pair, Slot};
 /// How long a store that could not write is left alone: each try may wait for a lock.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// So many messages to receivers are kept; of more, the newest.
+/// How many messages to receivers are kept; of more, the newest.
 const MOST_MESSAGES: usize = 10_000;
 
 /// The changes, and when the store may be tried again.

@@ -21,18 +21,18 @@ pub use patience::{Look, Patience, Turn};
 pub const RENEW_EACH: Duration = Duration::from_secs(5);
 /// How often an instance that waits looks at the lease.
 pub const LOOK_EACH: Duration = Duration::from_secs(1);
-/// For so long after the start of the last renewal that succeeded, the holder may do what only one may do. It is less than
+/// For how long after the start of the last renewal that succeeded the holder may do what only one may do. It is less than
 /// [`TAKEOVER_AFTER`] by more than a call to AWS needs to leave the machine.
 pub const TRUST_FOR: Duration = Duration::from_secs(20);
-/// So long must an instance that waits have seen the same lease before it takes it from its holder.
+/// For how long an instance that waits must have seen the same lease before it takes it from its holder.
 pub const TAKEOVER_AFTER: Duration = Duration::from_secs(30);
-/// After so long without an answer an instance that waits begins to count anew: who could not reach the database may not be
+/// After how long without an answer an instance that waits begins to count anew: who could not reach the database may not be
 /// the only one, and the holder gets its time to renew the lease.
 const UNSEEN_FOR: Duration = Duration::from_secs(10);
-/// So long must the database have been out of reach before an instance that has never held the lease works without it.
+/// For how long the database must have been out of reach before an instance that has never held the lease works without it.
 pub const ORPHAN_AFTER: Duration = Duration::from_secs(300);
 
-/// So long must the instances have had different configurations before that is told: a change reaches one after another.
+/// For how long the instances must have had different configurations before that is told: a change reaches one after another.
 pub const DIFFERENT_FOR: Duration = Duration::from_secs(600);
 
 /// The two numbers of a lease that change with each sign of life of its holder.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{ORPHAN_AFTER, Pulse, Sight};
 
-/// For so long an instance that was asked to let another one work leaves the lease to others.
+/// For how long an instance that was asked to let another one work leaves the lease to others.
 const YIELDED_FOR: Duration = Duration::from_secs(60);
 
 /// What came of a look at the lease.

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::digest;
 use crate::outbox::{Content, Event, Message, MessageState, ReceiverKind};
 
-/// More than so many of a kind within [`SUMMARY_WINDOW`] become one summary.
+/// More than this many of a kind within [`SUMMARY_WINDOW`] become one summary.
 pub const MOST_OF_A_KIND: usize = 10;
 /// The time in which they are counted.
 pub const SUMMARY_WINDOW: TimeDelta = TimeDelta::minutes(5);
@@ -22,7 +22,7 @@ pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 pub const LONGEST_ASKED: TimeDelta = TimeDelta::hours(24);
 /// The first distance between two tries.
 const FIRST_WAIT: TimeDelta = TimeDelta::seconds(5);
-/// So many lines of a summary or digest are shown.
+/// How many lines of a summary or digest are shown.
 pub const MOST_LINES: usize = 20;
 
 /// A message that waits, and how it went so far.

@@ -30,7 +30,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many requests may be sent at once.
+    /// How many requests may be sent at once.
     pub const BURST: u32 = 20;
     /// The pace at the start, in requests a second.
     pub const FIRST_PACE: f64 = 10.0;
@@ -107,7 +107,7 @@ impl Budget {
         self.at(now).tokens as usize
     }
 
-    /// The bucket after so many requests by `now`.
+    /// The bucket after that many requests by `now`.
     #[must_use]
     pub fn spent(&self, requests: u32, now: DateTime<Utc>) -> Self {
         let mut budget = self.at(now);

@@ -15,7 +15,7 @@ use crate::slot::Scope;
 use super::open_runs::Open;
 use super::{Facts, Plan};
 
-/// So many listings in a row may fail in an account that has left the file: about ten minutes.
+/// How many listings in a row may fail in an account that has left the file: about ten minutes.
 const MAX_FAILED_LISTINGS: u32 = 10;
 
 /// How often it is looked whether an account has another name by now.

@@ -24,7 +24,7 @@ use super::{Facts, Plan, edits};
 /// More slots than this missed in a row are one range.
 const RANGE_FROM: usize = 100;
 
-/// One plan gives about so many slots their record; the next goes on. What a turn commits has a bound.
+/// About how many slots one plan gives their record; the next goes on. What a turn commits has a bound.
 const MOST_CHANGES: usize = 5_000;
 
 /// Plans a run for every slot that has become due; when the next slot without a record is, or far off if there is none.

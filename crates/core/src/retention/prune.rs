@@ -26,9 +26,9 @@ const FAILED_KEPT: TimeDelta = TimeDelta::days(7);
 pub struct Rules<'a> {
     /// This installation.
     pub writer: &'a Writer,
-    /// So many of the newest base-tier snapshots stay.
+    /// How many of the newest base-tier snapshots stay.
     pub keep_last: usize,
-    /// So many newer good ones of the same incarnation must remain.
+    /// How many newer good ones of the same incarnation must remain.
     pub min_good: usize,
     /// The time between two slots; `None` where the pair has had none.
     pub interval: Option<TimeDelta>,

@@ -121,7 +121,7 @@ async fn a_head_that_is_too_long_is_answered_431() {
     assert!(text.starts_with("HTTP/1.1 431"), "{text}");
 }
 
-/// So much is sent behind the requests that no buffer of the kernel takes it while nobody reads it.
+/// How much is sent behind the requests, more than any buffer of the kernel takes while nobody reads.
 const FLOOD: usize = 8 << 20;
 
 #[tokio::test]

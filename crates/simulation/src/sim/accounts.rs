@@ -45,7 +45,7 @@ impl Sim {
     }
 }
 
-/// So long after its window a run may be looked for, until it is decided.
+/// For how long after its window a run may be looked for, until it is decided.
 const DECISION: TimeDelta = TimeDelta::minutes(30);
 
 impl Sim {

@@ -28,7 +28,7 @@ impl Dice {
         i64::try_from(self.between(0, days * 1440)).unwrap()
     }
 
-    /// So many milliseconds, drawn between these.
+    /// A number of milliseconds, drawn between these.
     pub fn milliseconds(&mut self, (least, most): (u64, u64)) -> TimeDelta {
         TimeDelta::milliseconds(i64::try_from(self.between(least, most)).unwrap())
     }

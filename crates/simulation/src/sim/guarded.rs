@@ -14,7 +14,7 @@ use redkeep_policy_file::Config;
 use super::aws::Aws;
 use super::ledger::Ledger;
 
-/// So soon after a trouble the guard may not have had its turn yet.
+/// For how long after a trouble the guard may not have had its turn yet.
 const TURN: TimeDelta = TimeDelta::hours(1);
 
 /// What a host has seen of the snapshots that its pairs have.

@@ -299,7 +299,7 @@ fn event_id(kind: EventKind) -> &'static str {
     }
 }
 
-/// So many are on a page.
+/// How many are on a page.
 const PAGE: usize = 100;
 
 /// A listing took a request for each hundred; one whose marker does not advance, a second one.

@@ -15,7 +15,7 @@ use crate::image;
 /// command takes twice as much.
 const LARGEST_IMAGE: u64 = 128 << 20;
 
-/// So much of the history a command keeps in memory, in KiB below zero (sqlite.org/pragma.html): one that asks for each
+/// How much of the history a command keeps in memory, in KiB below zero (sqlite.org/pragma.html): one that asks for each
 /// of thousands of pairs comes by the same pages again and again.
 const COMMAND_CACHE: i32 = -(32 << 10);
 

@@ -14,7 +14,7 @@ use crate::meta;
 use crate::schema::latest_version;
 use crate::shared::{self, Fence, Pushed, Replica, Server};
 
-/// So often something is written anew because others have changed a shared history meanwhile.
+/// How often something is written anew because others have changed a shared history meanwhile.
 const MOST_TRIES: u32 = 50;
 
 impl File {

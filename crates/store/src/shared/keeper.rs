@@ -8,18 +8,16 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::Fence;
 use super::dial::Server;
-use super::lease::{Instance, Peers, tell, view};
+use super::instances::{Instance, Peers, tell};
+use super::lease::{self, Term};
 use super::wire::{Trouble, Wire};
-use super::{Fence, SHARD, number, text};
-use crate::cell::to_text;
 use crate::error::StoreError;
-use crate::schema::latest_version;
 use redkeep_core::lease::{Heard, Hold, LOOK_EACH, Question};
 use redkeep_serve::clock::{Clock, boottime};
 
@@ -34,8 +32,7 @@ pub struct HeldLease {
 /// What is known of the lease.
 #[derive(Debug)]
 struct State {
-    fence: Fence,
-    epoch: i64,
+    term: Term,
     hold: Mutex<Hold>,
     /// Wakes those who wait for its loss.
     is_lost: watch::Sender<bool>,
@@ -65,10 +62,9 @@ impl HeldLease {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let wire = Wire::new(server).map_err(StoreError::Thread)?;
-        let id = instance.id.clone();
+        let holder = instance.id.clone();
         let state = Arc::new(State {
-            fence: Fence::Holder { id, epoch },
-            epoch,
+            term: Term { holder, epoch },
             hold: Mutex::default(),
             is_lost: watch::Sender::new(false),
             peers: Mutex::default(),
@@ -99,11 +95,11 @@ impl HeldLease {
 
     /// The number of the term.
     pub fn epoch(&self) -> i64 {
-        self.state.epoch
+        self.state.term.epoch
     }
 
     pub(crate) fn fence(&self) -> Fence {
-        self.state.fence.clone()
+        self.state.term.fence()
     }
 
     /// Whether nobody else can have taken the lease yet: only then anything is deleted, shortened or sent.
@@ -216,35 +212,19 @@ impl Keeper {
     }
 
     fn renew(&self) -> Heard {
-        let asked = self.wire.query(
-            "WITH renewed AS (UPDATE {s}.leases SET renewals = renewals + 1
-                     WHERE shard = $1 AND holder = $2::uuid AND epoch = $3
-                         AND EXISTS (SELECT 1 FROM {s}.installation WHERE floor <= $5)
-                     RETURNING changes, coalesce(wanted_by, '') AS wanted_by),
-                 noted AS (UPDATE {s}.terms SET renewed_at = $4 FROM renewed
-                     WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid)
-                 SELECT changes, wanted_by FROM renewed",
-            vec![
-                Value::from(SHARD.to_owned()),
-                Value::from(self.instance.id.clone()),
-                Value::from(self.state.epoch),
-                Value::from(to_text(self.clock.now())),
-                Value::from(latest_version()),
-            ],
-        );
-        match asked {
+        match lease::renew(&self.wire, &self.state.term, self.clock.now()) {
             Err(Trouble::Unreachable(_) | Trouble::Refused { .. }) => Heard::Nothing,
-            Ok(rows) => rows.first().map_or(Heard::Another, |row| {
-                self.ours(number(row.first()), &text(row.get(1)))
-            }),
+            Ok(None) => Heard::Another,
+            Ok(Some((changes, wanted_by))) => self.ours(changes, &wanted_by),
         }
     }
 
     fn look(&self) -> Heard {
-        let Ok(view) = view(&self.wire) else {
+        let Ok(view) = lease::view(&self.wire) else {
             return Heard::Nothing;
         };
-        let is_ours = { &self.state.fence }.holds(view.holder.as_deref(), view.pulse.epoch);
+        let fence = self.state.term.fence();
+        let is_ours = fence.holds(view.holder.as_deref(), view.pulse.epoch);
         match is_ours && view.check_floor().is_ok() {
             true => self.ours(view.changes, view.wanted_by.as_deref().unwrap_or_default()),
             false => Heard::Another,
@@ -260,14 +240,6 @@ impl Keeper {
 
     fn release(&self) {
         // Where that does not arrive, the others count to the end.
-        let _ = self.wire.query("WITH released AS (UPDATE {s}.leases SET holder = NULL, name = '', renewals = renewals + 1, wanted_by = NULL
-                     WHERE shard = $1 AND holder = $2::uuid AND epoch = $3 RETURNING epoch AS ended)
-                 UPDATE {s}.terms SET ended_at = $4, renewed_at = $4 FROM released
-                 WHERE shard = $1 AND epoch = ended AND holder = $2::uuid", vec![
-                Value::from(SHARD.to_owned()),
-                Value::from(self.instance.id.clone()),
-                Value::from(self.state.epoch),
-                Value::from(to_text(self.clock.now())),
-            ]);
+        let _ = lease::release(&self.wire, &self.state.term, self.clock.now());
     }
 }

@@ -1,62 +1,17 @@
-//! The lease, as the server has it, and what the server is told of the instances.
+//! The lease, as the server has it.
 //!
-//! Owns: the row of the lease and those of the instances. When a lease may be taken and for how long it may be trusted,
-//! `redkeep_core::lease` says. Never asks what time the server has.
-
-use std::path::Path;
+//! Owns: every statement on the lease's row and on the terms, but for the one that writes rows (`push`). When a lease may be
+//! taken and for how long it may be trusted, `redkeep_core::lease` says. Never asks what time the server has.
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::wire::Wire;
-use super::{SHARD, number, text};
-use crate::cell::to_text;
-use crate::error::{Fault, StoreError};
+use super::wire::{Trouble, Wire};
+use super::{Fence, SHARD, number, text};
+use crate::cell::{parse_instant, to_text};
+use crate::error::Fault;
 use crate::schema::latest_version;
-use redkeep_core::lease::Pulse;
-
-/// A process, as the other instances and people know it.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    /// Made anew at each start, so that no two processes have the same.
-    pub id: String,
-    /// What people call it.
-    pub name: String,
-    /// Its version of redkeep.
-    pub version: String,
-    /// A fingerprint of its configuration.
-    pub config_hash: String,
-}
-
-impl Instance {
-    /// A process that begins.
-    ///
-    /// # Errors
-    /// Where the system has no random numbers.
-    pub fn new(name: String, version: &str, config_hash: String) -> Result<Self, StoreError> {
-        let random = "SELECT lower(hex(randomblob(16)))";
-        let made = Connection::open_in_memory()
-            .and_then(|connection| connection.query_row(random, [], |row| row.get(0)));
-        let id = made.map_err(|error| Fault::from(error).at(Path::new(":memory:")))?;
-        Ok(Self {
-            id: dashed(id),
-            name,
-            version: version.to_owned(),
-            config_hash,
-        })
-    }
-}
-
-/// Thirty-two digits as a UUID is written.
-fn dashed(mut digits: String) -> String {
-    for at in [20, 16, 12, 8] {
-        if digits.is_char_boundary(at) && digits.len() > at {
-            digits.insert(at, '-');
-        }
-    }
-    digits
-}
+use redkeep_core::lease::{Line, Mark, Pulse};
 
 /// A lease as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,11 +55,9 @@ pub(super) fn view(wire: &Wire) -> Result<LeaseView, Fault> {
     let rows = wire.query(
         "SELECT epoch, renewals, coalesce(holder::text, ''), name, changes, coalesce(wanted_by, ''),
              (SELECT floor FROM {s}.installation) FROM {s}.leases WHERE shard = $1",
-        vec![Value::from(SHARD.to_owned())],
+        vec![shard()],
     )?;
-    let Some(row) = rows.first() else {
-        return Err(Fault::away("its table leases has no row".to_owned()));
-    };
+    let row = rows.first().ok_or_else(no_row)?;
     let filled = |at: usize| Some(text(row.get(at))).filter(|text| !text.is_empty());
     Ok(LeaseView {
         pulse: Pulse {
@@ -119,48 +72,142 @@ pub(super) fn view(wire: &Wire) -> Result<LeaseView, Fault> {
     })
 }
 
-/// An instance that has not told of itself for so long has ended, or cannot reach the database.
-pub(super) const SILENT_SECONDS: i64 = 30;
-
-/// How many instances there are, as one of them sees it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Peers {
-    /// Those that told of themselves within half a minute, this one included.
-    pub alive: i64,
-    /// Those of them that have another configuration than this one.
-    pub configured_otherwise: i64,
+/// A term that was taken.
+pub(super) struct Begun {
+    /// Its number.
+    pub epoch: i64,
+    /// The last sign of life of the term before, if there was one.
+    pub last_sign: Option<DateTime<Utc>>,
 }
 
-/// Tells the others and people what an instance does, and forgets those that were not seen for a day; returns how many there
-/// are.
-pub(super) fn tell(
-    wire: &Wire,
-    instance: &Instance,
-    state: &str,
-    since: DateTime<Utc>,
-) -> Result<Peers, Fault> {
-    let rows = wire.query(
-        "WITH old AS (DELETE FROM {s}.instances WHERE seen_at < now() - interval '1 day'),
-             told AS (INSERT INTO {s}.instances AS i (id, name, version, schema_version, config_hash, state, since)
-                 VALUES ($1::uuid, $2, $3, $4, $5, $6, $7)
-                 ON CONFLICT (id) DO UPDATE SET seen_at = now(), config_hash = excluded.config_hash, state = excluded.state,
-                     since = CASE WHEN i.state = excluded.state THEN i.since ELSE excluded.since END)
-         SELECT count(*), count(*) FILTER (WHERE config_hash <> $5) FROM {s}.instances
-         WHERE id <> $1::uuid AND extract(epoch FROM now() - seen_at)::bigint < $8",
+/// A term of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Term {
+    /// The instance's id.
+    pub holder: String,
+    /// The term's number.
+    pub epoch: i64,
+}
+
+impl Term {
+    /// Under which the instance writes while the term lasts.
+    pub(super) fn fence(&self) -> Fence {
+        Fence::Holder {
+            id: self.holder.clone(),
+            epoch: self.epoch,
+        }
+    }
+
+    fn values(&self) -> Vec<Value> {
         vec![
-            Value::from(instance.id.clone()),
-            Value::from(instance.name.clone()),
-            Value::from(instance.version.clone()),
+            shard(),
+            Value::from(self.holder.clone()),
+            Value::from(self.epoch),
+        ]
+    }
+}
+
+/// Takes the lease for `holder`, known as `name`, if it still has this pulse, and a history that was moved away only where
+/// that `is_mover`; `None` where somebody was faster.
+pub(super) fn take(
+    wire: &Wire,
+    (holder, name): (&str, &str),
+    pulse: Pulse,
+    now: DateTime<Utc>,
+    is_mover: bool,
+) -> Result<Option<Begun>, Fault> {
+    let rows = wire.query(
+        "WITH taken AS (UPDATE {s}.leases SET holder = $2::uuid, name = $5, epoch = epoch + 1, renewals = renewals + 1,
+             wanted_by = NULL WHERE shard = $1 AND epoch = $3 AND renewals = $4
+                 AND EXISTS (SELECT 1 FROM {s}.installation WHERE floor <= $8 AND ($7 = 1 OR moved_to IS NULL))
+             RETURNING epoch),
+         begun AS (INSERT INTO {s}.terms (shard, epoch, holder, name, begun_at, renewed_at)
+             SELECT $1, epoch, $2::uuid, $5, $6, $6 FROM taken)
+         SELECT epoch, (SELECT renewed_at FROM {s}.terms WHERE shard = $1 ORDER BY epoch DESC, renewed_at DESC LIMIT 1)
+         FROM taken",
+        vec![
+            shard(),
+            Value::from(holder.to_owned()),
+            Value::from(pulse.epoch),
+            Value::from(pulse.renewals),
+            Value::from(name.to_owned()),
+            Value::from(to_text(now)),
+            Value::from(i64::from(is_mover)),
             Value::from(latest_version()),
-            Value::from(instance.config_hash.clone()),
-            Value::from(state.to_owned()),
-            Value::from(to_text(since)),
-            Value::from(SILENT_SECONDS),
         ],
     )?;
-    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
-    Ok(Peers {
-        alive: number(row.first()) + 1,
-        configured_otherwise: number(row.get(1)),
+    Ok(rows.first().map(|row| Begun {
+        epoch: number(row.first()),
+        last_sign: parse_instant(&text(row.get(1))).ok(),
+    }))
+}
+
+/// Renews the lease of a term: how many changes there were, and who wants the lease (empty: nobody); `None` where it is
+/// another's, or the schema wants a newer redkeep.
+pub(super) fn renew(
+    wire: &Wire,
+    term: &Term,
+    now: DateTime<Utc>,
+) -> Result<Option<(i64, String)>, Trouble> {
+    let mut values = term.values();
+    values.extend([Value::from(to_text(now)), Value::from(latest_version())]);
+    let rows = wire.query(
+        "WITH renewed AS (UPDATE {s}.leases SET renewals = renewals + 1
+                 WHERE shard = $1 AND holder = $2::uuid AND epoch = $3
+                     AND EXISTS (SELECT 1 FROM {s}.installation WHERE floor <= $5)
+                 RETURNING changes, coalesce(wanted_by, '') AS wanted_by),
+             noted AS (UPDATE {s}.terms SET renewed_at = $4 FROM renewed
+                 WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid)
+             SELECT changes, wanted_by FROM renewed",
+        values,
+    )?;
+    Ok(rows
+        .first()
+        .map(|row| (number(row.first()), text(row.get(1)))))
+}
+
+/// Gives the lease of a term up, if it is still that term's.
+pub(super) fn release(wire: &Wire, term: &Term, now: DateTime<Utc>) -> Result<(), Trouble> {
+    let mut values = term.values();
+    values.push(Value::from(to_text(now)));
+    let released = wire.query(
+        "WITH released AS (UPDATE {s}.leases SET holder = NULL, name = '', renewals = renewals + 1, wanted_by = NULL
+                 WHERE shard = $1 AND holder = $2::uuid AND epoch = $3 RETURNING epoch AS ended)
+             UPDATE {s}.terms SET ended_at = $4, renewed_at = $4 FROM released
+             WHERE shard = $1 AND epoch = ended AND holder = $2::uuid",
+        values,
+    );
+    released.map(drop)
+}
+
+/// Asks the holder to let another instance work, on behalf of `name`; whether there is a holder.
+pub(super) fn want(wire: &Wire, name: &str) -> Result<bool, Trouble> {
+    let rows = wire.query(
+        "UPDATE {s}.leases SET wanted_by = $2 WHERE shard = $1 AND holder IS NOT NULL RETURNING epoch",
+        vec![shard(), Value::from(name.to_owned())],
+    )?;
+    Ok(!rows.is_empty())
+}
+
+/// What the server has of the line of changes that `mark` is on.
+pub(super) fn line(wire: &Wire, mark: &Mark) -> Result<Line, Fault> {
+    let rows = wire.query(
+        "SELECT changes, floor, coalesce((SELECT id FROM {s}.commits WHERE change = $2), '')
+         FROM {s}.leases WHERE shard = $1",
+        vec![shard(), Value::from(mark.change)],
+    )?;
+    let row = rows.first().ok_or_else(no_row)?;
+    Ok(Line {
+        changes: number(row.first()),
+        floor: number(row.get(1)),
+        id: text(row.get(2)),
     })
+}
+
+fn shard() -> Value {
+    Value::from(SHARD.to_owned())
+}
+
+fn no_row() -> Fault {
+    Fault::away("its table leases has no row".to_owned())
 }

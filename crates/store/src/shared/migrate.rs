@@ -25,7 +25,7 @@ use redkeep_serve::clock::{Clock, boottime, sleep};
 use redkeep_serve::safe_file;
 use tokio::runtime::Handle;
 
-/// So many rows are moved at once.
+/// How many rows are moved at once.
 const BATCH: i64 = 2_000;
 
 /// What was moved, or would be: the tables that have rows, and how many.

@@ -21,9 +21,9 @@ mod tables;
 mod wire;
 
 pub use dial::{Password, Saying, Server};
-pub use instances::{Instances, KnownInstance};
+pub use instances::{Instance, Instances, KnownInstance, Peers};
 pub use keeper::HeldLease;
-pub use lease::{Instance, LeaseView, Peers};
+pub use lease::LeaseView;
 pub use migrate::{Move, Moved};
 pub use seat::{Seat, Taken};
 

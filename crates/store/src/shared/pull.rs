@@ -3,32 +3,21 @@
 //! Owns: bringing the copy up to date: by the rows that have changed since, or, where the copy is of another server, of one
 //! that was set back, or older than the server's memory of what was taken out, by all rows anew. Either in one transaction.
 
-use redkeep_core::lease::{Line, Mark, Since};
+use redkeep_core::lease::{Mark, Since};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::capture;
+use super::lease::line;
 use super::{Replica, SHARD, Statement, number, text};
 use crate::error::Fault;
 
-/// For so long the server remembers what was taken out of a table. A copy that is older is made anew.
+/// For how long the server remembers what was taken out of a table. A copy that is older is made anew.
 const REMEMBERED_FOR: &str = "7 days";
 
 pub(super) fn pull(replica: &Replica, connection: &mut Connection) -> Result<bool, Fault> {
     let mark = capture::mark(connection)?;
-    let rows = replica.wire.query(
-        "SELECT changes, floor, coalesce((SELECT id FROM {s}.commits WHERE change = $2), '')
-         FROM {s}.leases WHERE shard = $1",
-        vec![Value::from(SHARD.to_owned()), Value::from(mark.change)],
-    )?;
-    let Some(row) = rows.first() else {
-        return Err(Fault::away("its table leases has no row".to_owned()));
-    };
-    let line = Line {
-        changes: number(row.first()),
-        floor: number(row.get(1)),
-        id: text(row.get(2)),
-    };
+    let line = line(&replica.wire, &mark)?;
     let Some(since) = mark.since(&line) else {
         return Ok(false);
     };

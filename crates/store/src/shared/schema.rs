@@ -16,7 +16,7 @@ const FLOOR: i64 = 14;
 /// Any number will do that nobody else takes: "redk".
 const LOCK: i64 = 0x7265_646b;
 
-/// So long the tables are waited for, because everybody else then waits behind this instance. A vacuum of the server's own
+/// For how long the tables are waited for, because everybody else then waits behind this instance. A vacuum of the server's own
 /// gives way after a second. Who reads them for longer, as a backup does, is left alone, and it is tried again.
 const MOST_WAIT: &str = "1500ms";
 

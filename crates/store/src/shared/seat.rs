@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::Value;
 
+use super::Fence;
 use super::dial::Server;
+use super::instances::{Instance, Peers, leave, tell};
 use super::keeper::HeldLease;
-use super::lease::{Instance, LeaseView, Peers, moved_to, tell, view};
+use super::lease::{self, LeaseView};
 use super::wire::Wire;
-use super::{Fence, SHARD, number, text};
-use crate::cell::{parse_instant, to_text};
 use crate::error::{Fault, StoreError};
 use crate::file::File;
-use crate::schema::latest_version;
 use redkeep_core::history::Handover;
 use redkeep_core::lease::{Pulse, RENEW_EACH, Sight, Watcher};
 use redkeep_serve::clock::{Clock, boottime};
@@ -138,7 +136,7 @@ impl Seat {
             self.held_up = Some((boottime(), why.clone()));
         }
         prepared?;
-        let moved_to = moved_to(&self.wire);
+        let moved_to = lease::moved_to(&self.wire);
         let moved_to = moved_to.map_err(|fault| fault.at(&self.file.path))?;
         if let (Some(to), false) = (moved_to, self.is_mover) {
             let place = self.server.database.place();
@@ -150,7 +148,7 @@ impl Seat {
 
     /// The lease as it is; an error where the server wants a newer redkeep.
     fn view(&self) -> Result<LeaseView, StoreError> {
-        let seen = view(&self.wire).and_then(|view| view.check_floor().map(|()| view));
+        let seen = lease::view(&self.wire).and_then(|view| view.check_floor().map(|()| view));
         seen.map_err(|fault| fault.at(&self.file.path))
     }
 
@@ -165,34 +163,11 @@ impl Seat {
     }
 
     fn try_take(&self, pulse: Pulse, now: DateTime<Utc>) -> Result<Option<Taken>, Fault> {
-        let name = Value::from(self.instance.name.clone());
-        let (now_at, now) = (now, Value::from(to_text(now)));
-        let rows = self.ask(
-            "WITH taken AS (UPDATE {s}.leases SET holder = $2::uuid, name = $5, epoch = epoch + 1, renewals = renewals + 1,
-                 wanted_by = NULL WHERE shard = $1 AND epoch = $3 AND renewals = $4
-                     AND EXISTS (SELECT 1 FROM {s}.installation WHERE floor <= $8 AND ($7 = 1 OR moved_to IS NULL))
-                 RETURNING epoch),
-             begun AS (INSERT INTO {s}.terms (shard, epoch, holder, name, begun_at, renewed_at)
-                 SELECT $1, epoch, $2::uuid, $5, $6, $6 FROM taken)
-             SELECT epoch, (SELECT renewed_at FROM {s}.terms WHERE shard = $1 ORDER BY epoch DESC, renewed_at DESC LIMIT 1)
-             FROM taken",
-            vec![
-                Value::from(SHARD.to_owned()),
-                Value::from(self.instance.id.clone()),
-                Value::from(pulse.epoch),
-                Value::from(pulse.renewals),
-                name,
-                now,
-                Value::from(i64::from(self.is_mover)),
-                Value::from(latest_version()),
-            ],
-        )?;
-        Ok(rows.first().map(|row| {
-            let renewed = parse_instant(&text(row.get(1))).ok();
-            Taken {
-                epoch: number(row.first()),
-                unrecorded_since: Handover::unrecorded_since(renewed, now_at),
-            }
+        let Instance { id, name, .. } = &self.instance;
+        let taken = lease::take(&self.wire, (id, name), pulse, now, self.is_mover)?;
+        Ok(taken.map(|begun| Taken {
+            epoch: begun.epoch,
+            unrecorded_since: Handover::unrecorded_since(begun.last_sign, now),
         }))
     }
 
@@ -214,23 +189,14 @@ impl Seat {
     /// # Errors
     /// As [`Seat::look`].
     pub fn want(&self) -> Result<(), StoreError> {
-        let asked = self.ask(
-            "UPDATE {s}.leases SET wanted_by = $2 WHERE shard = $1 AND holder IS NOT NULL",
-            vec![
-                Value::from(SHARD.to_owned()),
-                Value::from(self.instance.name.clone()),
-            ],
-        );
+        let asked = lease::want(&self.wire, &self.instance.name).map_err(Fault::from);
         asked.map(drop).map_err(|fault| fault.at(&self.file.path))
     }
 
     /// Leaves: the instance is not among the others any more.
     pub fn leave(&self) {
         // Who is gone is told from its age as well.
-        let _ = self.ask(
-            "DELETE FROM {s}.instances WHERE id = $1::uuid",
-            vec![Value::from(self.instance.id.clone())],
-        );
+        let _ = leave(&self.wire, &self.instance);
     }
 
     /// How many instances there were when this one told of itself last.
@@ -246,10 +212,6 @@ impl Seat {
     fn tell(&self, state: &str) -> Result<Peers, StoreError> {
         let told = tell(&self.wire, &self.instance, state, self.since);
         told.map_err(|fault| fault.at(&self.file.path))
-    }
-
-    fn ask(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Vec<Value>>, Fault> {
-        Ok(self.wire.query(sql, values)?)
     }
 }
 

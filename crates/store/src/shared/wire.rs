@@ -27,7 +27,7 @@ use redkeep_core::error_chain::with_causes;
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a change of the schema, and for the next rows of many.
 const LONG_TIMEOUT: Duration = Duration::from_secs(30);
-/// So many rows are handed on at once.
+/// How many rows are handed on at once.
 const CHUNK: usize = 500;
 
 /// Why a question has no answer.

@@ -4,7 +4,6 @@
 //! Owns: which of them is gone. Never gives up a history that may be sound.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -12,7 +11,8 @@ use super::{Behind, Found, Lost, StoreWriter};
 use crate::error::StoreError;
 use crate::file::{Check, File};
 use crate::meta::{self, EndpointKind, NewDatabase};
-use crate::shared::{Fence, HeldLease, Server};
+use crate::shared::{Fence, Server};
+use crate::tenure::Tenure;
 use crate::{load, quarantine};
 use redkeep_core::history::History;
 
@@ -37,9 +37,13 @@ impl StoreWriter {
         path: &Path,
         kind: EndpointKind,
         now: DateTime<Utc>,
-        lease: Option<Arc<HeldLease>>,
+        tenure: Tenure,
     ) -> Result<Found, StoreError> {
-        let fence = lease.as_ref().map_or(Fence::Orphan, |lease| lease.fence());
+        let lease = match &tenure {
+            Tenure::Leased(lease) => Some(lease),
+            Tenure::Own | Tenure::Orphaned => None,
+        };
+        let fence = lease.map_or(Fence::Orphan, |lease| lease.fence());
         let mut file = File::open_replica(path, server, fence)?;
         let identity = match lease {
             Some(_) => {
@@ -55,8 +59,7 @@ impl StoreWriter {
         let history = load::load(&file.connection).map_err(|fault| fault.at(path))?;
         let mut found = Self::found(path, kind, Some(file), history, identity);
         found.is_checked = true;
-        found.writer.lease = lease;
-        found.writer.is_shared = true;
+        found.writer.tenure = tenure;
         Ok(found)
     }
 

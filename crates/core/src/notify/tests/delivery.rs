@@ -93,7 +93,7 @@ impl Post {
     }
 }
 
-/// So many failures, each of a cluster of its own.
+/// That many failures, each of a cluster of its own.
 fn many(count: usize, at: DateTime<Utc>) -> Vec<Message> {
     let mut here = Installation::new(vec![receiver("ops", ReceiverKind::Webhook)]);
     here.now = at;

@@ -61,7 +61,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// So many instances with clocks of their own.
+    /// How many instances there are, with clocks of their own.
     pub fn new(count: usize, now: DateTime<Utc>) -> Self {
         let instances = (0..count).map(|number| Instance::new(number, now));
         let mut server = Server {
