@@ -1,9 +1,12 @@
 """The AWS CLI against the sandbox, as somebody at a terminal or a script would use it.
 
 `cli.py AWS URL` needs a sandbox with 45 clusters `dw-00` to `dw-44` in us-east-1, whose snapshots take a few seconds,
-as `tests/clients.rs` starts it. AWS is the path of the program. What it prints is judged by the API model.
+as `tests/clients.rs` starts it. AWS is the path of the program. What it prints is judged by the API model. But for its
+version, the commands are run by the program's own code in this process: starting it takes most of a command's time.
 """
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +14,7 @@ import sys
 import time
 import urllib.request
 
+from awscli.clidriver import create_clidriver
 from model import Judge
 
 AWS, URL = sys.argv[1:]
@@ -30,15 +34,31 @@ ENVIRONMENT = {
 JUDGES = {service: Judge(service) for service in ("redshift", "sts")}
 
 
+@contextlib.contextmanager
+def environment(more):
+    before = dict(os.environ)
+    # Beside the place of the program's own data, which its import has put there.
+    os.environ.update({**ENVIRONMENT, **more})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def run(*words, more=None):
-    return subprocess.run([AWS, *words], env={**ENVIRONMENT, **(more or {})}, capture_output=True, text=True, timeout=120)
+    """The command's exit code, and what it wrote to its two outputs."""
+    out, err = io.StringIO(), io.StringIO()
+    with environment(more or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = create_clidriver().main(list(words))
+    return code, out.getvalue(), err.getvalue()
 
 
 def aws(*words, service="redshift", more=None):
     """What the command prints; an operation's output is judged."""
-    done = run(service, *words, more=more)
-    assert done.returncode == 0, (words, done.stderr)
-    printed = json.loads(done.stdout) if done.stdout.strip() else {}
+    code, out, err = run(service, *words, more=more)
+    assert code == 0, (words, err)
+    printed = json.loads(out) if out.strip() else {}
     if words[0] != "wait":
         operation = "".join(word.capitalize() for word in words[0].split("-"))
         answer = {name: value for name, value in printed.items() if name != "NextToken"}
@@ -47,8 +67,8 @@ def aws(*words, service="redshift", more=None):
 
 
 def refused(code, *words):
-    done = run("redshift", *words)
-    assert done.returncode in (254, 255) and f"({code})" in done.stderr, (words, done)
+    got, _, err = run("redshift", *words)
+    assert got in (254, 255) and f"({code})" in err, (words, got, err)
 
 
 def asked(operation):
@@ -165,7 +185,8 @@ def main():
     roles()
     for judge in JUDGES.values():
         judge.require_all_seen()
-    print(run("--version").stdout.split()[0], "is content")
+    version = subprocess.run([AWS, "--version"], env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=True)
+    print(version.stdout.split()[0], "is content")
 
 
 main()

@@ -3,16 +3,16 @@
 //! Owns: what is to be written again when the store can, one entry for each run and pair, so that a day on a
 //! full disk costs no more memory than the runs of that day; and the pace of trying. Never loses a change.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::Pending;
-use crate::history::{Change, Extension, MissedRange, PairState, Renaming};
+use crate::history::{Change, Renaming};
 use crate::names::{AccountName, PolicyName, ReceiverName};
-use crate::operations::{Pass, Removal, SnapshotAction, SnapshotKey};
-use crate::outbox::{Condition, ConditionKey, Message};
+use crate::operations::SnapshotKey;
+use crate::outbox::ConditionKey;
 use crate::run::Run;
 use crate::slot::{Pair, Slot};
 
@@ -20,29 +20,37 @@ use crate::slot::{Pair, Slot};
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many messages to receivers are kept; of more, the newest.
-const MOST_MESSAGES: usize = 10_000;
+const MOST_MESSAGES: u64 = 10_000;
 
 /// The changes, and when the store may be tried again.
 #[derive(Debug, Clone, Default)]
 pub struct PendingChanges {
-    pairs: BTreeMap<Pair, PairState>,
-    clamped: BTreeMap<Pair, PairState>,
-    runs: BTreeMap<Slot, Run>,
-    /// The runs that were found without a record.
-    adopted: BTreeSet<Slot>,
-    renamed: Vec<Renaming>,
-    ranges: Vec<MissedRange>,
-    accounts: BTreeMap<AccountName, String>,
-    extensions: Vec<Extension>,
-    rebuilt_at: Option<DateTime<Utc>>,
-    removals: BTreeMap<(SnapshotKey, DateTime<Utc>), Removal>,
-    passes: BTreeMap<PolicyName, Pass>,
-    actions: BTreeMap<i64, SnapshotAction>,
-    conditions: BTreeMap<ConditionKey, Condition>,
-    messages: VecDeque<Message>,
+    changes: BTreeMap<Key, Change>,
+    /// How many changes have a number of their own.
+    numbered: u64,
+    /// How many messages have one.
+    messages: u64,
     retry_at: Option<Duration>,
     /// Whether the store was told all of it.
     is_sent: bool,
+}
+
+/// What a change is of: the newest change of each counts. In the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Renamed(u64),
+    Clamped(Pair),
+    Pair(Pair),
+    Run(Slot),
+    Missed(u64),
+    Account(AccountName),
+    Extended(u64),
+    Rebuilt,
+    Removal(SnapshotKey, DateTime<Utc>),
+    Passed(PolicyName),
+    Action(i64),
+    Condition(ConditionKey),
+    Message(u64),
 }
 
 impl PendingChanges {
@@ -50,50 +58,52 @@ impl PendingChanges {
     pub fn extend(&mut self, changes: &[Change]) {
         self.is_sent &= changes.is_empty();
         for change in changes {
-            match change.clone() {
-                Change::Pair(pair, state) => drop(self.pairs.insert(pair, state)),
-                Change::Clamped(pair, state) => {
-                    // What was to be written of the pair before would undo it.
-                    self.pairs.remove(&pair);
-                    self.clamped.insert(pair, state);
-                }
-                Change::Run(run) => self.put(*run),
-                Change::Adopted(run) => {
-                    self.adopted.insert(run.slot.clone());
-                    self.put(*run);
-                }
-                Change::Renamed(renaming) => self.rename(renaming),
-                Change::Missed(range) => self.ranges.push(range),
-                Change::Extended(extension) => self.extensions.push(extension),
-                Change::Account(name, number) => drop(self.accounts.insert(name, number)),
-                Change::Rebuilt(at) => drop(self.rebuilt_at.get_or_insert(at)),
-                Change::Removal(removal) => {
-                    let key = (removal.key(), removal.planned_at);
-                    self.removals.insert(key, *removal);
-                }
-                Change::Passed(pass) => drop(self.passes.insert(pass.policy.clone(), *pass)),
-                Change::SnapshotAction(action) => drop(self.actions.insert(action.id, *action)),
-                Change::Condition(condition) => {
-                    self.conditions.insert(condition.key.clone(), *condition);
-                }
-                Change::Message(message) => self.tell(*message),
+            if let Change::Renamed(renaming) = change {
+                self.rename(renaming);
             }
+            self.add(change.clone());
+        }
+    }
+
+    fn add(&mut self, change: Change) {
+        let key = self.key(&change);
+        let before = self.changes.remove(&key);
+        match &key {
+            // What was to be written of the pair before would undo it.
+            Key::Clamped(pair) => drop(self.changes.remove(&Key::Pair(pair.clone()))),
+            Key::Message(number) => self.make_room(*number),
+            _ => {}
+        }
+        let change = match before {
+            Some(before) => after(before, change),
+            None => change,
+        };
+        self.changes.insert(key, change);
+    }
+
+    fn key(&mut self, change: &Change) -> Key {
+        match change {
+            Change::Renamed(_) => Key::Renamed(next(&mut self.numbered)),
+            Change::Clamped(pair, _) => Key::Clamped(pair.clone()),
+            Change::Pair(pair, _) => Key::Pair(pair.clone()),
+            Change::Run(run) | Change::Adopted(run) => Key::Run(run.slot.clone()),
+            Change::Missed(_) => Key::Missed(next(&mut self.numbered)),
+            Change::Account(name, _) => Key::Account(name.clone()),
+            Change::Extended(_) => Key::Extended(next(&mut self.numbered)),
+            Change::Rebuilt(_) => Key::Rebuilt,
+            Change::Removal(removal) => Key::Removal(removal.key(), removal.planned_at),
+            Change::Passed(pass) => Key::Passed(pass.policy.clone()),
+            Change::SnapshotAction(action) => Key::Action(action.id),
+            Change::Condition(condition) => Key::Condition(condition.key.clone()),
+            Change::Message(_) => Key::Message(next(&mut self.messages)),
         }
     }
 
     /// The store keeps no more of a receiver either.
-    fn tell(&mut self, message: Message) {
-        if self.messages.len() >= MOST_MESSAGES {
-            self.messages.pop_front();
+    fn make_room(&mut self, number: u64) {
+        if let Some(oldest) = number.checked_sub(MOST_MESSAGES) {
+            self.changes.remove(&Key::Message(oldest));
         }
-        self.messages.push_back(message);
-    }
-
-    /// What AWS told of its snapshot is not in the store before the run of that time is.
-    fn put(&mut self, run: Run) {
-        let slot = run.slot.clone();
-        let run = run.after(self.runs.get(&slot));
-        self.runs.insert(slot, run);
     }
 
     /// Whether the store is to be tried at `now` of monotonic time: there is something to write, or it failed and may
@@ -116,84 +126,29 @@ impl PendingChanges {
     /// Everything that is to be written, for the store.
     pub fn send(&mut self) -> Vec<Change> {
         self.is_sent = true;
-        self.changes()
+        self.changes.values().cloned().collect()
     }
 
-    fn changes(&self) -> Vec<Change> {
-        let clamped = self.clamped.clone().into_iter();
-        let clamped = clamped.map(|(pair, state)| Change::Clamped(pair, state));
-        let pairs = self
-            .pairs
-            .iter()
-            .map(|(pair, state)| Change::Pair(pair.clone(), state.clone()));
-        let runs = self.runs.values().cloned().map(Box::new);
-        let runs = runs.map(|run| match self.adopted.contains(&run.slot) {
-            true => Change::Adopted(run),
-            false => Change::Run(run),
-        });
-        let renamed = self.renamed.iter().cloned().map(Change::Renamed);
-        let ranges = self.ranges.iter().cloned().map(Change::Missed);
-        let accounts = self.accounts.clone().into_iter();
-        let accounts = accounts.map(|(name, number)| Change::Account(name, number));
-        let extensions = self.extensions.iter().cloned().map(Change::Extended);
-        let rebuilt = self.rebuilt_at.map(Change::Rebuilt);
-        let removals = self.removals.values().cloned().map(Box::new);
-        let passes = self.passes.values().cloned().map(Box::new);
-        let actions = self.actions.values().cloned().map(Box::new);
-        let conditions = self.conditions.values().cloned().map(Box::new);
-        let messages = self.messages.iter().cloned().map(Box::new);
-        let told = conditions.map(Change::Condition);
-        let told = told.chain(messages.map(Change::Message));
-        let operations = removals.map(Change::Removal);
-        let operations = operations.chain(passes.map(Change::Passed));
-        let operations = operations.chain(actions.map(Change::SnapshotAction));
-        let others = ranges.chain(accounts).chain(extensions).chain(rebuilt);
-        let others = others.chain(operations);
-        let first = renamed.chain(clamped).chain(pairs);
-        first.chain(runs).chain(others).chain(told).collect()
-    }
-
-    /// What waits to be written is under the new name from now on, and the store hears of that before anything else.
-    fn rename(&mut self, renaming: Renaming) {
-        let all = std::mem::take(self);
-        let moved = |(slot, run): (Slot, Run)| (renaming.moved(slot), renaming.moved(run));
-        let accounts = { all.accounts.into_iter() }.filter(|(name, _)| *name != renaming.from);
-        let removal = |((place, at), one): ((SnapshotKey, DateTime<Utc>), Removal)| {
-            ((renaming.moved(place), at), renaming.moved(one))
-        };
-        let action = |(id, one)| (id, renaming.moved::<SnapshotAction>(one));
-        let extensions = all.extensions.into_iter();
-        *self = Self {
-            pairs: renaming.moved_keys(all.pairs),
-            clamped: renaming.moved_keys(all.clamped),
-            runs: all.runs.into_iter().map(moved).collect(),
-            adopted: { all.adopted.into_iter() }
-                .map(|slot| renaming.moved(slot))
-                .collect(),
-            ranges: { all.ranges.into_iter() }
-                .map(|range| renaming.moved(range))
-                .collect(),
-            accounts: accounts.collect(),
-            extensions: extensions.map(|one| renaming.moved(one)).collect(),
-            removals: all.removals.into_iter().map(removal).collect(),
-            actions: all.actions.into_iter().map(action).collect(),
-            conditions: { all.conditions.into_values() }
-                .map(|one| renaming.moved_condition(one))
-                .map(|one| (one.key.clone(), one))
-                .collect(),
-            messages: all.messages,
-            renamed: all.renamed,
-            rebuilt_at: all.rebuilt_at,
-            passes: all.passes,
-            retry_at: all.retry_at,
-            is_sent: all.is_sent,
-        };
-        self.renamed.push(renaming);
+    /// What waits to be written is under the new name from now on, and the store hears of that before anything else. Of what
+    /// waits under both names, what was under the old one counts.
+    fn rename(&mut self, renaming: &Renaming) {
+        let all = std::mem::take(&mut self.changes).into_values();
+        let (olds, others): (Vec<_>, Vec<_>) = all
+            .filter(|change| !matches!(change, Change::Account(name, _) if *name == renaming.from))
+            .map(|change| (renaming.moved_change(change.clone()), change))
+            .partition(|(moved, change)| moved != change);
+        for (moved, _) in others.into_iter().chain(olds) {
+            self.add(moved);
+        }
     }
 
     /// The receivers that are to be told something of it.
     pub fn told(&self) -> impl Iterator<Item = &ReceiverName> {
-        self.messages.iter().map(|message| &message.receiver)
+        let messages = self.changes.range(Key::Message(0)..);
+        messages.filter_map(|(_, change)| match change {
+            Change::Message(message) => Some(&message.receiver),
+            _ => None,
+        })
     }
 
     /// The store has written what it was told. Where more has come since, it is told all of it again: what it has already
@@ -216,28 +171,44 @@ impl PendingChanges {
     }
 }
 
+fn next(count: &mut u64) -> u64 {
+    *count += 1;
+    *count
+}
+
+/// What is to be written of one thing where `before` has not been written yet: a run that was found without a record stays
+/// one, what AWS told of its snapshot stays with it, and a loss began when it was first noticed.
+fn after(before: Change, change: Change) -> Change {
+    let on = |run: Box<Run>, before: &Run| Box::new(run.after(Some(before)));
+    match (before, change) {
+        (Change::Adopted(before), Change::Run(run) | Change::Adopted(run)) => {
+            Change::Adopted(on(run, &before))
+        }
+        (Change::Run(before), Change::Run(run)) => Change::Run(on(run, &before)),
+        (Change::Run(before), Change::Adopted(run)) => Change::Adopted(on(run, &before)),
+        (before @ Change::Rebuilt(_), Change::Rebuilt(_)) => before,
+        (_, change) => change,
+    }
+}
+
 impl Pending for PendingChanges {
     fn has_run(&self, slot: &Slot) -> bool {
-        self.runs.contains_key(slot)
+        self.changes.contains_key(&Key::Run(slot.clone()))
     }
 
     fn has_action(&self, id: i64) -> bool {
-        self.actions.contains_key(&id)
+        self.changes.contains_key(&Key::Action(id))
     }
 
     fn has_any(&self) -> bool {
-        let none = self.pairs.is_empty() && self.clamped.is_empty() && self.runs.is_empty();
-        let none = none && self.ranges.is_empty() && self.accounts.is_empty();
-        let none = none && self.extensions.is_empty() && self.rebuilt_at.is_none();
-        let none = none && self.removals.is_empty() && self.passes.is_empty();
-        let none = none && self.conditions.is_empty() && self.messages.is_empty();
-        !(none && self.actions.is_empty() && self.renamed.is_empty())
+        !self.changes.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::PairState;
     use crate::slot::Scope;
 
     fn state(watermark: i64) -> PairState {
@@ -286,7 +257,7 @@ mod tests {
         pending.extend(&[Change::Pair(pair.clone(), ahead)]);
         pending.extend(&[Change::Clamped(pair.clone(), clamped.clone())]);
         assert_eq!(
-            pending.changes(),
+            pending.send(),
             [Change::Clamped(pair.clone(), clamped.clone())]
         );
         pending.extend(&[Change::Pair(pair.clone(), later.clone())]);
@@ -294,6 +265,38 @@ mod tests {
             Change::Clamped(pair.clone(), clamped),
             Change::Pair(pair, later),
         ];
-        assert_eq!(pending.changes(), wanted);
+        assert_eq!(pending.send(), wanted);
+    }
+
+    #[test]
+    fn of_what_waits_under_both_names_of_an_account_what_was_under_the_old_one_counts() {
+        let pair = |account: &str| Pair {
+            policy: "nightly".parse().unwrap(),
+            scope: Scope {
+                account: account.parse().unwrap(),
+                region: "eu-central-1".parse().unwrap(),
+            },
+            cluster: "dw".parse().unwrap(),
+        };
+        let renaming = Renaming {
+            from: "prod".parse().unwrap(),
+            to: "live".parse().unwrap(),
+            number: "111122223333".to_owned(),
+            renamed_at: DateTime::UNIX_EPOCH,
+        };
+        let mut pending = PendingChanges::default();
+        pending.extend(&[
+            Change::Account(renaming.from.clone(), renaming.number.clone()),
+            Change::Pair(pair("live"), state(900)),
+            Change::Pair(pair("prod"), state(300)),
+            Change::Pair(pair("test"), state(400)),
+            Change::Renamed(renaming.clone()),
+        ]);
+        let wanted = [
+            Change::Renamed(renaming),
+            Change::Pair(pair("live"), state(300)),
+            Change::Pair(pair("test"), state(400)),
+        ];
+        assert_eq!(pending.send(), wanted);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{Extension, History, MissedRange, PairState};
+use super::{Change, Extension, History, MissedRange, PairState};
 use crate::names::AccountName;
 use crate::operations::{Removal, SnapshotAction, SnapshotKey};
 use crate::outbox::Condition;
@@ -105,6 +105,28 @@ impl Renaming {
             *account = Some(self.to.clone());
         }
         one
+    }
+
+    /// A change, of the new name.
+    pub fn moved_change(&self, change: Change) -> Change {
+        match change {
+            Change::Pair(pair, state) => Change::Pair(self.moved(pair), state),
+            Change::Clamped(pair, state) => Change::Clamped(self.moved(pair), state),
+            Change::Run(run) => Change::Run(Box::new(self.moved(*run))),
+            Change::Adopted(run) => Change::Adopted(Box::new(self.moved(*run))),
+            Change::Missed(range) => Change::Missed(self.moved(range)),
+            Change::Extended(extension) => Change::Extended(self.moved(extension)),
+            Change::Removal(removal) => Change::Removal(Box::new(self.moved(*removal))),
+            Change::SnapshotAction(action) => Change::SnapshotAction(Box::new(self.moved(*action))),
+            Change::Condition(condition) => {
+                Change::Condition(Box::new(self.moved_condition(*condition)))
+            }
+            other @ (Change::Account(..)
+            | Change::Renamed(_)
+            | Change::Rebuilt(_)
+            | Change::Passed(_)
+            | Change::Message(_)) => other,
+        }
     }
 
     /// A map whose keys are under the new name; what was there under the old one comes first.
