@@ -1,5 +1,6 @@
 //! `redkeep run`: picks the real parts, puts them together, and lets the daemon run.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -255,23 +256,36 @@ async fn until_back(
     signals: &mut mpsc::Receiver<Signal>,
 ) -> Result<Exit, Failure> {
     tokio::pin!(work);
-    let mut is_back = false;
+    let (mut is_back, mut is_stopped) = (false, false);
+    let mut untold = VecDeque::new();
     // Kept from one signal to the next: a look that is given up takes the seat with it.
     tokio::pin!(answered);
     loop {
-        let asked = tokio::select! {
+        tokio::select! {
             ending = &mut work => {
-                return Ok(if is_back { Exit::Superseded } else { ending });
+                return Ok(match (is_stopped, ending) {
+                    (true, Exit::Yielded | Exit::Superseded) => Exit::Well,
+                    (false, _) if is_back => Exit::Superseded,
+                    (_, ending) => ending,
+                });
             }
             answered = &mut answered, if !is_back => {
                 answered?;
                 is_back = true;
-                Signal::Yield
+                untold.push_back(Signal::Yield);
             }
-            asked = signals.recv() => asked.unwrap_or(Signal::Stop),
-        };
-        // One that has ended is seen at once.
-        let _ = signal.send(asked).await;
+            asked = signals.recv(), if !is_stopped => {
+                let asked = asked.unwrap_or(Signal::Stop);
+                is_stopped = asked == Signal::Stop;
+                untold.push_back(asked);
+            }
+            // The work goes on while it has no room for another signal.
+            Ok(room) = signal.reserve(), if !untold.is_empty() => {
+                if let Some(next) = untold.pop_front() {
+                    room.send(next);
+                }
+            }
+        }
     }
 }
 
@@ -377,6 +391,25 @@ mod tests {
     async fn without_a_database_a_reload_ends_nothing_and_a_stop_does() {
         let asked = [Signal::Reload, Signal::Reload, Signal::Stop];
         assert_eq!(told(&asked, false).await, (asked.to_vec(), Exit::Well));
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_heard_behind_any_number_of_reloads_and_while_the_work_without_a_database_ends()
+     {
+        let (signal, mut own) = mpsc::channel(4);
+        let (outside, mut signals) = mpsc::channel(16);
+        for _ in 0..12 {
+            outside.send(Signal::Reload).await.unwrap();
+        }
+        let work = async {
+            // What is under way when the database comes back takes its time.
+            while own.recv().await != Some(Signal::Yield) {}
+            outside.send(Signal::Stop).await.unwrap();
+            tokio::task::yield_now().await;
+            Exit::Yielded
+        };
+        let ended = until_back(work, &signal, async { Ok(()) }, &mut signals).await;
+        assert_eq!(ended.unwrap(), Exit::Well);
     }
 
     #[tokio::test]

@@ -81,11 +81,14 @@ impl Streams {
 async fn hear(mut streams: Streams, to: mpsc::Sender<Signal>) {
     loop {
         let asked = streams.next().await;
-        if asked == Signal::Stop {
-            tokio::spawn(end_at_last());
+        if asked != Signal::Stop {
+            // Who has not heard the last four reads the files again anyway.
+            let _ = to.try_send(asked);
+            continue;
         }
-        // One that has not heard the last four hears no more of it.
-        let _ = to.try_send(asked);
+        tokio::spawn(end_at_last());
+        // Never lost, however many reloads are still to be heard.
+        let _ = to.send(asked).await;
     }
 }
 

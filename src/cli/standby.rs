@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use redkeep_core::lease::{
-    Disagreement, LOOK_EACH, Look, Patience, Pulse, Sight, TAKEOVER_AFTER, Turn as Next,
+    DIFFERENT_FOR, LOOK_EACH, Lasting, Look, Patience, Pulse, Sight, TAKEOVER_AFTER, Turn as Next,
 };
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -43,7 +43,7 @@ pub(super) struct Standby {
     kind: EndpointKind,
     clock: Arc<dyn Clock>,
     patience: Patience,
-    disagreement: Disagreement,
+    disagreement: Lasting,
     /// Whether the service manager knows that this instance has started.
     is_ready: bool,
     told: String,
@@ -78,7 +78,7 @@ impl Standby {
             kind,
             clock,
             patience,
-            disagreement: Disagreement::default(),
+            disagreement: Lasting::new(DIFFERENT_FOR),
             is_ready: false,
             told: String::new(),
         }

@@ -53,7 +53,7 @@ pub use event_log::tell_lost;
 pub use mode::{Exit, Mode};
 pub use publish::warn_of_configurations;
 
-use redkeep_core::lease::Disagreement;
+use redkeep_core::lease::{DIFFERENT_FOR, Lasting, UNFIT_FOR};
 
 use question::Question;
 use reload::loaded;
@@ -148,7 +148,9 @@ pub struct Daemon<R> {
     status_told: String,
     zones: Watch,
     senders: Senders,
-    disagreement: Disagreement,
+    disagreement: Lasting,
+    /// Whether this instance cannot do its work while another one could try.
+    unfit: Lasting,
     /// Whether somebody wants another instance to work.
     is_asked_to_yield: bool,
     /// What commands were told to keep slots from beginning: account, region, and what follows.
@@ -184,7 +186,8 @@ impl<R: Redshift> Daemon<R> {
             status_told: String::new(),
             zones: Watch::new(parts.clock.monotonic()),
             senders: Senders::default(),
-            disagreement: Disagreement::default(),
+            disagreement: Lasting::new(DIFFERENT_FOR),
+            unfit: Lasting::new(UNFIT_FOR),
             is_asked_to_yield: false,
             troubles_told: None,
             telling: None,

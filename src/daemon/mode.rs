@@ -136,6 +136,11 @@ impl<R: Redshift> Daemon<R> {
             .values()
             .any(|view| view.reached_at.is_none());
         let is_written = self.pending.is_written();
+        if mode == Mode::Service && !is_written {
+            warn!(
+                "the history could not be written at the end: whoever works next finds the snapshots by their tags"
+            );
+        }
         if mode == Mode::OnePass {
             self.senders.settle(SETTLE).await;
             // Whoever has a timer of his own has no daemon that does it each night.

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::ticker::Tick;
 use super::{CLOCK_STEP, Daemon, Signal};
-use crate::clock::sleep;
+use crate::clock::{boottime, sleep};
 use crate::plan::LONGEST_SLEEP;
 use crate::redshift::Redshift;
 
@@ -65,8 +65,7 @@ impl<R: Redshift> Daemon<R> {
                 if self.is_outdated {
                     self.show_in_time();
                 }
-                if self.parts.store.is_wanted() && !self.is_asked_to_yield {
-                    info!("another instance is asked to take over; this one finishes its calls");
+                if !self.is_asked_to_yield && self.is_to_yield() {
                     self.is_asked_to_yield = true;
                     return true;
                 }
@@ -77,6 +76,40 @@ impl<R: Redshift> Daemon<R> {
                 tokio::spawn(self.upkeep());
                 false
             }
+        }
+    }
+
+    /// Whether another instance is to work: somebody wants that, or this one has not been able to for long.
+    fn is_to_yield(&mut self) -> bool {
+        if self.parts.store.is_wanted() {
+            info!("another instance is asked to take over; this one finishes its calls");
+            return true;
+        }
+        let unfit = self.unfit();
+        let is_long = self.unfit.see(unfit.is_some(), boottime());
+        if let (true, Some(reason)) = (is_long, unfit) {
+            warn!(
+                reason,
+                "this instance cannot do its work, and lets another one try"
+            );
+        }
+        is_long
+    }
+
+    /// What keeps this instance from its work while the database answers and another instance could try.
+    fn unfit(&self) -> Option<&'static str> {
+        let store = &self.parts.store;
+        let is_alone = store.peers().is_none_or(|peers| peers.alive < 2);
+        if is_alone || !store.is_trusted() {
+            return None;
+        }
+        let scopes = &self.parts.engine.observed().scopes;
+        let is_cut_off = !scopes.is_empty() && scopes.values().all(|view| view.trouble.is_some());
+        let is_unwritable = self.pending.is_failing();
+        match (is_unwritable, is_cut_off) {
+            (true, _) => Some("its copy of the history cannot be written"),
+            (false, true) => Some("AWS answers it in no account and region"),
+            (false, false) => None,
         }
     }
 

@@ -42,12 +42,15 @@ impl<R: Redshift> Daemon<R> {
                 self.pending.written();
                 (stay, None)
             }
-            Some(Err(error)) => (Vec::new(), Some(with_causes(&error))),
-            None => (Vec::new(), Some("it has not answered yet".to_owned())),
+            Some(Err(error)) => {
+                self.pending.failed(self.parts.clock.monotonic());
+                (Vec::new(), Some(with_causes(&error)))
+            }
+            None => {
+                self.pending.late(self.parts.clock.monotonic());
+                return Vec::new();
+            }
         };
-        if trouble.is_some() {
-            self.pending.failed(self.parts.clock.monotonic());
-        }
         let has_recovered = was_failing && trouble.is_none();
         self.tell_writing(was_failing, trouble);
         if has_recovered {

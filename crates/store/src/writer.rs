@@ -256,10 +256,12 @@ fn commit_leased(
     lease: &HeldLease,
 ) -> Result<Vec<Run>, StoreError> {
     if !lease.is_reached() {
+        lease.committed(false);
         let why = "it did not answer the last request".to_owned();
         return Err(StoreError::Unreachable { why });
     }
     let stay = write::commit(file, changes);
+    lease.committed(stay.is_ok());
     if let Err(StoreError::LeaseLost | StoreError::ServerNewer { .. }) = stay {
         lease.lose();
     }

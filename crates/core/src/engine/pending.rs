@@ -25,14 +25,22 @@ const MOST_MESSAGES: u64 = 10_000;
 /// The changes, and when the store may be tried again.
 #[derive(Debug, Clone, Default)]
 pub struct PendingChanges {
-    changes: BTreeMap<Key, Change>,
-    /// How many changes have a number of their own.
+    changes: BTreeMap<Key, Waiting>,
+    /// How many changes have come.
     numbered: u64,
-    /// How many messages have one.
+    /// How many of them were messages.
     messages: u64,
+    /// How many had come when the store was told of them last.
+    sent: u64,
     retry_at: Option<Duration>,
-    /// Whether the store was told all of it.
-    is_sent: bool,
+    is_failing: bool,
+}
+
+/// A change that waits, and the how manieth it was.
+#[derive(Debug, Clone)]
+struct Waiting {
+    change: Change,
+    number: u64,
 }
 
 /// What a change is of: the newest change of each counts. In the order in which they are written.
@@ -56,7 +64,6 @@ enum Key {
 impl PendingChanges {
     /// Adds changes; the newest of a run or a pair is the one that counts.
     pub fn extend(&mut self, changes: &[Change]) {
-        self.is_sent &= changes.is_empty();
         for change in changes {
             if let Change::Renamed(renaming) = change {
                 self.rename(renaming);
@@ -66,7 +73,9 @@ impl PendingChanges {
     }
 
     fn add(&mut self, change: Change) {
-        let key = self.key(&change);
+        self.numbered += 1;
+        let number = self.numbered;
+        let key = self.key(&change, number);
         let before = self.changes.remove(&key);
         match &key {
             // What was to be written of the pair before would undo it.
@@ -75,27 +84,30 @@ impl PendingChanges {
             _ => {}
         }
         let change = match before {
-            Some(before) => after(before, change),
+            Some(before) => after(before.change, change),
             None => change,
         };
-        self.changes.insert(key, change);
+        self.changes.insert(key, Waiting { change, number });
     }
 
-    fn key(&mut self, change: &Change) -> Key {
+    fn key(&mut self, change: &Change, number: u64) -> Key {
         match change {
-            Change::Renamed(_) => Key::Renamed(next(&mut self.numbered)),
+            Change::Renamed(_) => Key::Renamed(number),
             Change::Clamped(pair, _) => Key::Clamped(pair.clone()),
             Change::Pair(pair, _) => Key::Pair(pair.clone()),
             Change::Run(run) | Change::Adopted(run) => Key::Run(run.slot.clone()),
-            Change::Missed(_) => Key::Missed(next(&mut self.numbered)),
+            Change::Missed(_) => Key::Missed(number),
             Change::Account(name, _) => Key::Account(name.clone()),
-            Change::Extended(_) => Key::Extended(next(&mut self.numbered)),
+            Change::Extended(_) => Key::Extended(number),
             Change::Rebuilt(_) => Key::Rebuilt,
             Change::Removal(removal) => Key::Removal(removal.key(), removal.planned_at),
             Change::Passed(pass) => Key::Passed(pass.policy.clone()),
             Change::SnapshotAction(action) => Key::Action(action.id),
             Change::Condition(condition) => Key::Condition(condition.key.clone()),
-            Change::Message(_) => Key::Message(next(&mut self.messages)),
+            Change::Message(_) => {
+                self.messages += 1;
+                Key::Message(self.messages)
+            }
         }
     }
 
@@ -115,18 +127,19 @@ impl PendingChanges {
 
     /// Whether the store has everything, as far as is known.
     pub fn is_written(&self) -> bool {
-        !self.has_any() && !self.is_failing()
+        !self.has_any() && !self.is_failing
     }
 
     /// Whether the last try failed.
     pub fn is_failing(&self) -> bool {
-        self.retry_at.is_some()
+        self.is_failing
     }
 
     /// Everything that is to be written, for the store.
     pub fn send(&mut self) -> Vec<Change> {
-        self.is_sent = true;
-        self.changes.values().cloned().collect()
+        self.sent = self.numbered;
+        let waiting = self.changes.values();
+        waiting.map(|one| one.change.clone()).collect()
     }
 
     /// What waits to be written is under the new name from now on, and the store hears of that before anything else. Of what
@@ -134,6 +147,7 @@ impl PendingChanges {
     fn rename(&mut self, renaming: &Renaming) {
         let all = std::mem::take(&mut self.changes).into_values();
         let (olds, others): (Vec<_>, Vec<_>) = all
+            .map(|one| one.change)
             .filter(|change| !matches!(change, Change::Account(name, _) if *name == renaming.from))
             .map(|change| (renaming.moved_change(change.clone()), change))
             .partition(|(moved, change)| moved != change);
@@ -145,19 +159,18 @@ impl PendingChanges {
     /// The receivers that are to be told something of it.
     pub fn told(&self) -> impl Iterator<Item = &ReceiverName> {
         let messages = self.changes.range(Key::Message(0)..);
-        messages.filter_map(|(_, change)| match change {
+        messages.filter_map(|(_, one)| match &one.change {
             Change::Message(message) => Some(&message.receiver),
             _ => None,
         })
     }
 
-    /// The store has written what it was told. Where more has come since, it is told all of it again: what it has already
-    /// counts once.
+    /// The store has written what it was told last; what has come since waits on.
     pub fn written(&mut self) {
-        match self.is_sent {
-            true => *self = Self::default(),
-            false => self.retry_at = None,
-        }
+        let sent = self.sent;
+        self.changes.retain(|_, one| one.number > sent);
+        self.retry_at = None;
+        self.is_failing = false;
     }
 
     /// The next try is the last: it is not to be waited for.
@@ -167,13 +180,14 @@ impl PendingChanges {
 
     /// The store could not write.
     pub fn failed(&mut self, now: Duration) {
+        self.is_failing = true;
+        self.late(now);
+    }
+
+    /// The store has not answered yet, which is no failure: what it answers is taken in when it comes.
+    pub fn late(&mut self, now: Duration) {
         self.retry_at = Some(now + RETRY_INTERVAL);
     }
-}
-
-fn next(count: &mut u64) -> u64 {
-    *count += 1;
-    *count
 }
 
 /// What is to be written of one thing where `before` has not been written yet: a run that was found without a record stays
@@ -225,21 +239,31 @@ mod tests {
     }
 
     #[test]
-    fn what_has_come_while_the_store_wrote_is_still_to_be_written() {
-        let told = |number: &str| Change::Account("prod".parse().unwrap(), number.to_owned());
+    fn what_has_come_while_the_store_wrote_is_all_that_is_still_to_be_written() {
+        let told =
+            |name: &str, number: &str| Change::Account(name.parse().unwrap(), number.to_owned());
         let mut pending = PendingChanges::default();
-        pending.extend(&[told("1")]);
-        assert_eq!(pending.send(), [told("1")]);
-        pending.extend(&[]);
-        pending.written();
-        assert!(pending.is_written());
-        pending.extend(&[told("1")]);
-        pending.send();
-        pending.failed(Duration::ZERO);
-        pending.extend(&[told("2")]);
+        pending.extend(&[told("prod", "1"), told("test", "2")]);
+        assert_eq!(pending.send(), [told("prod", "1"), told("test", "2")]);
+        // Also where it is of the same.
+        pending.extend(&[told("prod", "3")]);
         pending.written();
         assert!(pending.is_due(Duration::ZERO) && !pending.is_written());
-        assert_eq!(pending.send(), [told("2")]);
+        assert_eq!(pending.send(), [told("prod", "3")]);
+        pending.written();
+        assert!(pending.is_written());
+    }
+
+    #[test]
+    fn a_store_that_is_late_is_left_alone_and_has_not_failed() {
+        let mut pending = PendingChanges::default();
+        pending.extend(&[Change::Rebuilt(DateTime::UNIX_EPOCH)]);
+        pending.send();
+        pending.late(Duration::ZERO);
+        assert!(!pending.is_due(Duration::from_secs(1)) && !pending.is_failing());
+        pending.failed(Duration::ZERO);
+        pending.written();
+        assert!(pending.is_written() && !pending.is_failing());
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub const ORPHAN_AFTER: Duration = Duration::from_secs(300);
 /// For how long the instances must have had different configurations before that is told: a change reaches one after another.
 pub const DIFFERENT_FOR: Duration = Duration::from_secs(600);
 
+/// For how long the holder must have been unable to do its work before it lets another instance try. Where none can, the
+/// lease goes from one to the next at this distance.
+pub const UNFIT_FOR: Duration = Duration::from_secs(120);
+
 /// The two numbers of a lease that change with each sign of life of its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
@@ -102,22 +106,32 @@ pub fn is_trusted(renewed: Duration, now: Duration) -> bool {
     now.saturating_sub(renewed) < TRUST_FOR
 }
 
-/// Whether instances that share a history have had different configurations for long.
-#[derive(Debug, Clone, Default)]
-pub struct Disagreement {
+/// Something that counts only once it has lasted.
+#[derive(Debug, Clone)]
+pub struct Lasting {
+    at_least: Duration,
     since: Option<Duration>,
     is_told: bool,
 }
 
-impl Disagreement {
-    /// Takes in whether they differ at `now`; `true` once, when they have for long.
-    pub fn see(&mut self, differ: bool, now: Duration) -> bool {
-        if !differ {
-            *self = Self::default();
+impl Lasting {
+    /// Something that counts once it has lasted for this long.
+    pub const fn new(at_least: Duration) -> Self {
+        Self {
+            at_least,
+            since: None,
+            is_told: false,
+        }
+    }
+
+    /// Takes in whether it is so at `now`; `true` once, when it has been for long enough.
+    pub fn see(&mut self, is_so: bool, now: Duration) -> bool {
+        if !is_so {
+            *self = Self::new(self.at_least);
             return false;
         }
         let since = *self.since.get_or_insert(now);
-        let is_long = now.saturating_sub(since) >= DIFFERENT_FOR;
+        let is_long = now.saturating_sub(since) >= self.at_least;
         let tells = is_long && !self.is_told;
         self.is_told |= tells;
         tells
@@ -181,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_disagreement_is_told_once_when_it_has_lasted() {
-        let mut disagreement = Disagreement::default();
+        let mut disagreement = Lasting::new(DIFFERENT_FOR);
         assert!(!disagreement.see(true, seconds(5)));
         assert!(!disagreement.see(false, seconds(500)));
         assert!(!disagreement.see(true, seconds(1_000)));

@@ -293,24 +293,33 @@ pub(crate) fn is_paused(facts: Facts<'_>, run: &Run) -> bool {
     pauses.covers(policy, run.slot.scheduled_at) || pauses.since(policy).is_some()
 }
 
-/// Whether a newer slot of the pair may be asked for, or has been. What a person asks for, for a time of their
-/// own, neither replaces a slot of the schedule nor is replaced by one.
+/// Whether a newer slot of the pair has its snapshot, or may be asked for now, by AWS's clock where ours is far from that:
+/// what another instance asked for ahead of its time replaces nothing yet. What a person asks for, for a time of their own,
+/// neither replaces a slot of the schedule nor is replaced by one.
 pub(crate) fn superseded(facts: Facts<'_>, run: &Run) -> bool {
+    let view = facts.observed.scopes.get(&run.slot.pair.scope);
+    let now = view.and_then(|view| view.present(facts.now));
+    let now = now.unwrap_or(facts.now);
     facts
         .history
         .of_pair(&run.slot.pair)
         .rev()
         .take_while(|other| other.slot.scheduled_at > run.slot.scheduled_at)
         .filter(|newer| [run.trigger, newer.trigger] == [Trigger::Schedule; 2])
-        .any(|newer| supersedes(newer, facts.now))
+        .any(|newer| supersedes(newer, now))
 }
 
 fn supersedes(newer: &Run, now: DateTime<Utc>) -> bool {
     match &newer.state {
-        RunState::Due => (newer.request.starts_at..newer.request.deadline).contains(&now),
+        RunState::Due
+        | RunState::Asking { .. }
+        | RunState::InDoubt { .. }
+        | RunState::Waiting { .. } => {
+            (newer.request.starts_at..newer.request.deadline).contains(&now)
+        }
+        RunState::Creating { .. } | RunState::Failing { .. } => true,
         RunState::Concluding { .. } => false,
         RunState::Ended(outcome) => *outcome == Outcome::Available,
-        _ => true,
     }
 }
 

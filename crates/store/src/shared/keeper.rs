@@ -3,6 +3,7 @@
 //! Owns: the thread that renews it, what other threads may know of it, and giving it up. What is asked when, and what follows
 //! from the answers, `redkeep_core::lease` says.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -38,6 +39,8 @@ struct State {
     is_lost: watch::Sender<bool>,
     peers: Mutex<Peers>,
     config_hash: Mutex<String>,
+    /// Whether the last commit succeeded.
+    is_recorded: AtomicBool,
 }
 
 impl State {
@@ -69,6 +72,7 @@ impl HeldLease {
             is_lost: watch::Sender::new(false),
             peers: Mutex::default(),
             config_hash: Mutex::new(instance.config_hash.clone()),
+            is_recorded: AtomicBool::new(true),
         });
         let keeper = Keeper {
             wire,
@@ -130,6 +134,12 @@ impl HeldLease {
     /// Says which configuration is in force from now on.
     pub(crate) fn configured(&self, hash: String) {
         *locked(&self.state.config_hash) = hash;
+    }
+
+    /// Notes whether the last commit succeeded.
+    pub(crate) fn committed(&self, is_recorded: bool) {
+        let noted = &self.state.is_recorded;
+        noted.store(is_recorded, Ordering::Relaxed);
     }
 
     /// Ends when somebody else has the lease.
@@ -212,7 +222,12 @@ impl Keeper {
     }
 
     fn renew(&self) -> Heard {
-        match lease::renew(&self.wire, &self.state.term, self.clock.now()) {
+        match lease::renew(
+            &self.wire,
+            &self.state.term,
+            self.clock.now(),
+            self.is_recorded(),
+        ) {
             Err(Trouble::Unreachable(_) | Trouble::Refused { .. }) => Heard::Nothing,
             Ok(None) => Heard::Another,
             Ok(Some((changes, wanted_by))) => self.ours(changes, &wanted_by),
@@ -231,6 +246,10 @@ impl Keeper {
         }
     }
 
+    fn is_recorded(&self) -> bool {
+        self.state.is_recorded.load(Ordering::Relaxed)
+    }
+
     fn ours(&self, changes: i64, wanted_by: &str) -> Heard {
         Heard::Ours {
             changes,
@@ -240,6 +259,11 @@ impl Keeper {
 
     fn release(&self) {
         // Where that does not arrive, the others count to the end.
-        let _ = lease::release(&self.wire, &self.state.term, self.clock.now());
+        let _ = lease::release(
+            &self.wire,
+            &self.state.term,
+            self.clock.now(),
+            self.is_recorded(),
+        );
     }
 }

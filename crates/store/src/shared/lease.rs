@@ -142,22 +142,28 @@ pub(super) fn take(
     }))
 }
 
-/// Renews the lease of a term: how many changes there were, and who wants the lease (empty: nobody); `None` where it is
+/// Renews the lease of a term, and notes this as the term's last sign of life if all that it did until now `is_recorded`: the
+/// term after it looks for what was created since. How many changes there were, and who wants the lease (empty: nobody); `None` where it is
 /// another's, or the schema wants a newer redkeep.
 pub(super) fn renew(
     wire: &Wire,
     term: &Term,
     now: DateTime<Utc>,
+    is_recorded: bool,
 ) -> Result<Option<(i64, String)>, Trouble> {
     let mut values = term.values();
-    values.extend([Value::from(to_text(now)), Value::from(latest_version())]);
+    values.extend([
+        Value::from(to_text(now)),
+        Value::from(latest_version()),
+        Value::from(i64::from(is_recorded)),
+    ]);
     let rows = wire.query(
         "WITH renewed AS (UPDATE {s}.leases SET renewals = renewals + 1
                  WHERE shard = $1 AND holder = $2::uuid AND epoch = $3
                      AND EXISTS (SELECT 1 FROM {s}.installation WHERE floor <= $5)
                  RETURNING changes, coalesce(wanted_by, '') AS wanted_by),
              noted AS (UPDATE {s}.terms SET renewed_at = $4 FROM renewed
-                 WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid)
+                 WHERE shard = $1 AND epoch = $3 AND holder = $2::uuid AND $6 = 1)
              SELECT changes, wanted_by FROM renewed",
         values,
     )?;
@@ -166,14 +172,22 @@ pub(super) fn renew(
         .map(|row| (number(row.first()), text(row.get(1)))))
 }
 
-/// Gives the lease of a term up, if it is still that term's.
-pub(super) fn release(wire: &Wire, term: &Term, now: DateTime<Utc>) -> Result<(), Trouble> {
+/// Gives the lease of a term up, if it is still that term's; `is_recorded` as for [`renew`].
+pub(super) fn release(
+    wire: &Wire,
+    term: &Term,
+    now: DateTime<Utc>,
+    is_recorded: bool,
+) -> Result<(), Trouble> {
     let mut values = term.values();
-    values.push(Value::from(to_text(now)));
+    values.extend([
+        Value::from(to_text(now)),
+        Value::from(i64::from(is_recorded)),
+    ]);
     let released = wire.query(
         "WITH released AS (UPDATE {s}.leases SET holder = NULL, name = '', renewals = renewals + 1, wanted_by = NULL
                  WHERE shard = $1 AND holder = $2::uuid AND epoch = $3 RETURNING epoch AS ended)
-             UPDATE {s}.terms SET ended_at = $4, renewed_at = $4 FROM released
+             UPDATE {s}.terms SET ended_at = $4, renewed_at = CASE WHEN $5 = 1 THEN $4 ELSE renewed_at END FROM released
              WHERE shard = $1 AND epoch = ended AND holder = $2::uuid",
         values,
     );
