@@ -41,7 +41,7 @@ Examples:
   redkeep yield        before you service the host whose instance works
 
 The instance that works ends the calls under way, hands over within about 1 second, and stands by. If no
-other instance takes over, it works again after 1 minute.")]
+other instance takes over, it works again after 1 minute. Exits with 1 when no other instance stands by.")]
 pub struct YieldArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -129,17 +129,26 @@ fn row(one: &KnownInstance, lease: &LeaseView) -> InstanceRow {
 }
 
 pub(super) async fn yield_lease(args: &YieldArgs) -> Result<(), Failure> {
-    let before = ask(&args.config, |instances| {
-        let lease = instances.lease()?;
-        instances.ask_to_yield("redkeep yield")?;
-        Ok(lease)
+    let (before, known) = ask(&args.config, |instances| {
+        Ok((instances.lease()?, instances.list()?))
     })
     .await?;
     let mut out = io::stdout();
-    if before.holder.is_none() {
+    let Some(holder) = &before.holder else {
         writeln!(out, "no instance works; there is nothing to hand over")?;
         return Ok(());
+    };
+    // Where nobody takes over, nobody would work for a minute.
+    if !known.iter().any(|one| one.is_alive() && one.id != *holder) {
+        return Err(Failure::Other(format!(
+            "no other instance stands by, and {} works on: start another one first; `redkeep instances` lists them",
+            before.name
+        )));
     }
+    ask(&args.config, |instances| {
+        instances.ask_to_yield("redkeep yield")
+    })
+    .await?;
     writeln!(out, "asked {} to let another instance work", before.name)?;
     let began = boottime();
     while boottime() - began < YIELD_TIMEOUT.max(TAKEOVER_AFTER) {

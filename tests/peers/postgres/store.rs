@@ -368,6 +368,31 @@ async fn nothing_is_written_of_a_copy_whose_server_was_set_back_and_has_come_as_
 }
 
 #[tokio::test]
+async fn a_term_whose_records_are_refused_gives_no_sign_that_they_are_whole() {
+    let Some((database, [mut host])) = hosts() else {
+        return;
+    };
+    let store = host.begin().await;
+    let last_sign = || database.sql("SELECT renewed_at FROM redkeep.terms");
+    let renewals = || database.sql("SELECT renewals FROM redkeep.leases");
+    database.sql("ALTER TABLE redkeep.runs ADD CONSTRAINT none CHECK (false) NOT VALID");
+    let due = || vec![change(run("dw", 60, RunState::Due))];
+    store.commit(due()).await.unwrap_err();
+    let (sign, before) = (last_sign(), renewals());
+    let renewed = async |signs: bool| {
+        let began = std::time::Instant::now();
+        while renewals() == before || (last_sign() != sign) != signs {
+            assert!(began.elapsed().as_secs() < 15, "{} {sign}", last_sign());
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    renewed(false).await;
+    database.sql("ALTER TABLE redkeep.runs DROP CONSTRAINT none");
+    store.commit(due()).await.unwrap();
+    renewed(true).await;
+}
+
+#[tokio::test]
 async fn a_copy_of_another_history_is_made_anew_and_nothing_was_lost() {
     let (Some((_, [mut first])), Some((database, [mut second]))) = (hosts(), hosts()) else {
         return;
