@@ -9,10 +9,10 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors};
 use crate::doctor::{
-    Asked, Evidence, Finding, Severity, Shared, deleting, evidence, of_host, of_scopes, of_zones,
-    refused_now,
+    Asked, Evidence, Finding, Severity, Shared, deleting, evidence, of_host, of_receivers,
+    of_scopes, of_zones, refused_now,
 };
 use crate::logging::one_line;
 use crate::slot::Scope;
@@ -21,6 +21,7 @@ use crate::told::command;
 
 use super::database;
 use super::output::{Tone, View, row, write_rows};
+use super::policy_file::read;
 use super::scopes::connector;
 use super::view::OutputArgs;
 use super::wiring::endpoint_kind;
@@ -58,7 +59,7 @@ const CONFIGURATION: &str = "configuration";
 
 pub(super) async fn doctor(args: &DoctorArgs, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let sources = sources(&args.config).await;
-    match config::load(&sources) {
+    match read(&sources) {
         Ok(config) => {
             let kind = endpoint_kind(&config, &sources.environment);
             let database = database::state(&config, &sources).await;
@@ -77,10 +78,11 @@ async fn examine(
     (kind, database): (EndpointKind, Option<Result<Shared, StoreError>>),
     clock: Arc<dyn Clock>,
 ) -> Result<(), Failure> {
-    let host = look::host(config, kind, database);
+    let host = look::host(config, (kind, database), clock.now());
     let mut findings = of_config(args, config);
     findings.push(of_zones(&config.zone_data, clock.now()));
     findings.extend(of_host(&host, clock.now()));
+    findings.extend(receivers(config));
     let asked = asked(config, &clock).await;
     let (of_scopes, is_unreachable) = of_scopes(&asked);
     findings.extend(of_scopes);
@@ -124,6 +126,14 @@ fn of_config(args: &DoctorArgs, config: &Config) -> Vec<Finding> {
     std::iter::once(fine).chain(warnings).collect()
 }
 
+/// What the messages that wait tell of the receivers.
+fn receivers(config: &Config) -> Vec<Finding> {
+    let reader = Reader::open(&config.database()).ok();
+    let pending = reader.and_then(|reader| reader.pending().ok());
+    let names = config.receivers.iter().map(|one| &one.name);
+    of_receivers(names, &pending.unwrap_or_default())
+}
+
 /// Asks every scope, unless there is nobody to ask.
 async fn asked(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Asked> {
     let mut answers = match connector(config, clock) {
@@ -152,7 +162,9 @@ async fn asked(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Asked> {
                 let last = last.and_then(|reader| reader.last_removal(&scope).ok().flatten());
                 deleting(last.as_ref())
             }),
-            evidence: history.map_or(Evidence::None, |history| evidence(config, history, &scope)),
+            evidence: history.map_or(Evidence::None, |history| {
+                evidence(config, history, &scope, clock.now())
+            }),
             refused: history.map_or_else(Vec::new, |history| {
                 refused_now(history, &scope, clock.now())
             }),

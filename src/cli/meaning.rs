@@ -10,7 +10,7 @@ use crate::suggest::nearest;
 /// Words that are no command, and the commands that may be meant, with what each is for.
 const COMMANDS: &[(&[&str], &[&str])] = &[
     (
-        &["get", "snapshot", "snaps", "info"],
+        &["get", "snapshot", "snaps", "info", "archive", "archives"],
         &[
             "redkeep snapshots              the snapshots that exist now",
             "redkeep status                 every policy and cluster, and when the next snapshot comes",
@@ -43,6 +43,9 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "delete-snapshot",
             "delete-cluster-snapshot",
             "purge",
+            "compact",
+            "maintenance",
+            "gc",
         ],
         &[
             "redkeep prune                  what keep_last would delete, and why",
@@ -60,6 +63,8 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "recover",
             "restore-from-cluster-snapshot",
             "mount",
+            "extract",
+            "download",
         ],
         &["redkeep show ID                ends with the AWS CLI line that restores the snapshot"],
     ),
@@ -107,6 +112,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "health",
             "ping",
             "alerts",
+            "is-active",
+            "is-failed",
+            "list-units",
+            "summary",
         ],
         &[
             "redkeep status                 every policy and cluster, what is wrong first",
@@ -165,26 +174,41 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["redkeep run                    the daemon"],
     ),
     (
-        &["suspend", "disable", "cordon"],
+        &["suspend", "disable", "cordon", "mask"],
         &["redkeep pause POLICY           none of its slots starts until it is resumed"],
     ),
     (
-        &["unpause", "enable", "continue", "uncordon"],
+        &["unpause", "enable", "continue", "uncordon", "unmask"],
         &["redkeep resume POLICY          ends the pause"],
     ),
     (
-        &["lock", "pin", "keep", "protect", "retain"],
+        &[
+            "lock",
+            "pin",
+            "keep",
+            "protect",
+            "retain",
+            "modify-cluster-snapshot",
+        ],
         &["redkeep hold ID                keeps a snapshot until it is released"],
     ),
     (
-        &["unlock", "unhold", "unpin"],
+        &["unlock", "unhold", "unpin", "break-lock"],
         &[
             "redkeep release ID             ends the hold of a snapshot",
             "a lock needs no command: the one who holds it gives it up when it ends",
         ],
     ),
     (
-        &["init", "config", "new", "convert"],
+        &[
+            "init",
+            "config",
+            "new",
+            "convert",
+            "cat",
+            "show-config",
+            "view",
+        ],
         &[
             "redkeep import KIND FILE       a policy file made from a crontab or AWS schedules",
             "redkeep check FILE             what is wrong with a policy file",
@@ -196,6 +220,26 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &[
             "redkeep iam-policy             the IAM permissions that redkeep needs",
             "redkeep doctor                 what is missing, here and at AWS",
+        ],
+    ),
+    (
+        &["verify", "repository", "repo", "selftest"],
+        &[
+            "redkeep doctor                 what is wrong with the installation, its history and its permissions",
+            "redkeep report                 how well each cluster was protected",
+        ],
+    ),
+    (
+        &["resume-cluster", "pause-cluster"],
+        &[
+            "aws redshift resume-cluster --cluster-identifier CLUSTER, or aws redshift pause-cluster: AWS's own commands",
+            "redkeep pause POLICY           none of its slots starts until it is resumed",
+        ],
+    ),
+    (
+        &["wait"],
+        &[
+            "redkeep take --policy POLICY --cluster CLUSTER     one snapshot now; it waits until the snapshot is complete",
         ],
     ),
     (
@@ -242,7 +286,10 @@ pub(super) fn advice(error: &clap::Error, line: &[String]) -> Option<String> {
         _ => None,
     };
     match error.kind() {
-        ErrorKind::InvalidSubcommand => of_command(word(ContextKind::InvalidSubcommand)?),
+        ErrorKind::InvalidSubcommand => {
+            let got = word(ContextKind::InvalidSubcommand)?;
+            of_noun(line, got).or_else(|| of_command(got))
+        }
         ErrorKind::UnknownArgument => {
             let got = word(ContextKind::InvalidArg)?;
             of_line(line, got).or_else(|| of_option(got))
@@ -268,6 +315,20 @@ fn of_line(line: &[String], got: &str) -> Option<String> {
     let (command, second) = (words.next()?, words.next());
     let lines = match (command, second, got) {
         ("report" | "history", _, "--last") => format!("redkeep {command} --since 7d"),
+        ("notify", _, name) if !name.starts_with('-') => format!("redkeep notify --test {name}"),
+        ("plan", _, "--days") => format!("redkeep plan --until {}", days(line)),
+        ("history" | "report", _, "--days") => {
+            format!("redkeep {command} --since {}", days(line))
+        }
+        (command, _, got) if is_negative(got) => {
+            let length = negative(line).unwrap_or("1h");
+            let option = if command == "plan" {
+                "--from"
+            } else {
+                "--since"
+            };
+            format!("redkeep {command} {option} {length}      {length} before now")
+        }
         ("history", _, "--failed") => "redkeep history --state failed".to_owned(),
         ("notify", Some("test"), _) | ("notify", _, "test") => {
             "redkeep notify --test NAME".to_owned()
@@ -296,6 +357,27 @@ fn of_line(line: &[String], got: &str) -> Option<String> {
     Some(format!("What may be meant:\n  {lines}"))
 }
 
+/// The length of time of `--days 3`, or of `--days=3`.
+fn days(line: &[String]) -> String {
+    let mut words = line.iter().skip_while(|word| !word.starts_with("--days"));
+    let joined = words.next().and_then(|word| word.strip_prefix("--days="));
+    let count = joined.or_else(|| words.next().map(String::as_str));
+    let count = count.filter(|count| count.chars().all(|c| c.is_ascii_digit()));
+    format!("{}d", count.unwrap_or("7"))
+}
+
+/// Whether an option is a length of time before now, as other programs have it.
+fn is_negative(got: &str) -> bool {
+    let digits = got.strip_prefix('-');
+    digits.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// The length of time of `-1h`.
+fn negative(line: &[String]) -> Option<&str> {
+    let word = line.iter().find(|word| is_negative(word))?;
+    word.strip_prefix('-')
+}
+
 /// Whether a command that is near by its letters is near enough to be meant.
 pub(super) fn is_near(word: &str, command: &str) -> bool {
     nearest(word, [command]).is_some()
@@ -308,6 +390,21 @@ fn of_command(word: &str) -> Option<String> {
     let near = || nearest(word, known()).filter(|_| word.len() > 3);
     let (_, lines) = of(word).or_else(|| of(near()?))?;
     Some(format!("What may be meant:\n  {}", lines.join("\n  ")))
+}
+
+/// What a noun and a verb mean, as in `snapshot delete`: the verb counts.
+fn of_noun(line: &[String], noun: &str) -> Option<String> {
+    let is_noun = matches!(
+        noun,
+        "snapshot" | "snap" | "policy" | "schedule" | "cluster"
+    );
+    let verb = line.iter().skip_while(|word| *word != noun).nth(1)?;
+    match (is_noun, noun, verb.as_str()) {
+        (true, "snapshot" | "snap", "list" | "ls") => of_command("find"),
+        (true, _, "list" | "ls" | "show") => None,
+        (true, ..) => of_command(verb),
+        _ => None,
+    }
 }
 
 fn of_option(option: &str) -> Option<String> {
@@ -353,6 +450,10 @@ mod tests {
                 "dw-prod",
                 "redkeep status --cluster dw-prod",
             ),
+            ("notify ops", "ops", "redkeep notify --test ops"),
+            ("history --since -1h", "-1", "redkeep history --since 1h"),
+            ("plan --days 3", "--days", "redkeep plan --until 3d"),
+            ("history --days=2", "--days", "redkeep history --since 2d"),
             (
                 "history dw-prod",
                 "dw-prod",

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 
 use super::database;
 use super::failure::invalid;
+use super::state_lock::sandbox_address;
 use super::{ConfigArgs, Failure};
 use crate::aws;
-use crate::config::{self, Config, Endpoint, Sources};
+use crate::config::{self, Config, ConfigErrors, Endpoint, Sources};
 use crate::told::command;
 
 /// Where the configuration of this process comes from: the file, the environment, AWS's own files.
@@ -30,24 +31,37 @@ pub(super) fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Reads the policy file, and notes whom a command of the AWS CLI has to ask to reach the same.
+pub(super) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
+    let config = config::load(sources)?;
+    command::note_endpoint(match &config.endpoint {
+        Endpoint::Aws => None,
+        Endpoint::Url(url) => Some(url.clone()),
+        Endpoint::Sandbox => {
+            sandbox_address(&config.state_dir).map(|address| format!("http://{address}"))
+        }
+    });
+    Ok(config)
+}
+
 /// Reads the policy file, which must be valid, and has the history of its database at hand.
 pub(super) async fn load(args: &ConfigArgs) -> Result<Config, Failure> {
     let sources = sources(args).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let config = read(&sources).map_err(invalid)?;
     database::catch_up(&config, &sources).await;
     Ok(config)
 }
 
 /// Reads the policy file, which must be valid, for a command that needs no history.
 pub(super) async fn load_alone(args: &ConfigArgs) -> Result<Config, Failure> {
-    config::load(&sources(args).await).map_err(invalid)
+    read(&sources(args).await).map_err(invalid)
 }
 
 /// The configuration for a command that only reads the history, and whether it is whole: what a broken policy file
 /// cannot say is left out, and that is told.
 pub(super) async fn load_to_read(args: &ConfigArgs) -> Result<(Config, bool), Failure> {
     let sources = sources(args).await;
-    let errors = match config::load(&sources) {
+    let errors = match read(&sources) {
         Ok(config) => {
             database::catch_up(&config, &sources).await;
             return Ok((config, true));

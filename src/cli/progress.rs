@@ -12,8 +12,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::logging::{one_line, say};
+use crate::remedy::of_reason;
 use crate::run::{Run, RunState};
 use crate::slot::rfc3339;
+use crate::told::command;
 use crate::told::transfer::Transfer;
 
 /// What is shown of a run.
@@ -142,16 +144,30 @@ fn told_of(run: &Run) -> String {
 }
 
 fn state_of(run: &Run) -> String {
+    let why = match (run.is_ended(), run.refusal()) {
+        (false, Some(why)) => Some(format!("refused by AWS ({why})")),
+        _ => None,
+    };
+    let word = why.unwrap_or_else(|| run.word().to_owned());
     let reason = run.reason().map(|reason| format!(": {reason}"));
-    let next = match run.state {
+    one_line(&format!(
+        "{word}{}{}",
+        reason.unwrap_or_default(),
+        next(run)
+    ))
+}
+
+/// When AWS is asked again, and what helps.
+fn next(run: &Run) -> String {
+    let helps = run.refusal().filter(|_| !run.is_ended()).map(|why| {
+        let helps = of_reason(why, &run.slot.pair);
+        format!("; `{}` helps", command::whole(&helps))
+    });
+    let again = match run.state {
         RunState::Waiting { until, .. } => format!("; AWS is asked again at {}", rfc3339(until)),
         _ => String::new(),
     };
-    one_line(&format!(
-        "{}{}{next}",
-        run.word(),
-        reason.unwrap_or_default()
-    ))
+    format!("{again}{}", helps.unwrap_or_default())
 }
 
 fn show_bar(bar: &ProgressBar, run: &Run) {

@@ -90,6 +90,10 @@ pub(super) async fn report(args: &ReportArgs, clock: Arc<dyn Clock>) -> Result<(
         rows.push(past.row(&config, &pair, difference.as_ref(), &view.clocks)?);
     }
     let mut out = std::io::stdout().lock();
+    if view.output.is_table() {
+        let [since, until] = [past.period.since, past.period.until].map(|at| view.clocks.show(at));
+        writeln!(out, "From {since} to {until}")?;
+    }
     write_rows(&mut out, view.clone(), COLUMNS, &rows)?;
     if view.output.is_table() {
         explain_findings(&mut out, &view, &rows)?;

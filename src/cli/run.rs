@@ -20,6 +20,7 @@ use crate::store::{self, Check, Opened, Seat, Store};
 use crate::told::command;
 
 use super::database;
+use super::policy_file::read;
 use super::signals::signals;
 use super::standby::{COMMAND, Role, Standby, Turn};
 use super::state_lock::hold_soon;
@@ -53,7 +54,7 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     let file = std::path::absolute(&args.config.config);
     command::note(&file.unwrap_or_else(|_| args.config.config.clone()));
     let sources = sources(&args.config).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let config = read(&sources).map_err(invalid)?;
     logging::init(config.log).map_err(other)?;
     for warning in &config.warnings {
         warn!("{warning}");

@@ -16,10 +16,11 @@ use crate::config::Config;
 use crate::history::{History, PairState};
 use crate::logging::one_line;
 use crate::names::PolicyName;
+use crate::refusals::{Refusals, Refused};
 use crate::rpo;
 use crate::run::{Outcome, OutcomeKind, Run};
 use crate::slot::{Pair, PairFilter, rfc3339};
-use crate::standing::{Concern, LastCounting, concerns};
+use crate::standing::{Concern, LastCounting, concerns, refused};
 use crate::store::{LastEnded, Reader, RunFilter};
 use crate::told::command;
 use crate::told::trouble::Trouble;
@@ -87,6 +88,9 @@ row! {
     }
     beside {
         own_findings: usize,
+        // Of the first ones, so many are told once for all that they concern.
+        common_findings: usize,
+        own_advice: Option<String>,
         next: String,
         last_good: String,
         paused: String,
@@ -160,7 +164,17 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let wanted = args.filter.checked(&config, Some(&reader))?;
     let history = reader.newest().map_err(unreadable)?;
     let view = View::of(&args.output, clocks_of(args.clocks, &config, &wanted));
-    let mut rows = rows(&config, &reader, &history, &wanted, &view.clocks, now)?;
+    let refusals = Refusals::now(&history, now);
+    let common = common(&refusals, &wanted);
+    let known = StatusView {
+        config: &config,
+        history: &history,
+        refusals: &refusals,
+        common: &common,
+        clocks: &view.clocks,
+        now,
+    };
+    let mut rows = rows(&known, &reader, &wanted)?;
     let troubles = troubles(&config);
     rows.iter_mut().for_each(|row| add_troubles(row, &troubles));
     let absence = absence(&config).await;
@@ -171,7 +185,9 @@ async fn once(args: &StatusArgs, now: DateTime<Utc>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if view.output.is_table() {
         worst_first(&mut rows);
-        tell_findings(&mut out, &view, &rows, &troubles)?;
+        let mut told = of_troubles(&troubles, &rows);
+        told.extend(of_common(&known));
+        tell_findings(&mut out, &view, &rows, &told)?;
     }
     let view = view.or_say(empty(args, history.pairs.is_empty()));
     write_rows(&mut out, view, COLUMNS, &rows)?;
@@ -206,13 +222,11 @@ fn empty(args: &StatusArgs, is_new: bool) -> String {
 
 /// A row for each pair that is asked for, and for each policy that is paused and has none.
 fn rows(
-    config: &Config,
+    view: &StatusView<'_>,
     reader: &Reader,
-    history: &History,
     wanted: &PairFilter,
-    clocks: &Clocks,
-    now: DateTime<Utc>,
 ) -> Result<Vec<StatusRow>, Failure> {
+    let (config, history) = (view.config, view.history);
     let active: BTreeMap<&Pair, &PairState> = history
         .pairs
         .iter()
@@ -222,12 +236,6 @@ fn rows(
     let open = history.open().map(|run| &run.slot.pair);
     let open = open.filter(|pair| wanted.has(pair));
     let pairs: BTreeSet<&Pair> = active.keys().copied().chain(open).collect();
-    let view = StatusView {
-        config,
-        history,
-        clocks,
-        now,
-    };
     let mut rows = Vec::new();
     let ended = reader.last_ended(pairs.iter().copied());
     for (pair, ended) in pairs.iter().zip(ended.map_err(unreadable)?) {
@@ -279,6 +287,38 @@ fn add_troubles(row: &mut StatusRow, troubles: &[Trouble]) {
     }
 }
 
+/// What AWS refuses several of the pairs that are asked for, for one cause.
+fn common<'a>(refusals: &Refusals<'a>, wanted: &PairFilter) -> Vec<Refused<'a>> {
+    let mut causes = refusals.of_pairs(|pair| wanted.has(pair));
+    causes.retain(|one| one.pair().is_none());
+    causes
+}
+
+fn of_common(view: &StatusView<'_>) -> Vec<Trouble> {
+    let told = view.common.iter().filter_map(|one| {
+        let concern = refused(one, view.now, |at| view.clocks.show(at))?;
+        let scope = one.scope();
+        Some(Trouble {
+            account: scope.account.to_string(),
+            region: scope.region.to_string(),
+            since: concern.since,
+            words: format!("{scope}: {}", concern.words),
+            meaning: concern.meaning,
+            command: concern.command,
+        })
+    });
+    told.collect()
+}
+
+/// Those that are found of a row, each once.
+fn of_troubles(troubles: &[Trouble], rows: &[StatusRow]) -> Vec<Trouble> {
+    let is_found = |one: &&Trouble| {
+        let mut rows = rows.iter().filter(|row| row.active_since.is_some());
+        rows.any(|row| concerns_row(one, row))
+    };
+    troubles.iter().filter(is_found).cloned().collect()
+}
+
 fn concerns_row(trouble: &Trouble, row: &StatusRow) -> bool {
     row.account.as_ref() == Some(&trouble.account) && row.region.as_ref() == Some(&trouble.region)
 }
@@ -287,7 +327,7 @@ fn tell_findings(
     out: &mut impl Write,
     view: &View,
     rows: &[StatusRow],
-    troubles: &[Trouble],
+    common: &[Trouble],
 ) -> std::io::Result<()> {
     let wrong: Vec<&StatusRow> = rows.iter().filter(|row| row.is_finding).collect();
     if wrong.is_empty() {
@@ -304,19 +344,20 @@ fn tell_findings(
         view.clocks.name()
     );
     writeln!(out, "{}", Tone::Bad.paint(&head, view.is_coloured))?;
-    let of_scope = troubles.iter();
-    for trouble in of_scope.filter(|one| wrong.iter().any(|row| concerns_row(one, row))) {
+    for trouble in common {
         let words = view.clocks.retold(&one_line(&trouble.words));
         writeln!(out, "  {words}. {}", one_line(&trouble.meaning))?;
         writeln!(out, "    -> {}", command::whole(&trouble.command))?;
     }
-    let own: Vec<_> = wrong.iter().filter(|row| row.own_findings > 0).collect();
+    let has_own = |row: &&&StatusRow| row.own_findings > row.common_findings;
+    let own: Vec<_> = wrong.iter().filter(has_own).collect();
     for row in own.iter().take(MOST_TOLD) {
         let cluster = row.cluster.as_deref().unwrap_or_default();
-        for finding in row.findings.iter().take(row.own_findings) {
+        let findings = row.findings.iter().take(row.own_findings);
+        for finding in findings.skip(row.common_findings) {
             writeln!(out, "  {} {cluster}: {}", row.policy, one_line(finding))?;
         }
-        if let Some(advice) = &row.advice {
+        if let Some(advice) = &row.own_advice {
             writeln!(out, "    -> {advice}")?;
         }
     }
@@ -367,6 +408,9 @@ fn last_counting(
 struct StatusView<'a> {
     config: &'a Config,
     history: &'a History,
+    refusals: &'a Refusals<'a>,
+    /// What AWS refuses several pairs for, which is told once.
+    common: &'a [Refused<'a>],
     clocks: &'a Clocks,
     now: DateTime<Utc>,
 }
@@ -408,7 +452,8 @@ impl StatusView<'_> {
         let overdue = overdue_since
             .zip(rpo)
             .map(|(since, rpo)| (now - since, rpo));
-        let concerns = concerns(history, pair, counting, overdue, now, |at| {
+        let known = (history, self.refusals);
+        let concerns = concerns(known, pair, counting, overdue, now, |at| {
             self.clocks.show(at)
         });
         StatusRow {
@@ -429,11 +474,28 @@ impl StatusView<'_> {
         }
     }
 
+    /// How many of the pair's first findings it has in common with others.
+    fn common_of(&self, pair: &Pair) -> usize {
+        let is_common = |one: &Refused<'_>| {
+            let mut common = self.common.iter();
+            common.any(|other| other.scope() == one.scope() && other.why == one.why)
+        };
+        let causes = self.refusals.of_pair(pair);
+        let told = causes
+            .iter()
+            .filter(|one| one.is_shown(self.now) && is_common(one));
+        told.count()
+    }
+
     /// The names of the pair, and what is wrong with it.
     fn concerned(&self, pair: &Pair, concerns: Vec<Concern>) -> StatusRow {
         let [policy, account, region, cluster] = names_of(pair);
-        let advice = concerns.first();
-        let advice = advice.map(|concern| command::whole(&concern.command).into_owned());
+        let common_findings = self.common_of(pair);
+        let advice = |place: usize| {
+            let concern = concerns.get(place)?;
+            Some(command::whole(&concern.command).into_owned())
+        };
+        let (own_advice, advice) = (advice(common_findings), advice(0));
         StatusRow {
             account: Some(account),
             region: Some(region),
@@ -441,6 +503,8 @@ impl StatusView<'_> {
             is_finding: !concerns.is_empty(),
             findings: concerns.into_iter().map(|concern| concern.words).collect(),
             advice,
+            common_findings,
+            own_advice,
             ..StatusRow {
                 policy,
                 ..self.paused_row(&pair.policy)

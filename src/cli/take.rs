@@ -22,10 +22,12 @@ use crate::names::{AccountName, ClusterId, PolicyName, Region, Retention};
 use crate::plan::manual_run;
 use crate::policy::Policy;
 use crate::redshift::Redshift;
+use crate::remedy::of_reason;
 use crate::run::{Outcome, Run, RunState};
 use crate::slot::{Pair, Scope, Slot, rfc3339};
 use crate::store::{HandedIn, Inbox, Reader};
 use crate::suggest::did_you_mean;
+use crate::told::command;
 
 use super::alone::{POLL_INTERVAL, Stopped, work_alone};
 use super::history::unreadable;
@@ -363,12 +365,36 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// That only the watching has ended.
 fn goes_on(run: &Run) -> Failure {
-    let id = &run.request.snapshot_id;
+    let id = run.request.snapshot_id.short().to_owned();
+    let show = command::whole(&format!("redkeep show {id}")).into_owned();
+    let stands = match &run.state {
+        RunState::Ended(outcome) => format!("the slot has ended as {}", outcome.word()),
+        _ if run.accepted_at.is_some() => {
+            "AWS has accepted the snapshot and continues to make it".to_owned()
+        }
+        _ => unaccepted(run, "the daemon"),
+    };
     Failure::Other(format!(
-        "stopped watching; the snapshot continues and is {} now: `redkeep show {}` shows what becomes of it ({id})",
-        run.word(),
-        id.short()
+        "stopped watching; {stands}; `{show}` shows what becomes of it"
     ))
+}
+
+/// That AWS has not accepted the snapshot, why, who asks until when, and what helps.
+fn unaccepted(run: &Run, who: &str) -> String {
+    let why = run.refusal().map(|why| {
+        let said = run.message.as_ref().map(|said| format!(": {said}"));
+        format!(" ({why}{})", said.unwrap_or_default())
+    });
+    let helps = run.refusal().map(|why| {
+        let helps = of_reason(why, &run.slot.pair);
+        format!("; `{}` helps", command::whole(&helps))
+    });
+    format!(
+        "AWS has not accepted the snapshot yet{}, and {who} keeps asking until {}{}",
+        why.unwrap_or_default(),
+        rfc3339(run.request.deadline),
+        helps.unwrap_or_default()
+    )
 }
 
 fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
@@ -384,15 +410,12 @@ fn conclude(run: &Run, no_wait: bool) -> Result<(), Failure> {
         ))),
         _ if no_wait => Ok(()),
         _ => Err(Failure::Other(format!(
-            "{id} is not complete yet: {}; `redkeep show {}` shows what becomes of it",
+            "{id} is not complete yet: {}; `{}` shows what becomes of it",
             match run.accepted_at {
                 Some(_) => "AWS continues to make it".to_owned(),
-                None => format!(
-                    "AWS has not accepted it, and the next daemon keeps asking until {}",
-                    rfc3339(run.request.deadline)
-                ),
+                None => unaccepted(run, "the next daemon"),
             },
-            id.short()
+            command::whole(&format!("redkeep show {}", id.short()))
         ))),
     }
 }

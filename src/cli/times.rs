@@ -15,7 +15,7 @@ pub(super) enum InstantArg {
     Local(NaiveDateTime),
     /// The beginning of the day so many days before today, on the clocks of the table.
     DaysBack(i64),
-    /// A span of time ago, or from now on.
+    /// A span of time ago, or from now on; below zero a span of time ago in any case.
     Distance(TimeDelta),
 }
 
@@ -31,9 +31,13 @@ impl InstantArg {
             _ => {}
         }
         let duration = text.strip_suffix(" ago").unwrap_or(text);
-        let distance = humantime::parse_duration(duration).ok();
+        let (is_back, length) = match duration.strip_prefix('-') {
+            Some(length) => (true, length),
+            None => (false, duration),
+        };
+        let distance = humantime::parse_duration(length).ok();
         if let Some(distance) = distance.and_then(|length| TimeDelta::from_std(length).ok()) {
-            return Ok(Self::Distance(distance));
+            return Ok(Self::Distance(if is_back { -distance } else { distance }));
         }
         if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self::At(instant.with_timezone(&Utc)));
@@ -45,7 +49,9 @@ impl InstantArg {
 
     /// The instant, where a duration is one before now.
     pub(super) fn before(self, now: DateTime<Utc>, clocks: &Clocks) -> DateTime<Utc> {
-        self.from(now, clocks, |distance| now.checked_sub_signed(distance))
+        self.from(now, clocks, |distance| {
+            now.checked_sub_signed(distance.abs())
+        })
     }
 
     /// The instant, where a duration is one after now.
@@ -104,12 +110,15 @@ mod tests {
             ("yesterday", "2026-11-28T23:00:00Z"),
             ("2h", "2026-11-29T21:30:00Z"),
             ("2h ago", "2026-11-29T21:30:00Z"),
+            ("-2h", "2026-11-29T21:30:00Z"),
             ("now", "2026-11-29T23:30:00Z"),
         ] {
             let wanted: DateTime<Utc> = wanted.parse().unwrap();
             let read = InstantArg::read(text).unwrap();
             assert_eq!(read.before(now, &clocks), wanted, "{text}");
         }
+        let back = InstantArg::read("-2h").unwrap().after(now, &clocks);
+        assert_eq!(back, InstantArg::read("2h").unwrap().before(now, &clocks));
         for text in ["", "28.11.2026", "2026-13-01", "last week"] {
             assert!(InstantArg::read(text).is_err(), "{text}");
         }

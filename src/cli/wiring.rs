@@ -32,8 +32,10 @@ use crate::safe_file;
 use crate::sandbox::{FaultPlan, LimitsChange, Sandbox, SandboxOptions, SeedCluster};
 use crate::store::{Check, EndpointKind, Inbox, Opened, Reader, Store, StoreError};
 use crate::systemd::Notifier;
+use crate::told::command;
 
 use super::database;
+use super::policy_file::read;
 use super::sandbox::{ACCOUNT_NUMBER, seed};
 use super::state_lock::{address_file, hold, sandbox_address};
 use super::{ConfigArgs, Failure, invalid, sources};
@@ -220,6 +222,7 @@ async fn target(config: &Config, clock: &Arc<dyn Clock>) -> Result<Target, Failu
         Endpoint::Url(url) => Target::Url(url.clone()),
         Endpoint::Sandbox => {
             let address = embed_sandbox(config, Arc::clone(clock)).await?;
+            command::note_endpoint(Some(format!("http://{address}")));
             warn!("this is the sandbox on http://{address}, not AWS: nothing is really backed up");
             Target::Sandbox(format!("http://{address}"))
         }
@@ -293,7 +296,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// The configuration, and where it came from; warnings are told from here on.
 pub(super) async fn loaded(args: &ConfigArgs) -> Result<(Config, Sources), Failure> {
     let sources = sources(args).await;
-    let config = config::load(&sources).map_err(invalid)?;
+    let config = read(&sources).map_err(invalid)?;
     let (format, level) = (LogFormat::Text, LogLevel::Warn);
     logging::init(Log { format, level }).map_err(other)?;
     Ok((config, sources))

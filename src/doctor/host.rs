@@ -22,6 +22,8 @@ pub struct Host {
     pub directory: Result<Option<Directory>, String>,
     /// Who holds it.
     pub holder: Result<Holder, String>,
+    /// The first slot that has come, and that nobody has taken up.
+    pub late_slot: Option<DateTime<Utc>>,
     /// The space there; `None` where there is no directory.
     pub space: Option<Result<Space, String>>,
     /// The history: of which kind of endpoint, since when, in which schema, checked by SQLite.
@@ -174,16 +176,23 @@ fn daemon(host: &Host) -> Finding {
     let advice = "start the service, or `redkeep run`";
     match &host.holder {
         Ok(Holder::Daemon) => Finding::ok(CHECK, "a redkeep runs on this state directory"),
-        Ok(Holder::Command) => Finding::warning(
-            CHECK,
-            "only a command (`redkeep take`) works on this state directory, so no slot of a schedule starts",
-            advice,
-        ),
-        Ok(Holder::Nobody) => Finding::warning(
-            CHECK,
-            "no redkeep runs on this state directory, so no snapshot is taken",
-            advice,
-        ),
+        Ok(holder) => {
+            let found = match holder {
+                Holder::Command => {
+                    "only a command (`redkeep take`) works on this state directory, so no slot of a schedule starts"
+                }
+                _ => "no redkeep runs on this state directory, so no snapshot is taken",
+            };
+            // Where nothing was due yet, nobody has started the service yet.
+            match host.late_slot {
+                Some(at) => Finding::failed(
+                    CHECK,
+                    format!("{found}; the slot of {} has not started", rfc3339(at)),
+                    advice,
+                ),
+                None => Finding::warning(CHECK, found, advice),
+            }
+        }
         Err(error) => Finding::warning(
             CHECK,
             format!("redkeep cannot find out whether a daemon runs: {error}"),

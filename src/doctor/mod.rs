@@ -1,16 +1,18 @@
 //! What is wrong with an installation, and what to do: the judgement of `redkeep doctor`.
 //!
-//! Owns: the checks and the step from facts to findings, `host` for what this machine shows, `zones` for its time
+//! Owns: the checks and the step from facts to findings, `host` for what this machine shows, `receivers` for the messages that wait, `zones` for its time
 //! zones and `scopes` for what AWS answered. Pure; the command gathers the facts. Never judges a policy's clusters or slots: that is `explain`'s
 //! and `status`'s.
 
 mod host;
+mod receivers;
 mod scopes;
 mod zones;
 
 use crate::slot::Scope;
 
 pub use host::{Directory, Holder, Host, Shared, Sound, Space, findings as of_host};
+pub use receivers::findings as of_receivers;
 pub use scopes::{
     Asked, Evidence, Holding, ProbeResult, Question, deleting, evidence, findings as of_scopes,
     refused_now,

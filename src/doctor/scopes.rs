@@ -19,7 +19,7 @@ use crate::names::Region;
 use crate::observed::SKEW_LIMIT;
 use crate::redshift::{ErrorClass, Operation, RedshiftError, ServerDate};
 use crate::run::Reason;
-use crate::slot::{Pair, Scope};
+use crate::slot::Scope;
 use crate::standing::Concern;
 
 /// What a scope is asked, all of it without side effects.
@@ -70,8 +70,8 @@ pub struct Asked {
     pub probes: Option<Vec<ProbeResult>>,
     /// What the history says about creating.
     pub evidence: Evidence,
-    /// What AWS refuses now beside that, and whose slot it is.
-    pub refused: Vec<(Pair, Concern)>,
+    /// What AWS refuses now beside that, and of whom.
+    pub refused: Vec<(String, Concern)>,
     /// What it says about deleting; `None` where no policy deletes.
     pub deleting: Option<Evidence>,
     /// The number that the account's name has stood for, by the history.

@@ -11,8 +11,9 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::history::History;
 use crate::plan::Alarm;
-use crate::slot::{Pair, rfc3339};
-use crate::standing::{AlarmWords, Concern, refused_now, words};
+use crate::refusals::Refusals;
+use crate::slot::rfc3339;
+use crate::standing::{self, AlarmWords, Concern, subject, words};
 
 /// An alarm that there is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub struct StandingAlarm {
 /// Something that AWS refuses now, of which no alarm tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Whose slot.
-    pub pair: Pair,
+    /// Whose slots: a pair's, or those of an account and region.
+    pub subject: String,
     /// What is so.
     pub concern: Concern,
 }
@@ -49,7 +50,7 @@ pub(super) struct Told {
     pub(super) config: Option<Arc<Config>>,
     /// In their order.
     pub(super) alarms: Arc<[StandingAlarm]>,
-    /// In the order of their pairs.
+    /// One for each cause.
     pub(super) refused: Arc<[Refused]>,
 }
 
@@ -77,7 +78,7 @@ impl Board {
             words: words(alarm, history),
         });
         let alarms: Arc<[StandingAlarm]> = alarms.collect();
-        let refused: Arc<[Refused]> = refused(history, now).collect();
+        let refused: Arc<[Refused]> = refused(history, now).into();
         self.change(|told| {
             told.alarms = alarms;
             told.refused = refused;
@@ -102,14 +103,16 @@ impl Board {
 }
 
 /// What AWS refuses now. What it refuses every create call for is an alarm of the account, and told as one.
-fn refused(history: &History, now: DateTime<Utc>) -> impl Iterator<Item = Refused> {
-    let open = history.open().filter(|run| !run.is_refused_for_good());
-    open.filter_map(move |run| {
+fn refused(history: &History, now: DateTime<Utc>) -> Vec<Refused> {
+    let causes = Refusals::now(history, now).of_pairs(|_| true);
+    let causes = causes.iter().filter(|one| !one.why.is_lasting());
+    let told = causes.filter_map(|one| {
         Some(Refused {
-            pair: run.slot.pair.clone(),
-            concern: refused_now(run, now, rfc3339)?,
+            subject: subject(one),
+            concern: standing::refused(one, now, rfc3339)?,
         })
-    })
+    });
+    told.collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 /// Where the policy file is where nobody names another.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/redkeep/redkeep.toml";
@@ -38,6 +38,21 @@ const COMMANDS: [&str; 21] = [
 
 static OPTIONS: OnceLock<String> = OnceLock::new();
 
+/// Where the calls of this process go, if not to AWS.
+static ENDPOINT: RwLock<Option<String>> = RwLock::new(None);
+
+/// Says where the calls of this process go, if not to AWS; the last word counts.
+pub(crate) fn note_endpoint(url: Option<String>) {
+    *ENDPOINT.write().unwrap_or_else(PoisonError::into_inner) = url;
+}
+
+/// What a command of the AWS CLI needs to reach what this process reaches; empty where that is AWS.
+fn endpoint_option() -> String {
+    let url = ENDPOINT.read().unwrap_or_else(PoisonError::into_inner);
+    url.as_ref()
+        .map_or_else(String::new, |url| format!(" --endpoint-url {url}"))
+}
+
 /// Says which policy file this process reads; the first word counts.
 pub(crate) fn note(file: &Path) {
     let _ = OPTIONS.set(options(file));
@@ -64,29 +79,39 @@ pub(crate) fn whole(text: &str) -> Cow<'_, str> {
     whole_with(text, known())
 }
 
-/// The text with `options` behind each command of redkeep: the text itself, if it is one, and those between backticks.
+/// The text with `options` behind each command of redkeep, and the endpoint behind each of the AWS CLI: the text itself, if
+/// it is one, and those between backticks.
 pub(crate) fn whole_with<'a>(text: &'a str, options: &str) -> Cow<'a, str> {
-    if options.is_empty() || !text.contains("redkeep ") {
-        return Cow::Borrowed(text);
-    }
+    completed(text, options, &endpoint_option())
+}
+
+fn completed<'a>(text: &'a str, options: &str, endpoint: &str) -> Cow<'a, str> {
+    let lacks = |command: &str| {
+        if is_command(command) {
+            options.to_owned()
+        } else if is_of_aws(command) {
+            endpoint.to_owned()
+        } else {
+            String::new()
+        }
+    };
     if !text.contains('`') {
-        return match is_command(text) {
-            true => format!("{text}{options}").into(),
-            false => text.into(),
+        return match lacks(text) {
+            more if more.is_empty() => text.into(),
+            more => format!("{text}{more}").into(),
         };
     }
-    let mut parts = text.split('`');
-    let mut told = parts.next().unwrap_or_default().to_owned();
-    let mut is_quoted = true;
-    for part in parts {
-        told.push('`');
-        told.push_str(part);
-        if is_quoted && is_command(part) {
-            told.push_str(options);
-        }
-        is_quoted = !is_quoted;
-    }
-    told.into()
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(place, part)| match place % 2 {
+        1 => format!("{part}{}", lacks(part)),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("`").into()
+}
+
+fn is_of_aws(text: &str) -> bool {
+    // `aws redshift resume-cluster` alone, in a sentence, is the name of an operation.
+    text.starts_with("aws redshift ") && text.contains(" --") && !text.contains("--endpoint-url")
 }
 
 fn is_command(text: &str) -> bool {
@@ -123,5 +148,22 @@ mod tests {
             assert_eq!(told(text), wanted);
         }
         assert_eq!(whole_with("redkeep forecast", ""), "redkeep forecast");
+    }
+
+    #[test]
+    fn a_command_of_the_aws_cli_is_told_with_the_endpoint_that_redkeep_works_with() {
+        let resume = "aws redshift resume-cluster --cluster-identifier dw --region eu-central-1";
+        let here = " --endpoint-url http://127.0.0.1:9836";
+        let told = |text: &str, endpoint| completed(text, "", endpoint).into_owned();
+        assert_eq!(told(resume, here), format!("{resume}{here}"));
+        assert_eq!(
+            told(&format!("try `{resume}`"), here),
+            format!("try `{resume}{here}`")
+        );
+        assert_eq!(told(resume, ""), resume, "AWS itself");
+        assert_eq!(
+            told("`aws redshift resume-cluster` does", here),
+            "`aws redshift resume-cluster` does"
+        );
     }
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::command;
 use super::{Row, names_of, row};
 use crate::history::MissedRange;
 use crate::logging::one_line;
@@ -187,12 +188,13 @@ pub(crate) fn restore_command(run: &Run) -> Option<String> {
     let name = pair.cluster.as_str().chars().take(54);
     let name = name.collect::<String>();
     run.is_good().then(|| {
-        format!(
+        let command = format!(
             "aws redshift restore-from-cluster-snapshot --region {} --snapshot-identifier {id} \
              --snapshot-cluster-identifier {} --cluster-identifier {}-restored",
             pair.scope.region,
             pair.cluster,
             name.trim_end_matches('-'),
-        )
+        );
+        command::whole(&command).into_owned()
     })
 }

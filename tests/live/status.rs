@@ -198,7 +198,7 @@ async fn what_aws_refuses_now_is_told_with_its_cause_and_the_command_that_helps(
         );
         let options = match command.starts_with("redkeep") {
             true => format!(" --config {}", config.display()),
-            false => String::new(),
+            false => " --endpoint-url http://127.0.0.1:9".to_owned(),
         };
         assert_eq!(row["advice"], format!("{command}{options}"), "{why}");
         let shown = text(&status(&config, &[]).stdout);

@@ -258,6 +258,8 @@ pub struct History {
     pub totals: BTreeMap<Pair, Totals>,
     /// The slots of the runs that are open, so that no turn looks at all the others.
     open: OpenSlots,
+    /// Those of them that were refused for something that one acceptance in their scope shows to be over.
+    refused: OpenSlots,
 }
 
 /// For how long after its removal a snapshot may still be listed.
@@ -371,6 +373,10 @@ impl History {
         } else {
             self.open.insert(&run.slot);
         }
+        match !run.is_ended() && run.waits_for_acceptance() {
+            true => self.refused.insert(&run.slot),
+            false => self.refused.remove(&run.slot),
+        }
         self.runs.insert(run);
     }
 
@@ -416,6 +422,15 @@ impl History {
     /// The open runs of a scope, cluster by cluster.
     pub(crate) fn open_in<'a>(&'a self, scope: &Scope) -> impl Iterator<Item = &'a Run> + use<'a> {
         let slots = self.open.in_scope(scope);
+        slots.filter_map(|slot| self.runs.get(slot))
+    }
+
+    /// The open runs of a scope that were refused for something that one acceptance there shows to be over.
+    pub(crate) fn refused_in<'a>(
+        &'a self,
+        scope: &Scope,
+    ) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let slots = self.refused.in_scope(scope);
         slots.filter_map(|slot| self.runs.get(slot))
     }
 

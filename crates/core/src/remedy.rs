@@ -6,6 +6,7 @@
 
 use crate::history::History;
 use crate::names::{AccountName, PolicyName};
+use crate::refusals::Refused;
 use crate::run::{Outcome, Reason, Run};
 use crate::slot::{Pair, Scope};
 
@@ -40,19 +41,43 @@ pub fn resume_cluster(scope: &Scope, cluster: &str) -> String {
     )
 }
 
+/// For what AWS refuses in an account and region, whatever the cluster is.
+pub fn of_common(why: &Reason, scope: &Scope) -> String {
+    match why.refusal() {
+        Reason::Quota => "redkeep forecast".to_owned(),
+        Reason::AccessDenied => iam_policy(&scope.account),
+        Reason::Throttled => "redkeep status".to_owned(),
+        _ => "redkeep doctor".to_owned(),
+    }
+}
+
 /// For what AWS refuses a pair, or refused it for.
 pub fn of_reason(why: &Reason, pair: &Pair) -> String {
     match why.refusal() {
-        Reason::Quota => "redkeep forecast".to_owned(),
+        Reason::Throttled => explain(pair),
+        why if why.is_of_scope() => of_common(why, &pair.scope),
         Reason::NotFound => "redkeep coverage".to_owned(),
         Reason::Config => "redkeep check".to_owned(),
-        Reason::AccessDenied => iam_policy(&pair.scope.account),
-        Reason::Credentials | Reason::Unreachable | Reason::NoClearAnswer | Reason::ClockSkew => {
-            "redkeep doctor".to_owned()
-        }
         Reason::SnapshotFailed | Reason::Vanished => take(pair),
         why if why.is_paused_cluster() => resume_cluster(&pair.scope, pair.cluster.as_str()),
         _ => explain(pair),
+    }
+}
+
+/// For what AWS refuses now: of one pair, or of several for what is common to them.
+pub fn of_refused(refused: &Refused<'_>) -> String {
+    match refused.pair() {
+        Some(pair) => of_reason(refused.why, pair),
+        None => of_common(refused.why, refused.scope()),
+    }
+}
+
+/// For the slot of a pair that AWS refuses now.
+pub fn of_open(history: &History, pair: &Pair) -> String {
+    let mut open = history.of_pair(pair).rev().filter(|run| !run.is_ended());
+    match open.find_map(Run::refusal) {
+        Some(why) => of_reason(why, pair),
+        None => explain(pair),
     }
 }
 
@@ -102,6 +127,7 @@ mod tests {
             refusal: Refusal {
                 why: Reason::ClusterState(Some("paused".to_owned())),
                 times: 1,
+                at: None,
             },
         };
         history.insert(run);

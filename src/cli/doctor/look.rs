@@ -7,20 +7,22 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::geteuid;
 
 use crate::cli::state_lock::holder;
 use crate::config::Config;
 use crate::doctor::{Directory, Host, Shared, Sound, Space};
+use crate::history::PairState;
+use crate::slot::Pair;
 use crate::store;
 use crate::store::{EndpointKind, Reader, StoreError};
 
 pub(super) fn host(
     config: &Config,
-    kind: EndpointKind,
-    database: Option<Result<Shared, StoreError>>,
+    (kind, database): (EndpointKind, Option<Result<Shared, StoreError>>),
+    now: DateTime<Utc>,
 ) -> Host {
     let state_dir = &config.state_dir;
     let directory = present(directory(state_dir));
@@ -29,6 +31,7 @@ pub(super) fn host(
     Host {
         state_dir: state_dir.clone(),
         holder: holder(state_dir).map_err(told),
+        late_slot: late_slot(config, now),
         space: is_there.then(|| space(state_dir, history_bytes).map_err(told)),
         directory: directory.map_err(told),
         history: history(&config.database()),
@@ -37,6 +40,19 @@ pub(super) fn host(
         copied_at: present(made_at(&store::copy_of(&config.database()))).map_err(told),
     }
 }
+
+/// The first slot that has come and has no record, by the history that is this machine's alone.
+fn late_slot(config: &Config, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let is_alone = config.database.is_none();
+    let reader = is_alone.then(|| Reader::open(&config.database()).ok())??;
+    let history = reader.newest().ok()?;
+    let next = |(pair, state): (&Pair, &PairState)| state.next_slot(config.policy(&pair.policy)?);
+    let slots = history.pairs.iter().filter_map(next);
+    slots.filter(|at| *at + TOLERANCE <= now).min()
+}
+
+/// So long a slot may be due before somebody should have taken it up.
+const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 fn told(error: io::Error) -> String {
     error.to_string()

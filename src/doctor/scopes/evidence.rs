@@ -10,10 +10,10 @@ use crate::config::Config;
 use crate::history::History;
 use crate::operations::Removal;
 use crate::redshift::Operation;
-use crate::refusals::in_force;
+use crate::refusals::{Refusals, in_force};
 use crate::run::Reason;
-use crate::slot::{Pair, Scope, rfc3339};
-use crate::standing::{self, Concern};
+use crate::slot::{Scope, rfc3339};
+use crate::standing::{self, Concern, subject};
 
 /// What the history says of the permission to create, or to delete, in a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub enum Evidence {
         /// Its name.
         id: String,
     },
+    /// AWS was asked, and has accepted none yet, for something else than what lasts.
+    Unaccepted {
+        /// When it was asked last.
+        at: DateTime<Utc>,
+        /// What came of it.
+        message: String,
+    },
     /// AWS refused the last one, and will refuse the next alike until somebody does something about it.
     Refused {
         /// When it was asked for last.
@@ -39,8 +46,8 @@ pub enum Evidence {
 }
 
 /// What the newest create calls of a scope tell.
-pub fn evidence(config: &Config, history: &History, scope: &Scope) -> Evidence {
-    let refused = in_force(config, history, scope);
+pub fn evidence(config: &Config, history: &History, scope: &Scope, now: DateTime<Utc>) -> Evidence {
+    let refused = in_force(config, history, scope, now);
     if let Some((run, why)) = refused.last().and_then(|run| Some((run, run.refusal()?))) {
         return Evidence::Refused {
             at: run.asked_at.unwrap_or(run.slot.scheduled_at),
@@ -51,20 +58,33 @@ pub fn evidence(config: &Config, history: &History, scope: &Scope) -> Evidence {
     let accepted = history.runs.in_scope(scope);
     let newest = accepted.filter_map(|run| Some((run.accepted_at?, run)));
     let newest = newest.max_by_key(|(at, _)| *at);
-    newest.map_or(Evidence::None, |(at, run)| Evidence::Accepted {
+    match newest {
+        Some((at, run)) => Evidence::Accepted {
+            at,
+            id: run.request.snapshot_id.to_string(),
+        },
+        None => asked(history, scope),
+    }
+}
+
+/// That AWS was asked and has accepted nothing; in doubt that nothing is known.
+fn asked(history: &History, scope: &Scope) -> Evidence {
+    let asked = history.runs.in_scope(scope);
+    let asked = asked.filter_map(|run| Some((run.asked_at?, run)));
+    let newest = asked.max_by_key(|(at, _)| *at);
+    newest.map_or(Evidence::None, |(at, run)| Evidence::Unaccepted {
         at,
-        id: run.request.snapshot_id.to_string(),
+        message: run.reason().unwrap_or_else(|| run.word().to_owned()),
     })
 }
 
-/// What AWS refuses in a scope now, beside what it refuses all create calls for.
-pub fn refused_now(history: &History, scope: &Scope, now: DateTime<Utc>) -> Vec<(Pair, Concern)> {
-    let open = history
-        .open()
-        .filter(|run| run.slot.pair.scope == *scope && !run.is_refused_for_good());
-    let told = open.filter_map(|run| {
-        let concern = standing::refused_now(run, now, rfc3339)?;
-        Some((run.slot.pair.clone(), concern))
+/// What AWS refuses in a scope now, beside what it refuses all create calls for: of whom, and what is so.
+pub fn refused_now(history: &History, scope: &Scope, now: DateTime<Utc>) -> Vec<(String, Concern)> {
+    let causes = Refusals::now(history, now).of_pairs(|pair| pair.scope == *scope);
+    let causes = causes.iter().filter(|one| !one.why.is_lasting());
+    let told = causes.filter_map(|one| {
+        let concern = standing::refused(one, now, rfc3339)?;
+        Some((subject(one), concern))
     });
     told.collect()
 }
@@ -99,6 +119,15 @@ pub(super) fn creating(asked: &Asked) -> Finding {
                  simulate-principal-policy); the first slot will show it"
             ),
         ),
+        Evidence::Unaccepted { at, message } => Finding::warning(
+            CHECK,
+            format!(
+                "not asked, since Redshift has no dry run; AWS has accepted no snapshot here yet; the last one was asked \
+                 for at {}: {message}",
+                rfc3339(*at)
+            ),
+            "`redkeep status` shows what is wrong, and which command helps",
+        ),
         Evidence::Accepted { at, id } => Finding::ok(
             CHECK,
             format!(
@@ -124,20 +153,20 @@ pub(super) fn creating(asked: &Asked) -> Finding {
     }
 }
 
-/// How many slots that AWS refuses now are told for each scope; `redkeep status` tells all.
-const MOST_SLOTS: usize = 5;
+/// For how many causes the slots that AWS refuses now are told for each scope; `redkeep status` tells all.
+const MOST_CAUSES: usize = 5;
 
-pub(super) fn slots(refused: &[(Pair, Concern)]) -> Vec<Finding> {
+pub(super) fn slots(refused: &[(String, Concern)]) -> Vec<Finding> {
     const CHECK: &str = "slots";
-    let told = refused.iter().take(MOST_SLOTS).map(|(pair, concern)| {
-        let found = format!("{} {}: {}", pair.policy, pair.cluster, concern.words);
+    let told = refused.iter().take(MOST_CAUSES).map(|(subject, concern)| {
+        let found = format!("{subject}: {}", concern.words);
         Finding::failed(CHECK, found, format!("`{}`", concern.command))
     });
-    let more = refused.len().saturating_sub(MOST_SLOTS);
+    let more = refused.len().saturating_sub(MOST_CAUSES);
     let more = (more > 0).then(|| {
         Finding::failed(
             CHECK,
-            format!("AWS refuses {more} more slots"),
+            format!("AWS refuses more for {more} other reasons"),
             "`redkeep status`",
         )
     });
@@ -148,7 +177,7 @@ pub(super) fn deletes(evidence: &Evidence, scope: &Scope) -> Finding {
     const CHECK: &str = Operation::DeleteClusterSnapshot.action();
     let print = format!("`redkeep iam-policy --account {}`", scope.account);
     match evidence {
-        Evidence::None => Finding::warning(
+        Evidence::None | Evidence::Unaccepted { .. } => Finding::warning(
             CHECK,
             "whether it is allowed cannot be asked without side effects; `keep_last` has deleted nothing here yet",
             format!("compare the identity's permissions with {print}"),

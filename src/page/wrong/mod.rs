@@ -194,18 +194,18 @@ fn of_row(row: &Row<'_>) -> Option<Finding> {
     let (reason, message) = (ended.reason.as_deref(), ended.message.as_deref());
     let last = LastCounting::of_record(ended.at, ended.kind, reason, message)?;
     let concern = lacking(pair, &last, rfc3339)?;
-    Some(of_concern(kind, pair, concern))
+    Some(of_concern(kind, &pair.to_string(), concern))
 }
 
 fn of_refused(refused: &Refused) -> Finding {
-    of_concern("refused", &refused.pair, refused.concern.clone())
+    of_concern("refused", &refused.subject, refused.concern.clone())
 }
 
-fn of_concern(kind: &'static str, pair: &Pair, concern: Concern) -> Finding {
+fn of_concern(kind: &'static str, subject: &str, concern: Concern) -> Finding {
     Finding {
         kind,
         since: concern.since,
-        what: format!("{pair}: {}", concern.words),
+        what: format!("{subject}: {}", concern.words),
         meaning: concern.meaning,
         command: concern.command,
     }
@@ -281,7 +281,8 @@ pub(super) fn well(view: &View, rows: &[Row<'_>]) -> &'static str {
     }
 }
 
-/// The alarms, in words. A scope that is not reached is told as such, and not once more for its listing.
+/// The alarms, in words. A scope that is not reached is told as such, and not once more for its listing; what is refused now
+/// is told from the first refusal on, and not once more when it has lasted.
 fn of_alarms(facts: &Facts<'_>) -> Vec<Finding> {
     let breaches = facts.rows.iter();
     let breaches: BTreeMap<&Pair, DateTime<Utc>> = breaches
@@ -296,7 +297,11 @@ fn of_alarms(facts: &Facts<'_>) -> Vec<Finding> {
     };
     let alarms = facts.alarms.iter();
     alarms
-        .filter(|one| !matches!(&one.alarm, Alarm::Unreachable(scope) if unreached(scope)))
+        .filter(|one| match &one.alarm {
+            Alarm::Unreachable(scope) => !unreached(scope),
+            Alarm::SlotRefused(_) | Alarm::SlotsRefused(..) => false,
+            _ => true,
+        })
         .map(|one| {
             let since = match &one.alarm {
                 Alarm::RpoBreach(pair) => breaches.get(pair).copied(),

@@ -214,18 +214,19 @@ fn the_history_tells_whether_creating_is_allowed() {
     );
     let mut history = History::default();
     let here = scope("prod/us-east-1");
-    assert_eq!(evidence(&config, &history, &here), Evidence::None);
+    let now = at("2026-11-24 12:00");
+    assert_eq!(evidence(&config, &history, &here, now), Evidence::None);
     let mut accepted = due(&config, pair("p", "a"), at("2026-11-24 09:00"));
     accepted.asked_at = Some(at("2026-11-24 09:00"));
     accepted.accepted_at = accepted.asked_at;
     accepted.state = RunState::Ended(Outcome::Available);
     history.insert(accepted.clone());
     assert!(matches!(
-        evidence(&config, &history, &here),
+        evidence(&config, &history, &here, now),
         Evidence::Accepted { .. }
     ));
     assert_eq!(
-        evidence(&config, &history, &scope("prod/eu-west-1")),
+        evidence(&config, &history, &scope("prod/eu-west-1"), now),
         Evidence::None
     );
     let mut denied = due(&config, pair("p", "b"), at("2026-11-24 10:00"));
@@ -235,17 +236,18 @@ fn the_history_tells_whether_creating_is_allowed() {
         refusal: Refusal {
             why: "access denied".into(),
             times: 1,
+            at: None,
         },
     };
     history.insert(denied.clone());
     assert!(matches!(
-        evidence(&config, &history, &here),
+        evidence(&config, &history, &here, now),
         Evidence::Refused { .. }
     ));
     denied.state = RunState::Ended(Outcome::Expired("quota".into()));
     history.insert(denied);
     history.pairs.insert(pair("p", "b"), active_pair());
-    let full = evidence(&config, &history, &here);
+    let full = evidence(&config, &history, &here, now);
     assert!(
         matches!(&full, Evidence::Refused { why, .. } if why.to_string() == "quota"),
         "its slot is over, and the next one is refused alike: {full:?}"
@@ -266,7 +268,7 @@ fn the_history_tells_whether_creating_is_allowed() {
     history.insert(later);
     assert!(
         matches!(
-            evidence(&config, &history, &here),
+            evidence(&config, &history, &here, now),
             Evidence::Accepted { .. }
         ),
         "the newest counts"

@@ -80,6 +80,7 @@ fn refused(why: &str, times: u32, until: &str, message: &str) -> impl FnOnce(&mu
     let refusal = Refusal {
         why: why.into(),
         times,
+        at: None,
     };
     let (until, message) = (at(until), message.to_owned());
     move |run| {

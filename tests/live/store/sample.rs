@@ -191,6 +191,7 @@ pub fn states() -> Vec<RunState> {
     let refusal = Refusal {
         why: "cluster paused".into(),
         times: 3,
+        at: None,
     };
     let mut all = vec![
         RunState::Due,

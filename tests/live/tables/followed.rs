@@ -42,7 +42,47 @@ fn a_take_that_waits_is_never_silent_for_long_and_says_on_ctrl_c_that_the_snapsh
     assert_eq!(status.code(), Some(1), "{}", lines());
     let last = lines().lines().last().unwrap().to_owned();
     assert!(
-        last.contains("the snapshot continues and is creating now: `redkeep show "),
+        last.contains("AWS has accepted the snapshot and continues to make it; `redkeep show "),
+        "{last}"
+    );
+}
+
+#[test]
+fn a_take_that_aws_refuses_says_why_and_what_helps_and_on_ctrl_c_that_there_is_no_snapshot() {
+    let dir = Dir::new();
+    let sandbox = Sandbox::start(&["--cluster", "dw"]);
+    let policy = "[[account]]\nname = \"default\"\nregions = [\"us-east-1\"]\n[[policy]]\nname = \"yearly\"\n\
+                  schedule = \"0 0 1 1 *\"\nclusters = [\"dw\"]\nretention = \"7d\"\n";
+    let daemon = crate::support::Daemon::start(&dir, &sandbox.url, policy);
+    let is_up = || std::net::TcpStream::connect(daemon.listen).is_ok();
+    eventually("the listener", MINUTE, is_up);
+    let paused = r#"{"region": "us-east-1", "status": "paused"}"#;
+    sandbox.control("POST", "/_sandbox/clusters/dw/state", paused);
+    let said = dir.0.join("said");
+    let mut command = Command::new(REDKEEP);
+    let mut person = credentials(&mut command)
+        .args(["take", "--policy", "yearly", "--cluster", "dw", "--config"])
+        .arg(&daemon.config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    let lines = || std::fs::read_to_string(&said).unwrap();
+    let helps = format!(
+        "; `aws redshift resume-cluster --cluster-identifier dw --region us-east-1 --endpoint-url {}` helps",
+        sandbox.url
+    );
+    eventually("AWS refuses", MINUTE, || {
+        lines().contains(" is refused by AWS (cluster ") && lines().contains(&helps)
+    });
+    finish(Command::new("kill").args(["-INT", &person.id().to_string()]));
+    assert_eq!(person.wait().unwrap().code(), Some(1), "{}", lines());
+    let last = lines().lines().last().unwrap().to_owned();
+    assert!(
+        last.contains("AWS has not accepted the snapshot yet (cluster paused: InvalidClusterState")
+            && last.contains(&helps)
+            && last.contains("the daemon keeps asking until "),
         "{last}"
     );
 }

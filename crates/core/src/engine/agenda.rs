@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::waiting::Waiting;
 use crate::history::Change;
 use crate::plan::LONGEST_SLEEP;
-use crate::slot::{Pair, Scope};
+use crate::slot::{Pair, Scope, Slot};
 
 /// The parts of the plan that are due, and when the others are.
 #[derive(Debug, Clone)]
@@ -101,6 +101,14 @@ impl Agenda {
                 let pairs = BTreeSet::from([pair.clone()]);
                 self.touched.insert(pair.scope.clone(), pairs);
             }
+        }
+    }
+
+    /// A run waits for nothing any more, unless it has been seen since and waits for the budget.
+    pub(super) fn free(&mut self, slot: &Slot) {
+        let planned = self.planned.get(&slot.pair.scope);
+        if planned.is_none_or(|one| !one.waiting.asks(slot)) {
+            self.touch(&slot.pair);
         }
     }
 

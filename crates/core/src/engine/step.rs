@@ -3,7 +3,7 @@
 //! Owns: the order plan → commit → call → plan again, the bound on one turn, and what an answer or a start adds. Never
 //! carries a step out: the driver commits, calls and sleeps, and tells the engine what came of each.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
@@ -16,6 +16,7 @@ use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::plan::{
     Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, operations,
 };
+use crate::refusals::Answers;
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
 use crate::slot::Scope;
@@ -170,13 +171,31 @@ impl Engine {
     /// Takes in changes that the store has, or that are kept until it can write; `stay` are the runs that had ended in
     /// the store before and stay as they are.
     pub fn committed(&mut self, changes: Vec<Change>, stay: Vec<Run>) {
+        let mut scopes = BTreeSet::new();
         for change in changes {
             self.agenda.mark_change(&change);
+            if let Change::Run(run) = &change
+                && !scopes.contains(&run.slot.pair.scope)
+            {
+                scopes.insert(run.slot.pair.scope.clone());
+            }
             self.history.apply(change);
         }
         for run in stay {
             self.agenda.mark(&run.slot.pair.scope);
             self.history.insert(run);
+        }
+        scopes.iter().for_each(|scope| self.free(scope));
+    }
+
+    /// Marks the runs whose refusal is over by what AWS has accepted in their scope: they wait for nothing any more. An
+    /// acceptance that this machine's clock has still before it frees nothing before the next plan of the whole scope.
+    fn free(&mut self, scope: &Scope) {
+        let refused = || self.history.refused_in(scope);
+        let newest = DateTime::<Utc>::MAX_UTC;
+        let answers = Answers::about(&self.history, scope, refused(), newest);
+        for run in refused().filter(|run| answers.refute(run)) {
+            self.agenda.free(&run.slot);
         }
     }
 

@@ -57,6 +57,11 @@ impl Waiting {
         come.chain(asking).cloned().collect()
     }
 
+    /// Whether the slot's run would ask AWS, and waits for the budget.
+    pub(super) fn asks(&self, slot: &Slot) -> bool {
+        self.asking.contains(slot)
+    }
+
     /// Forgets what these clusters waited for: they are looked at. What is left is the rest.
     pub(super) fn take(&mut self, clusters: &BTreeSet<ClusterId>) -> Rest {
         for cluster in clusters {

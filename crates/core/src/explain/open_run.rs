@@ -186,7 +186,8 @@ fn waiting(run: &Run, until: DateTime<Utc>, refusal: &Refusal, past: Past<'_>) -
             "{refused}; a newer slot is due too, and this one is given up"
         ));
     }
-    if facts.now < until {
+    let open = in_scope(facts, &run.slot.pair.scope);
+    if facts.now < until && !open.is_freed(facts, run) {
         let words = format!(
             "{refused}; asked again at {}, until {deadline}{}",
             rfc3339(until),

@@ -234,6 +234,7 @@ impl History {
 
     fn rename_runs(&mut self, renaming: &Renaming) {
         self.open.remove_account(&renaming.from);
+        self.refused.remove_account(&renaming.from);
         for old in self.runs.take_account(&renaming.from) {
             let old = renaming.moved(old);
             let (stays, other) = match self.runs.get(&old.slot).cloned() {

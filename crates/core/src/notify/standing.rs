@@ -15,6 +15,7 @@ use crate::observed::ScopeView;
 use crate::outbox::{Cause, Condition, Content, Subject};
 use crate::plan::{Alarm, Facts, alarms, guarded};
 use crate::refusals::has_accepted;
+use crate::run::Run;
 use crate::slot::{Scope, Slot};
 
 /// A policy's runs that are still a job after so long are nobody's any more: their account or policy is gone.
@@ -117,6 +118,7 @@ fn course(
             // What was refused is not asked for any more.
             _ => Course::Unwatched,
         },
+        Cause::Refused => of_refused(facts, subject, since),
         Cause::ClockSkew => of_scope(facts, subject, |_, view| view.clocks_agree()),
         Cause::Unreachable => of_scope(facts, subject, |_, view| view.reached_at.is_some()),
         Cause::SameAccount | Cause::Unidentified => of_scope(facts, subject, |_, view| {
@@ -140,6 +142,18 @@ fn of_pair(facts: Facts<'_>, subject: &Subject, watched: Course) -> Course {
     match state.is_some_and(PairState::is_active) && is_known {
         true => watched,
         false => Course::Unwatched,
+    }
+}
+
+/// That a refused slot has ended does not show that the next one is accepted.
+fn of_refused(facts: Facts<'_>, subject: &Subject, since: DateTime<Utc>) -> Course {
+    let is_accepted = |run: &Run| run.accepted_at.is_some_and(|at| at > since);
+    match subject.pair() {
+        Some(pair) if facts.history.of_pair(&pair).any(is_accepted) => Course::Over,
+        Some(_) => of_pair(facts, subject, Course::GoesOn),
+        None => of_scope(facts, subject, |scope, _| {
+            has_accepted(facts.history, scope, since)
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What receivers are told, in virtual time.
 
 mod delivery;
+mod refused;
 
 use std::collections::BTreeSet;
 

@@ -16,6 +16,7 @@ pub enum Event {
     Expired,
     Missed,
     Conflict,
+    Refused,
     Overdue,
     Stuck,
     QuotaNear,
@@ -37,11 +38,12 @@ pub enum Event {
 
 impl Event {
     /// Those that `events` may name and that are messages for people.
-    pub const TOLD: [Self; 15] = [
+    pub const TOLD: [Self; 16] = [
         Self::Failed,
         Self::Expired,
         Self::Missed,
         Self::Conflict,
+        Self::Refused,
         Self::Overdue,
         Self::Stuck,
         Self::QuotaNear,
@@ -56,8 +58,8 @@ impl Event {
     ];
 
     /// All of them.
-    pub const ALL: [Self; 18] = {
-        let mut all = [Self::Test; 18];
+    pub const ALL: [Self; 19] = {
+        let mut all = [Self::Test; 19];
         let mut at = 0;
         while at < Self::TOLD.len() {
             all[at] = Self::TOLD[at];
@@ -75,6 +77,7 @@ impl Event {
             Self::Expired => "expired",
             Self::Missed => "missed",
             Self::Conflict => "conflict",
+            Self::Refused => "refused",
             Self::Overdue => "overdue",
             Self::Stuck => "stuck",
             Self::QuotaNear => "quota_near",
@@ -193,6 +196,8 @@ causes! {
     Missed, "missed", Missed, Warning;
     /// A snapshot of a run's name is not redkeep's.
     Conflict, "conflict", Conflict, Critical;
+    /// AWS has refused an open slot for long; its start window has not ended.
+    Refused, "refused", Refused, Warning;
     /// The newest good snapshot is older than `rpo`.
     Overdue, "overdue", Overdue, Critical;
     /// A snapshot is `creating` for too long.

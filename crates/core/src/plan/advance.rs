@@ -155,7 +155,7 @@ fn promoted<'a>(facts: Facts<'_>, run: &'a Run) -> Cow<'a, Run> {
     promoted.map_or(Cow::Borrowed(run), Cow::Owned)
 }
 
-fn need(facts: Facts<'_>, view: &ScopeView, run: &Run, open: &Open<'_>) -> Need {
+fn need<'a>(facts: Facts<'a>, view: &ScopeView, run: &Run, open: &Open<'a>) -> Need {
     match &run.state {
         RunState::Due => need_due(facts, view, run, open),
         RunState::Waiting { until, refusal } => {
@@ -323,12 +323,12 @@ fn supersedes(newer: &Run, now: DateTime<Utc>) -> bool {
     }
 }
 
-fn need_waiting(
-    facts: Facts<'_>,
+fn need_waiting<'a>(
+    facts: Facts<'a>,
     view: &ScopeView,
     run: &Run,
     (until, refusal): (DateTime<Utc>, &Refusal),
-    open: &Open<'_>,
+    open: &Open<'a>,
 ) -> Need {
     let deadline = run.request.deadline;
     if view.has_come(deadline, facts.now) {
@@ -340,7 +340,8 @@ fn need_waiting(
     if superseded(facts, run) {
         return judge(unaccepted(run, refusal.why.clone().superseded()), None);
     }
-    if still_waits(facts, run.asked_at.unwrap_or(facts.now), until) {
+    let still_waits = still_waits(facts, run.asked_at.unwrap_or(facts.now), until);
+    if still_waits && !open.is_freed(facts, run) {
         return Need::Wait(until.min(deadline));
     }
     need_create(facts, view, run, open)

@@ -16,7 +16,7 @@ use crate::names::{AccountName, PolicyName};
 use crate::observed::{Barred, SKEW_LIMIT, ScopeView, ServerClock};
 use crate::outbox::{Cause, Subject};
 use crate::policy::Policy;
-use crate::refusals::in_force;
+use crate::refusals::{Refusals, Refused, in_force};
 use crate::retention::guard::Care;
 use crate::rpo::overdue_since;
 use crate::run::{Reason, Run};
@@ -40,6 +40,10 @@ pub enum Alarm {
     QuotaReached(Scope),
     /// IAM does not allow snapshots to be made in a scope.
     AccessDenied(Scope),
+    /// AWS has refused a pair's open slot for long, for something about its cluster.
+    SlotRefused(Pair),
+    /// AWS has refused open slots of a scope for long, for this, which is common to them.
+    SlotsRefused(Scope, String),
     /// Our clock and AWS's clock are more than 5 minutes apart.
     ClockSkew(Scope),
     /// A scope's last listing failed.
@@ -73,6 +77,12 @@ impl Alarm {
             Self::QuotaNear(scope) => (Cause::QuotaNear, scope.into()),
             Self::QuotaReached(scope) => (Cause::QuotaReached, scope.into()),
             Self::AccessDenied(scope) => (Cause::AccessDenied, scope.into()),
+            Self::SlotRefused(pair) => (Cause::Refused, pair.into()),
+            Self::SlotsRefused(scope, why) => {
+                let detail = why.clone();
+                let subject = Subject::from(scope);
+                (Cause::Refused, Subject { detail, ..subject })
+            }
             Self::ClockSkew(scope) => (Cause::ClockSkew, scope.into()),
             Self::Unreachable(scope) => (Cause::Unreachable, scope.into()),
             Self::SameAccount(scope) => (Cause::SameAccount, scope.into()),
@@ -108,6 +118,9 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
         .flat_map(|(scope, view)| of_scope(facts, scope, view));
     let refusals = facts.observed.scopes.keys();
     let refusals = refusals.flat_map(|scope| of_refusals(facts, scope));
+    let long = Refusals::now(facts.history, facts.now);
+    let long = long.of_pairs(|_| true).into_iter();
+    let long = long.filter_map(|refused| of_long_refusal(facts, &refused));
     let runs = facts.history.open().flat_map(|run| of_run(facts, run));
     let keeping = cares(facts).filter_map(|(run, care)| of_care(facts, run, &care));
     let pairs = facts.history.pairs.iter();
@@ -116,6 +129,7 @@ pub fn alarms(facts: Facts<'_>) -> BTreeMap<Alarm, String> {
     let pruning = pruning.flat_map(|policy| of_pruning(facts, policy));
     scopes
         .chain(refusals)
+        .chain(long)
         .chain(runs)
         .chain(keeping)
         .chain(pairs)
@@ -311,7 +325,7 @@ fn of_run(facts: Facts<'_>, run: &Run) -> Option<(Alarm, String)> {
 
 /// The refusals that somebody has to do something about, in the words of the last one.
 fn of_refusals(facts: Facts<'_>, scope: &Scope) -> Vec<(Alarm, String)> {
-    let refused = in_force(facts.config, facts.history, scope).into_iter();
+    let refused = in_force(facts.config, facts.history, scope, facts.now).into_iter();
     let alarms = refused.filter_map(|run| {
         let alarm = match run.refusal()? {
             // AWS is right, whatever the configured quota and our count say.
@@ -322,4 +336,25 @@ fn of_refusals(facts: Facts<'_>, scope: &Scope) -> Vec<(Alarm, String)> {
         Some((alarm, run.message.clone().unwrap_or_default()))
     });
     alarms.collect()
+}
+
+/// What AWS has refused for long and still is asked for. What lasts beyond its slot is an alarm from the first refusal on.
+fn of_long_refusal(facts: Facts<'_>, refused: &Refused<'_>) -> Option<(Alarm, String)> {
+    if refused.why.is_lasting() || !refused.is_long(facts.now) {
+        return None;
+    }
+    let alarm = match refused.why.is_of_scope() {
+        true => Alarm::SlotsRefused(refused.scope().clone(), refused.why.to_string()),
+        false => Alarm::SlotRefused(refused.last().slot.pair.clone()),
+    };
+    let last = refused.last();
+    let slots = match refused.count() {
+        1 => format!("the slot of {}", rfc3339(last.slot.scheduled_at)),
+        count => format!("{count} slots"),
+    };
+    let minutes = (facts.now - refused.since()).num_minutes();
+    let said = last.message.as_ref();
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    let said = format!("{slots}, for {minutes} minutes, {}{said}", refused.why);
+    Some((alarm, said))
 }

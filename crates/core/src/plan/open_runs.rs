@@ -3,12 +3,14 @@
 //! Owns: the index by which a run finds those that it has to wait for. It is made once for each plan: looking through all
 //! open runs for each of them, a turn's work would grow with their square. Never decides how long to wait.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
 use super::advance::blocks;
 use crate::names::ClusterId;
 use crate::names::Trigger;
+use crate::refusals::Answers;
 use crate::run::Run;
 use crate::slot::Scope;
 
@@ -21,6 +23,8 @@ pub(crate) struct Open<'a> {
     blocking: BTreeMap<&'a ClusterId, Vec<&'a Run>>,
     /// Those that are asked for in this turn, which the history does not show yet.
     asked: Vec<&'a Run>,
+    /// What tells whether refusals are over, once that is asked.
+    answers: OnceCell<Answers<'a>>,
 }
 
 /// The scopes that are looked at or have an open run.
@@ -58,7 +62,16 @@ impl<'a> Open<'a> {
             runs,
             blocking,
             asked: Vec::new(),
+            answers: OnceCell::new(),
         }
+    }
+
+    /// Whether an acceptance shows that what the run was refused for is over, so that it asks again at once.
+    pub(crate) fn is_freed(&self, facts: Facts<'a>, run: &Run) -> bool {
+        let scope = &run.slot.pair.scope;
+        let runs = || self.runs.iter().copied();
+        let answers = || Answers::about(facts.history, scope, runs(), facts.now);
+        run.waits_for_acceptance() && self.answers.get_or_init(answers).refute(run)
     }
 
     /// Notes that AWS is asked for the run's snapshot in this turn.

@@ -173,6 +173,9 @@ pub struct Refusal {
     pub why: Reason,
     /// Refusals for the same reason in a row, this one included.
     pub times: u32,
+    /// When AWS refused; `None` in a record of a version that did not note this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
 }
 
 impl Run {
@@ -248,6 +251,21 @@ impl Run {
             RunState::Ended(outcome) => Some(outcome),
             _ => None,
         }
+    }
+
+    /// Whether AWS refused the run for something that an acceptance in its account and region shows to be over.
+    pub fn waits_for_acceptance(&self) -> bool {
+        self.refusal().is_some_and(Reason::ends_with_acceptance)
+    }
+
+    /// When AWS refused the run last; where that was not noted, when AWS was asked.
+    pub fn refused_at(&self) -> Option<DateTime<Utc>> {
+        let refusal = match &self.state {
+            RunState::Waiting { refusal, .. } => Some(refusal),
+            RunState::Asking { refusal } => refusal.as_ref(),
+            _ => None,
+        };
+        refusal.and_then(|refusal| refusal.at).or(self.asked_at)
     }
 
     /// Whether the run has its one outcome.

@@ -78,6 +78,26 @@ impl Reason {
         matches!(self, Self::Quota | Self::AccessDenied)
     }
 
+    /// Whether AWS refuses for this whatever the cluster is: the cause is common to the account and region.
+    pub fn is_of_scope(&self) -> bool {
+        matches!(
+            self,
+            Self::Quota
+                | Self::AccessDenied
+                | Self::Credentials
+                | Self::ClockSkew
+                | Self::Throttled
+                | Self::NoClearAnswer
+                | Self::Unreachable
+        )
+    }
+
+    /// Whether one snapshot that AWS accepts in the account and region shows that this is over for the others there. Where
+    /// AWS throttles, it accepts some while it refuses others.
+    pub fn ends_with_acceptance(&self) -> bool {
+        self.is_of_scope() && !self.may_pass()
+    }
+
     /// Whether a refusal for this is likely to be over before long without anybody doing anything.
     pub fn may_pass(&self) -> bool {
         match self {

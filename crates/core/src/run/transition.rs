@@ -137,7 +137,7 @@ impl Run {
                 RunState::InDoubt { since, .. } => from_in_doubt(*since, event, now),
                 RunState::Concluding { verdict, .. } => from_judged(verdict, event),
                 RunState::Creating { .. } => from_creating(event),
-                RunState::Failing { since, .. } => from_failing(*since, event),
+                RunState::Failing { since, .. } => from_failing(*since, event, now),
                 RunState::Ended(_) => None,
             },
         }
@@ -240,6 +240,7 @@ fn from_asking(before: Option<&Refusal>, event: &Event, now: DateTime<Utc>) -> O
             let refusal = Refusal {
                 why: why.clone(),
                 times,
+                at: Some(now),
             };
             Some(RunState::Waiting {
                 until: *retry_at,
@@ -265,6 +266,7 @@ fn from_in_doubt(since: DateTime<Utc>, event: &Event, now: DateTime<Utc>) -> Opt
             let refusal = Refusal {
                 why: Reason::NoClearAnswer,
                 times: 1,
+                at: Some(now),
             };
             Some(RunState::Waiting {
                 until: *retry_at,
@@ -287,7 +289,7 @@ fn from_creating(event: &Event) -> Option<RunState> {
     }
 }
 
-fn from_failing(since: DateTime<Utc>, event: &Event) -> Option<RunState> {
+fn from_failing(since: DateTime<Utc>, event: &Event, now: DateTime<Utc>) -> Option<RunState> {
     match event {
         Event::Unexplained { ask_at } => Some(RunState::Failing {
             since,
@@ -300,6 +302,7 @@ fn from_failing(since: DateTime<Utc>, event: &Event) -> Option<RunState> {
             let refusal = Refusal {
                 why: Reason::SnapshotFailed,
                 times: 1,
+                at: Some(now),
             };
             Some(RunState::Waiting {
                 until: *until,

@@ -5,7 +5,7 @@
 
 use crate::history::History;
 use crate::plan::{Alarm, Blocked};
-use crate::remedy::{explain, iam_policy, of_overdue};
+use crate::remedy::{explain, iam_policy, of_common, of_open, of_overdue};
 use crate::slot::{Slot, rfc3339};
 
 /// What follows where the newest good snapshot is older than `rpo`.
@@ -44,7 +44,9 @@ pub fn over(alarm: &Alarm) -> Option<&'static str> {
         Alarm::NoSuchCluster(_) => Some("AWS lists the cluster"),
         Alarm::QuotaNear(_) => Some("no longer near the quota of manual snapshots"),
         Alarm::QuotaReached(_) => Some("below the quota of manual snapshots again"),
-        Alarm::AccessDenied(_) => Some("AWS accepts snapshots again"),
+        Alarm::AccessDenied(_) | Alarm::SlotRefused(_) | Alarm::SlotsRefused(..) => {
+            Some("AWS accepts snapshots again")
+        }
         Alarm::ClockSkew(_) => Some("the clocks agree again"),
         Alarm::Unreachable(_) => Some("listing works again"),
         Alarm::Unidentified(_) => Some("the account's number is known again"),
@@ -83,6 +85,7 @@ fn kind(alarm: &Alarm) -> &'static str {
         Alarm::QuotaNear(_) => "quota near",
         Alarm::QuotaReached(_) => "quota",
         Alarm::AccessDenied(_) => "access denied",
+        Alarm::SlotRefused(_) | Alarm::SlotsRefused(..) => "refused",
         Alarm::ClockSkew(_) => "clock",
         Alarm::Unreachable(_) => "unreachable",
         Alarm::SameAccount(_) => "same account",
@@ -125,6 +128,8 @@ fn what(alarm: &Alarm) -> String {
         Alarm::QuotaNear(_) => "at least 85 % of the quota of manual snapshots is used",
         Alarm::QuotaReached(_) => "the quota of manual snapshots is reached",
         Alarm::AccessDenied(_) => "IAM does not allow snapshots to be made",
+        Alarm::SlotRefused(_) => "AWS still refuses its snapshot",
+        Alarm::SlotsRefused(..) => "AWS still refuses snapshots",
         Alarm::ClockSkew(_) => "this machine's clock and AWS's clock are more than 5 minutes apart",
         Alarm::Unreachable(_) => "the last listing failed",
         Alarm::SameAccount(_) => "the same AWS account and region is in the policy file twice",
@@ -156,6 +161,9 @@ fn meaning(alarm: &Alarm) -> &'static str {
             "AWS refuses new ones: delete some, or have AWS raise the quota and set snapshot_quota."
         }
         Alarm::AccessDenied(_) => "No snapshot is made there until IAM allows it.",
+        Alarm::SlotRefused(_) | Alarm::SlotsRefused(..) => {
+            "There is no snapshot yet, and redkeep keeps asking until the start window ends."
+        }
         Alarm::ClockSkew(_) => {
             "redkeep deletes nothing, and starts no slot before it is due by AWS's time."
         }
@@ -186,6 +194,8 @@ fn command(alarm: &Alarm, history: &History) -> String {
         }
         Alarm::QuotaNear(_) | Alarm::QuotaReached(_) => "redkeep forecast".to_owned(),
         Alarm::AccessDenied(scope) => iam_policy(&scope.account),
+        Alarm::SlotRefused(pair) => of_open(history, pair),
+        Alarm::SlotsRefused(scope, why) => of_common(&why.as_str().into(), scope),
         Alarm::HalfHeld(_, snapshot) => format!("redkeep hold {snapshot}"),
         Alarm::ClockSkew(_)
         | Alarm::Unreachable(_)

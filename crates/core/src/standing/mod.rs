@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::explain::span;
 use crate::history::History;
+use crate::refusals::{Refusals, Refused};
 use crate::remedy;
 use crate::run::{Missed, Outcome, OutcomeKind, Reason, Run};
 use crate::slot::Pair;
@@ -95,15 +96,15 @@ pub struct Concern {
 /// What is wrong with the pair, what goes on now first. `overdue` is for how long its newest snapshot has been older than
 /// `rpo`, and the rpo.
 pub fn concerns(
-    history: &History,
+    (history, refusals): (&History, &Refusals<'_>),
     pair: &Pair,
     last: Option<&LastCounting>,
     overdue: Option<(TimeDelta, TimeDelta)>,
     now: DateTime<Utc>,
     show: impl Fn(DateTime<Utc>) -> String,
 ) -> Vec<Concern> {
-    let refused = history.of_pair(pair).filter(|run| !run.is_ended());
-    let refused = refused.filter_map(|run| refused_now(run, now, &show));
+    let refused = refusals.of_pair(pair).into_iter();
+    let refused = refused.filter_map(|one| self::refused(&one, now, &show));
     let lacking = last.and_then(|last| lacking(pair, last, &show));
     let overdue = overdue.map(|(by, rpo)| Concern {
         since: Some(now - by),
@@ -138,32 +139,56 @@ pub fn lacking(
     })
 }
 
-/// How long AWS may refuse for something that is likely to pass before anybody should know.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
-
-/// That AWS refuses a slot now, where that does not pass by itself, or lasts.
-pub fn refused_now(
-    run: &Run,
+/// What AWS refuses now, where people should see it.
+pub fn refused(
+    refused: &Refused<'_>,
     now: DateTime<Utc>,
     show: impl Fn(DateTime<Utc>) -> String,
 ) -> Option<Concern> {
-    let why = run.refusal().filter(|_| !run.is_ended())?;
-    let since = run.requested_at.unwrap_or(run.request.starts_at);
-    if why.may_pass() && now - since < PATIENCE {
-        return None;
-    }
-    let said = run.message.as_ref();
-    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-    let (at, deadline) = (show(run.slot.scheduled_at), show(run.request.deadline));
-    Some(Concern {
-        since: Some(since),
-        words: format!(
-            "AWS has refused the slot of {at} for {}, {why}{said}",
-            span(now - since)
-        ),
-        meaning: format!("It has no snapshot yet. redkeep keeps asking until {deadline}."),
-        command: remedy::of_reason(why, &run.slot.pair),
+    refused.is_shown(now).then(|| Concern {
+        since: Some(refused.since()),
+        words: told_refused(refused, now, &show),
+        meaning: match (refused.asks_until(now), refused.count()) {
+            (Some(until), 1) => format!(
+                "It has no snapshot yet. redkeep keeps asking until {}.",
+                show(until)
+            ),
+            (Some(until), _) => format!(
+                "They have no snapshots yet. redkeep keeps asking until {} at most.",
+                show(until)
+            ),
+            (None, _) => {
+                "redkeep does not ask again, and records the outcome after one more look at AWS."
+                    .to_owned()
+            }
+        },
+        command: remedy::of_refused(refused),
     })
+}
+
+/// Whose slots AWS refuses: a pair's, or those of an account and region.
+pub fn subject(refused: &Refused<'_>) -> String {
+    match refused.pair() {
+        Some(pair) => pair.to_string(),
+        None => refused.scope().to_string(),
+    }
+}
+
+/// What AWS refuses, for how long, why, and what AWS said last.
+fn told_refused(
+    refused: &Refused<'_>,
+    now: DateTime<Utc>,
+    show: impl Fn(DateTime<Utc>) -> String,
+) -> String {
+    let last = refused.last();
+    let slots = match refused.count() {
+        1 => format!("the slot of {}", show(last.slot.scheduled_at)),
+        count => format!("{count} slots"),
+    };
+    let said = last.message.as_ref();
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    let (why, lasts) = (refused.why, span(now - refused.since()));
+    format!("AWS has refused {slots} for {lasts}, {why}{said}")
 }
 
 /// What follows from an outcome that is no snapshot.
@@ -226,7 +251,14 @@ mod tests {
         };
         let pair = run().slot.pair;
         let now = DateTime::UNIX_EPOCH;
-        concerns(&History::default(), &pair, Some(&last), None, now, rfc3339)
+        concerns(
+            (&History::default(), &Refusals::default()),
+            &pair,
+            Some(&last),
+            None,
+            now,
+            rfc3339,
+        )
     }
 
     #[test]
@@ -250,7 +282,7 @@ mod tests {
         assert!(superseded[0].meaning.starts_with("A newer slot was due"));
         let overdue = Some((TimeDelta::hours(2), TimeDelta::hours(26)));
         let overdue = concerns(
-            &History::default(),
+            (&History::default(), &Refusals::default()),
             &run().slot.pair,
             None,
             overdue,
@@ -281,23 +313,27 @@ mod tests {
             let refusal = Refusal {
                 why: why.clone(),
                 times: 3,
+                at: None,
             };
+            run.message = Some("no".to_owned());
             let now = run.slot.scheduled_at + TimeDelta::minutes(minutes);
             run.state = RunState::Waiting {
                 until: now,
                 refusal: refusal.clone(),
             };
-            let waiting = refused_now(&run, now, rfc3339);
-            assert_eq!(waiting.is_some(), is_told, "{why}, {minutes}");
+            let told = |run: &Run| {
+                let mut history = History::default();
+                history.insert(run.clone());
+                let refusals = Refusals::now(&history, now);
+                let pair = &run.slot.pair;
+                concerns((&history, &refusals), pair, None, None, now, rfc3339)
+            };
+            let waiting = told(&run);
+            assert_eq!(waiting.len(), usize::from(is_told), "{why}, {minutes}");
             run.state = RunState::Asking {
                 refusal: Some(refusal),
             };
-            assert_eq!(waiting, refused_now(&run, now, rfc3339), "{why}");
-            let mut history = History::default();
-            let pair = run.slot.pair.clone();
-            history.insert(run);
-            let all = concerns(&history, &pair, None, None, now, rfc3339);
-            assert_eq!(all.first(), waiting.as_ref(), "{why}");
+            assert_eq!(waiting, told(&run), "{why}");
         }
     }
 }

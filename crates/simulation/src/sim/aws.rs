@@ -47,6 +47,10 @@ pub struct Aws {
     pub listings: Vec<DateTime<Utc>>,
     /// The codes with which create calls were refused, by the name that was asked for; `NO_CODE` where nothing clear came.
     pub refused: BTreeMap<String, BTreeSet<String>>,
+    /// The last of them, by the name.
+    pub last_codes: BTreeMap<String, String>,
+    /// How often a create call was answered by a snapshot of its name that exists: whoever may not create is not told that.
+    pub found_existing: usize,
     /// What somebody else deleted.
     pub deleted: BTreeSet<String>,
     /// What every listing fails with, while single snapshots are told of.
@@ -91,6 +95,8 @@ impl Aws {
             listings: Vec::new(),
             tells_arns: true,
             refused: BTreeMap::new(),
+            last_codes: BTreeMap::new(),
+            found_existing: 0,
             deleted: BTreeSet::new(),
             blind: None,
             slow: None,

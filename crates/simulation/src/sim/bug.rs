@@ -77,6 +77,8 @@ pub enum Bug {
     BlindVerdict,
     /// What was refused is tried again at once.
     Impatient,
+    /// What AWS refuses for the quota or the permission is asked for again a moment later.
+    Pressing,
     /// The snapshot of another run is taken for a run's own.
     CrossedAnswer,
     /// A look proves what is not there, whenever it began.
@@ -132,7 +134,7 @@ impl Bug {
             Self::LostMark => return engine.lose_marks(),
             Self::LostWake => return engine.lose_wakes(),
             Self::StaleIndex => return engine.lose_index(),
-            Self::ForgottenEdit | Self::Impatient | Self::StaleListing => {}
+            Self::ForgottenEdit | Self::Impatient | Self::Pressing | Self::StaleListing => {}
             _ => return,
         }
         let (config, history, observed) = engine.falsify();
@@ -148,6 +150,20 @@ impl Bug {
         if self == Self::Impatient {
             observed.refused.clear();
             observed.action_trouble.clear();
+        }
+        let waiting: Vec<Run> = match self {
+            Self::Pressing => history
+                .open()
+                .filter(|run| run.waits_for_acceptance())
+                .cloned()
+                .collect(),
+            _ => Vec::new(),
+        };
+        for mut run in waiting {
+            if let RunState::Waiting { until, .. } = &mut run.state {
+                *until = now.min(*until);
+            }
+            history.insert(run);
         }
         let views = observed.scopes.values_mut();
         for view in views.filter(|_| self == Self::StaleListing) {

@@ -226,7 +226,9 @@ impl Sim {
         let runs = &host_ref.journal.ledger.runs;
         let run = call.slot().and_then(|slot| runs.get(slot));
         let known = (host_ref.commits, run);
-        host_ref.evidence.calling(&call, known, home, self.now);
+        host_ref
+            .evidence
+            .calling(&call, known, home, (self.now, now));
         self.come_before(&call);
         self.calls_made += 1;
         let account = self.elsewhere.reached(&call.scope().account);

@@ -14,6 +14,7 @@ use redkeep_core::snapshot::tag;
 use redkeep_sandbox::tag::Tag;
 
 use super::aws::Aws;
+use super::refused::NO_CODE;
 
 /// docs/semantics.md, section 2: not found within ten minutes of acceptance is patience.
 const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
@@ -21,6 +22,8 @@ const MAX_LISTING_LAG: TimeDelta = TimeDelta::minutes(10);
 /// A call that was made.
 struct Made {
     at: DateTime<Utc>,
+    /// The same by the host's own clock.
+    told_at: DateTime<Utc>,
     /// What there was to be seen and known then.
     known: String,
 }
@@ -70,7 +73,7 @@ impl Evidence {
         call: &Call,
         (commits, run): (u64, Option<&Run>),
         aws: &Aws,
-        now: DateTime<Utc>,
+        (now, told_now): (DateTime<Utc>, DateTime<Utc>),
     ) {
         match call {
             Call::Create { request, .. } => {
@@ -92,15 +95,29 @@ impl Evidence {
         let known = match call {
             Call::List { .. } => commits.to_string(),
             Call::Describe { .. } => run.map_or(0, |run| run.attempts).to_string(),
+            Call::Create { request, .. } => let_in(aws, request.snapshot_id.as_str()),
             Call::Extend { id, .. } => described(aws, call.scope(), id.as_str()),
             Call::SnapshotAction { action, .. } => {
                 described(aws, call.scope(), action.snapshot.as_str())
             }
             _ => String::new(),
         };
-        let made = Made { at: now, known };
+        let made = Made {
+            at: now,
+            told_at: told_now,
+            known,
+        };
         let before = self.made.get(&content);
         let same = before.filter(|before| before.known == made.known);
+        let pause = match (call, run, same) {
+            (Call::Create { request, .. }, Some(run), Some(before)) => pause.max(back_off(
+                aws,
+                request.snapshot_id.as_str(),
+                run,
+                before.told_at,
+            )),
+            _ => pause,
+        };
         assert!(
             same.is_none_or(|before| now >= before.at + pause),
             "I22: {content} is repeated after {} ms, and nothing has changed",
@@ -239,6 +256,39 @@ fn content(call: &Call) -> (String, TimeDelta) {
             (format!("the errand {} of {scope}", action.id), second * 5)
         }
     }
+}
+
+/// Whether AWS lets anything in, for a name that was refused for something that is so in the whole account: an acceptance
+/// there is a change. Why a cluster is refused is not changed by another one's snapshot.
+fn let_in(aws: &Aws, id: &str) -> String {
+    let code = aws.last_codes.get(id).map_or(NO_CODE, String::as_str);
+    match common_pause(code) {
+        Some(_) => (aws.accepted.len() + aws.found_existing).to_string(),
+        None => String::new(),
+    }
+}
+
+/// How long nothing is asked for again after a code that is so in the whole account; docs/semantics.md, section 2.
+fn common_pause(code: &str) -> Option<TimeDelta> {
+    match code {
+        "ClusterSnapshotQuotaExceeded" => Some(TimeDelta::minutes(30)),
+        "AccessDenied" | "UnauthorizedOperation" => Some(TimeDelta::minutes(10)),
+        "RequestExpired" | "SignatureDoesNotMatch" => Some(TimeDelta::minutes(5)),
+        // The first time new credentials are fetched at once.
+        "ExpiredToken" | "InvalidClientTokenId" => Some(TimeDelta::seconds(1)),
+        _ => None,
+    }
+}
+
+/// How long a name is not asked for again that was refused after it was asked for at `asked_at`: at most half of what was left
+/// until its deadline or the next slot.
+fn back_off(aws: &Aws, id: &str, run: &Run, asked_at: DateTime<Utc>) -> TimeDelta {
+    let code = aws.last_codes.get(id).map_or(NO_CODE, String::as_str);
+    let next = Some(run.slot.scheduled_at + run.request.interval).filter(|next| *next > asked_at);
+    let deadline = run.request.deadline;
+    let end = next.map_or(deadline, |next| next.min(deadline));
+    let pause = common_pause(code).unwrap_or_default();
+    pause.min((end - asked_at) / 2)
 }
 
 /// What can be changed of a snapshot, as AWS has it.

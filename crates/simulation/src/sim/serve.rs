@@ -101,6 +101,16 @@ impl Aws {
             .max(0)
     }
 
+    /// Keeps the code with which a create call was refused.
+    fn note_refusal(&mut self, id: String, code: Option<&str>) {
+        let code = code.unwrap_or(NO_CODE).to_owned();
+        if code == "ClusterSnapshotAlreadyExists" {
+            self.found_existing += 1;
+        }
+        self.last_codes.insert(id.clone(), code.clone());
+        self.refused.entry(id).or_default().insert(code);
+    }
+
     /// Carries a request out, in so far as its fault_effect lets it.
     pub fn carry_out(
         &mut self,
@@ -148,8 +158,7 @@ impl Aws {
                 let answer = self.answer(fault_effect, now, create);
                 let id = &wanted.snapshot_id;
                 if let Err(error) = &answer.result {
-                    let code = error.code.clone().unwrap_or(NO_CODE.to_owned());
-                    self.refused.entry(id.to_string()).or_default().insert(code);
+                    self.note_refusal(id.to_string(), error.code.as_deref());
                 }
                 let what = format!("the request for {id}");
                 served(to, answer, &what, |_| Some(format!("accepts {id}")))

@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-const TABLE: [Row; 39] = [
+const TABLE: [Row; 40] = [
     row(
         "a change is planned",
         Bug::LostMark,
@@ -78,6 +78,12 @@ const TABLE: [Row; 39] = [
         Bug::Hasty,
         "I22: ",
         3,
+    ),
+    row(
+        "what is refused waits while nothing changes",
+        Bug::Pressing,
+        "I22: the request for",
+        14,
     ),
     row(
         "available means that AWS has it",

@@ -3,7 +3,9 @@
 use redkeep_core::plan::Alarm;
 use redkeep_sandbox::faults::Fault;
 
-use redkeep_simulation::setup::{add_host, at, config, config_with_quota, policy, seconds, sim};
+use redkeep_simulation::setup::{
+    add_host, at, config, config_with_quota, policy, seconds, sim, sim_of_clusters,
+};
 use redkeep_simulation::sim::Sim;
 use redkeep_simulation::sim::aws::{CLUSTERS, CREATE, SNAPSHOTS};
 use redkeep_simulation::sim::journal::{Journal, scratch};
@@ -460,4 +462,96 @@ fn a_refusal_goes_on_until_aws_accepts_whichever_slot_it_is() {
         assert_eq!(refusal_alarms(&sim), [], "{code}: accepted since");
         sim.assert_accounted();
     }
+}
+
+/// Three clusters whose slots AWS refuses with this code from 02:30 on; `b` is paused. `d` has no slot.
+fn three_refused(code: &str) -> Sim {
+    let tables = policy("nightly", "30 2 * * *", "*", "exclude = [\"d\"]")
+        + &policy("yearly", "0 12 1 1 *", "d", "");
+    let mut sim = sim_of_clusters("2026-11-24 00:00", &["a", "b", "c", "d"], &tables);
+    sim.until("2026-11-24 02:29");
+    let now = sim.now;
+    sim.aws.set_status("b", "paused", now);
+    sim.until("2026-11-24 02:29:30");
+    match code {
+        "ClusterSnapshotQuotaExceeded" => sim.aws.account.limits.manual_snapshots = 0,
+        _ => sim.aws.refuse(CREATE, None, code, 400),
+    }
+    sim
+}
+
+fn outcome_of(sim: &Sim, cluster: &str) -> String {
+    let slot = redkeep_simulation::setup::slot("nightly", cluster, SLOT);
+    let runs = &sim.hosts[0].journal.ledger.runs;
+    runs.get(&slot)
+        .map_or_else(String::new, redkeep_simulation::setup::outcome)
+}
+
+/// Somebody asks for a snapshot of `d`.
+fn take(sim: &mut Sim) {
+    let now = sim.now;
+    let pair = redkeep_simulation::setup::pair("yearly", "d");
+    assert!(sim.hosts[0].take(&pair, now).is_some());
+    sim.hosts[0].process_mut().turns_at = now;
+    sim.run_for(seconds(3));
+}
+
+#[test]
+fn an_acceptance_lets_the_others_of_its_account_and_region_ask_again_at_once() {
+    for code in [
+        "ClusterSnapshotQuotaExceeded",
+        "AccessDenied",
+        "ExpiredToken",
+        "RequestExpired",
+    ] {
+        let mut sim = three_refused(code);
+        sim.until("2026-11-24 02:46");
+        assert!(outcome_of(&sim, "a").starts_with("open: Waiting"), "{code}");
+        sim.aws.heal();
+        sim.aws.account.limits.manual_snapshots = 20;
+        let (before, paused) = (asked(&sim), outcome_of(&sim, "b"));
+        take(&mut sim);
+        let open = [outcome_of(&sim, "a"), outcome_of(&sim, "c")];
+        assert!(
+            open.iter().all(|one| !one.starts_with("open: Waiting")),
+            "{code}: {open:?}"
+        );
+        // AWS looks at the permission before it looks at the cluster, and at the quota after that.
+        let is_of_cluster = paused.contains("ClusterState");
+        assert_eq!(is_of_cluster, code == "ClusterSnapshotQuotaExceeded");
+        let wanted = if is_of_cluster { 3 } else { 4 };
+        assert_eq!(asked(&sim) - before, wanted, "{code}: one request for each");
+        let now = outcome_of(&sim, "b");
+        assert_eq!(
+            now == paused,
+            is_of_cluster,
+            "{code}: a paused cluster waits all the same: {now}"
+        );
+        sim.until("2026-11-24 03:30");
+        assert_eq!(outcome_of(&sim, "a"), "available", "{code}");
+        assert_eq!(outcome_of(&sim, "c"), "available", "{code}");
+        let now = sim.now;
+        sim.aws.set_status("b", "available", now);
+        sim.until("2026-11-24 12:00");
+        sim.assert_accounted();
+    }
+}
+
+#[test]
+fn a_place_that_becomes_free_in_a_full_quota_is_asked_for_once_by_each() {
+    let mut sim = three_refused("ClusterSnapshotQuotaExceeded");
+    sim.until("2026-11-24 02:46");
+    sim.aws.account.limits.manual_snapshots = 1;
+    let before = asked(&sim);
+    take(&mut sim);
+    sim.until("2026-11-24 02:56");
+    let more = asked(&sim) - before;
+    // `b` asks at its own pace: it is paused.
+    assert!((3..=5).contains(&more), "{more} requests in ten minutes");
+    assert!(
+        sim.hosts[0]
+            .alarms
+            .iter()
+            .any(|(alarm, _)| matches!(alarm, Alarm::QuotaReached(_)))
+    );
 }

@@ -21,6 +21,7 @@ fn host() -> Host {
             writable: Ok(()),
         })),
         holder: Ok(Holder::Daemon),
+        late_slot: None,
         space: Some(Ok(Space {
             available_bytes: 1 << 30,
             available_files: Some(1000),
@@ -129,6 +130,15 @@ fn a_state_directory_that_is_not_ours_alone_is_found() {
         "daemon",
         Severity::Warning,
         "only a command",
+    );
+    is_told(
+        &with(|host| {
+            host.holder = Ok(Holder::Nobody);
+            host.late_slot = Some(at(NOW));
+        }),
+        "daemon",
+        Severity::Failed,
+        "has not started",
     );
 }
 
