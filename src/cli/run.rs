@@ -82,12 +82,12 @@ pub(super) async fn run(args: RunArgs, clock: Arc<dyn Clock>) -> Result<(), Fail
     let (site, source) = (process.site(), process.page(options));
     tell_address(access, bound);
     let page = page::router(source, access, bound);
-    let serving = http::listen(listener, Arc::new(site), Some(page), dropped(stopped));
-    let serving = tokio::spawn(serving);
+    let serving = http::listen_apart(listener, Arc::new(site), Some(page), dropped(stopped));
+    let serving = serving.await.map_err(other)?;
     let ending = terms.serve(&process, signals).await;
     drop(stop);
     // The listener ends by itself, in bounded time; that it ended badly changes nothing any more.
-    let _ = serving.await;
+    serving.end().await;
     lock.sign_off(end_clock.now());
     drop(lock);
     conclude(ending?)

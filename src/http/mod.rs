@@ -4,6 +4,7 @@
 //! nothing that arrives here changes what the daemon does. Every answer comes from memory, so a slow disk
 //! or a slow AWS never makes a scrape late, and a scrape of thousands of series never makes a slot late. The bounds on connections are [`serve()`]'s.
 
+mod apart;
 mod gzip;
 pub(crate) mod health;
 mod scrape;
@@ -17,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+pub use self::apart::{Serving, listen_apart};
 pub(crate) use self::gzip::{compress, is_accepted as accepts_gzip};
 pub use self::health::{Condition, Health, ProbeAnswer, STALLED_AFTER, alive, ready};
 use self::scrape::Turn;

@@ -185,3 +185,32 @@ fn ninety_seconds_without_a_turn_are_still_alive() {
     // A reading older than the turn, of a scrape that raced with it, is no hang.
     assert_eq!(alive(&condition, Duration::ZERO), ProbeAnswer::Good);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_probe_is_answered_while_every_thread_of_the_daemon_is_busy() {
+    let _deadline = Deadline::begin(None);
+    let health = Health::starting(Duration::from_secs(100));
+    health.update(well);
+    let site = Arc::new(Site {
+        metrics: Arc::new(Metrics::new(DateTime::UNIX_EPOCH).unwrap()),
+        health: Arc::new(health),
+        clock: Arc::new(Fixed),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = listen_apart(listener, site, None, async {
+        let _ = stopped.await;
+    });
+    let serving = serving.await.unwrap();
+    // Blocks the only thread of this runtime until the answer is there.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    stop.send(()).unwrap();
+    serving.end().await;
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
