@@ -44,10 +44,16 @@ fn is_wanted(weight: &str) -> bool {
 
 /// The text in gzip.
 pub(crate) fn compress(text: &str) -> io::Result<Vec<u8>> {
-    let about = Vec::with_capacity(text.len() / 16);
-    let mut encoder = GzEncoder::new(about, LEVEL);
-    encoder.write_all(text.as_bytes())?;
-    encoder.finish()
+    compressed(|sink| sink.write_all(text.as_bytes()))
+}
+
+/// What `write` writes, in gzip.
+pub(super) fn compressed<E: From<io::Error>>(
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<Vec<u8>, E> {
+    let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
+    write(&mut encoder)?;
+    Ok(encoder.finish()?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! is made on a thread of its own, and one at a time: however many scrape at once, the daemon's loop has the other cores.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -47,11 +47,13 @@ pub(super) async fn answer(turn: &Turn, metrics: Arc<Metrics>, request: &HeaderM
 }
 
 fn exposition(metrics: &Metrics, in_gzip: bool) -> Result<Bytes, ScrapeError> {
-    let text = metrics.encode()?;
+    let write = |sink: &mut dyn Write| -> Result<(), ScrapeError> { Ok(metrics.write(sink)?) };
+    let mut text = Vec::new();
     match in_gzip {
-        true => Ok(gzip::compress(&text)?.into()),
-        false => Ok(text.into()),
+        true => text = gzip::compressed(write)?,
+        false => write(&mut text)?,
     }
+    Ok(text.into())
 }
 
 fn found(body: Bytes, in_gzip: bool) -> Response {

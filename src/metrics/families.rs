@@ -249,14 +249,6 @@ impl<'a> Shown<'a> {
             requests,
         }
     }
-
-    /// About as many bytes as it takes to show this.
-    pub(super) fn bytes(&self) -> usize {
-        const OF_THE_REST: usize = 16 << 10;
-        const OF_SCOPE: usize = 20 << 10;
-        const OF_PAIR: usize = 1_536;
-        OF_THE_REST + self.scopes.len() * OF_SCOPE + self.pairs.len() * OF_PAIR
-    }
 }
 
 fn of_scope(gauges: &ScopeGauges) -> Labels {

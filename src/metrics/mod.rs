@@ -16,6 +16,7 @@ mod text;
 mod view;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,9 @@ pub enum MetricsError {
     /// The collected values cannot be written.
     #[error("cannot write the metrics")]
     Encode(#[source] prometheus::Error),
+    /// What they are written to takes no more.
+    #[error("cannot hand the metrics on")]
+    HandOn(#[source] io::Error),
 }
 
 /// The metrics of one daemon.
@@ -225,11 +229,18 @@ impl Metrics {
         *published = None;
     }
 
-    /// All metrics in the text format 0.0.4, by name. Takes milliseconds for thousands of pairs.
+    /// All metrics in the text format 0.0.4, by name.
     pub fn encode(&self) -> Result<String, MetricsError> {
+        let mut text = Vec::new();
+        self.write(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Writes the same into `sink`, piece by piece. Takes milliseconds for thousands of pairs.
+    pub fn write(&self, sink: &mut dyn io::Write) -> Result<(), MetricsError> {
         let view = self.view();
         let shown = view.as_ref().map(|view| Shown::new(view, &self.requests));
-        let mut text = Text::with_capacity(shown.as_ref().map_or(0, Shown::bytes));
+        let mut text = Text::new(sink);
         let mut counted = self.registry.gather().into_iter().peekable();
         for definition in families::definitions() {
             while let Some(family) = counted.next_if(|family| family.name() < definition.name) {
@@ -242,7 +253,7 @@ impl Metrics {
         for family in counted {
             text.library(family).map_err(MetricsError::Encode)?;
         }
-        Ok(text.finish())
+        text.finish().map_err(MetricsError::HandOn)
     }
 
     /// What was published last.

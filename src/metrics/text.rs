@@ -1,9 +1,11 @@
 //! The text format 0.0.4, written as the library's encoder writes it.
 //!
 //! Owns: the writing of families that are computed from the view. A scrape of 5,000 pairs has 80,000 lines: the library
-//! wants an object for each, with a copy of every label, and takes ten times as long for the same bytes.
+//! wants an object for each, with a copy of every label, and takes ten times as long for the same bytes. The text is handed
+//! on in pieces, which stay in the processor's cache: as a whole it has millions of bytes.
 
 use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
@@ -43,6 +45,15 @@ impl Labels {
         }
         self.0.push_str(name);
         self.0.push_str("=\"");
+        // Nearly no value has anything to escape.
+        match value.contains(['\\', '\n', '"']) {
+            true => self.escape(value),
+            false => self.0.push_str(value),
+        }
+        self.0.push('"');
+    }
+
+    fn escape(&mut self, value: &str) {
         for c in value.chars() {
             match c {
                 '\\' => self.0.push_str("\\\\"),
@@ -51,17 +62,28 @@ impl Labels {
                 _ => self.0.push(c),
             }
         }
-        self.0.push('"');
     }
 }
 
-/// An exposition that is being written.
-#[derive(Debug, Default)]
-pub(super) struct Text(String);
+/// So many bytes are written before they are handed on.
+const PIECE: usize = 32 << 10;
 
-impl Text {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self(String::with_capacity(bytes))
+/// An exposition that is being written.
+pub(super) struct Text<'s> {
+    /// What was not handed on yet.
+    piece: String,
+    sink: &'s mut dyn Write,
+    /// Whether the sink has taken everything so far.
+    taken: io::Result<()>,
+}
+
+impl<'s> Text<'s> {
+    pub(super) fn new(sink: &'s mut dyn Write) -> Self {
+        Self {
+            piece: String::with_capacity(2 * PIECE),
+            sink,
+            taken: Ok(()),
+        }
     }
 
     /// Begins a family. It is not there before its first line: one without samples is not shown.
@@ -70,9 +92,9 @@ impl Text {
         name: &'static str,
         help: &'static str,
         kind: Kind,
-    ) -> Lines<'a> {
+    ) -> Lines<'a, 's> {
         Lines {
-            text: &mut self.0,
+            text: self,
             name,
             help,
             kind,
@@ -82,24 +104,33 @@ impl Text {
 
     /// Writes a family that the library keeps.
     pub(super) fn library(&mut self, family: MetricFamily) -> prometheus::Result<()> {
-        TextEncoder::new().encode_utf8(&[family], &mut self.0)
+        TextEncoder::new().encode_utf8(&[family], &mut self.piece)
     }
 
-    pub(super) fn finish(self) -> String {
-        self.0
+    /// Hands on what is left; tells whether the sink has taken everything.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.hand_on();
+        self.taken
+    }
+
+    fn hand_on(&mut self) {
+        if self.taken.is_ok() {
+            self.taken = self.sink.write_all(self.piece.as_bytes());
+        }
+        self.piece.clear();
     }
 }
 
 /// The lines of one family.
-pub(super) struct Lines<'a> {
-    text: &'a mut String,
+pub(super) struct Lines<'a, 's> {
+    text: &'a mut Text<'s>,
     name: &'static str,
     help: &'static str,
     kind: Kind,
     is_begun: bool,
 }
 
-impl Lines<'_> {
+impl Lines<'_, '_> {
     /// A line for each value that there is.
     pub(super) fn add(&mut self, labels: &Labels, value: impl Into<Option<f64>>) {
         if let Some(value) = value.into() {
@@ -114,21 +145,25 @@ impl Lines<'_> {
 
     fn line(&mut self, labels: &str, more: Option<(&str, &'static str)>, value: f64) {
         self.begin();
-        self.text.push_str(self.name);
+        let text = &mut self.text.piece;
+        text.push_str(self.name);
         if !labels.is_empty() || more.is_some() {
-            self.text.push('{');
-            self.text.push_str(labels);
+            text.push('{');
+            text.push_str(labels);
             if let Some((name, word)) = more {
                 let comma = if labels.is_empty() { "" } else { "," };
                 for part in [comma, name, "=\"", word, "\""] {
-                    self.text.push_str(part);
+                    text.push_str(part);
                 }
             }
-            self.text.push('}');
+            text.push('}');
         }
-        self.text.push(' ');
-        number(self.text, value);
-        self.text.push('\n');
+        text.push(' ');
+        number(text, value);
+        text.push('\n');
+        if text.len() >= PIECE {
+            self.text.hand_on();
+        }
     }
 
     fn begin(&mut self) {
@@ -148,19 +183,35 @@ impl Lines<'_> {
             kind,
             "\n",
         ];
-        head.into_iter().for_each(|part| self.text.push_str(part));
+        let text = &mut self.text.piece;
+        head.into_iter().for_each(|part| text.push_str(part));
     }
 }
 
-/// A number as `f64` shows it; a whole one by the shorter way, which most are.
+/// A number as `f64` shows it; by a shorter way a whole one, as most are, and an instant to the millisecond.
 fn number(text: &mut String, value: f64) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let is_whole = value.fract() == 0.0 && value.abs() < EXACT && value.is_sign_positive();
     // Writing to a string cannot fail.
     let _ = match is_whole {
         true => write!(text, "{}", value as u64),
+        false if is_in_millis(value) => in_millis(text, value),
         false => write!(text, "{value}"),
     };
+}
+
+/// Whether three decimals say exactly this number, and no fewer digits could: far enough below where its neighbours are
+/// thousandths apart.
+fn is_in_millis(value: f64) -> bool {
+    const FAR: f64 = 1_099_511_627_776.0;
+    (0.001..FAR).contains(&value) && (value * 1000.0).round() / 1000.0 == value
+}
+
+fn in_millis(text: &mut String, value: f64) -> std::fmt::Result {
+    let millis = (value * 1000.0).round() as u64;
+    write!(text, "{}.{:03}", millis / 1000, millis % 1000)?;
+    text.truncate(text.trim_end_matches('0').len());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -169,6 +220,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn written(write: impl FnOnce(&mut Text)) -> String {
+        let mut bytes = Vec::new();
+        let mut text = Text::new(&mut bytes);
+        write(&mut text);
+        text.finish().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
 
     /// The same line by the library.
     fn by_the_library(labels: &[(&str, &str)], value: f64) -> String {
@@ -188,16 +247,14 @@ mod tests {
         family.set_help("What it's for.".to_owned());
         family.set_field_type(MetricType::GAUGE);
         family.set_metric(vec![metric]);
-        let mut text = Text::default();
-        text.library(family).unwrap();
-        text.finish()
+        written(|text| text.library(family).unwrap())
     }
 
     fn by_us(labels: &Labels, more: Option<(&str, &'static str)>, value: f64) -> String {
-        let mut text = Text::default();
-        let mut lines = text.family("a_metric", "What it's for.", Kind::Gauge);
-        lines.line(&labels.0, more, value);
-        text.finish()
+        written(|text| {
+            let mut lines = text.family("a_metric", "What it's for.", Kind::Gauge);
+            lines.line(&labels.0, more, value);
+        })
     }
 
     proptest! {
@@ -216,6 +273,12 @@ mod tests {
         #[test]
         fn whole_numbers_are_the_librarys(value in any::<i64>()) {
             let (value, none) = (value as f64, Labels::default());
+            prop_assert_eq!(by_us(&none, None, value), by_the_library(&[], value));
+        }
+
+        #[test]
+        fn instants_are_the_librarys(millis in any::<u64>(), shift in 0..64) {
+            let (value, none) = ((millis >> shift) as f64 / 1000.0, Labels::default());
             prop_assert_eq!(by_us(&none, None, value), by_the_library(&[], value));
         }
     }
@@ -242,11 +305,48 @@ mod tests {
         }
     }
 
+    /// Takes so many bytes and no more.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.checked_sub(bytes.len()) {
+                Some(left) => self.0 = left,
+                None => return Err(io::ErrorKind::StorageFull.into()),
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_handed_on_in_pieces_and_a_sink_that_takes_no_more_is_told() {
+        let lines = |text: &mut Text| {
+            let mut lines = text.family("a_metric", "What it's for.", Kind::Gauge);
+            for value in 0..10_000 {
+                lines.line("", None, f64::from(value));
+            }
+        };
+        let whole = written(lines);
+        assert_eq!(whole.lines().count(), 10_002);
+        assert!(whole.ends_with("a_metric 9999\n"));
+        let mut sink = Full(PIECE + PIECE / 2);
+        let mut text = Text::new(&mut sink);
+        lines(&mut text);
+        let end = text.finish().unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::StorageFull);
+        assert!(sink.0 < PIECE, "a piece was taken before");
+    }
+
     #[test]
     fn a_family_without_samples_is_not_shown() {
-        let mut text = Text::default();
-        let mut lines = text.family("a_metric", "What it's for.", Kind::Counter);
-        lines.add(&Labels::default(), None);
-        assert_eq!(text.finish(), "");
+        let text = written(|text| {
+            let mut lines = text.family("a_metric", "What it's for.", Kind::Counter);
+            lines.add(&Labels::default(), None);
+        });
+        assert_eq!(text, "");
     }
 }
