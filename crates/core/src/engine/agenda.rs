@@ -17,16 +17,20 @@ use crate::slot::{Pair, Scope, Slot};
 /// The parts of the plan that are due, and when the others are.
 #[derive(Debug, Clone)]
 pub(super) struct Agenda {
-    /// The pairs are to be looked at: a listing, the configuration or the standing of a clock has changed.
+    /// All pairs are to be looked at: the configuration has changed.
     pairs: bool,
+    /// The scopes whose pairs are: a listing, a pair or the standing of a clock has changed there.
+    pairs_in: BTreeSet<Scope>,
     /// The scopes in which something has changed that concerns all of it.
     marked: BTreeSet<Scope>,
     /// The pairs of which a run has changed.
     touched: BTreeMap<Scope, BTreeSet<Pair>>,
     /// When each scope was planned, and when it wants to be planned again.
     planned: BTreeMap<Scope, Planned>,
-    /// When the pairs were looked at last.
+    /// When all pairs were looked at last.
     pairs_at: DateTime<Utc>,
+    /// When those of a scope were, where that was later.
+    pairs_in_at: BTreeMap<Scope, DateTime<Utc>>,
     /// The next instant of any pair's schedule that has no record yet.
     slot_at: DateTime<Utc>,
     /// When the operations on existing snapshots want to be planned again.
@@ -62,10 +66,32 @@ impl Planned {
 /// What one plan looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Due {
-    pub(super) pairs: bool,
+    pub(super) pairs: Pairs,
     pub(super) slots: bool,
     /// `None` for all.
     pub(super) scopes: Option<BTreeSet<Scope>>,
+}
+
+/// Which pairs a plan looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pairs {
+    All,
+    /// Those of these scopes, which may be none.
+    In(BTreeSet<Scope>),
+}
+
+impl Pairs {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::In(scopes) if scopes.is_empty())
+    }
+
+    /// Whether the pairs of a scope are looked at.
+    pub(super) fn has(&self, scope: &Scope) -> bool {
+        match self {
+            Self::All => true,
+            Self::In(scopes) => scopes.contains(scope),
+        }
+    }
 }
 
 impl Default for Agenda {
@@ -73,6 +99,8 @@ impl Default for Agenda {
         let never = DateTime::<Utc>::MIN_UTC;
         Self {
             pairs: true,
+            pairs_in: BTreeSet::new(),
+            pairs_in_at: BTreeMap::new(),
             marked: BTreeSet::new(),
             touched: BTreeMap::new(),
             planned: BTreeMap::new(),
@@ -124,6 +152,13 @@ impl Agenda {
         self.pairs = true;
     }
 
+    /// The same, where that is so in one scope.
+    pub(super) fn mark_pairs_in(&mut self, scope: &Scope) {
+        if !self.pairs_in.contains(scope) {
+            self.pairs_in.insert(scope.clone());
+        }
+    }
+
     /// What the change concerns is due.
     pub(super) fn mark_change(&mut self, change: &Change) {
         match change {
@@ -134,11 +169,11 @@ impl Agenda {
             Change::Missed(range) => self.mark(&range.pair.scope),
             Change::Pair(pair, _) | Change::Clamped(pair, _) => {
                 self.touch(pair);
-                self.pairs = true;
+                self.mark_pairs_in(&pair.scope);
             }
             Change::Adopted(run) => {
                 self.mark(&run.slot.pair.scope);
-                self.pairs = true;
+                self.mark_pairs_in(&run.slot.pair.scope);
             }
             Change::Account(..) | Change::Renamed(_) | Change::Rebuilt(_) => self.mark_all(),
             // Nothing is planned by what people are told.
@@ -149,13 +184,16 @@ impl Agenda {
     /// What the plan at `now` looks at.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Due {
         let is_all = self.all || now < self.last_at;
-        let pairs = is_all || self.pairs || self.pairs_at + LONGEST_SLEEP <= now;
+        let pairs = match is_all || self.pairs || self.pairs_at + LONGEST_SLEEP <= now {
+            true => Pairs::All,
+            false => Pairs::In(self.pairs_in.clone()),
+        };
         let come = self.planned.iter().filter(|(_, one)| one.due_at() <= now);
         let mut scopes: BTreeSet<Scope> = come.map(|(scope, _)| scope.clone()).collect();
         scopes.extend(self.marked.iter().chain(self.touched.keys()).cloned());
         Due {
+            slots: !pairs.is_empty() || self.slot_at <= now,
             pairs,
-            slots: pairs || self.slot_at <= now,
             scopes: (!is_all).then_some(scopes),
         }
     }
@@ -179,10 +217,20 @@ impl Agenda {
         self.planned.contains_key(scope)
     }
 
-    /// The pairs have been looked at.
-    pub(super) fn looked_at_pairs(&mut self, now: DateTime<Utc>) {
-        self.pairs = false;
-        self.pairs_at = now;
+    /// These pairs have been looked at.
+    pub(super) fn looked_at_pairs(&mut self, pairs: &Pairs, now: DateTime<Utc>) {
+        self.pairs_in.clear();
+        match pairs {
+            Pairs::All => {
+                self.pairs = false;
+                self.pairs_at = now;
+                self.pairs_in_at.clear();
+            }
+            Pairs::In(scopes) => {
+                let looked = scopes.iter().map(|scope| (scope.clone(), now));
+                self.pairs_in_at.extend(looked);
+            }
+        }
     }
 
     /// The slots have been looked at; the next one that has no record is at `slot_at`.
@@ -227,9 +275,11 @@ impl Agenda {
         first.unwrap_or(now)
     }
 
-    /// When the pairs were looked at last, where nothing says that they are to be looked at again.
-    pub(super) fn settled_pairs(&self) -> Option<DateTime<Utc>> {
-        (!self.pairs && !self.all).then_some(self.pairs_at)
+    /// When the pairs of a scope were looked at last, where nothing says that they are to be looked at again.
+    pub(super) fn settled_pairs(&self, scope: &Scope) -> Option<DateTime<Utc>> {
+        let is_settled = !self.pairs && !self.all && !self.pairs_in.contains(scope);
+        let last = self.pairs_in_at.get(scope).unwrap_or(&self.pairs_at);
+        is_settled.then_some(*last)
     }
 
     /// The scopes of which nothing says that they are to be planned again, and what was planned of each.
@@ -252,6 +302,7 @@ impl Agenda {
     /// Loses every mark, as a planted fault does.
     pub(super) fn lose_marks(&mut self) {
         self.pairs = false;
+        self.pairs_in.clear();
         self.marked.clear();
         self.touched.clear();
     }

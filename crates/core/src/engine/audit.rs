@@ -3,6 +3,10 @@
 //! Owns: the comparison of what the agenda and its indexes have with a plan from scratch. Never mends anything: a debug
 //! build stops, and so does the simulation.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
 use super::Engine;
 use super::agenda::Planned;
 use crate::plan::outlook::Rest;
@@ -33,15 +37,28 @@ impl Engine {
         if let Some(scope) = self.agenda.sleeper() {
             return Err(Violation::Unmarked(format!("the wake-up of {scope}")));
         }
-        if let Some(at) = self.agenda.settled_pairs() {
+        self.audit_pairs()?;
+        for (scope, planned) in self.agenda.settled() {
+            self.audit_scope(scope, planned)?;
+        }
+        Ok(())
+    }
+
+    /// The pairs of scopes that were looked at together are planned together.
+    fn audit_pairs(&self) -> Result<(), Violation> {
+        let mut looks: BTreeMap<DateTime<Utc>, BTreeSet<&Scope>> = BTreeMap::new();
+        let active = self.history.pairs.keys().map(|pair| &pair.scope);
+        for scope in active.chain(self.observed.scopes.keys()) {
+            if let Some(at) = self.agenda.settled_pairs(scope) {
+                looks.entry(at).or_default().insert(scope);
+            }
+        }
+        for (at, scopes) in looks {
             let mut plan = Plan::nothing(at);
-            activations(self.facts(at), &mut plan);
+            activations(self.facts(at), &|scope| scopes.contains(scope), &mut plan);
             if let Some(change) = plan.changes.first() {
                 return Err(Violation::Unmarked(format!("the pairs: {change:?}")));
             }
-        }
-        for (scope, planned) in self.agenda.settled() {
-            self.audit_scope(scope, planned)?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ pub(super) fn scopes_due(facts: Facts<'_>, agenda: &Agenda, due: &Due) -> BTreeS
     let all = || open_runs::scopes(facts).into_iter();
     match &due.scopes {
         None => all().cloned().collect(),
-        Some(scopes) if !due.pairs => scopes.clone(),
+        Some(scopes) if due.pairs.is_empty() => scopes.clone(),
         Some(scopes) => {
             let unknown = all().filter(|scope| !agenda.knows(scope));
             scopes.iter().chain(unknown).cloned().collect()

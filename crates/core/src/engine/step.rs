@@ -16,6 +16,7 @@ use crate::observed::{Barred, Doubted, Listing, ScopeView, ServerClock};
 use crate::plan::{
     Call, Extent, LONGEST_SLEEP, Plan, Violation, activations, due_slots, lint, operations,
 };
+use crate::policy::Policy;
 use crate::refusals::Answers;
 use crate::reply::{Reply, ReplyContext, take_in};
 use crate::run::{Event, Run, RunState};
@@ -141,9 +142,9 @@ impl Engine {
         let mut agenda = std::mem::take(&mut self.agenda);
         let facts = self.facts(now);
         let mut plan = Plan::nothing(now);
-        if due.pairs {
-            activations(facts, &mut plan);
-            agenda.looked_at_pairs(now);
+        if !due.pairs.is_empty() {
+            activations(facts, &|scope| due.pairs.has(scope), &mut plan);
+            agenda.looked_at_pairs(&due.pairs, now);
         }
         if due.slots {
             agenda.looked_at_slots(due_slots(facts, &mut plan));
@@ -246,10 +247,25 @@ impl Engine {
         }
         if before.bars != after.bars {
             self.agenda.mark_all();
-        } else if before != after {
+        } else if before.numbers != after.numbers {
             self.agenda.mark_pairs();
+        } else if before != after {
+            self.mark_pairs_by(&scope);
         }
         changes
+    }
+
+    /// What is known of a scope has changed: that decides about its pairs, and where a policy names a cluster that may be in
+    /// any of several scopes, about those of the others too.
+    fn mark_pairs_by(&mut self, scope: &Scope) {
+        self.agenda.mark_pairs_in(scope);
+        let names_any = |policy: &&Policy| {
+            policy.scopes.contains(scope) && policy.selector.certain().next().is_some()
+        };
+        for policy in self.config.policies.iter().filter(names_any) {
+            let scopes = policy.scopes.iter();
+            scopes.for_each(|other| self.agenda.mark_pairs_in(other));
+        }
     }
 
     /// What a reply may change beyond its own runs: who works where, what was listed and which clocks are believed.

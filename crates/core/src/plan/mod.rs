@@ -147,10 +147,10 @@ pub fn guarded(facts: Facts<'_>) -> BTreeSet<Slot> {
     cares.map(|(run, _)| run.slot.clone()).collect()
 }
 
-/// Which pairs are active.
-pub(crate) fn activations(facts: Facts<'_>, plan: &mut Plan) {
+/// Which pairs of the scopes that are looked at are active.
+pub(crate) fn activations(facts: Facts<'_>, looks_at: &dyn Fn(&Scope) -> bool, plan: &mut Plan) {
     if *facts.extent != Extent::Requests {
-        pairs::activate(facts, plan);
+        pairs::activate(facts, looks_at, plan);
     }
 }
 

@@ -18,11 +18,11 @@ use crate::slot::{Pair, Scope};
 
 use super::{Facts, Plan, edits};
 
-/// Plans the activations and closings that the history does not have yet.
-pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
+/// Plans the activations and closings, in the scopes that are looked at, that the history does not have yet.
+pub(super) fn activate(facts: Facts<'_>, looks_at: &dyn Fn(&Scope) -> bool, plan: &mut Plan) {
     let mut matched = BTreeSet::new();
     for policy in facts.config.policies.iter().filter(|policy| policy.enabled) {
-        for scope in &policy.scopes {
+        for scope in policy.scopes.iter().filter(|scope| looks_at(scope)) {
             for cluster in clusters(facts, policy, scope) {
                 let pair = Pair {
                     policy: policy.name.clone(),
@@ -34,9 +34,10 @@ pub(super) fn activate(facts: Facts<'_>, plan: &mut Plan) {
             }
         }
     }
-    close_unmatched(facts, &matched, plan);
+    let known = || { facts.history.pairs.iter() }.filter(|(pair, _)| looks_at(&pair.scope));
+    close_unmatched(facts, known(), &matched, plan);
     if plan.changes.is_empty() {
-        note_clusters(facts, plan);
+        note_clusters(facts, known(), plan);
     }
 }
 
@@ -55,8 +56,12 @@ fn change_of(facts: Facts<'_>, policy: &Policy, pair: &Pair) -> Option<Change> {
 }
 
 /// Notes for every pair, active or not, since when its cluster is gone.
-fn note_clusters(facts: Facts<'_>, plan: &mut Plan) {
-    for (pair, state) in &facts.history.pairs {
+fn note_clusters<'a>(
+    facts: Facts<'_>,
+    known: impl Iterator<Item = (&'a Pair, &'a PairState)>,
+    plan: &mut Plan,
+) {
+    for (pair, state) in known {
         let Some(listed) = seen(facts, &pair.scope) else {
             continue;
         };
@@ -75,8 +80,13 @@ fn note_clusters(facts: Facts<'_>, plan: &mut Plan) {
     }
 }
 
-fn close_unmatched(facts: Facts<'_>, matched: &BTreeSet<Pair>, plan: &mut Plan) {
-    for (pair, state) in &facts.history.pairs {
+fn close_unmatched<'a>(
+    facts: Facts<'_>,
+    known: impl Iterator<Item = (&'a Pair, &'a PairState)>,
+    matched: &BTreeSet<Pair>,
+    plan: &mut Plan,
+) {
+    for (pair, state) in known {
         if !state.is_active() || matched.contains(pair) {
             continue;
         }
