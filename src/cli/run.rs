@@ -406,7 +406,7 @@ mod tests {
             // What is under way when the database comes back takes its time.
             while own.recv().await != Some(Signal::Yield) {}
             outside.send(Signal::Stop).await.unwrap();
-            tokio::task::yield_now().await;
+            while own.recv().await != Some(Signal::Stop) {}
             Exit::Yielded
         };
         let ended = until_back(work, &signal, async { Ok(()) }, &mut signals).await;

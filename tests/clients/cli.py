@@ -1,6 +1,6 @@
 """The AWS CLI against the sandbox, as somebody at a terminal or a script would use it.
 
-`cli.py AWS URL` needs a sandbox with 45 clusters `dw-00` to `dw-44` in us-east-1, whose snapshots take a few seconds,
+`cli.py AWS URL` needs a sandbox with 45 clusters `dw-00` to `dw-44` in us-east-1, whose snapshots take 12 seconds,
 as `tests/clients.rs` starts it. AWS is the path of the program. What it prints is judged by the API model. But for its
 version, the commands are run by the program's own code in this process: starting it takes most of a command's time.
 """
@@ -150,6 +150,8 @@ def tags():
 def ends():
     aws("delete-cluster-snapshot", "--snapshot-identifier", "first", "--snapshot-cluster-identifier", "made")
     refused("ClusterSnapshotNotFound", "delete-cluster-snapshot", "--snapshot-identifier", "first")
+    while aws("describe-cluster-snapshots", "--snapshot-identifier", "second")["Snapshots"][0]["Status"] != "available":
+        time.sleep(0.5)
     wanted = ["SnapshotIdentifier=second", "SnapshotIdentifier=none"]
     answer = aws("batch-delete-cluster-snapshots", "--identifiers", *wanted)
     assert answer["Resources"] == ["second"] and ids(answer["Errors"], "SnapshotIdentifier") == ["none"], answer

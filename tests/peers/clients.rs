@@ -75,7 +75,7 @@ fn the_aws_cli_is_content_with_every_answer() {
     let (Some(python), Some(aws)) = (peer("python"), peer("aws")) else {
         return;
     };
-    let sandbox = fleet("5");
+    let sandbox = fleet("12");
     script(&python, "cli.py", &[aws.to_str().unwrap(), &sandbox.url]);
 }
 
