@@ -89,8 +89,8 @@ fn a_minutely_policy_starts_within_a_second_after_a_year_of_downtime() {
     let rows = daemon.wait("the year is in the history", minutes(1), |rows| {
         rows.iter().any(|row| row["slots"].as_u64() > Some(500_000))
     });
-    // An unoptimised build computes the year's slots about ten times as slowly.
-    let limit = if cfg!(debug_assertions) { 5 } else { 1 };
+    // An unoptimised build computes the year's slots about ten times as slowly, beside other tests.
+    let limit = if cfg!(debug_assertions) { 20 } else { 1 };
     assert!(took < Duration::from_secs(limit), "it took {took:?}");
     let slots: u64 = rows.iter().map(|row| row["slots"].as_u64().unwrap()).sum();
     assert!(

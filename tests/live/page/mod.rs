@@ -47,7 +47,7 @@ impl Answer {
 
 fn ask(listen: SocketAddr, request: &str, host: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(listen).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.set_read_timeout(Some(SOON * 3)).unwrap();
     let request =
         format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();

@@ -39,7 +39,10 @@ fn another_instance_works_when_the_one_that_worked_is_killed_stopped_or_asked_to
     let asked = Instant::now();
     b.process.signal("-TERM");
     let took = until(database, 20, WORKS, "a");
-    assert!(took <= Duration::from_secs(4), "the handover took {took:?}");
+    assert!(
+        took <= Duration::from_secs(10),
+        "the handover took {took:?}"
+    );
     assert_eq!(
         b.process.exit_code(Duration::from_secs(25)),
         Some(0),
